@@ -1,0 +1,13 @@
+# Writes OUT: the SQL files of FILES as one C table of migrations (include/common/migrate.h).
+set(c "/* Generated from sql/ by cmake/embed_sql.cmake. */\n#include \"common/migrate.h\"\n\n")
+string(APPEND c "const struct migration migrations[] = {\n")
+foreach(file IN LISTS FILES)
+  get_filename_component(name ${file} NAME_WE)
+  file(READ ${file} sql)
+  string(REPLACE "\\" "\\\\" sql "${sql}")
+  string(REPLACE "\"" "\\\"" sql "${sql}")
+  string(REPLACE "\n" "\\n\"\n     \"" sql "${sql}")
+  string(APPEND c "    {\"${name}\",\n     \"${sql}\"},\n")
+endforeach()
+string(APPEND c "    {0}};\n")
+file(WRITE ${OUT} "${c}")

@@ -1,0 +1,13 @@
+/* The guard of routes that need a scope: Bearer token in the Authorization header (RFC 6750), verified, with
+ * the scope of the route. */
+#pragma once
+
+#include "common/attributes.h"
+#include "common/http.h"
+#include "common/token.h"
+
+#include <stdbool.h>
+
+/* Puts the claims into request->claims, or answers 401 or 403 with WWW-Authenticate and returns false. keys:
+ * the daemon's; anonymous: let requests without any Authorization header pass, with empty claims. */
+bool auth_bearer(struct http_request *request, const struct token_keys *keys, bool anonymous) MUST_CHECK;

@@ -1,0 +1,52 @@
+/* The bounded queues between the HTTP threads and the workers, and the workers themselves.
+ *
+ * A lane is one queue of work of one kind. A free worker takes all that waits in a lane, up to max_batch, as
+ * one batch; while it works the next batch gathers by itself. No timers: at low load a batch is one item and
+ * waits for nothing. */
+#pragma once
+
+#include "common/attributes.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct batch_pool;
+
+struct batch_item { /* embedded in what is queued */
+    struct batch_item *next;
+};
+
+/* Called on a worker's thread with what open_worker returned. The items are the callee's now. */
+typedef void batch_fn(void *lane, void *worker, struct batch_item *items[], size_t n);
+
+struct batch_lane {
+    batch_fn *run;
+    void *self;       /* passed to run as lane */
+    size_t capacity;  /* most items waiting */
+    size_t max_batch; /* most items in one batch, 1..BATCH_LIMIT */
+};
+
+#define BATCH_LIMIT 1024
+
+struct batch_options {
+    const struct batch_lane *lanes; /* copied */
+    size_t lane_count;
+    size_t workers;
+    void *(*open_worker)(
+        void *cls); /* on the caller's thread, before the worker starts; NULL fails the pool */
+    void (*close_worker)(void *worker);
+    void *cls;
+};
+
+/* Starts the workers. NULL when out of memory or threads. */
+struct batch_pool *batch_pool_start(const struct batch_options *options);
+
+/* Takes a place in the lane: false when it is full or the pool is stopping. A place taken must be filled by
+ * batch_push, at once. Any thread. */
+bool batch_reserve(struct batch_pool *pool, size_t lane) MUST_CHECK;
+void batch_push(struct batch_pool *pool, size_t lane, struct batch_item *item);
+
+/* Refuses new items, lets the workers finish what waits, joins and closes them, frees the pool. NULL is fine.
+ */
+void batch_pool_stop(struct batch_pool *pool);

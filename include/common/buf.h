@@ -1,0 +1,42 @@
+/* A growable byte buffer for building text: replies, events, log lines, SQL parameters.
+ *
+ * Zero-initialise it. Appending never fails loudly: out of memory sets `failed`, later appends do nothing,
+ * and whoever uses the result checks `failed` once. Not thread-safe. */
+#pragma once
+
+#include "common/attributes.h"
+
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct buf {
+    char *data; /* NUL-terminated once anything was appended; NULL before */
+    size_t len;
+    size_t cap;
+    bool failed;
+};
+
+void buf_append(struct buf *b, const void *data, size_t len);
+void buf_str(struct buf *b, const char *text);
+void buf_char(struct buf *b, char c);
+void buf_printf(struct buf *b, const char *format, ...) PRINTF_LIKE(2, 3);
+void buf_vprintf(struct buf *b, const char *format, va_list args) PRINTF_LIKE(2, 0);
+
+/* Appends text as a JSON string with its quotes. Bytes above 0x7f pass as they are: text is valid UTF-8. */
+void buf_json(struct buf *b, const char *text);
+
+/* Appends an amount of cents as a JSON number with two decimals, e.g. 1059.97. */
+void buf_money(struct buf *b, int64_t cents);
+
+/* Appends a time in epoch milliseconds as a JSON string, e.g. "2026-01-31T08:15:30.123Z". */
+void buf_json_time(struct buf *b, int64_t epoch_ms);
+
+/* Forgets the text, keeps the memory. */
+void buf_clear(struct buf *b);
+
+/* Hands the bytes to the caller (free() them) and leaves b empty; NULL if b failed or is empty. */
+char *buf_take(struct buf *b);
+
+void buf_free(struct buf *b);

@@ -1,0 +1,54 @@
+/* Redis: one connection and the few commands we use, each for a whole batch in one round trip. The only
+ * module that includes hiredis.
+ *
+ * Nothing here is needed for correctness: when Redis is away every call fails at once for a while (a breaker)
+ * and the caller goes on without it. A connection belongs to one thread at a time. Keys and values are bytes.
+ */
+#pragma once
+
+#include "common/attributes.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct cache;
+struct cache_values;
+
+struct cache_options { /* strings are borrowed and must outlive the connection */
+    const char *host;
+    int port;
+    const char *password; /* "" for none */
+    int database;
+    int timeout_ms; /* of connecting, and of each round trip */
+};
+
+struct cache_entry {
+    const char *key;
+    const char *value;
+    size_t len;
+    int64_t ttl_ms;
+    int64_t version; /* > 0: written only over a lower version (value starts with "<version>\n"); 0: always */
+};
+
+/* Does not connect yet. NULL when out of memory. */
+struct cache *cache_open(const struct cache_options *options);
+void cache_close(struct cache *cache); /* NULL is fine */
+
+/* The values of n keys, or NULL when Redis is away. The caller frees it. */
+struct cache_values *cache_get(struct cache *cache, const char *const keys[], size_t n) MUST_CHECK;
+/* Value i, or NULL when that key has none; borrowed from values. values may be NULL. */
+const char *cache_value(const struct cache_values *values, size_t i, size_t *len);
+void cache_values_free(struct cache_values *values); /* NULL is fine */
+
+/* Writes n entries; false when Redis is away or refused one of them. */
+bool cache_put(struct cache *cache, const struct cache_entry entries[], size_t n);
+
+/* Whether Redis answers, breaker or not: for health checks. */
+bool cache_ping(struct cache *cache);
+
+/* Words for the last failure, for the log; valid until the next call. */
+const char *cache_error(const struct cache *cache);
+
+/* True once after each change from answering to away: the caller logs it, once per outage. */
+bool cache_just_failed(struct cache *cache);

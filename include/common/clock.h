@@ -1,0 +1,22 @@
+/* The two clocks, and times as text. */
+#pragma once
+
+#include "common/attributes.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define TIME_TEXT_SIZE sizeof "2026-01-31T08:15:30.123Z"
+
+/* Wall clock, milliseconds since 1970 (UTC): for what is stored or shown. */
+int64_t clock_epoch_ms(void);
+
+/* Monotonic clock, milliseconds: for deadlines and durations. */
+int64_t clock_mono_ms(void);
+
+/* RFC 3339, UTC, milliseconds. */
+void clock_format(int64_t epoch_ms, char text[static TIME_TEXT_SIZE]);
+
+/* Sleeps to the full even when interrupted. */
+void clock_sleep_ms(int64_t ms);

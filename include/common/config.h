@@ -1,0 +1,94 @@
+/* Configuration: environment variables, one table of knobs.
+ *
+ * The table (config_knobs) feeds parsing, --help, --print-config and the check that env.example and the
+ * README name every knob. Durations are kept in milliseconds. */
+#pragma once
+
+#include "common/attributes.h"
+#include "common/buf.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum config_service { CONFIG_ORDER = 1, CONFIG_DELIVERY = 2, CONFIG_BOTH = 3 };
+
+enum config_type {
+    CONFIG_STRING,
+    CONFIG_SECRET, /* a string that is never shown */
+    CONFIG_INTEGER,
+    CONFIG_BOOLEAN,  /* true|false|on|off|1|0 */
+    CONFIG_DURATION, /* 24h, 15m, 30s, 250ms; a plain number is seconds */
+    CONFIG_CHOICE,   /* one of choices, kept as its index */
+};
+
+struct config_knob {
+    const char *name;
+    enum config_type type;
+    enum config_service service;
+    const char *fallback; /* value when unset or empty */
+    int64_t min, max;     /* of a number or a duration in ms; length of a string */
+    const char *choices;  /* of CONFIG_CHOICE: "production|development" */
+    size_t offset;        /* of the field in struct config */
+    const char *help;     /* one line */
+};
+
+enum config_env { ENV_PRODUCTION, ENV_DEVELOPMENT };
+
+/* Values of all knobs. Strings are owned by the config. */
+struct config {
+    enum config_service service;
+    int64_t app_env, log_level, log_format;
+    int64_t order_port, delivery_port;
+    char *bind_address;
+    int64_t http_threads, http_max_connections, http_timeout, http_queue_limit, http_queue_timeout,
+        batch_size;
+    char *db_host, *db_port, *db_name, *db_user, *db_password, *db_sslmode;
+    int64_t db_pool_size, db_connect_timeout, db_statement_timeout, db_lock_timeout;
+    char *redis_host, *redis_password;
+    int64_t redis_port, redis_db, redis_timeout;
+    char *sqs_endpoint, *aws_region, *aws_access_key_id, *aws_secret_access_key, *aws_session_token;
+    char *orders_queue, *orders_dlq, *delivery_status_queue, *delivery_status_dlq;
+    int64_t sqs_visibility_timeout, sqs_max_receive_count, sqs_wait_time, consumer_threads;
+    char *jwt_secret, *jwt_issuer, *jwt_audience;
+    int64_t jwt_expires_in;
+    bool demo_clients, delivery_anonymous;
+    int64_t idempotency_ttl, idempotency_fingerprint_ttl, order_view_ttl;
+    bool carrier_simulation;
+    int64_t carrier_assign_delay, carrier_ship_delay, carrier_deliver_delay;
+    int64_t shutdown_delay, shutdown_timeout;
+};
+
+extern const struct config_knob config_knobs[];
+extern const size_t config_knob_count;
+
+/* Reads the environment (lookup: getenv, or a test's) into a new config. NULL when any value is bad: errors
+ * then holds one line for each, all of them, naming the knob, never a secret's value. */
+struct config *config_load(enum config_service service, const char *(*lookup)(const char *name),
+                           struct buf *errors);
+void config_free(struct config *config); /* NULL is fine */
+
+/* Reads a .env file (NAME=value lines, # comments, optional quotes) into the process's environment; variables
+ * already set win. False with the reason in errors. Before any thread starts. */
+bool config_read_env_file(const char *path, struct buf *errors) MUST_CHECK;
+
+/* What a daemon's command line asks for: shared by both mains.
+ *   --env FILE  --help  --version  --check-config  --print-config  --migrate */
+struct config_command {
+    struct config *config; /* NULL: leave with exit_code */
+    bool migrate_only;
+    int exit_code;
+    int argument; /* index of the first argument that is no option: a daemon's subcommand; argc if none */
+};
+struct config_command config_command_line(enum config_service service, int argc, char *argv[]);
+
+/* The options of the parts, as the config says; they borrow from config. */
+struct db_options;
+struct cache_options;
+struct queue_options;
+struct token_options;
+void config_db(const struct config *config, const char *application_name, struct db_options *out);
+void config_cache(const struct config *config, struct cache_options *out);
+void config_orders_queue(const struct config *config, struct queue_options *out);
+void config_status_queue(const struct config *config, struct queue_options *out);
+void config_token(const struct config *config, struct token_options *out);

@@ -1,0 +1,45 @@
+/* The consumer of a queue: threads that long-poll, hand each batch of messages to the daemon, and delete
+ * after the daemon's commit what it accepted.
+ *
+ * A message that fails keeps its place: it and the later ones of its group in the batch come back after a
+ * backoff, and the server moves it to the dead-letter queue after maxReceiveCount receives. Other groups go
+ * on. */
+#pragma once
+
+#include "common/attributes.h"
+#include "common/db.h"
+#include "common/queue.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct consumer;
+
+#define CONSUMER_REASON_SIZE 256
+
+struct consumer_message {
+    const struct queue_message *message;
+    bool accepted;                     /* out: its effect is committed, or it needs none; may be deleted */
+    char reason[CONSUMER_REASON_SIZE]; /* out: why not accepted, for the log */
+};
+
+/* Applies a batch in one transaction, on the consumer's thread, with its own connection. Returns DB_OK when
+ * the transaction is committed: then accepted and reason count, message by message. Another status: nothing
+ * is committed; DB_REFUSED and DB_BUSY are tried again message by message, the others later. */
+typedef enum db_status consumer_fn(void *app, struct db *db, struct consumer_message messages[], size_t n);
+
+struct consumer_options {
+    struct db_options db;
+    struct queue_options queue;
+    unsigned threads;
+    int wait_s; /* long poll */
+    consumer_fn *handle;
+    void *app;
+};
+
+/* NULL when out of memory or threads. Waits by itself for parts that are away. */
+struct consumer *consumer_start(const struct consumer_options *options);
+
+/* Ends the long polls, lets the batches at work finish, joins, frees. NULL is fine. */
+void consumer_stop(struct consumer *consumer);

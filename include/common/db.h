@@ -1,0 +1,78 @@
+/* PostgreSQL: one connection, its prepared statements, and results. The only module that includes libpq.
+ *
+ * A connection belongs to one thread at a time. It connects when first used and again after a failure; while
+ * the server is away, calls fail at once for a moment instead of trying each time. Every call has a deadline.
+ */
+#pragma once
+
+#include "common/attributes.h"
+#include "common/db_params.h"
+#include "common/id.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct db;
+struct db_result;
+
+enum db_status {
+    DB_OK,
+    DB_UNAVAILABLE, /* no connection, or lost on the way: the outcome of a write is unknown */
+    DB_BUSY,        /* lock timeout, deadlock or serialization failure: rolled back, may be tried again */
+    DB_REFUSED,     /* the data was refused (SQLSTATE class 22 or 23): rolled back */
+    DB_FAILED,      /* anything else, a fault of ours: rolled back */
+};
+
+struct db_options { /* strings are borrowed and must outlive the connection */
+    const char *host, *port, *name, *user, *password, *sslmode;
+    const char *application_name;
+    int connect_timeout_ms;
+    int statement_timeout_ms; /* the server's limit; ours is a second longer */
+    int lock_timeout_ms;
+};
+
+/* A prepared statement: static, unique by name. Prepared on a connection when first run there. */
+struct db_query {
+    const char *name;
+    const char *sql;
+};
+
+/* Does not connect yet. NULL when out of memory. */
+struct db *db_open(const struct db_options *options);
+void db_close(struct db *db); /* NULL is fine */
+
+/* Runs one statement: outside db_begin..db_commit it is a transaction of its own, durable when DB_OK is
+ * returned. params may be NULL. result may be NULL when no rows are wanted; it is set only on DB_OK, and the
+ * caller frees it. */
+enum db_status db_run(struct db *db, const struct db_query *query, const struct db_params *params,
+                      struct db_result **result) MUST_CHECK;
+
+/* A transaction of several statements. After any status but DB_OK the transaction is over (rolled back), and
+ * db_rollback is harmless. A DB_UNAVAILABLE from db_commit leaves the outcome unknown. */
+enum db_status db_begin(struct db *db) MUST_CHECK;
+enum db_status db_commit(struct db *db) MUST_CHECK;
+void db_rollback(struct db *db);
+
+/* Runs SQL text of several statements as one implicit transaction: for migrations. */
+enum db_status db_script(struct db *db, const char *sql) MUST_CHECK;
+
+/* Words for the last failure of this connection, for the log; valid until its next call. */
+const char *db_error(const struct db *db);
+
+/* Counts the connections made: when it grew, session state (LISTEN, advisory locks) is gone. */
+unsigned db_generation(const struct db *db);
+
+/* Waits until wake_fd is readable, a NOTIFY arrived on this connection, or timeout_ms has passed; without a
+ * connection it waits for wake_fd and time alone. True when a NOTIFY arrived. Does not read wake_fd. */
+bool db_wait_notify(struct db *db, int wake_fd, int timeout_ms);
+
+/* Rows of a result; row and column count from 0. */
+size_t db_rows(const struct db_result *result); /* NULL has no rows */
+bool db_is_null(const struct db_result *result, size_t row, int column);
+const char *db_text(const struct db_result *result, size_t row, int column); /* NULL for SQL NULL; borrowed */
+int64_t db_int(const struct db_result *result, size_t row, int column);      /* 0 for SQL NULL */
+bool db_bool(const struct db_result *result, size_t row, int column);
+struct uuid db_uuid(const struct db_result *result, size_t row, int column); /* zeros for SQL NULL */
+int64_t db_cents(const struct db_result *result, size_t row, int column);    /* of NUMERIC(p,2); 0 for NULL */
+void db_result_free(struct db_result *result);                               /* NULL is fine */

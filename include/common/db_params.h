@@ -1,0 +1,53 @@
+/* Parameters of a statement, in PostgreSQL's binary format: scalars, and arrays that carry a batch.
+ *
+ *     struct db_params p = {0};
+ *     int ids = db_array(&p, DB_UUID), names = db_array(&p, DB_TEXT);
+ *     for (...) { db_add_uuid(&p, ids, &row->id); db_add_text(&p, names, row->name); }
+ *     status = db_run(db, &query, &p, &result);     -- $1 is uuid[], $2 is text[]
+ *     db_params_free(&p);
+ *
+ * Zero-initialise. $1, $2, ... in the order of the calls that open a parameter. Out of memory is remembered
+ * and makes db_run fail. Not thread-safe. */
+#pragma once
+
+#include "common/buf.h"
+#include "common/id.h"
+
+#include <stdint.h>
+
+#define DB_MAX_PARAMS 20
+
+enum db_type { DB_TEXT, DB_INT, DB_UUID, DB_BYTES, DB_TIME }; /* text, bigint, uuid, bytea, timestamptz */
+
+struct db_param {
+    enum db_type type;
+    bool array;
+    bool null; /* a scalar NULL */
+    bool array_has_null;
+    int32_t count;    /* elements of an array */
+    struct buf bytes; /* binary format; of an array: its elements without the header */
+};
+
+struct db_params {
+    int count;
+    bool failed; /* more than DB_MAX_PARAMS */
+    struct db_param list[DB_MAX_PARAMS];
+};
+
+/* Opens a scalar parameter. */
+void db_text_param(struct db_params *p, const char *text); /* NULL: SQL NULL */
+void db_int_param(struct db_params *p, int64_t value);
+void db_uuid_param(struct db_params *p, const struct uuid *id); /* NULL: SQL NULL */
+void db_time_param(struct db_params *p, int64_t epoch_ms);
+
+/* Opens an array parameter; the index it returns goes to the db_add_ functions of the same type. */
+int db_array(struct db_params *p, enum db_type element);
+void db_add_text(struct db_params *p, int array, const char *text); /* NULL: SQL NULL */
+void db_add_int(struct db_params *p, int array, int64_t value);
+void db_add_uuid(struct db_params *p, int array, const struct uuid *id); /* NULL: SQL NULL */
+void db_add_bytes(struct db_params *p, int array, const void *bytes, size_t len);
+void db_add_time(struct db_params *p, int array, int64_t epoch_ms); /* DB_NO_TIME: SQL NULL */
+
+#define DB_NO_TIME INT64_MIN
+
+void db_params_free(struct db_params *p);

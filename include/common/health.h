@@ -1,0 +1,34 @@
+/* Health: a thread that asks each part now and then, and the three routes that tell what it last saw. */
+#pragma once
+
+#include "common/attributes.h"
+#include "common/cache.h"
+#include "common/db.h"
+#include "common/http.h"
+#include "common/migrate.h"
+#include "common/queue.h"
+
+#include <stdbool.h>
+
+struct health;
+
+struct health_options {
+    const char *service; /* as shown: "order-service" */
+    const char *ledger;  /* service name of migrate_is_current: "order" */
+    struct db_options db;
+    const struct cache_options *cache; /* NULL: the daemon has none */
+    struct queue_options queue;
+    const struct migration *migrations;
+};
+
+/* Asks each part once before it returns, then every second. NULL when out of memory or threads. */
+struct health *health_start(const struct health_options *options);
+void health_stop(struct health *health); /* NULL is fine */
+
+/* From now on the readiness is false: the process drains. Any thread. */
+void health_drain(struct health *health);
+
+/* Answers of the routes: on an HTTP thread, from what the thread last saw. */
+void health_reply(struct health *health, struct http_request *request);       /* GET /health */
+void health_reply_live(struct health *health, struct http_request *request);  /* GET /health/live */
+void health_reply_ready(struct health *health, struct http_request *request); /* GET /health/ready */

@@ -1,0 +1,152 @@
+/* The HTTP server: a table of routes, and the two-stage path of a request. The only module that includes
+ * libmicrohttpd.
+ *
+ * Stage one runs on an HTTP thread and never blocks: route, guards, body, `prepare`. A route with `run` then
+ * waits in its lane until a worker takes it together with all that waits there, as one batch. Everything that
+ * belongs to a request hangs off struct http_request and goes with it. */
+#pragma once
+
+#include "common/arena.h"
+#include "common/attributes.h"
+#include "common/batch.h"
+#include "common/buf.h"
+#include "common/db.h"
+#include "common/token.h"
+#include "common/trace.h"
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define HTTP_MAX_PARAMS 2
+#define HTTP_MAX_HEADERS 6
+#define HTTP_REQUEST_ID_SIZE 129
+
+struct MHD_Connection;
+struct cache;
+struct http_request;
+struct http_server;
+
+/* What a worker works with: its own connections, used by its thread alone. */
+struct http_worker {
+    struct db *db;
+    struct cache *cache; /* NULL where the daemon has no Redis */
+    void *app;
+};
+
+struct http_header {
+    const char *name;
+    const char *value;
+};
+
+/* What is sent back. Made through the http_reply functions; at most one thread has the request at any time.
+ */
+struct http_reply {
+    unsigned status; /* 0: not answered yet */
+    const char *content_type;
+    struct buf body;
+    struct http_header headers[HTTP_MAX_HEADERS]; /* values live in the request's arena or are static */
+    size_t header_count;
+};
+
+/* Guards return true to go on; false when they have answered. */
+typedef bool http_guard(struct http_request *request);
+
+struct http_route {
+    const char *method;  /* "GET" also serves HEAD */
+    const char *pattern; /* "/orders/:id": a segment that starts with ':' is a parameter */
+    const char *scope;   /* required scope; NULL: open to all */
+    size_t body_limit;   /* bytes; 0: no body is read */
+    /* On an HTTP thread, must not block. Either answers, or (in a route with run) leaves what run needs in
+     * request->command. */
+    void (*prepare)(struct http_request *request);
+    /* On a worker's thread: answers every request of the batch and returns DB_OK; or, when the database
+     * failed, returns its status with requests left unanswered: then the server answers those (503, 500), or,
+     * where the batch may only hold one bad request (DB_REFUSED, DB_BUSY), calls run again for each alone. So
+     * run may be called twice for a request and must keep no change of a failed call. NULL: prepare answers.
+     */
+    enum db_status (*run)(struct http_worker *worker, struct http_request *requests[], size_t n);
+};
+
+struct http_request {
+    struct batch_item item; /* the lane's; must stay first */
+    struct http_server *server;
+    const struct http_route *route;
+    void *app;
+    struct arena arena;                    /* memory that lives as long as the request */
+    char request_id[HTTP_REQUEST_ID_SIZE]; /* the caller's X-Request-Id, or ours */
+    char traceparent[TRACEPARENT_SIZE];
+    const char *params[HTTP_MAX_PARAMS]; /* path parameters in their order, percent-decoded */
+    struct buf body;
+    struct token_claims claims; /* of the verified token, where the route has a scope */
+    void *command;              /* from prepare to run */
+    struct http_reply reply;
+    /* private to http.c */
+    struct MHD_Connection *connection;
+    const char *method;
+    const char *path;
+    size_t body_limit;
+    int64_t started_ms;
+    int stage;
+    bool too_large;
+    bool close;
+};
+
+struct http_options {
+    const char *bind_address;
+    int port; /* 0: any free one, see http_port */
+    unsigned threads;
+    unsigned max_connections;
+    unsigned timeout_s;       /* of an idle connection, and of the arrival of one whole request */
+    int64_t queue_timeout_ms; /* a request that waited longer in its lane is answered 503 */
+    size_t lane_capacity, max_batch, workers;
+    const struct http_route *routes; /* ends with a NULL method; must outlive the server */
+    http_guard *guard;               /* called for each request of a route with a scope */
+    void *app;                       /* for request->app */
+    void *(*open_worker)(void *app); /* makes a struct http_worker */
+    void (*close_worker)(void *worker);
+};
+
+/* Binds and serves. NULL on failure, which is logged. */
+struct http_server *http_start(const struct http_options *options);
+int http_port(const struct http_server *server);
+
+/* Stops accepting, answers what was accepted (until the deadline, then 503), joins all threads, frees. NULL
+ * is fine. Not on an HTTP or worker thread. */
+void http_stop(struct http_server *server, int64_t deadline_ms);
+
+/* What came with the request; borrowed, NULL when missing. On an HTTP thread only. A header or argument that
+ * was sent twice is returned once: http_header_count tells. */
+const char *http_header(struct http_request *request, const char *name);
+unsigned http_header_count(struct http_request *request, const char *name);
+const char *http_query(struct http_request *request, const char *name);
+/* Names of query arguments that are not in known (NULL-terminated): the first, or NULL. */
+const char *http_query_unknown(struct http_request *request, const char *const known[]);
+
+/* Answers with a body of type application/json; takes the bytes of body. */
+void http_reply_json(struct http_request *request, unsigned status, struct buf *body);
+
+/* Answers with no body (304, 204). */
+void http_reply_empty(struct http_request *request, unsigned status);
+
+/* Answers with a problem document (RFC 9457) that carries the seed's members error and message. code is one
+ * of API.md's, e.g. "ORDER_NOT_FOUND"; status follows from it (http_problem_status). */
+void http_reply_problem(struct http_request *request, const char *code, const char *format, ...)
+    PRINTF_LIKE(3, 4);
+
+/* The faults of a body or query, collected to be answered at once. Zero-initialise; free with
+ * http_faults_free. */
+struct http_faults {
+    struct buf json; /* the elements of the errors array */
+    unsigned count;
+};
+/* pointer: RFC 6901 for a body member, the name of a query argument else. */
+void http_fault(struct http_faults *faults, const char *pointer, const char *format, ...) PRINTF_LIKE(3, 4);
+/* 400 VALIDATION_ERROR with all faults. */
+void http_reply_faults(struct http_request *request, struct http_faults *faults);
+void http_faults_free(struct http_faults *faults);
+
+/* Adds a header to the reply; value is copied. */
+void http_reply_header(struct http_request *request, const char *name, const char *format, ...)
+    PRINTF_LIKE(3, 4);

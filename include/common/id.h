@@ -1,0 +1,39 @@
+/* UUIDs: version 7 (RFC 9562), so that ids made later sort later and index inserts stay at the end. */
+#pragma once
+
+#include "common/attributes.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define UUID_TEXT_SIZE 37
+
+struct uuid {
+    uint8_t bytes[16];
+};
+
+/* A new UUIDv7. Ends the process when the kernel gives no random bytes: no id is better than a guessable one.
+ */
+struct uuid uuid_new(void);
+
+/* Accepts exactly the 36-character form, either case; false otherwise, *out untouched. */
+bool uuid_parse(const char *text, struct uuid *out) MUST_CHECK;
+
+void uuid_format(const struct uuid *id, char text[static UUID_TEXT_SIZE]);
+
+/* Order of the bytes, as memcmp and as PostgreSQL's uuid. */
+int uuid_compare(const struct uuid *a, const struct uuid *b);
+
+/* Cryptographically random bytes; ends the process when the kernel has none. */
+void random_bytes(void *out, size_t len);
+
+/* Uniform in [0, bound): for jitter. bound > 0. */
+uint64_t random_below(uint64_t bound);
+
+/* Lower-case hex of len bytes; out holds 2 * len + 1. */
+void hex_encode(const void *bytes, size_t len, char *out);
+
+/* SHA-256 of data. */
+#define SHA256_SIZE 32
+void sha256(const void *data, size_t len, uint8_t out[static SHA256_SIZE]);

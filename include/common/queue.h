@@ -1,0 +1,105 @@
+/* SQS: one client of one FIFO queue, over libcurl, in the AWS JSON 1.0 protocol. The only module that
+ * includes curl.
+ *
+ * A client belongs to one thread at a time, except queue_interrupt. It keeps its connection. Calls block,
+ * with a deadline. Requests are signed (SigV4) when an access key is set. */
+#pragma once
+
+#include "common/attributes.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define QUEUE_BATCH 10        /* entries of one call; SQS's limit */
+#define QUEUE_MAX_BODY 262144 /* bytes of one message, and of all of one call */
+#define QUEUE_NAME_SIZE 81
+#define QUEUE_URL_SIZE 512
+#define QUEUE_CORRELATION_SIZE 129
+
+struct queue;
+
+struct queue_options { /* strings are borrowed and must outlive the client */
+    const char *endpoint, *region;
+    const char *access_key, *secret_key, *session_token; /* "": unsigned */
+    const char *name;
+    const char *dead_letter_name;
+    int max_receive_count;
+    int visibility_timeout_s;
+};
+
+enum queue_status {
+    QUEUE_OK,
+    QUEUE_UNAVAILABLE, /* no answer, or 5xx or throttled: try again later */
+    QUEUE_INTERRUPTED, /* by queue_interrupt */
+    QUEUE_REFUSED,     /* the request was refused: trying the same again does not help */
+};
+
+/* Process-wide set-up of libcurl: call once in main before any thread starts, and the other before main ends.
+ */
+bool queue_global_setup(void) MUST_CHECK;
+void queue_global_cleanup(void);
+
+/* Does not connect yet. NULL when out of memory. */
+struct queue *queue_open(const struct queue_options *options);
+void queue_close(struct queue *queue); /* NULL is fine */
+
+/* Makes the call that is under way, and every later one, return QUEUE_INTERRUPTED. Any thread. */
+void queue_interrupt(struct queue *queue);
+
+/* Words for the last failure, for the log; valid until the next call. */
+const char *queue_error(const struct queue *queue);
+
+/* Creates the queue and its dead-letter queue where they are missing (FIFO, redrive policy), and checks those
+ * that exist: a queue that is not FIFO, or whose redrive policy leads elsewhere, is QUEUE_REFUSED with the
+ * reason in queue_error. Must have succeeded before the calls below; they do it themselves when it has not.
+ */
+enum queue_status queue_ensure(struct queue *queue) MUST_CHECK;
+
+struct queue_entry { /* a message to send */
+    const char *body;
+    const char *group_id;         /* MessageGroupId */
+    const char *deduplication_id; /* MessageDeduplicationId */
+    const char *correlation_id;   /* attribute; NULL or "": none */
+    const char *traceparent;      /* attribute; NULL or "": none */
+    bool accepted;                /* out */
+    bool refused;                 /* out: SenderFault, sending it again does not help */
+};
+
+/* Sends 1..QUEUE_BATCH entries in one call. On QUEUE_OK look at each entry: a batch may be accepted in part.
+ * The order of entries of one group within a call is not kept by every server: do not put two in. */
+enum queue_status queue_send(struct queue *queue, struct queue_entry entries[], size_t n) MUST_CHECK;
+
+struct queue_message { /* a message received; strings belong to the batch */
+    const char *id;
+    const char *receipt;
+    const char *body;
+    size_t body_len;
+    const char *group_id;
+    const char *correlation_id; /* "" when the message has none */
+    const char *traceparent;    /* "" when the message has none */
+    unsigned receive_count;     /* ApproximateReceiveCount, from 1 */
+    int64_t sent_ms;            /* SentTimestamp */
+};
+
+struct queue_batch {
+    struct queue_message messages[QUEUE_BATCH];
+    size_t count;
+    void *storage; /* private */
+};
+
+/* Long-polls up to wait_s seconds for up to QUEUE_BATCH messages; none is QUEUE_OK with count 0. Free the
+ * batch with queue_batch_free whatever the status. */
+enum queue_status queue_receive(struct queue *queue, int wait_s, struct queue_batch *batch) MUST_CHECK;
+void queue_batch_free(struct queue_batch *batch);
+
+/* Deletes, or sets the visibility of, messages in one call. QUEUE_OK also when single entries failed: those
+ * come back after their visibility timeout, and the failure is in queue_error (else it is ""). n may be 0. */
+enum queue_status queue_delete(struct queue *queue, const struct queue_message *const messages[],
+                               size_t n) MUST_CHECK;
+enum queue_status queue_set_visibility(struct queue *queue, const struct queue_message *const messages[],
+                                       const int seconds[], size_t n) MUST_CHECK;
+
+/* Whether the server answers for this queue: GetQueueAttributes, which touches no message. For health checks.
+ */
+enum queue_status queue_check(struct queue *queue) MUST_CHECK;

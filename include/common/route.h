@@ -1,0 +1,24 @@
+/* Matching a method and a path against the table of routes. Pure. */
+#pragma once
+
+#include "common/arena.h"
+#include "common/attributes.h"
+#include "common/http.h"
+
+#include <stddef.h>
+
+enum route_result {
+    ROUTE_FOUND,
+    ROUTE_NOT_FOUND,   /* no route has this path */
+    ROUTE_NOT_ALLOWED, /* the path exists, the method does not: allow lists those that do */
+    ROUTE_NO_MEMORY,
+};
+
+#define ROUTE_ALLOW_SIZE 64
+
+/* Finds the route; params (allocated in arena) receive the path's parameters, percent-decoded. A parameter is
+ * never empty; one with a bad percent escape or a NUL matches nothing. HEAD is served by GET. */
+enum route_result route_match(const struct http_route *routes, const char *method, const char *path,
+                              struct arena *arena, const struct http_route **route,
+                              const char *params[static HTTP_MAX_PARAMS],
+                              char allow[static ROUTE_ALLOW_SIZE]) MUST_CHECK;

@@ -1,0 +1,33 @@
+-- Shipments, one per order, and their audit trail. No foreign key to orders: they are another daemon's.
+CREATE TABLE shipments (
+    id                 uuid PRIMARY KEY,
+    order_id           uuid NOT NULL UNIQUE,
+    customer_id        text NOT NULL,
+    status             text NOT NULL DEFAULT 'PROCESSING' CHECK (status IN ('PROCESSING', 'SHIPPED', 'DELIVERED')),
+    tracking_number    text,
+    carrier            text,
+    correlation_id     text NOT NULL,
+    traceparent        text NOT NULL,
+    next_transition_at timestamptz, -- when the simulated carrier moves it on; NULL: it does not
+    created_at         timestamptz NOT NULL,
+    updated_at         timestamptz NOT NULL,
+    delivered_at       timestamptz
+);
+-- What is due: only shipments on their way.
+CREATE INDEX shipments_due_idx ON shipments (next_transition_at) WHERE next_transition_at IS NOT NULL;
+
+-- One row for each change of a shipment, written in its transaction.
+CREATE TABLE delivery_events (
+    id              bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    shipment_id     uuid NOT NULL REFERENCES shipments (id),
+    order_id        uuid NOT NULL,
+    previous_status text,
+    status          text NOT NULL,
+    description     text NOT NULL,
+    tracking_number text,
+    carrier         text,
+    actor           text NOT NULL,
+    request_id      text NOT NULL,
+    occurred_at     timestamptz NOT NULL
+);
+CREATE INDEX delivery_events_order_idx ON delivery_events (order_id, id);

@@ -1,0 +1,30 @@
+/* Orders and their events as JSON, both ways. Pure. */
+#pragma once
+
+#include "common/attributes.h"
+#include "common/buf.h"
+#include "order.h"
+
+/* Reads the body of POST /orders into order (customer_id, items, total; strings and items in arena). Every
+ * fault is added to faults; true when there was none and memory sufficed. */
+bool order_from_json(const char *body, size_t len, struct arena *arena, struct order *order,
+                     struct http_faults *faults) MUST_CHECK;
+
+/* The answer to POST /orders: from what never changes, so a replay is the same byte for byte. */
+void order_receipt_json(struct buf *out, const struct order *order);
+
+/* The answer to GET /orders/:id. */
+void order_view_json(struct buf *out, const struct order *order);
+
+/* The event ORDER_CREATED. */
+void order_created_json(struct buf *out, const struct order *order, const struct uuid *event_id);
+
+/* An ORDER_STATUS_UPDATE as delivery-svc publishes it. */
+struct order_status_event {
+    struct uuid order_id;
+    enum order_status status;
+    const char *tracking_number, *carrier; /* NULL when missing; in arena */
+};
+/* False with a one-line reason when the body is no such event. Unknown members are ignored. */
+bool order_status_event_parse(const char *body, size_t len, struct arena *arena,
+                              struct order_status_event *event, char *reason, size_t reason_size) MUST_CHECK;
