@@ -22,10 +22,8 @@ enum db_type { DB_TEXT, DB_INT, DB_UUID, DB_BYTES, DB_TIME }; /* text, bigint, u
 struct db_param {
     enum db_type type;
     bool array;
-    bool null; /* a scalar NULL */
-    bool array_has_null;
-    int32_t count;    /* elements of an array */
-    struct buf bytes; /* binary format; of an array: its elements without the header */
+    bool null;        /* a scalar NULL */
+    struct buf bytes; /* as it goes over the wire */
 };
 
 struct db_params {
@@ -38,7 +36,7 @@ struct db_params {
 void db_text_param(struct db_params *p, const char *text); /* NULL: SQL NULL */
 void db_int_param(struct db_params *p, int64_t value);
 void db_uuid_param(struct db_params *p, const struct uuid *id); /* NULL: SQL NULL */
-void db_time_param(struct db_params *p, int64_t epoch_ms);
+void db_time_param(struct db_params *p, int64_t epoch_ms);      /* DB_NO_TIME: SQL NULL */
 
 /* Opens an array parameter; the index it returns goes to the db_add_ functions of the same type. */
 int db_array(struct db_params *p, enum db_type element);
@@ -49,5 +47,8 @@ void db_add_bytes(struct db_params *p, int array, const void *bytes, size_t len)
 void db_add_time(struct db_params *p, int array, int64_t epoch_ms); /* DB_NO_TIME: SQL NULL */
 
 #define DB_NO_TIME INT64_MIN
+
+/* The type a parameter is declared with, as PostgreSQL numbers it. */
+unsigned db_param_oid(const struct db_param *param);
 
 void db_params_free(struct db_params *p);
