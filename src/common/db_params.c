@@ -23,6 +23,8 @@ static void append_int32(struct buf *b, uint32_t value) {
 }
 
 static int64_t wire_time(int64_t epoch_ms) {
+    if (epoch_ms == DB_NO_TIME)
+        return 0;
     return (int64_t)htobe64((uint64_t)((epoch_ms - POSTGRES_EPOCH_MS) * 1000));
 }
 

@@ -1,0 +1,166 @@
+/* Lanes of waiting work, and the workers that take all that waits in one of them as one batch. */
+#include "common/batch.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct lane {
+    struct batch_lane options;
+    struct batch_item *head, **tail;
+    size_t queued;
+    size_t taken; /* places: queued, or reserved and about to be */
+};
+
+struct worker {
+    pthread_t thread;
+    struct batch_pool *pool;
+    void *state; /* of open_worker */
+};
+
+struct batch_pool {
+    pthread_mutex_t lock; /* guards all that follows but the workers' own state */
+    pthread_cond_t work;  /* something was queued, or the pool is stopping */
+    bool stopping;
+    size_t next_lane; /* where the search for work begins: no lane starves */
+    struct lane *lanes;
+    size_t lane_count;
+    struct worker *workers;
+    size_t worker_count; /* running */
+    void (*close_worker)(void *worker);
+};
+
+/* The lane to serve next; NULL when none has work. */
+static struct lane *find_work(struct batch_pool *pool) {
+    for (size_t i = 0; i < pool->lane_count; i++) {
+        size_t index = (pool->next_lane + i) % pool->lane_count;
+        if (pool->lanes[index].queued) {
+            pool->next_lane = index + 1;
+            return &pool->lanes[index];
+        }
+    }
+    return NULL;
+}
+
+static bool drained(const struct batch_pool *pool) {
+    for (size_t i = 0; i < pool->lane_count; i++)
+        if (pool->lanes[i].taken)
+            return false;
+    return true;
+}
+
+static size_t take(struct lane *lane, struct batch_item *items[static BATCH_LIMIT]) {
+    size_t n = 0;
+    while (lane->head && n < lane->options.max_batch) {
+        items[n++] = lane->head;
+        lane->head = lane->head->next;
+    }
+    if (!lane->head)
+        lane->tail = &lane->head;
+    lane->queued -= n;
+    lane->taken -= n;
+    return n;
+}
+
+static void *work(void *arg) {
+    struct worker *worker = arg;
+    struct batch_pool *pool = worker->pool;
+    struct batch_item *items[BATCH_LIMIT];
+    pthread_mutex_lock(&pool->lock);
+    for (;;) {
+        struct lane *lane = find_work(pool);
+        if (lane) {
+            size_t n = take(lane, items);
+            pthread_mutex_unlock(&pool->lock);
+            lane->options.run(lane->options.self, worker->state, items, n);
+            pthread_mutex_lock(&pool->lock);
+        } else if (pool->stopping && drained(pool)) {
+            break;
+        } else {
+            pthread_cond_wait(&pool->work, &pool->lock);
+        }
+    }
+    pthread_cond_broadcast(&pool->work); /* the others may have been waiting for our last batch's place */
+    pthread_mutex_unlock(&pool->lock);
+    return NULL;
+}
+
+static bool start_worker(struct batch_pool *pool, const struct batch_options *options) {
+    struct worker *worker = &pool->workers[pool->worker_count];
+    worker->pool = pool;
+    worker->state = options->open_worker(options->cls);
+    if (!worker->state)
+        return false;
+    if (pthread_create(&worker->thread, NULL, work, worker) != 0) {
+        options->close_worker(worker->state);
+        return false;
+    }
+    pool->worker_count++;
+    return true;
+}
+
+struct batch_pool *batch_pool_start(const struct batch_options *options) {
+    struct batch_pool *pool = calloc(1, sizeof *pool);
+    if (!pool)
+        return NULL;
+    pthread_mutex_init(&pool->lock, NULL);
+    pthread_cond_init(&pool->work, NULL);
+    pool->close_worker = options->close_worker;
+    pool->lanes = calloc(options->lane_count, sizeof *pool->lanes);
+    pool->workers = calloc(options->workers, sizeof *pool->workers);
+    if (!pool->lanes || !pool->workers) {
+        batch_pool_stop(pool);
+        return NULL;
+    }
+    for (; pool->lane_count < options->lane_count; pool->lane_count++) {
+        struct lane *lane = &pool->lanes[pool->lane_count];
+        lane->options = options->lanes[pool->lane_count];
+        lane->tail = &lane->head;
+    }
+    while (pool->worker_count < options->workers) {
+        if (!start_worker(pool, options)) {
+            batch_pool_stop(pool);
+            return NULL;
+        }
+    }
+    return pool;
+}
+
+bool batch_reserve(struct batch_pool *pool, size_t index) {
+    struct lane *lane = &pool->lanes[index];
+    pthread_mutex_lock(&pool->lock);
+    bool free_place = !pool->stopping && lane->taken < lane->options.capacity;
+    if (free_place)
+        lane->taken++;
+    pthread_mutex_unlock(&pool->lock);
+    return free_place;
+}
+
+void batch_push(struct batch_pool *pool, size_t index, struct batch_item *item) {
+    struct lane *lane = &pool->lanes[index];
+    item->next = NULL;
+    pthread_mutex_lock(&pool->lock);
+    *lane->tail = item;
+    lane->tail = &item->next;
+    lane->queued++;
+    pthread_cond_signal(&pool->work);
+    pthread_mutex_unlock(&pool->lock);
+}
+
+void batch_pool_stop(struct batch_pool *pool) {
+    if (!pool)
+        return;
+    pthread_mutex_lock(&pool->lock);
+    pool->stopping = true;
+    pthread_cond_broadcast(&pool->work);
+    pthread_mutex_unlock(&pool->lock);
+    for (size_t i = 0; i < pool->worker_count; i++) {
+        pthread_join(pool->workers[i].thread, NULL);
+        pool->close_worker(pool->workers[i].state);
+    }
+    pthread_cond_destroy(&pool->work);
+    pthread_mutex_destroy(&pool->lock);
+    free(pool->workers);
+    free(pool->lanes);
+    free(pool);
+}
