@@ -1,0 +1,157 @@
+/* The growable text buffer. */
+#include "common/buf.h"
+#include "common/clock.h"
+#include "common/money.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define FIRST_CAP 256
+
+/* Makes room for extra bytes and the NUL behind them. */
+static bool reserve(struct buf *b, size_t extra) {
+    if (b->failed)
+        return false;
+    if (extra < b->cap - b->len)
+        return true;
+
+    size_t cap = b->cap > 0 ? b->cap : FIRST_CAP;
+    while (cap - b->len <= extra) {
+        if (cap > PTRDIFF_MAX / 2) {
+            b->failed = true;
+            return false;
+        }
+        cap *= 2;
+    }
+    char *data = realloc(b->data, cap);
+    if (!data) {
+        b->failed = true;
+        return false;
+    }
+    b->data = data;
+    b->cap = cap;
+    return true;
+}
+
+void buf_append(struct buf *b, const void *data, size_t len) {
+    if (!reserve(b, len))
+        return;
+    if (len > 0)
+        memcpy(b->data + b->len, data, len);
+    b->len += len;
+    b->data[b->len] = '\0';
+}
+
+void buf_str(struct buf *b, const char *text) {
+    buf_append(b, text, strlen(text));
+}
+
+void buf_char(struct buf *b, char c) {
+    buf_append(b, &c, 1);
+}
+
+void buf_printf(struct buf *b, const char *format, ...) {
+    va_list args;
+    va_start(args, format);
+    buf_vprintf(b, format, args);
+    va_end(args);
+}
+
+void buf_vprintf(struct buf *b, const char *format, va_list args) {
+    va_list measure;
+    va_copy(measure, args);
+    int len = vsnprintf(NULL, 0, format, measure);
+    va_end(measure);
+    if (len < 0) {
+        b->failed = true;
+        return;
+    }
+    if (!reserve(b, (size_t)len))
+        return;
+    vsnprintf(b->data + b->len, (size_t)len + 1, format, args);
+    b->len += (size_t)len;
+}
+
+/* The letter of the short escape of c, or 0 when it has none. */
+static char short_escape(char c) {
+    switch (c) {
+    case '"':
+    case '\\':
+        return c;
+    case '\b':
+        return 'b';
+    case '\f':
+        return 'f';
+    case '\n':
+        return 'n';
+    case '\r':
+        return 'r';
+    case '\t':
+        return 't';
+    default:
+        return 0;
+    }
+}
+
+static void append_escaped(struct buf *b, char c) {
+    char letter = short_escape(c);
+    if (letter)
+        buf_append(b, (char[]){'\\', letter}, 2);
+    else
+        buf_printf(b, "\\u%04x", (unsigned)c);
+}
+
+static bool needs_escape(char c) {
+    return (unsigned char)c < 0x20 || c == '"' || c == '\\';
+}
+
+void buf_json(struct buf *b, const char *text) {
+    buf_char(b, '"');
+    while (*text) {
+        size_t plain = 0;
+        while (text[plain] && !needs_escape(text[plain]))
+            plain++;
+        buf_append(b, text, plain);
+        text += plain;
+        if (*text)
+            append_escaped(b, *text++);
+    }
+    buf_char(b, '"');
+}
+
+void buf_money(struct buf *b, int64_t cents) {
+    char text[MONEY_TEXT_SIZE];
+    money_format(cents, text);
+    buf_str(b, text);
+}
+
+void buf_json_time(struct buf *b, int64_t epoch_ms) {
+    char text[TIME_TEXT_SIZE];
+    clock_format(epoch_ms, text);
+    buf_char(b, '"');
+    buf_str(b, text);
+    buf_char(b, '"');
+}
+
+void buf_clear(struct buf *b) {
+    b->len = 0;
+    b->failed = false;
+    if (b->data)
+        b->data[0] = '\0';
+}
+
+char *buf_take(struct buf *b) {
+    char *data = NULL;
+    if (!b->failed && b->len > 0) {
+        data = b->data;
+        b->data = NULL;
+    }
+    buf_free(b);
+    return data;
+}
+
+void buf_free(struct buf *b) {
+    free(b->data);
+    *b = (struct buf){0};
+}
