@@ -1,0 +1,67 @@
+/* Reading the clocks, writing times, sleeping. */
+#include "common/clock.h"
+
+#include <errno.h>
+#include <string.h>
+#include <time.h>
+
+#define EARLIEST_MS INT64_C(-62167219200000) /* 0000-01-01T00:00:00.000Z */
+#define LATEST_MS INT64_C(253402300799999)   /* 9999-12-31T23:59:59.999Z */
+
+static int64_t read_ms(clockid_t clock) {
+    struct timespec now;
+    clock_gettime(clock, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+int64_t clock_epoch_ms(void) {
+    return read_ms(CLOCK_REALTIME);
+}
+
+int64_t clock_mono_ms(void) {
+    return read_ms(CLOCK_MONOTONIC);
+}
+
+static void put_digits(char *out, int value, int digits) {
+    while (digits > 0) {
+        out[--digits] = (char)('0' + value % 10);
+        value /= 10;
+    }
+}
+
+void clock_format(int64_t epoch_ms, char text[static TIME_TEXT_SIZE]) {
+    /* RFC 3339 has four digits for the year. */
+    if (epoch_ms < EARLIEST_MS)
+        epoch_ms = EARLIEST_MS;
+    if (epoch_ms > LATEST_MS)
+        epoch_ms = LATEST_MS;
+
+    int64_t ms = (epoch_ms % 1000 + 1000) % 1000;
+    time_t seconds = (epoch_ms - ms) / 1000;
+    struct tm utc;
+    gmtime_r(&seconds, &utc);
+
+    memcpy(text, "0000-00-00T00:00:00.000Z", TIME_TEXT_SIZE);
+    put_digits(text, utc.tm_year + 1900, 4);
+    put_digits(text + 5, utc.tm_mon + 1, 2);
+    put_digits(text + 8, utc.tm_mday, 2);
+    put_digits(text + 11, utc.tm_hour, 2);
+    put_digits(text + 14, utc.tm_min, 2);
+    put_digits(text + 17, utc.tm_sec, 2);
+    put_digits(text + 20, (int)ms, 3);
+}
+
+void clock_sleep_ms(int64_t ms) {
+    if (ms <= 0)
+        return;
+    struct timespec end;
+    clock_gettime(CLOCK_MONOTONIC, &end);
+    end.tv_sec += ms / 1000;
+    end.tv_nsec += ms % 1000 * 1000000;
+    if (end.tv_nsec >= 1000000000) {
+        end.tv_sec++;
+        end.tv_nsec -= 1000000000;
+    }
+    while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &end, NULL) == EINTR)
+        continue;
+}
