@@ -1,0 +1,145 @@
+/* Writing log lines. */
+#include "common/log.h"
+#include "common/buf.h"
+#include "common/clock.h"
+
+#include <errno.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#define MESSAGE_SIZE 8192
+
+/* The process's own, set once before its threads start. */
+static struct {
+    const char *service;
+    enum log_level level;
+    bool text;
+} setup = {.service = "", .level = LOG_INFO};
+
+static const char *const level_names[] = {"debug", "info", "warn", "error"};
+static const char *const level_labels[] = {"DEBUG", "INFO ", "WARN ", "ERROR"};
+
+void log_setup(const char *service, enum log_level level, enum log_format format) {
+    setup.service = service;
+    setup.level = level;
+    setup.text = format == LOG_TEXT || (format == LOG_AUTO && isatty(STDERR_FILENO));
+}
+
+bool log_enabled(enum log_level level) {
+    return level >= setup.level;
+}
+
+static bool is_utf8(const char *text) {
+    json_t *string = json_string(text);
+    json_decref(string);
+    return string != NULL;
+}
+
+/* Values come from anywhere: what is not UTF-8 loses its upper half rather than the whole line. */
+static void make_utf8(char *text) {
+    if (is_utf8(text))
+        return;
+    for (; *text; text++) {
+        if (*text & 0x80)
+            *text = '?';
+    }
+}
+
+PRINTF_LIKE(2, 0)
+static void format_message(char message[static MESSAGE_SIZE], const char *format, va_list args) {
+    static const char mark[] = " ...[cut]";
+    int len = vsnprintf(message, MESSAGE_SIZE, format, args);
+    if (len < 0)
+        snprintf(message, MESSAGE_SIZE, "(message could not be formatted)");
+    if (len >= MESSAGE_SIZE) {
+        size_t end = MESSAGE_SIZE - sizeof mark;
+        for (int i = 0; i < 3 && (message[end] & 0xc0) == 0x80; i++) /* not within a character */
+            end--;
+        memcpy(message + end, mark, sizeof mark);
+    }
+    make_utf8(message);
+}
+
+static void append_json(struct buf *line, enum log_level level, const char *request_id, const char *message) {
+    buf_str(line, "{\"timestamp\":");
+    buf_json_time(line, clock_epoch_ms());
+    buf_printf(line, ",\"level\":\"%s\",\"service\":", level_names[level]);
+    buf_json(line, setup.service);
+    buf_str(line, ",\"message\":");
+    buf_json(line, message);
+    if (request_id) {
+        buf_str(line, ",\"request_id\":");
+        buf_json(line, request_id);
+    }
+    buf_str(line, "}\n");
+}
+
+/* The length of the control character that text starts with, in bytes; 0 when it starts with none. */
+static int control_length(const char *text) {
+    unsigned char c = (unsigned char)text[0];
+    if (c < 0x20 || c == 0x7f)
+        return 1;
+    return c == 0xc2 && (unsigned char)text[1] < 0xa0 ? 2 : 0; /* U+0080 to U+009F */
+}
+
+/* No control character reaches the terminal: neither line breaks nor escape sequences. */
+static void append_visible(struct buf *line, const char *text) {
+    while (*text) {
+        int control = control_length(text);
+        if (control == 0)
+            buf_char(line, *text++);
+        for (; control > 0; control--)
+            buf_printf(line, "\\x%02x", (unsigned char)*text++);
+    }
+}
+
+static void append_text(struct buf *line, enum log_level level, const char *request_id, const char *message) {
+    char now[TIME_TEXT_SIZE];
+    clock_format(clock_epoch_ms(), now);
+    buf_printf(line, "%.12s %s ", now + strlen("2026-01-31T"), level_labels[level]);
+    append_visible(line, message);
+    if (request_id) {
+        buf_str(line, " [");
+        append_visible(line, request_id);
+        buf_char(line, ']');
+    }
+    buf_char(line, '\n');
+}
+
+/* A log that cannot be written has nobody to tell. */
+static void write_line(const char *data, size_t len) {
+    while (len > 0) {
+        ssize_t written = write(STDERR_FILENO, data, len);
+        if (written < 0 && errno == EINTR)
+            continue;
+        if (written <= 0)
+            return;
+        data += written;
+        len -= (size_t)written;
+    }
+}
+
+void log_write(enum log_level level, const char *request_id, const char *format, ...) {
+    if (!log_enabled(level))
+        return;
+    char message[MESSAGE_SIZE];
+    va_list args;
+    va_start(args, format);
+    format_message(message, format, args);
+    va_end(args);
+
+    struct buf line = {0};
+    if (setup.text)
+        append_text(&line, level, request_id, message);
+    else
+        append_json(&line, level, request_id, message);
+
+    static const char no_memory[] = "{\"level\":\"error\",\"message\":\"out of memory for a log line\"}\n";
+    if (line.failed)
+        write_line(no_memory, strlen(no_memory));
+    else
+        write_line(line.data, line.len);
+    buf_free(&line);
+}
