@@ -1,0 +1,50 @@
+/* Checking and starting W3C traces. */
+#include "common/trace.h"
+#include "common/id.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static const char shape[] = "vv-tttttttttttttttttttttttttttttttt-pppppppppppppppp-ff";
+
+static bool is_lower_hex(char c) {
+    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f');
+}
+
+/* Dashes where the shape has dashes, lower-case hex elsewhere. */
+static bool fits_shape(const char *text) {
+    for (size_t i = 0; shape[i]; i++) {
+        if (shape[i] == '-' ? text[i] != '-' : !is_lower_hex(text[i]))
+            return false;
+    }
+    return true;
+}
+
+static bool all_zero(const char *text, size_t len) {
+    return strspn(text, "0") >= len;
+}
+
+bool trace_valid(const char *text) {
+    if (!fits_shape(text))
+        return false;
+    if (strncmp(text, "ff", 2) == 0 || all_zero(text + 3, 32) || all_zero(text + 36, 16))
+        return false;
+    /* Only versions after 00 may have more fields. */
+    char end = text[strlen(shape)];
+    return end == '\0' || (end == '-' && strncmp(text, "00", 2) != 0);
+}
+
+void trace_adopt(const char *incoming, char out[static TRACEPARENT_SIZE]) {
+    if (incoming && trace_valid(incoming)) {
+        memcpy(out, incoming, TRACEPARENT_SIZE - 1);
+        memcpy(out, "00", 2);
+        out[TRACEPARENT_SIZE - 1] = '\0';
+        return;
+    }
+    uint8_t ids[16 + 8];
+    char trace_id[2 * 16 + 1], parent_id[2 * 8 + 1];
+    random_bytes(ids, sizeof ids);
+    hex_encode(ids, 16, trace_id);
+    hex_encode(ids + 16, 8, parent_id);
+    snprintf(out, TRACEPARENT_SIZE, "00-%s-%s-01", trace_id, parent_id);
+}
