@@ -47,6 +47,8 @@ struct batch_pool *batch_pool_start(const struct batch_options *options);
 bool batch_reserve(struct batch_pool *pool, size_t lane) MUST_CHECK;
 void batch_push(struct batch_pool *pool, size_t lane, struct batch_item *item);
 
-/* Refuses new items, lets the workers finish what waits, joins and closes them, frees the pool. NULL is fine.
- */
+/* Refuses new items from now on, lets the workers finish what waits, joins and closes them. */
 void batch_pool_stop(struct batch_pool *pool);
+
+/* Frees a pool that was stopped and that no thread uses any more. NULL is fine. */
+void batch_pool_free(struct batch_pool *pool);

@@ -77,20 +77,19 @@ struct http_request {
     struct arena arena;                    /* memory that lives as long as the request */
     char request_id[HTTP_REQUEST_ID_SIZE]; /* the caller's X-Request-Id, or ours */
     char traceparent[TRACEPARENT_SIZE];
-    const char *params[HTTP_MAX_PARAMS]; /* path parameters in their order, percent-decoded */
+    const char *params[HTTP_MAX_PARAMS]; /* path parameters in their order */
     struct buf body;
     struct token_claims claims; /* of the verified token, where the route has a scope */
     void *command;              /* from prepare to run */
     struct http_reply reply;
-    /* private to http.c */
+    /* private to http.c and http_dispatch.c */
     struct MHD_Connection *connection;
     const char *method;
     const char *path;
     size_t body_limit;
-    int64_t started_ms;
-    int stage;
+    int64_t started_ms, queued_ms;
+    enum { HTTP_RECEIVING, HTTP_WAITING, HTTP_ANSWERED } stage;
     bool too_large;
-    bool close;
 };
 
 struct http_options {
@@ -121,8 +120,12 @@ void http_stop(struct http_server *server, int64_t deadline_ms);
 const char *http_header(struct http_request *request, const char *name);
 unsigned http_header_count(struct http_request *request, const char *name);
 const char *http_query(struct http_request *request, const char *name);
-/* Names of query arguments that are not in known (NULL-terminated): the first, or NULL. */
-const char *http_query_unknown(struct http_request *request, const char *const known[]);
+/* The first query argument that is not in known (NULL-terminated), or is there twice; NULL if there is none.
+ */
+const char *http_query_fault(struct http_request *request, const char *const known[]);
+
+/* Whether the body is announced as application/json; else answers 415 and returns false. */
+bool http_expect_json(struct http_request *request);
 
 /* Answers with a body of type application/json; takes the bytes of body. */
 void http_reply_json(struct http_request *request, unsigned status, struct buf *body);
@@ -140,6 +143,7 @@ void http_reply_problem(struct http_request *request, const char *code, const ch
 struct http_faults {
     struct buf json; /* the elements of the errors array */
     unsigned count;
+    char first[160]; /* the first fault in words */
 };
 /* pointer: RFC 6901 for a body member, the name of a query argument else. */
 void http_fault(struct http_faults *faults, const char *pointer, const char *format, ...) PRINTF_LIKE(3, 4);

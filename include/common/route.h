@@ -16,8 +16,8 @@ enum route_result {
 
 #define ROUTE_ALLOW_SIZE 64
 
-/* Finds the route; params (allocated in arena) receive the path's parameters, percent-decoded. A parameter is
- * never empty; one with a bad percent escape or a NUL matches nothing. HEAD is served by GET. */
+/* Finds the route of a path whose percent escapes are decoded already; params (in arena) receive its
+ * parameters, which are never empty. HEAD is served by GET. */
 enum route_result route_match(const struct http_route *routes, const char *method, const char *path,
                               struct arena *arena, const struct http_route **route,
                               const char *params[static HTTP_MAX_PARAMS],

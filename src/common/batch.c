@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct lane {
+struct lane { /* guarded by the pool's lock */
     struct batch_lane options;
     struct batch_item *head, **tail;
     size_t queued;
@@ -19,7 +19,7 @@ struct worker {
 };
 
 struct batch_pool {
-    pthread_mutex_t lock; /* guards all that follows but the workers' own state */
+    pthread_mutex_t lock; /* guards stopping, next_lane and the lanes */
     pthread_cond_t work;  /* something was queued, or the pool is stopping */
     bool stopping;
     size_t next_lane; /* where the search for work begins: no lane starves */
@@ -99,31 +99,34 @@ static bool start_worker(struct batch_pool *pool, const struct batch_options *op
     return true;
 }
 
+static bool start(struct batch_pool *pool, const struct batch_options *options) {
+    pool->close_worker = options->close_worker;
+    pool->lanes = calloc(options->lane_count, sizeof *pool->lanes);
+    pool->workers = calloc(options->workers, sizeof *pool->workers);
+    if (!pool->lanes || !pool->workers)
+        return false;
+    for (; pool->lane_count < options->lane_count; pool->lane_count++) {
+        struct lane *lane = &pool->lanes[pool->lane_count];
+        lane->options = options->lanes[pool->lane_count];
+        lane->tail = &lane->head;
+    }
+    while (pool->worker_count < options->workers)
+        if (!start_worker(pool, options))
+            return false;
+    return true;
+}
+
 struct batch_pool *batch_pool_start(const struct batch_options *options) {
     struct batch_pool *pool = calloc(1, sizeof *pool);
     if (!pool)
         return NULL;
     pthread_mutex_init(&pool->lock, NULL);
     pthread_cond_init(&pool->work, NULL);
-    pool->close_worker = options->close_worker;
-    pool->lanes = calloc(options->lane_count, sizeof *pool->lanes);
-    pool->workers = calloc(options->workers, sizeof *pool->workers);
-    if (!pool->lanes || !pool->workers) {
-        batch_pool_stop(pool);
-        return NULL;
-    }
-    for (; pool->lane_count < options->lane_count; pool->lane_count++) {
-        struct lane *lane = &pool->lanes[pool->lane_count];
-        lane->options = options->lanes[pool->lane_count];
-        lane->tail = &lane->head;
-    }
-    while (pool->worker_count < options->workers) {
-        if (!start_worker(pool, options)) {
-            batch_pool_stop(pool);
-            return NULL;
-        }
-    }
-    return pool;
+    if (start(pool, options))
+        return pool;
+    batch_pool_stop(pool);
+    batch_pool_free(pool);
+    return NULL;
 }
 
 bool batch_reserve(struct batch_pool *pool, size_t index) {
@@ -148,8 +151,6 @@ void batch_push(struct batch_pool *pool, size_t index, struct batch_item *item) 
 }
 
 void batch_pool_stop(struct batch_pool *pool) {
-    if (!pool)
-        return;
     pthread_mutex_lock(&pool->lock);
     pool->stopping = true;
     pthread_cond_broadcast(&pool->work);
@@ -158,6 +159,12 @@ void batch_pool_stop(struct batch_pool *pool) {
         pthread_join(pool->workers[i].thread, NULL);
         pool->close_worker(pool->workers[i].state);
     }
+    pool->worker_count = 0;
+}
+
+void batch_pool_free(struct batch_pool *pool) {
+    if (!pool)
+        return;
     pthread_cond_destroy(&pool->work);
     pthread_mutex_destroy(&pool->lock);
     free(pool->workers);

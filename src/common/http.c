@@ -1,0 +1,368 @@
+/* The HTTP server on libmicrohttpd: connections, request framing, sending replies, start and stop. */
+#include "http_private.h"
+
+#include "common/clock.h"
+#include "common/id.h"
+#include "common/log.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <microhttpd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <unistd.h>
+
+enum {
+    CONNECTION_MEMORY = 16384, /* request line, headers and I/O buffers of one connection */
+    DISCARD_LIMIT = 1 << 20,   /* of a body that turned out too large; beyond, the connection is cut */
+    QUIET_MS = 300,            /* a draining server with nothing to do for this long is done */
+};
+
+static const struct http_header common_headers[] = {
+    {"Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'"},
+    {"Cross-Origin-Resource-Policy", "same-origin"},
+    {"Referrer-Policy", "no-referrer"},
+    {"X-Content-Type-Options", "nosniff"},
+    {"X-Frame-Options", "DENY"},
+};
+
+const char *http_header(struct http_request *request, const char *name) {
+    return MHD_lookup_connection_value(request->connection, MHD_HEADER_KIND, name);
+}
+
+const char *http_query(struct http_request *request, const char *name) {
+    return MHD_lookup_connection_value(request->connection, MHD_GET_ARGUMENT_KIND, name);
+}
+
+struct header_count {
+    const char *name;
+    unsigned count;
+};
+
+static enum MHD_Result count_header(void *cls, enum MHD_ValueKind kind, const char *key, const char *value) {
+    (void)kind, (void)value;
+    struct header_count *c = cls;
+    c->count += strcasecmp(key, c->name) == 0;
+    return MHD_YES;
+}
+
+unsigned http_header_count(struct http_request *request, const char *name) {
+    struct header_count c = {name, 0};
+    MHD_get_connection_values(request->connection, MHD_HEADER_KIND, count_header, &c);
+    return c.count;
+}
+
+struct query_check {
+    const char *const *known;
+    unsigned long long seen; /* bit i: known[i] */
+    const char *fault;
+};
+
+static enum MHD_Result check_query(void *cls, enum MHD_ValueKind kind, const char *key, const char *value) {
+    (void)kind, (void)value;
+    struct query_check *check = cls;
+    for (unsigned i = 0; check->known[i]; i++) {
+        if (strcmp(key, check->known[i]) != 0)
+            continue;
+        if (check->seen & 1ULL << i)
+            break;
+        check->seen |= 1ULL << i;
+        return MHD_YES;
+    }
+    check->fault = key;
+    return MHD_NO;
+}
+
+const char *http_query_fault(struct http_request *request, const char *const known[]) {
+    struct query_check check = {.known = known};
+    MHD_get_connection_values(request->connection, MHD_GET_ARGUMENT_KIND, check_query, &check);
+    return check.fault;
+}
+
+bool http_expect_json(struct http_request *request) {
+    static const char json[] = "application/json";
+    const char *type = http_header(request, "Content-Type");
+    if (type && strncasecmp(type, json, sizeof json - 1) == 0 && strchr(" \t;", type[sizeof json - 1]))
+        return true; /* strchr also finds the end of the text */
+    http_reply_problem(request, "UNSUPPORTED_MEDIA_TYPE", "Send the body as application/json");
+    return false;
+}
+
+static bool request_id_valid(const char *id) {
+    static const char allowed[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-";
+    size_t len = id ? strlen(id) : 0;
+    return len > 0 && len < HTTP_REQUEST_ID_SIZE && strspn(id, allowed) == len;
+}
+
+static void adopt_request_id(struct http_request *request) {
+    const char *id = http_header(request, "X-Request-Id");
+    if (!request_id_valid(id))
+        id = http_header(request, "X-Correlation-Id");
+    if (request_id_valid(id)) {
+        memcpy(request->request_id, id, strlen(id) + 1);
+    } else {
+        struct uuid fresh = uuid_new();
+        uuid_format(&fresh, request->request_id);
+    }
+}
+
+/* Refuses what another HTTP parser on the way might read differently (request smuggling, RFC 9112 §11.2):
+ * libmicrohttpd lets these through. Such a connection is closed, as nobody knows where its next request
+ * begins. */
+static bool framing_is_clear(struct http_request *request) {
+    const char *encoding = http_header(request, "Transfer-Encoding");
+    unsigned lengths = http_header_count(request, "Content-Length");
+    unsigned encodings = http_header_count(request, "Transfer-Encoding");
+    if (lengths > 1 || encodings > 1 || (lengths && encodings))
+        http_reply_problem(request, "VALIDATION_ERROR", "The length of the body is given more than once");
+    else if (encoding && strcasecmp(encoding, "chunked") != 0)
+        http_reply_problem(request, "VALIDATION_ERROR", "Transfer-Encoding can only be chunked");
+    else if (http_header_count(request, "Host") != 1)
+        http_reply_problem(request, "VALIDATION_ERROR", "Send exactly one Host header");
+    else
+        return true;
+    return false;
+}
+
+static bool announced_too_large(struct http_request *request) {
+    const char *length = http_header(request, "Content-Length");
+    return length && strtoull(length, NULL, 10) > request->body_limit;
+}
+
+static void reply_too_large(struct http_request *request) {
+    http_reply_problem(request, "PAYLOAD_TOO_LARGE", "The body may have at most %zu bytes",
+                       request->body_limit);
+}
+
+static enum MHD_Result send_reply(struct http_request *request) {
+    struct http_reply *reply = &request->reply;
+    size_t len = reply->body.len;
+    char *bytes = buf_take(&reply->body);
+    struct MHD_Response *response = MHD_create_response_from_buffer(
+        bytes ? len : 0, bytes, bytes ? MHD_RESPMEM_MUST_FREE : MHD_RESPMEM_PERSISTENT);
+    if (!response) {
+        free(bytes);
+        return MHD_NO;
+    }
+    bool cache_control = false;
+    for (size_t i = 0; i < reply->header_count; i++) {
+        cache_control |= strcmp(reply->headers[i].name, "Cache-Control") == 0;
+        MHD_add_response_header(response, reply->headers[i].name, reply->headers[i].value);
+    }
+    if (!cache_control)
+        MHD_add_response_header(response, "Cache-Control", "no-store");
+    if (reply->content_type)
+        MHD_add_response_header(response, "Content-Type", reply->content_type);
+    MHD_add_response_header(response, "X-Request-Id", request->request_id);
+    for (size_t i = 0; i < sizeof common_headers / sizeof *common_headers; i++)
+        MHD_add_response_header(response, common_headers[i].name, common_headers[i].value);
+    if (atomic_load_explicit(&request->server->draining, memory_order_relaxed))
+        MHD_add_response_header(response, "Connection", "close");
+    enum MHD_Result result = MHD_queue_response(request->connection, reply->status, response);
+    MHD_destroy_response(response);
+    log_debug(request->request_id, "%s %s %u", request->method, request->path, reply->status);
+    return result;
+}
+
+/* The headers are there: what can be refused without the body is refused now, and its connection closed. */
+static enum MHD_Result begin(struct http_server *server, struct MHD_Connection *connection, const char *path,
+                             const char *method, void **context) {
+    struct http_request *request = calloc(1, sizeof *request);
+    if (!request)
+        return MHD_NO;
+    *context = request;
+    request->server = server;
+    request->app = server->options.app;
+    request->connection = connection;
+    request->method = method;
+    request->path = path;
+    request->started_ms = clock_mono_ms();
+    atomic_fetch_add(&server->in_flight, 1);
+    adopt_request_id(request);
+    trace_adopt(http_header(request, "traceparent"), request->traceparent);
+    if (!framing_is_clear(request))
+        return send_reply(request);
+    http_find_route(request);
+    if (announced_too_large(request)) {
+        reply_too_large(request);
+        return send_reply(request);
+    }
+    return MHD_YES;
+}
+
+static enum MHD_Result receive(struct http_request *request, const char *data, size_t *size) {
+    int64_t age_ms = clock_mono_ms() - request->started_ms;
+    if (age_ms > (int64_t)request->server->options.timeout_s * 1000)
+        return MHD_NO; /* a body that drips in keeps its connection no longer than an idle one */
+    if (request->body.len + *size > request->body_limit)
+        request->too_large = true;
+    if (!request->too_large)
+        buf_append(&request->body, data, *size);
+    else if (request->body.len + *size > DISCARD_LIMIT)
+        return MHD_NO;
+    else
+        request->body.len += *size; /* counts on, keeps nothing */
+    *size = 0;
+    return MHD_YES;
+}
+
+static enum MHD_Result process(struct http_request *request) {
+    if (request->too_large) {
+        request->body.len = 0;
+        reply_too_large(request);
+    } else if (request->body.failed) {
+        http_reply_problem(request, "UNAVAILABLE", "The service is short of memory");
+    }
+    if (!http_prepare(request))
+        return send_reply(request);
+    request->stage = HTTP_WAITING;
+    MHD_suspend_connection(request->connection);
+    http_enqueue(request); /* from here on the request is a worker's, until it resumes the connection */
+    return MHD_YES;
+}
+
+/* libmicrohttpd's calls for one request: headers; pieces of the body; the end of it; and again when resumed.
+ */
+static enum MHD_Result handle(void *cls, struct MHD_Connection *connection, const char *path,
+                              const char *method, const char *version, const char *data, size_t *size,
+                              void **context) {
+    (void)version;
+    struct http_request *request = *context;
+    if (!request)
+        return begin(cls, connection, path, method, context);
+    if (request->stage == HTTP_ANSWERED)
+        return send_reply(request);
+    if (*size)
+        return receive(request, data, size);
+    return process(request);
+}
+
+void http_resume(struct http_request *const requests[], size_t n) {
+    for (size_t i = 0; i < n; i++) {
+        struct MHD_Connection *connection = requests[i]->connection;
+        requests[i]->stage = HTTP_ANSWERED;
+        MHD_resume_connection(connection);
+    }
+}
+
+static void completed(void *cls, struct MHD_Connection *connection, void **context,
+                      enum MHD_RequestTerminationCode code) {
+    (void)connection, (void)code;
+    struct http_server *server = cls;
+    struct http_request *request = *context;
+    if (!request)
+        return;
+    buf_free(&request->body);
+    buf_free(&request->reply.body);
+    arena_free(&request->arena);
+    free(request);
+    *context = NULL;
+    atomic_fetch_sub(&server->in_flight, 1);
+}
+
+/* Decodes percent escapes, except where a NUL would cut the text short: that stays as it is and matches
+ * nothing. */
+static size_t unescape(void *cls, struct MHD_Connection *connection, char *text) {
+    (void)cls, (void)connection;
+    return strstr(text, "%00") ? strlen(text) : MHD_http_unescape(text);
+}
+
+static void log_mhd(void *cls, const char *format, va_list args) PRINTF_LIKE(2, 0);
+static void log_mhd(void *cls, const char *format, va_list args) {
+    (void)cls;
+    char text[512];
+    vsnprintf(text, sizeof text, format, args);
+    text[strcspn(text, "\n")] = '\0';
+    log_debug(NULL, "http: %s", text);
+}
+
+static struct MHD_Daemon *start_daemon(struct http_server *server) {
+    const struct http_options *o = &server->options;
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)o->port)};
+    if (inet_pton(AF_INET, o->bind_address, &address.sin_addr) != 1) {
+        log_error(NULL, "http: %s is no IPv4 address", o->bind_address);
+        return NULL;
+    }
+    /* Poll mode: in epoll mode suspend and resume lose wake-ups under load. */
+    unsigned flags = MHD_USE_POLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG;
+    struct MHD_Daemon *daemon = MHD_start_daemon(
+        flags, 0, NULL, NULL, handle, server, MHD_OPTION_EXTERNAL_LOGGER, log_mhd, NULL, MHD_OPTION_SOCK_ADDR,
+        &address, MHD_OPTION_NOTIFY_COMPLETED, completed, server, MHD_OPTION_UNESCAPE_CALLBACK, unescape,
+        NULL, MHD_OPTION_THREAD_POOL_SIZE, o->threads, MHD_OPTION_CONNECTION_LIMIT, o->max_connections,
+        MHD_OPTION_CONNECTION_TIMEOUT, o->timeout_s, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+        (size_t)CONNECTION_MEMORY, MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_LISTEN_BACKLOG_SIZE, 1024u,
+        MHD_OPTION_END);
+    if (!daemon)
+        log_error(NULL, "http: cannot listen on %s:%d: %s", o->bind_address, o->port, strerror(errno));
+    return daemon;
+}
+
+static void free_server(struct http_server *server) {
+    batch_pool_free(server->pool);
+    free(server->lanes);
+    free(server);
+}
+
+struct http_server *http_start(const struct http_options *options) {
+    struct http_server *server = calloc(1, sizeof *server);
+    struct batch_lane *lanes = NULL;
+    if (!server)
+        return NULL;
+    server->options = *options;
+    if (http_make_lanes(server, &lanes)) {
+        server->pool = batch_pool_start(&(struct batch_options){.lanes = lanes,
+                                                                .lane_count = server->lane_count,
+                                                                .workers = options->workers,
+                                                                .open_worker = options->open_worker,
+                                                                .close_worker = options->close_worker,
+                                                                .cls = options->app});
+    }
+    free(lanes);
+    if (!server->pool)
+        log_error(NULL, "http: cannot start the workers");
+    else
+        server->daemon = start_daemon(server);
+    if (!server->daemon) {
+        if (server->pool)
+            batch_pool_stop(server->pool);
+        free_server(server);
+        return NULL;
+    }
+    return server;
+}
+
+int http_port(const struct http_server *server) {
+    return MHD_get_daemon_info(server->daemon, MHD_DAEMON_INFO_BIND_PORT)->port;
+}
+
+/* Waits until all connections are closed, or no request came for a while, or the deadline. */
+static void wait_idle(struct http_server *server, int64_t deadline_ms) {
+    int64_t busy_ms = clock_mono_ms();
+    while (clock_mono_ms() < deadline_ms) {
+        if (atomic_load(&server->in_flight))
+            busy_ms = clock_mono_ms();
+        unsigned open =
+            MHD_get_daemon_info(server->daemon, MHD_DAEMON_INFO_CURRENT_CONNECTIONS)->num_connections;
+        if (open == 0 || clock_mono_ms() - busy_ms > QUIET_MS)
+            return;
+        clock_sleep_ms(5);
+    }
+}
+
+void http_stop(struct http_server *server, int64_t deadline_ms) {
+    if (!server)
+        return;
+    int listening = MHD_quiesce_daemon(server->daemon);
+    atomic_store(&server->draining, true);
+    if (listening >= 0)
+        close(listening);
+    wait_idle(server, deadline_ms);
+    atomic_store(&server->expired, true);
+    batch_pool_stop(
+        server->pool); /* resumes every connection: libmicrohttpd aborts if one is still suspended */
+    wait_idle(server, clock_mono_ms() + QUIET_MS);
+    MHD_stop_daemon(server->daemon);
+    free_server(server);
+}

@@ -1,0 +1,78 @@
+/* Matching a method and a path against the table of routes. */
+#include "common/route.h"
+
+#include <stdio.h>
+#include <string.h>
+
+struct segment {
+    const char *text;
+    size_t len;
+};
+
+/* Takes the next segment of *path, which stands on a '/' or at its end. */
+static bool next_segment(const char **path, struct segment *out) {
+    if (**path != '/')
+        return false;
+    out->text = *path + 1;
+    out->len = strcspn(out->text, "/");
+    *path = out->text + out->len;
+    return true;
+}
+
+/* Matches one path; params receive the segments that stand for the pattern's parameters. */
+static bool matches(const char *pattern, const char *path, struct segment params[static HTTP_MAX_PARAMS]) {
+    struct segment want, have;
+    size_t count = 0;
+    while (next_segment(&pattern, &want)) {
+        if (!next_segment(&path, &have))
+            return false;
+        if (want.len && want.text[0] == ':') {
+            if (have.len == 0 || count == HTTP_MAX_PARAMS)
+                return false;
+            params[count++] = have;
+        } else if (want.len != have.len || memcmp(want.text, have.text, want.len) != 0) {
+            return false;
+        }
+    }
+    return *path == '\0';
+}
+
+/* Literal segments win over parameters: "/orders/export" must not be an order's id. */
+static bool more_literal(const struct http_route *a, const struct http_route *b) {
+    return b == NULL || (strchr(a->pattern, ':') == NULL && strchr(b->pattern, ':') != NULL);
+}
+
+static void add_method(char allow[static ROUTE_ALLOW_SIZE], const char *method) {
+    size_t len = strlen(allow);
+    snprintf(allow + len, ROUTE_ALLOW_SIZE - len, "%s%s%s", len ? ", " : "", method,
+             strcmp(method, "GET") == 0 ? ", HEAD" : "");
+}
+
+enum route_result route_match(const struct http_route *routes, const char *method, const char *path,
+                              struct arena *arena, const struct http_route **route,
+                              const char *params[static HTTP_MAX_PARAMS],
+                              char allow[static ROUTE_ALLOW_SIZE]) {
+    const char *wanted = strcmp(method, "HEAD") == 0 ? "GET" : method;
+    const struct http_route *found = NULL;
+    struct segment values[HTTP_MAX_PARAMS] = {{0}};
+    allow[0] = '\0';
+    for (const struct http_route *r = routes; r->method; r++) {
+        struct segment candidate[HTTP_MAX_PARAMS] = {{0}};
+        if (!matches(r->pattern, path, candidate))
+            continue;
+        add_method(allow, r->method);
+        if (strcmp(r->method, wanted) == 0 && more_literal(r, found)) {
+            found = r;
+            memcpy(values, candidate, sizeof values);
+        }
+    }
+    if (!found)
+        return allow[0] ? ROUTE_NOT_ALLOWED : ROUTE_NOT_FOUND;
+    for (size_t i = 0; i < HTTP_MAX_PARAMS; i++) {
+        params[i] = values[i].text ? arena_memdup(arena, values[i].text, values[i].len) : NULL;
+        if (values[i].text && !params[i])
+            return ROUTE_NO_MEMORY;
+    }
+    *route = found;
+    return ROUTE_FOUND;
+}
