@@ -1,0 +1,97 @@
+/* Times as text, and clocks that go the right way. */
+#include "common/clock.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/time.h>
+#include <time.h>
+
+static void test_times_as_text(void **state) {
+    (void)state;
+    static const struct {
+        int64_t ms;
+        const char *text;
+    } cases[] = {
+        {0, "1970-01-01T00:00:00.000Z"},
+        {1769847330123, "2026-01-31T08:15:30.123Z"},
+        {951782399999, "2000-02-28T23:59:59.999Z"},
+        {951782400000, "2000-02-29T00:00:00.000Z"},
+        {4107542400000, "2100-03-01T00:00:00.000Z"},
+        {-1, "1969-12-31T23:59:59.999Z"},
+        {-1000, "1969-12-31T23:59:59.000Z"},
+        {253402300799999, "9999-12-31T23:59:59.999Z"},
+        {253402300800000, "9999-12-31T23:59:59.999Z"},
+        {INT64_MAX, "9999-12-31T23:59:59.999Z"},
+        {INT64_MIN, "0000-01-01T00:00:00.000Z"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char text[TIME_TEXT_SIZE];
+        clock_format(cases[i].ms, text);
+        assert_string_equal(text, cases[i].text);
+    }
+}
+
+static void test_text_is_utc_wherever_the_process_runs(void **state) {
+    (void)state;
+    setenv("TZ", "Asia/Kathmandu", 1);
+    tzset();
+    char text[TIME_TEXT_SIZE];
+    clock_format(1769847330123, text);
+    assert_string_equal(text, "2026-01-31T08:15:30.123Z");
+    unsetenv("TZ");
+    tzset();
+}
+
+static void test_the_wall_clock_is_in_milliseconds(void **state) {
+    (void)state;
+    int64_t before = (int64_t)time(NULL) * 1000;
+    int64_t now = clock_epoch_ms();
+    int64_t after = ((int64_t)time(NULL) + 1) * 1000;
+    /* time() may lag by a tick of the coarse clock */
+    assert_true(before <= now && now <= after + 100);
+}
+
+static void test_sleeping_takes_its_time(void **state) {
+    (void)state;
+    int64_t start = clock_mono_ms();
+    clock_sleep_ms(0);
+    clock_sleep_ms(-5);
+    clock_sleep_ms(30);
+    assert_true(clock_mono_ms() - start >= 29);
+}
+
+static void ignore_alarm(int number) {
+    (void)number;
+}
+
+static void test_signals_do_not_cut_a_sleep_short(void **state) {
+    (void)state;
+    struct sigaction action = {.sa_handler = ignore_alarm}; /* no SA_RESTART: sleeps are interrupted */
+    sigaction(SIGALRM, &action, NULL);
+    struct itimerval every_5_ms = {.it_interval.tv_usec = 5000, .it_value.tv_usec = 5000};
+    setitimer(ITIMER_REAL, &every_5_ms, NULL);
+
+    int64_t start = clock_mono_ms();
+    clock_sleep_ms(60);
+    int64_t slept = clock_mono_ms() - start;
+
+    setitimer(ITIMER_REAL, &(struct itimerval){0}, NULL);
+    assert_true(slept >= 59);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_times_as_text),
+        cmocka_unit_test(test_text_is_utc_wherever_the_process_runs),
+        cmocka_unit_test(test_the_wall_clock_is_in_milliseconds),
+        cmocka_unit_test(test_sleeping_takes_its_time),
+        cmocka_unit_test(test_signals_do_not_cut_a_sleep_short),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,144 @@
+/* Documents from outside: what is read, what is refused, and what the refusal says. */
+#include "common/json.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <string.h>
+
+#define COUNT(array) (sizeof(array) / sizeof *(array))
+
+static void test_members_of_an_object(void **state) {
+    (void)state;
+    static const char text[] = "{\"name\":\"gr\\u00fc\\u00dfe \\\"[{\",\"number\":1,\"nothing\":null}";
+    char error[JSON_ERROR_SIZE];
+    json_t *object = json_parse_object(text, strlen(text), error);
+    assert_non_null(object);
+    assert_string_equal(json_member_string(object, "name"), "gr\xc3\xbc\xc3\x9f"
+                                                            "e \"[{");
+    assert_null(json_member_string(object, "number"));
+    assert_null(json_member_string(object, "nothing"));
+    assert_null(json_member_string(object, "missing"));
+    assert_null(json_member_string(NULL, "name"));
+    json_decref(object);
+}
+
+static void test_only_len_bytes_are_read(void **state) {
+    (void)state;
+    char error[JSON_ERROR_SIZE];
+    json_t *object = json_parse_object("{}garbage", 2, error);
+    assert_non_null(object);
+    json_decref(object);
+}
+
+static void test_what_is_refused_and_why(void **state) {
+    (void)state;
+#define TEXT(text) text, sizeof text - 1
+    static const struct {
+        const char *text;
+        size_t len;
+        const char *reason; /* a part of it */
+    } cases[] = {
+        {TEXT(""), "empty"},
+        {TEXT("  "), "line 1"},
+        {TEXT("[]"), "not an object"},
+        {TEXT("\"text\""), "expected"},
+        {TEXT("12"), "expected"},
+        {TEXT("null"), "expected"},
+        {TEXT("{"), "line 1"},
+        {TEXT("{\"a\":1,}"), "expected"},
+        {TEXT("{\n\"a\":}"), "line 2"},
+        {TEXT("{'a':1}"), "expected"},
+        {TEXT("{\"a\":1,\"a\":2}"), "duplicate"},
+        {TEXT("{\"a\":1}{}"), "end of file"},
+        {TEXT("{\"a\":1}\0"), "end of file"},
+        {TEXT("{\"a\":\"\\u0000\"}"), "line 1"},
+        {TEXT("{\"a\\u0000\":1}"), "line 1"},
+        {TEXT("{\"a\":\"\0\"}"), "line 1"},
+        {TEXT("{\"a\":\"\n\"}"), "unexpected newline"},
+        {TEXT("{\"a\":\"\xff\"}"), "decode"},
+        {TEXT("{\"a\":\"\xc3\"}"), "decode"},
+        {TEXT("{\"a\":\"\xc0\xaf\"}"), "decode"},
+        {TEXT("{\"a\":\"\\ud800\"}"), "line 1"},
+        {TEXT("{\"a\":NaN}"), "line 1"},
+        {TEXT("{\"a\":1e999}"), "line 1"},
+        {TEXT("{\"a\":9223372036854775808}"), "integer"},
+        {TEXT("{\"a\":01}"), "line 1"},
+        {TEXT("\xef\xbb\xbf{}"), "line 1"},
+    };
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        char error[JSON_ERROR_SIZE] = "";
+        assert_null(json_parse_object(cases[i].text, cases[i].len, error));
+        if (!strstr(error, cases[i].reason))
+            fail_msg("%s: '%s' does not say '%s'", cases[i].text, error, cases[i].reason);
+    }
+}
+
+/* The reason goes into replies and logs, and quotes what the caller sent. */
+static void test_reasons_are_printable_lines(void **state) {
+    (void)state;
+    static const char *const texts[] = {
+        "{\"a\":\n\x1b[31mred}",
+        "{\"a\" \xc3\xbc\xc3\xbc}",
+        "{\"\x7f\xe2\x82\xac\":1,\"\x7f\xe2\x82\xac\":1}",
+    };
+    for (size_t i = 0; i < COUNT(texts); i++) {
+        char error[JSON_ERROR_SIZE] = "";
+        assert_null(json_parse_object(texts[i], strlen(texts[i]), error));
+        assert_true(error[0] != '\0');
+        for (const char *c = error; *c; c++)
+            assert_in_range(*c, ' ', '~');
+    }
+}
+
+/* {"a":[[...]]} with depth brackets in all, the object's included. */
+static size_t nest(char *text, size_t depth) {
+    strcpy(text, "{\"a\":");
+    memset(text + 5, '[', depth - 1);
+    memset(text + 4 + depth, ']', depth - 1);
+    strcpy(text + 3 + 2 * depth, "}");
+    return strlen(text);
+}
+
+static void test_nesting_is_bounded(void **state) {
+    (void)state;
+    static char text[300000];
+    char error[JSON_ERROR_SIZE];
+
+    json_t *object = json_parse_object(text, nest(text, JSON_MAX_DEPTH), error);
+    assert_non_null(object);
+    json_decref(object);
+    assert_null(json_parse_object(text, nest(text, JSON_MAX_DEPTH + 1), error));
+    assert_string_equal(error, "nested deeper than 32 levels");
+    assert_null(json_parse_object(text, nest(text, 100000), error));
+    assert_string_equal(error, "nested deeper than 32 levels");
+}
+
+static void test_brackets_in_strings_and_in_sequence_do_not_nest(void **state) {
+    (void)state;
+    char error[JSON_ERROR_SIZE], text[2000] = "{\"a\":\"\\\\\\\"";
+    for (int i = 0; i < 100; i++)
+        strcat(text, "[{");
+    strcat(text, "\",\"b\":[");
+    for (int i = 0; i < 100; i++)
+        strcat(text, "[],{},");
+    strcat(text, "1]}");
+    json_t *object = json_parse_object(text, strlen(text), error);
+    assert_non_null(object);
+    json_decref(object);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_members_of_an_object),
+        cmocka_unit_test(test_only_len_bytes_are_read),
+        cmocka_unit_test(test_what_is_refused_and_why),
+        cmocka_unit_test(test_reasons_are_printable_lines),
+        cmocka_unit_test(test_nesting_is_bounded),
+        cmocka_unit_test(test_brackets_in_strings_and_in_sequence_do_not_nest),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
