@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
+enum { MAX_FAULTS_SHOWN = 50 };
+
 /* The error codes of the API: what a client may rely on. */
 static const struct problem {
     const char *code;
@@ -96,15 +98,17 @@ void http_reply_problem(struct http_request *request, const char *code, const ch
 }
 
 void http_fault(struct http_faults *faults, const char *pointer, const char *format, ...) {
+    if (faults->count++ >= MAX_FAULTS_SHOWN)
+        return;
     struct buf detail = {0};
     va_list args;
     va_start(args, format);
     buf_vprintf(&detail, format, args);
     va_end(args);
-    if (faults->count == 0)
+    if (faults->count == 1)
         snprintf(faults->first, sizeof faults->first, "%s%s%s", pointer, *pointer ? ": " : "",
                  detail.data ? detail.data : "");
-    buf_str(&faults->json, faults->count++ ? ",{\"pointer\":" : "{\"pointer\":");
+    buf_str(&faults->json, faults->count > 1 ? ",{\"pointer\":" : "{\"pointer\":");
     buf_json(&faults->json, pointer);
     buf_str(&faults->json, ",\"detail\":");
     buf_json(&faults->json, detail.data ? detail.data : "");

@@ -1,0 +1,268 @@
+/* Orders and their events as JSON, both ways. */
+#include "order_json.h"
+
+#include "common/json.h"
+#include "common/money.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum { POINTER_SIZE = 320 };
+
+/* Appends a member's name to a JSON pointer (RFC 6901), cut where it does not fit. */
+static void pointer_to(char out[static POINTER_SIZE], const char *parent, const char *name) {
+    size_t len = (size_t)snprintf(out, POINTER_SIZE, "%s/", parent);
+    for (; *name && len + 3 < POINTER_SIZE; name++) {
+        if (*name == '~' || *name == '/') {
+            out[len++] = '~';
+            out[len++] = *name == '~' ? '0' : '1';
+        } else {
+            out[len++] = *name;
+        }
+    }
+    out[len] = '\0';
+}
+
+static void check_members(json_t *object, const char *parent, const char *const known[],
+                          struct http_faults *faults) {
+    const char *name;
+    json_t *value;
+    json_object_foreach(object, name, value) {
+        size_t i = 0;
+        while (known[i] && strcmp(known[i], name) != 0)
+            i++;
+        if (known[i])
+            continue;
+        char pointer[POINTER_SIZE];
+        pointer_to(pointer, parent, name);
+        http_fault(faults, pointer, "is not known here");
+    }
+}
+
+static size_t character_count(const char *text) {
+    size_t count = 0;
+    for (; *text; text++)
+        count += ((unsigned char)*text & 0xC0) != 0x80;
+    return count;
+}
+
+static bool has_control_character(const char *text) {
+    for (const unsigned char *c = (const unsigned char *)text; *c; c++)
+        if (*c < 0x20 || *c == 0x7F || (*c == 0xC2 && c[1] >= 0x80 && c[1] <= 0x9F)) /* C0, DEL, C1 */
+            return true;
+    return false;
+}
+
+static const char *read_id(const json_t *object, const char *parent, const char *name, struct arena *arena,
+                           struct http_faults *faults) {
+    char pointer[POINTER_SIZE];
+    pointer_to(pointer, parent, name);
+    const json_t *value = json_object_get(object, name);
+    const char *text = json_string_value(value);
+    if (!value)
+        http_fault(faults, pointer, "is required");
+    else if (!text)
+        http_fault(faults, pointer, "must be a string");
+    else if (!*text || character_count(text) > ORDER_MAX_ID_LENGTH)
+        http_fault(faults, pointer, "must have 1 to %d characters", ORDER_MAX_ID_LENGTH);
+    else if (has_control_character(text))
+        http_fault(faults, pointer, "must have no control characters");
+    else
+        return arena_strdup(arena, text);
+    return NULL;
+}
+
+static int64_t read_quantity(const json_t *item, const char *parent, struct http_faults *faults) {
+    char pointer[POINTER_SIZE];
+    pointer_to(pointer, parent, "quantity");
+    const json_t *value = json_object_get(item, "quantity");
+    json_int_t quantity = json_integer_value(value);
+    if (!value)
+        http_fault(faults, pointer, "is required");
+    else if (!json_is_integer(value) || quantity < 1 || quantity > ORDER_MAX_QUANTITY)
+        http_fault(faults, pointer, "must be an integer from 1 to %d", ORDER_MAX_QUANTITY);
+    return quantity;
+}
+
+static int64_t read_price(const json_t *item, const char *parent, struct http_faults *faults) {
+    char pointer[POINTER_SIZE];
+    pointer_to(pointer, parent, "unit_price");
+    const json_t *value = json_object_get(item, "unit_price");
+    int64_t cents = 0;
+    if (!value)
+        http_fault(faults, pointer, "is required");
+    else if (!money_from_json(value, &cents) || cents < 1 || cents > ORDER_MAX_PRICE)
+        http_fault(faults, pointer, "must be a number from 0.01 to 99999999.99 with at most two decimals");
+    return cents;
+}
+
+static void read_item(json_t *value, size_t index, struct arena *arena, struct order_item *item,
+                      struct http_faults *faults) {
+    static const char *const known[] = {"product_id", "quantity", "unit_price", NULL};
+    char parent[32];
+    snprintf(parent, sizeof parent, "/items/%zu", index);
+    if (!json_is_object(value)) {
+        http_fault(faults, parent, "must be an object");
+        return;
+    }
+    check_members(value, parent, known, faults);
+    item->product_id = read_id(value, parent, "product_id", arena, faults);
+    item->quantity = read_quantity(value, parent, faults);
+    item->unit_price = read_price(value, parent, faults);
+}
+
+static void read_items(const json_t *body, struct arena *arena, struct order *order,
+                       struct http_faults *faults) {
+    json_t *items = json_object_get(body, "items"), *value;
+    size_t count = json_array_size(items), i;
+    if (!items)
+        http_fault(faults, "/items", "is required");
+    else if (!json_is_array(items) || count < 1 || count > ORDER_MAX_ITEMS)
+        http_fault(faults, "/items", "must be an array of 1 to %d items", ORDER_MAX_ITEMS);
+    else
+        order->items = arena_array(arena, count, sizeof *order->items);
+    if (!order->items)
+        return;
+    order->item_count = count;
+    json_array_foreach(items, i, value) read_item(value, i, arena, &order->items[i], faults);
+}
+
+static void sum_up(struct order *order, struct http_faults *faults) {
+    for (size_t i = 0; i < order->item_count; i++) {
+        if (!money_add(&order->total, order->items[i].unit_price, order->items[i].quantity) ||
+            order->total > ORDER_MAX_TOTAL) {
+            http_fault(faults, "/items", "must not cost more than 9999999999.99 in total");
+            return;
+        }
+    }
+}
+
+/* Nothing is missing although no fault was found: else memory was. */
+static bool complete(const struct order *order) {
+    bool all = order->customer_id && order->items;
+    for (size_t i = 0; all && i < order->item_count; i++)
+        all = order->items[i].product_id != NULL;
+    return all;
+}
+
+bool order_from_json(const char *body, size_t len, struct arena *arena, struct order *order,
+                     struct http_faults *faults) {
+    static const char *const known[] = {"customer_id", "items", NULL};
+    char error[JSON_ERROR_SIZE];
+    json_t *root = json_parse_object(body, len, error);
+    if (!root) {
+        http_fault(faults, "", "%s", error);
+        return false;
+    }
+    check_members(root, "", known, faults);
+    order->customer_id = read_id(root, "", "customer_id", arena, faults);
+    read_items(root, arena, order, faults);
+    json_decref(root);
+    if (faults->count == 0)
+        sum_up(order, faults);
+    return faults->count == 0 && complete(order);
+}
+
+void order_receipt_json(struct buf *out, const struct order *order) {
+    char id[UUID_TEXT_SIZE];
+    uuid_format(&order->id, id);
+    buf_printf(out, "{\"order_id\":\"%s\",\"status\":\"%s\",\"total_amount\":", id,
+               order_status_name(ORDER_PENDING_SHIPMENT));
+    buf_money(out, order->total);
+    buf_str(out, ",\"created_at\":");
+    buf_json_time(out, order->created_ms);
+    buf_char(out, '}');
+}
+
+static void items_json(struct buf *out, const struct order *order) {
+    buf_str(out, ",\"items\":[");
+    for (size_t i = 0; i < order->item_count; i++) {
+        const struct order_item *item = &order->items[i];
+        buf_str(out, i ? ",{\"product_id\":" : "{\"product_id\":");
+        buf_json(out, item->product_id);
+        buf_printf(out, ",\"quantity\":%lld,\"unit_price\":", (long long)item->quantity);
+        buf_money(out, item->unit_price);
+        buf_char(out, '}');
+    }
+    buf_char(out, ']');
+}
+
+static void optional_json(struct buf *out, const char *name, const char *value) {
+    if (!value)
+        return;
+    buf_printf(out, ",\"%s\":", name);
+    buf_json(out, value);
+}
+
+void order_view_json(struct buf *out, const struct order *order) {
+    char id[UUID_TEXT_SIZE];
+    uuid_format(&order->id, id);
+    buf_printf(out, "{\"id\":\"%s\",\"customer_id\":", id);
+    buf_json(out, order->customer_id);
+    buf_printf(out, ",\"status\":\"%s\",\"total_amount\":", order_status_name(order->status));
+    buf_money(out, order->total);
+    items_json(out, order);
+    optional_json(out, "tracking_number", order->tracking_number);
+    optional_json(out, "carrier", order->carrier);
+    buf_str(out, ",\"created_at\":");
+    buf_json_time(out, order->created_ms);
+    buf_str(out, ",\"updated_at\":");
+    buf_json_time(out, order->updated_ms);
+    buf_char(out, '}');
+}
+
+void order_created_json(struct buf *out, const struct order *order, const struct uuid *event_id) {
+    char id[UUID_TEXT_SIZE], event[UUID_TEXT_SIZE];
+    uuid_format(&order->id, id);
+    uuid_format(event_id, event);
+    buf_printf(out, "{\"eventType\":\"ORDER_CREATED\",\"eventId\":\"%s\",\"orderId\":\"%s\",\"customerId\":",
+               event, id);
+    buf_json(out, order->customer_id);
+    items_json(out, order);
+    buf_str(out, ",\"totalAmount\":");
+    buf_money(out, order->total);
+    buf_str(out, ",\"timestamp\":");
+    buf_json_time(out, order->created_ms);
+    buf_char(out, '}');
+}
+
+/* An optional text of an event; false when it is there but no text an order may carry. */
+static bool event_text(const json_t *event, const char *name, struct arena *arena, const char **out) {
+    const json_t *value = json_object_get(event, name);
+    if (!value || json_is_null(value))
+        return true;
+    const char *text = json_string_value(value);
+    if (!text || !*text || character_count(text) > ORDER_MAX_ID_LENGTH || has_control_character(text))
+        return false;
+    *out = arena_strdup(arena, text);
+    return *out != NULL;
+}
+
+static const char *event_fault(const json_t *root, struct arena *arena, struct order_status_event *event) {
+    const char *type = json_member_string(root, "eventType");
+    const char *id = json_member_string(root, "orderId");
+    const char *status = json_member_string(root, "currentStatus");
+    if (!type || strcmp(type, "ORDER_STATUS_UPDATE") != 0)
+        return "eventType is not ORDER_STATUS_UPDATE";
+    if (!id || !uuid_parse(id, &event->order_id))
+        return "orderId is no UUID";
+    if (!status || !order_status_parse(status, &event->status))
+        return "currentStatus is not known";
+    if (!event_text(root, "trackingNumber", arena, &event->tracking_number))
+        return "trackingNumber is not usable";
+    if (!event_text(root, "carrier", arena, &event->carrier))
+        return "carrier is not usable";
+    return NULL;
+}
+
+bool order_status_event_parse(const char *body, size_t len, struct arena *arena,
+                              struct order_status_event *event, char *reason, size_t reason_size) {
+    char error[JSON_ERROR_SIZE];
+    json_t *root = json_parse_object(body, len, error);
+    *event = (struct order_status_event){0};
+    const char *fault = root ? event_fault(root, arena, event) : error;
+    if (fault)
+        snprintf(reason, reason_size, "%s", fault);
+    json_decref(root);
+    return !fault;
+}
