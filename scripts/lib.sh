@@ -1,0 +1,71 @@
+# shellcheck shell=bash
+# What the scripts share: steps with elapsed time, ports, waiting, processes with a pid file. Sourced, not run.
+
+# shellcheck disable=SC2034 # used by those who source this
+ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+
+say() { printf '[%4ds] %s\n' "$SECONDS" "$*"; }
+die() {
+    printf '%s: %s\n' "${0##*/}" "$*" >&2
+    exit 1
+}
+
+port_open() { (exec 3<>"/dev/tcp/${2:-127.0.0.1}/$1") 2>/dev/null; } # PORT [HOST]
+
+# A port that nobody listens on, below the range the kernel hands out to clients.
+free_port() {
+    local port
+    for _ in {1..100}; do
+        port=$((20000 + RANDOM % 12000))
+        port_open "$port" || { echo "$port" && return; }
+    done
+    die "no free port found"
+}
+
+# wait_until SECONDS COMMAND...: until the command succeeds; false when the time is over.
+wait_until() {
+    local deadline=$((SECONDS + $1))
+    shift
+    until "$@"; do
+        ((SECONDS < deadline)) || return 1
+        sleep 0.1
+    done
+}
+
+as_root() {
+    if ((EUID == 0)); then "$@"; else sudo "$@"; fi
+}
+
+# A pid file holds "PID STARTTIME": the start time tells our process from a later one with the same number.
+start_time() { # PID
+    local stat
+    stat=$(cat "/proc/$1/stat" 2>/dev/null) || return 1
+    stat=${stat##*) } # the name in parentheses may hold spaces
+    [[ $stat != Z* ]] && cut -d' ' -f20 <<<"$stat"
+}
+
+# spawn PIDFILE LOGFILE COMMAND...: in the background, out of reach of the terminal's signals.
+spawn() {
+    local pid_file=$1 log=$2
+    shift 2
+    setsid "$@" </dev/null >>"$log" 2>&1 &
+    echo "$! $(start_time $!)" >"$pid_file"
+}
+
+running() { # PIDFILE
+    local pid started
+    read -r pid started 2>/dev/null <"$1" && [[ $(start_time "$pid") == "$started" ]]
+}
+
+stopped() { ! running "$1"; }
+
+# stop PIDFILE [SIGNAL]: ends the process; SIGKILL after 30 s.
+stop() {
+    local pid_file=$1 pid
+    if running "$pid_file"; then
+        read -r pid _ <"$pid_file"
+        kill -s "${2:-TERM}" "$pid"
+        wait_until 30 stopped "$pid_file" || { kill -s KILL "$pid" && wait_until 5 stopped "$pid_file"; }
+    fi
+    rm -f "$pid_file"
+}

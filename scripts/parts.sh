@@ -1,0 +1,147 @@
+#!/usr/bin/env bash
+# Private PostgreSQL, Redis and ElasticMQ in a folder, each on a free port of 127.0.0.1 that it keeps:
+#   parts.sh start|stop|kill|pause|resume DIR [postgres|redis|elasticmq]...   all three when none is named
+#   parts.sh env DIR      the settings of those that were started, as shell assignments; also in DIR/env
+#   parts.sh remove DIR   stops them and deletes the folder
+# start leaves alone what runs; kill is SIGKILL to a part's processes, pause and resume SIGSTOP and SIGCONT.
+set -euo pipefail
+# shellcheck source=scripts/lib.sh
+source "$(dirname "$0")/lib.sh"
+
+(($# >= 2)) || die "usage: parts.sh start|stop|kill|pause|resume|env|remove DIR [PART]..."
+verb=$1 dir=$(readlink -m "$2")
+shift 2
+parts=("$@")
+(($# > 0)) || parts=(postgres redis elasticmq)
+cd / # the user postgres may not be allowed to be where we are
+
+# PostgreSQL refuses to run as root.
+as_postgres=()
+((EUID != 0)) || as_postgres=(setpriv --reuid=postgres --regid=postgres --init-groups)
+
+port_of() { # PART: chosen at its first start
+    [[ -s $dir/$1.port ]] || free_port >"$dir/$1.port"
+    cat "$dir/$1.port"
+}
+
+# await PART COMMAND...: until the command says that the part is ready.
+await() {
+    local part=$1 deadline=$((SECONDS + 60))
+    shift
+    until "$@" >/dev/null 2>&1; do
+        if ! running "$dir/$part.pid" || ((SECONDS >= deadline)); then
+            tail -n 20 "$dir/log/$part.log" >&2
+            die "$part did not start; above is the end of $dir/log/$part.log"
+        fi
+        sleep 0.1
+    done
+}
+
+pg_bin() {
+    local newest
+    newest=$(printf '%s\n' /usr/lib/postgresql/*/bin | sort -V | tail -n 1)
+    if [[ -x $newest/postgres ]]; then echo "$newest"; else pg_config --bindir; fi
+}
+
+# The data is in DIR/postgres; where the user postgres cannot reach DIR (a clone under /root), that is a link
+# to a folder under /var/tmp.
+create_cluster() {
+    local data=$dir/postgres
+    if ! "${as_postgres[@]}" test -x "$dir"; then
+        data=$(mktemp -d /var/tmp/order-processing.XXXXXX)
+        ln -sT "$data" "$dir/postgres"
+    fi
+    mkdir -p "$data"
+    ((EUID != 0)) || chown postgres: "$data"
+    "${as_postgres[@]}" "$(pg_bin)/initdb" -D "$data" -U admin --auth=trust --encoding=UTF8 --locale=C.UTF-8 &&
+        echo 'host all all 127.0.0.1/32 scram-sha-256' >"$data/pg_hba.conf" &&
+        "${as_postgres[@]}" "$(pg_bin)/postgres" --single -D "$data" postgres <<'SQL'
+ALTER ROLE admin PASSWORD 'admin123'
+CREATE DATABASE orderprocessing
+SQL
+}
+
+start_postgres() {
+    local port
+    port=$(port_of postgres)
+    [[ -s $dir/postgres/PG_VERSION ]] || create_cluster >"$dir/log/initdb.log" 2>&1 ||
+        die "could not create the database: see $dir/log/initdb.log"
+    spawn "$dir/postgres.pid" "$dir/log/postgres.log" "${as_postgres[@]}" "$(pg_bin)/postgres" \
+        -D "$(readlink -f "$dir/postgres")" -c port="$port" -c listen_addresses=127.0.0.1 \
+        -c unix_socket_directories= -c max_connections=300
+    await postgres "$(pg_bin)/pg_isready" -h 127.0.0.1 -p "$port"
+}
+
+start_redis() {
+    local port
+    port=$(port_of redis)
+    spawn "$dir/redis.pid" "$dir/log/redis.log" redis-server --bind 127.0.0.1 --port "$port" --dir "$dir" \
+        --save '' --appendonly no
+    await redis redis-cli -h 127.0.0.1 -p "$port" ping
+}
+
+# Its messages are on disk: an order on its way to delivery-svc must survive a restart, as it does in SQS.
+start_elasticmq() {
+    local port jars
+    port=$(port_of elasticmq)
+    jars=$("$ROOT/scripts/elasticmq.sh")
+    mkdir -p "$dir/elasticmq"
+    cat >"$dir/elasticmq.conf" <<CONF
+include classpath("application.conf")
+node-address { protocol = http, host = localhost, port = $port, context-path = "" }
+rest-sqs { enabled = true, bind-port = $port, bind-hostname = "127.0.0.1", sqs-limits = strict }
+queues-storage { enabled = true, path = "$dir/elasticmq/queues.conf" }
+messages-storage { enabled = true, uri = "jdbc:h2:$dir/elasticmq/messages" }
+CONF
+    spawn "$dir/elasticmq.pid" "$dir/log/elasticmq.log" java -Xmx512m -XX:+UseSerialGC \
+        -Dconfig.file="$dir/elasticmq.conf" -cp "$jars/*" org.elasticmq.server.Main
+    await elasticmq curl -sf "http://127.0.0.1:$port/health"
+}
+
+write_env() {
+    local port
+    for port in "$dir"/*.port; do
+        case $port in
+        */postgres.port) printf 'DB_%s\n' HOST=127.0.0.1 "PORT=$(<"$port")" NAME=orderprocessing USER=admin PASSWORD=admin123 ;;
+        */redis.port) printf 'REDIS_%s\n' HOST=127.0.0.1 "PORT=$(<"$port")" ;;
+        */elasticmq.port) echo "SQS_ENDPOINT=http://127.0.0.1:$(<"$port")" ;;
+        esac
+    done >"$dir/env"
+}
+
+# signal_part SIGNAL PART: to its process and that one's children (PostgreSQL's have groups of their own).
+signal_part() {
+    local pid children
+    running "$dir/$2.pid" || return 0
+    read -r pid _ <"$dir/$2.pid"
+    children=$(sed -n "s/^\([0-9]*\) (.*) [A-Z] $pid .*/\1/p" /proc/[0-9]*/stat 2>/dev/null) || true
+    # shellcheck disable=SC2086 # one word for each child
+    kill -s "$1" "$pid" $children 2>/dev/null || true # a child may be gone by now
+    [[ $1 != KILL ]] || for pid in "$pid" $children; do wait_until 10 gone "$pid" || die "$2 survived SIGKILL"; done
+}
+
+gone() { ! start_time "$1" >/dev/null; }
+
+case $verb in
+env) exec cat "$dir/env" ;;
+start) mkdir -p "$dir/log" ;;
+esac
+for part in "${parts[@]}"; do
+    [[ $part =~ ^(postgres|redis|elasticmq)$ ]] || die "no such part: $part"
+    case $verb in
+    start) running "$dir/$part.pid" || "start_$part" ;;
+    stop | remove) stop "$dir/$part.pid" "$([[ $part == postgres ]] && echo INT || echo TERM)" ;; # INT: without waiting for clients
+    kill)
+        signal_part KILL "$part"
+        rm -f "$dir/$part.pid"
+        [[ $part != postgres ]] || rm -f "$dir/postgres/postmaster.pid" # its owner may live on as a zombie, in a container without init
+        ;;
+    pause) signal_part STOP "$part" ;;
+    resume) signal_part CONT "$part" ;;
+    *) die "no such verb: $verb" ;;
+    esac
+done
+case $verb in
+start) write_env ;;
+remove) rm -rf "$(readlink -m "$dir/postgres")" "$dir" ;;
+esac
