@@ -82,6 +82,11 @@ static void test_failure_sticks_until_the_buffer_is_emptied(void **state) {
     assert_false(b.failed);
     buf_str(&b, "works again");
     assert_string_equal(b.data, "works again");
+
+    buf_append(&b, "x", too_much);
+    buf_clear(&b);
+    assert_false(b.failed);
+    assert_string_equal(b.data, "");
     buf_free(&b);
 }
 
