@@ -90,7 +90,6 @@ start_elasticmq() {
 include classpath("application.conf")
 node-address { protocol = http, host = localhost, port = $port, context-path = "" }
 rest-sqs { enabled = true, bind-port = $port, bind-hostname = "127.0.0.1", sqs-limits = strict }
-queues-storage { enabled = true, path = "$dir/elasticmq/queues.conf" }
 messages-storage { enabled = true, uri = "jdbc:h2:$dir/elasticmq/messages" }
 CONF
     spawn "$dir/elasticmq.pid" "$dir/log/elasticmq.log" java -Xmx512m -XX:+UseSerialGC \
