@@ -28,7 +28,7 @@ struct config_knob {
     enum config_service service;
     const char *fallback; /* value when unset or empty */
     int64_t min, max;     /* of a number or a duration in ms; length of a string */
-    const char *choices;  /* of CONFIG_CHOICE: "production|development" */
+    const char *choices;  /* of CONFIG_CHOICE: "production|development"; of a string: all it may be */
     size_t offset;        /* of the field in struct config */
     const char *help;     /* one line */
 };
@@ -59,8 +59,15 @@ struct config {
     int64_t shutdown_delay, shutdown_timeout;
 };
 
+#define CONFIG_DEFAULT_JWT_SECRET "dev-secret-key-change-in-production" /* refused in production */
+
 extern const struct config_knob config_knobs[];
 extern const size_t config_knob_count;
+
+/* What a knob takes, in words: "a whole number from 1 to 64". */
+void config_describe(const struct config_knob *knob, struct buf *out);
+/* The value of a knob as the environment would give it; a secret as "***". */
+void config_show(const struct config *config, const struct config_knob *knob, struct buf *out);
 
 /* Reads the environment (lookup: getenv, or a test's) into a new config. NULL when any value is bad: errors
  * then holds one line for each, all of them, naming the knob, never a secret's value. */
@@ -68,11 +75,14 @@ struct config *config_load(enum config_service service, const char *(*lookup)(co
                            struct buf *errors);
 void config_free(struct config *config); /* NULL is fine */
 
+/* Appends a line for each setting that is for development only: config_load refuses them in production. */
+void config_unsafe(const struct config *config, struct buf *out);
+
 /* Reads a .env file (NAME=value lines, # comments, optional quotes) into the process's environment; variables
  * already set win. False with the reason in errors. Before any thread starts. */
 bool config_read_env_file(const char *path, struct buf *errors) MUST_CHECK;
 
-/* What a daemon's command line asks for: shared by both mains.
+/* What a daemon's command line asks for: shared by both mains. Sets up the log. Before any thread starts.
  *   --env FILE  --help  --version  --check-config  --print-config  --migrate */
 struct config_command {
     struct config *config; /* NULL: leave with exit_code */

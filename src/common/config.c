@@ -1,0 +1,148 @@
+/* The configuration: all knobs read from the environment, and the rules across knobs. */
+#include "common/config.h"
+
+#include "config_value.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static bool is_string(const struct config_knob *knob) {
+    return knob->type == CONFIG_STRING || knob->type == CONFIG_SECRET;
+}
+
+/* False when out of memory. */
+static bool store(struct config *config, const struct config_knob *knob, const char *text, int64_t value) {
+    void *field = (char *)config + knob->offset;
+    if (is_string(knob))
+        return (*(char **)field = strdup(text)) != NULL;
+    if (knob->type == CONFIG_BOOLEAN)
+        *(bool *)field = value % 2 == 1; /* the odd ones of its choices are true */
+    else
+        *(int64_t *)field = value;
+    return true;
+}
+
+/* A bad value is told and kept: the rules below look at it too, and the config is thrown away anyway. False
+ * when out of memory. */
+static bool read_knob(struct config *config, const struct config_knob *knob, const char *text,
+                      struct buf *errors) {
+    if (!text || !*text)
+        text = knob->fallback;
+    int64_t value = 0;
+    if (!config_parse_value(knob, text, &value)) {
+        buf_printf(errors, "%s: must be ", knob->name);
+        config_describe(knob, errors);
+        if (knob->type != CONFIG_SECRET)
+            buf_printf(errors, ", not '%.64s'", text);
+        buf_char(errors, '\n');
+    }
+    return store(config, knob, text, value);
+}
+
+/* http://host:port or https://host, and nothing behind it. */
+static void check_endpoint(const char *url, struct buf *errors) {
+    static const char host_characters[] =
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-:[]";
+    const char *host = strstr(url, "://");
+    size_t scheme = host ? (size_t)(host - url) : 0;
+    bool http = (scheme == 4 && memcmp(url, "http", 4) == 0) || (scheme == 5 && memcmp(url, "https", 5) == 0);
+    size_t len = http ? strspn(host + 3, host_characters) : 0;
+    if (len == 0 || host[3 + len] != '\0')
+        buf_printf(errors,
+                   "SQS_ENDPOINT: must be http://host:port or https://host, without a path, not '%.64s'\n",
+                   url);
+}
+
+static void check_port(const char *port, struct buf *errors) {
+    static const struct config_knob range = {.type = CONFIG_INTEGER, .min = 1, .max = 65535};
+    int64_t value;
+    if (!config_parse_value(&range, port, &value))
+        buf_printf(errors, "DB_PORT: must be a whole number from 1 to 65535, not '%.64s'\n", port);
+}
+
+static void check_queue_name(const char *knob, const char *name, struct buf *errors) {
+    size_t base = strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-");
+    if (base == 0 || strcmp(name + base, ".fifo") != 0)
+        buf_printf(errors, "%s: must be of A-Z a-z 0-9 _ - and end in .fifo, not '%.80s'\n", knob, name);
+}
+
+/* Two names for one queue would mix orders with status changes, or feed dead letters back. */
+static void check_queues(const struct config *config, struct buf *errors) {
+    const struct {
+        const char *knob, *name;
+    } queues[] = {{"ORDERS_QUEUE", config->orders_queue},
+                  {"ORDERS_DLQ", config->orders_dlq},
+                  {"DELIVERY_STATUS_QUEUE", config->delivery_status_queue},
+                  {"DELIVERY_STATUS_DLQ", config->delivery_status_dlq}};
+    for (size_t i = 0; i < sizeof queues / sizeof *queues; i++) {
+        check_queue_name(queues[i].knob, queues[i].name, errors);
+        for (size_t j = 0; j < i; j++)
+            if (strcmp(queues[i].name, queues[j].name) == 0)
+                buf_printf(errors, "%s: must differ from %s\n", queues[i].knob, queues[j].knob);
+    }
+}
+
+static void check_credentials(const struct config *config, struct buf *errors) {
+    bool key = *config->aws_access_key_id, secret = *config->aws_secret_access_key;
+    if (key && !secret)
+        buf_str(errors, "AWS_SECRET_ACCESS_KEY: must be set when AWS_ACCESS_KEY_ID is\n");
+    if (secret && !key)
+        buf_str(errors, "AWS_ACCESS_KEY_ID: must be set when AWS_SECRET_ACCESS_KEY is\n");
+    if (*config->aws_session_token && !key)
+        buf_str(errors, "AWS_ACCESS_KEY_ID: must be set when AWS_SESSION_TOKEN is\n");
+}
+
+void config_unsafe(const struct config *config, struct buf *out) {
+    if (strcmp(config->jwt_secret, CONFIG_DEFAULT_JWT_SECRET) == 0)
+        buf_str(out, "JWT_SECRET: the default is known to everybody; for development only\n");
+    if (config->demo_clients)
+        buf_str(out, "DEMO_CLIENTS: their secrets are known to everybody; for development only\n");
+    if (config->delivery_anonymous)
+        buf_str(out, "DELIVERY_ANONYMOUS: lets everybody in; for development only\n");
+}
+
+static void check_rules(const struct config *config, struct buf *errors) {
+    check_port(config->db_port, errors);
+    check_endpoint(config->sqs_endpoint, errors);
+    check_queues(config, errors);
+    check_credentials(config, errors);
+    if (config->app_env == ENV_PRODUCTION)
+        config_unsafe(config, errors);
+}
+
+static bool read_all(struct config *config, const char *(*lookup)(const char *name), struct buf *errors) {
+    for (size_t i = 0; i < config_knob_count; i++) {
+        const struct config_knob *knob = &config_knobs[i];
+        const char *text = knob->service & config->service ? lookup(knob->name) : NULL;
+        if (!read_knob(config, knob, text, errors))
+            return false;
+    }
+    return true;
+}
+
+struct config *config_load(enum config_service service, const char *(*lookup)(const char *name),
+                           struct buf *errors) {
+    size_t before = errors->len;
+    struct config *config = calloc(1, sizeof *config);
+    if (config) {
+        config->service = service;
+        if (read_all(config, lookup, errors))
+            check_rules(config, errors);
+        else
+            buf_str(errors, "out of memory\n");
+    }
+    if (!config || errors->failed || errors->len > before) {
+        config_free(config);
+        return NULL;
+    }
+    return config;
+}
+
+void config_free(struct config *config) {
+    if (!config)
+        return;
+    for (size_t i = 0; i < config_knob_count; i++)
+        if (is_string(&config_knobs[i]))
+            free(*(char **)((char *)config + config_knobs[i].offset));
+    free(config);
+}

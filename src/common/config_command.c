@@ -1,0 +1,139 @@
+/* The command line that both daemons share. */
+#include "common/config.h"
+#include "common/log.h"
+
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum action { BAD_USAGE, RUN, MIGRATE, HELP, VERSION, CHECK, PRINT };
+
+static const struct option options[] = {
+    {"env", required_argument, NULL, 'e'},
+    {"help", no_argument, NULL, HELP},
+    {"version", no_argument, NULL, VERSION},
+    {"check-config", no_argument, NULL, CHECK},
+    {"print-config", no_argument, NULL, PRINT},
+    {"migrate", no_argument, NULL, MIGRATE},
+    {NULL, 0, NULL, 0},
+};
+
+static const char *daemon_name(enum config_service service) {
+    return service == CONFIG_ORDER ? "order-svc" : "delivery-svc";
+}
+
+static void print_usage(FILE *out, enum config_service service) {
+    fprintf(out,
+            "usage: %s [--env FILE] [--check-config | --print-config | --migrate | --help | --version]\n",
+            daemon_name(service));
+}
+
+static void print_help(enum config_service service) {
+    print_usage(stdout, service);
+    puts("\n"
+         "  --env FILE      read NAME=value lines from FILE; what the environment sets wins\n"
+         "  --check-config  say what is wrong with the configuration, and leave\n"
+         "  --print-config  print all values, secrets as ***, and leave\n"
+         "  --migrate       bring the database up to date, and leave\n"
+         "  --version       print the version, and leave\n"
+         "\n"
+         "Environment, with defaults:\n");
+    struct buf values = {0};
+    for (size_t i = 0; i < config_knob_count; i++) {
+        const struct config_knob *knob = &config_knobs[i];
+        if (!(knob->service & service))
+            continue;
+        buf_clear(&values);
+        config_describe(knob, &values);
+        printf("  %s=%s\n      %s (%s)\n", knob->name, knob->fallback, knob->help,
+               values.data ? values.data : "");
+    }
+    buf_free(&values);
+}
+
+static void print_config(const struct config *config) {
+    struct buf value = {0};
+    for (size_t i = 0; i < config_knob_count; i++) {
+        const struct config_knob *knob = &config_knobs[i];
+        if (!(knob->service & config->service))
+            continue;
+        buf_clear(&value);
+        config_show(config, knob, &value);
+        printf("%s=%s\n", knob->name, value.data ? value.data : "");
+    }
+    buf_free(&value);
+}
+
+static void warn_unsafe(const struct config *config) {
+    struct buf lines = {0};
+    config_unsafe(config, &lines);
+    char *rest = lines.data;
+    for (char *line; rest && (line = strtok_r(NULL, "\n", &rest)) != NULL;)
+        log_warn(NULL, "%s", line);
+    buf_free(&lines);
+}
+
+static const char *environment(const char *name) {
+    return getenv(name);
+}
+
+static struct config *load(enum config_service service, const char *env_file) {
+    struct buf errors = {0};
+    struct config *config = NULL;
+    if (!env_file || config_read_env_file(env_file, &errors))
+        config = config_load(service, environment, &errors);
+    if (!config)
+        fprintf(stderr, "%s: the configuration is not usable:\n%s", daemon_name(service),
+                errors.data ? errors.data : "out of memory\n");
+    buf_free(&errors);
+    return config;
+}
+
+/* *argument becomes the index of the first argument that is no option. */
+static enum action parse_options(int argc, char *argv[], const char **env_file, int *argument) {
+    enum action action = RUN;
+    optind = 0; /* starts getopt afresh */
+    for (int option; (option = getopt_long(argc, argv, "+", options, NULL)) != -1;) {
+        if (option == '?')
+            return BAD_USAGE;
+        if (option == 'e')
+            *env_file = optarg;
+        else
+            action = (enum action)option;
+    }
+    *argument = optind;
+    return action;
+}
+
+struct config_command config_command_line(enum config_service service, int argc, char *argv[]) {
+    struct config_command command = {.exit_code = 2, .argument = argc};
+    const char *env_file = NULL;
+    enum action action = parse_options(argc, argv, &env_file, &command.argument);
+    if (action == BAD_USAGE) {
+        print_usage(stderr, service);
+        return command;
+    }
+    if (action == HELP || action == VERSION) {
+        if (action == HELP)
+            print_help(service);
+        else
+            printf("%s %s\n", daemon_name(service), SERVICE_VERSION);
+        command.exit_code = 0;
+        return command;
+    }
+    struct config *config = load(service, env_file);
+    command.exit_code = config ? 0 : 1;
+    if (config && action == PRINT)
+        print_config(config);
+    if (!config || action == PRINT || action == CHECK) {
+        config_free(config);
+        return command;
+    }
+    log_setup(service == CONFIG_ORDER ? "order-service" : "delivery-service",
+              (enum log_level)config->log_level, (enum log_format)config->log_format);
+    warn_unsafe(config);
+    command.config = config;
+    command.migrate_only = action == MIGRATE;
+    return command;
+}

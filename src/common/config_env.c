@@ -1,0 +1,84 @@
+/* The .env file: NAME=value lines into the process's environment. */
+#include "common/config.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define LINE_SIZE 8192
+
+static const char name_characters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_";
+
+static char *skip_blanks(char *text) {
+    return text + strspn(text, " \t\r\n");
+}
+
+/* Cuts a comment (a # at the start or after a blank) and the blanks at the end. */
+static char *plain_value(char *text) {
+    size_t end = 0;
+    for (size_t i = 0; text[i] && !(text[i] == '#' && (i == 0 || end < i)); i++)
+        if (!strchr(" \t\r\n", text[i]))
+            end = i + 1;
+    text[end] = '\0';
+    return text;
+}
+
+/* What stands between the quotes, as it is; NULL when they do not match or something follows them. */
+static char *quoted_value(char *text) {
+    char *end = strchr(text + 1, *text);
+    if (!end)
+        return NULL;
+    const char *rest = skip_blanks(end + 1);
+    if (*rest != '\0' && *rest != '#')
+        return NULL;
+    *end = '\0';
+    return text + 1;
+}
+
+/* NULL, or what is wrong with the line. */
+static const char *read_line(char *line) {
+    char *name = skip_blanks(line);
+    if (*name == '\0' || *name == '#')
+        return NULL;
+    size_t len = strspn(name, name_characters);
+    if (len == 0 || name[len] != '=')
+        return "is not NAME=value";
+    name[len] = '\0';
+    char *value = skip_blanks(name + len + 1);
+    value = *value == '"' || *value == '\'' ? quoted_value(value) : plain_value(value);
+    if (!value)
+        return "has a quote that does not end the value";
+    return setenv(name, value, 0) == 0 ? NULL : strerror(errno);
+}
+
+static bool read_lines(FILE *file, const char *path, struct buf *errors) {
+    char line[LINE_SIZE];
+    bool good = true;
+    for (int number = 1; fgets(line, sizeof line, file); number++) {
+        bool whole = strchr(line, '\n') || feof(file);
+        const char *fault = whole ? read_line(line) : "is too long";
+        if (fault) {
+            buf_printf(errors, "%s: line %d %s\n", path, number, fault);
+            good = false;
+        }
+        if (!whole)
+            return false;
+    }
+    if (ferror(file)) {
+        buf_printf(errors, "%s: %s\n", path, strerror(errno));
+        return false;
+    }
+    return good;
+}
+
+bool config_read_env_file(const char *path, struct buf *errors) {
+    FILE *file = fopen(path, "re");
+    if (!file) {
+        buf_printf(errors, "%s: %s\n", path, strerror(errno));
+        return false;
+    }
+    bool good = read_lines(file, path, errors);
+    fclose(file);
+    return good;
+}

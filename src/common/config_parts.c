@@ -1,0 +1,63 @@
+/* The options of the parts, as the configuration says. */
+#include "common/cache.h"
+#include "common/config.h"
+#include "common/db.h"
+#include "common/queue.h"
+#include "common/token.h"
+
+void config_db(const struct config *config, const char *application_name, struct db_options *out) {
+    *out = (struct db_options){
+        .host = config->db_host,
+        .port = config->db_port,
+        .name = config->db_name,
+        .user = config->db_user,
+        .password = config->db_password,
+        .sslmode = config->db_sslmode,
+        .application_name = application_name,
+        .connect_timeout_ms = (int)config->db_connect_timeout,
+        .statement_timeout_ms = (int)config->db_statement_timeout,
+        .lock_timeout_ms = (int)config->db_lock_timeout,
+    };
+}
+
+void config_cache(const struct config *config, struct cache_options *out) {
+    *out = (struct cache_options){
+        .host = config->redis_host,
+        .port = (int)config->redis_port,
+        .password = config->redis_password,
+        .database = (int)config->redis_db,
+        .timeout_ms = (int)config->redis_timeout,
+    };
+}
+
+static struct queue_options queue_options(const struct config *config, const char *name,
+                                          const char *dead_letter_name) {
+    return (struct queue_options){
+        .endpoint = config->sqs_endpoint,
+        .region = config->aws_region,
+        .access_key = config->aws_access_key_id,
+        .secret_key = config->aws_secret_access_key,
+        .session_token = config->aws_session_token,
+        .name = name,
+        .dead_letter_name = dead_letter_name,
+        .max_receive_count = (int)config->sqs_max_receive_count,
+        .visibility_timeout_s = (int)(config->sqs_visibility_timeout / 1000),
+    };
+}
+
+void config_orders_queue(const struct config *config, struct queue_options *out) {
+    *out = queue_options(config, config->orders_queue, config->orders_dlq);
+}
+
+void config_status_queue(const struct config *config, struct queue_options *out) {
+    *out = queue_options(config, config->delivery_status_queue, config->delivery_status_dlq);
+}
+
+void config_token(const struct config *config, struct token_options *out) {
+    *out = (struct token_options){
+        .secret = config->jwt_secret,
+        .issuer = config->jwt_issuer,
+        .audience = config->jwt_audience,
+        .lifetime_s = config->jwt_expires_in / 1000,
+    };
+}
