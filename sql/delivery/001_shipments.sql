@@ -11,7 +11,9 @@ CREATE TABLE shipments (
     next_transition_at timestamptz, -- when the simulated carrier moves it on; NULL: it does not
     created_at         timestamptz NOT NULL,
     updated_at         timestamptz NOT NULL,
-    delivered_at       timestamptz
+    delivered_at       timestamptz,
+    CHECK ((status = 'DELIVERED') = (delivered_at IS NOT NULL)),
+    CHECK (status <> 'DELIVERED' OR next_transition_at IS NULL)
 );
 -- What is due: only shipments on their way.
 CREATE INDEX shipments_due_idx ON shipments (next_transition_at) WHERE next_transition_at IS NOT NULL;

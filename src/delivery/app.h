@@ -1,0 +1,23 @@
+/* delivery-svc as its handlers see it: the parts that live as long as the process. */
+#pragma once
+
+#include "shipment.h"
+
+struct carrier;
+struct config;
+struct consumer;
+struct health;
+struct http_server;
+struct outbox;
+struct token_keys;
+
+struct delivery_app {
+    const struct config *config;
+    struct shipment_pace pace;
+    struct token_keys *keys;
+    struct outbox *outbox;
+    struct consumer *consumer;
+    struct carrier *carrier; /* NULL when the simulation is off */
+    struct health *health;
+    struct http_server *http;
+};

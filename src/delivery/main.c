@@ -1,0 +1,201 @@
+/* delivery-svc: makes shipments of orders, moves them, tells the orders of it. */
+#include "app.h"
+#include "carrier.h"
+#include "common/clock.h"
+#include "common/config.h"
+#include "common/consumer.h"
+#include "common/health.h"
+#include "common/log.h"
+#include "common/migrate.h"
+#include "common/outbox.h"
+#include "common/service.h"
+#include "order_consumer.h"
+#include "routes.h"
+
+#include <stdlib.h>
+
+static const char name[] = "delivery-service";
+static const char ledger[] = "delivery";
+
+static struct db_options db_options(const struct config *config) {
+    struct db_options options;
+    config_db(config, name, &options);
+    return options;
+}
+
+/* Rounded up: zero would mean never, or always. */
+static int seconds(int64_t ms) {
+    return (int)((ms + 999) / 1000);
+}
+
+static bool migrate(const struct config *config) {
+    struct db_options options = db_options(config);
+    struct db *db = db_open(&options);
+    bool done = db && migrate_apply(db, ledger, migrations);
+    db_close(db);
+    return done;
+}
+
+/* In production somebody decides when the tables change; until then the service is not ready. */
+static bool start_migrations(void *arg) {
+    const struct delivery_app *app = arg;
+    return app->config->app_env == ENV_PRODUCTION || migrate(app->config);
+}
+
+static bool start_health(void *arg) {
+    struct delivery_app *app = arg;
+    struct health_options options = {
+        .service = name, .ledger = ledger, .db = db_options(app->config), .migrations = migrations};
+    config_orders_queue(app->config, &options.queue);
+    app->health = health_start(&options);
+    return app->health != NULL;
+}
+
+static void stop_health(void *arg, int64_t deadline_ms) {
+    (void)deadline_ms;
+    health_stop(((struct delivery_app *)arg)->health);
+}
+
+static bool start_outbox(void *arg) {
+    struct delivery_app *app = arg;
+    struct outbox_options options = {.table = "delivery_outbox", .db = db_options(app->config)};
+    config_status_queue(app->config, &options.queue);
+    app->outbox = outbox_start(&options);
+    return app->outbox != NULL;
+}
+
+static void stop_outbox(void *arg, int64_t deadline_ms) {
+    outbox_stop(((struct delivery_app *)arg)->outbox, deadline_ms);
+}
+
+static bool start_consumer(void *arg) {
+    struct delivery_app *app = arg;
+    struct consumer_options options = {.db = db_options(app->config),
+                                       .threads = (unsigned)app->config->consumer_threads,
+                                       .wait_s = seconds(app->config->sqs_wait_time),
+                                       .handle = order_consumer_handle,
+                                       .app = app};
+    config_orders_queue(app->config, &options.queue);
+    app->consumer = consumer_start(&options);
+    return app->consumer != NULL;
+}
+
+static void stop_consumer(void *arg, int64_t deadline_ms) {
+    (void)deadline_ms;
+    consumer_stop(((struct delivery_app *)arg)->consumer);
+}
+
+static bool start_carrier(void *arg) {
+    struct delivery_app *app = arg;
+    if (!app->pace.simulated)
+        return true;
+    struct db_options options = db_options(app->config);
+    app->carrier = carrier_start(&options, &app->pace, app->outbox);
+    return app->carrier != NULL;
+}
+
+static void stop_carrier(void *arg, int64_t deadline_ms) {
+    (void)deadline_ms;
+    carrier_stop(((struct delivery_app *)arg)->carrier);
+}
+
+static void *open_worker(void *arg) {
+    struct delivery_app *app = arg;
+    struct db_options options = db_options(app->config);
+    struct http_worker *worker = calloc(1, sizeof *worker);
+    if (!worker)
+        return NULL;
+    *worker = (struct http_worker){.db = db_open(&options), .app = app};
+    if (worker->db)
+        return worker;
+    free(worker);
+    return NULL;
+}
+
+static void close_worker(void *arg) {
+    struct http_worker *worker = arg;
+    db_close(worker->db);
+    free(worker);
+}
+
+static bool start_http(void *arg) {
+    struct delivery_app *app = arg;
+    const struct config *config = app->config;
+    struct http_options options = {.bind_address = config->bind_address,
+                                   .port = (int)config->delivery_port,
+                                   .threads = (unsigned)config->http_threads,
+                                   .max_connections = (unsigned)config->http_max_connections,
+                                   .timeout_s = (unsigned)seconds(config->http_timeout),
+                                   .queue_timeout_ms = config->http_queue_timeout,
+                                   .lane_capacity = (size_t)config->http_queue_limit,
+                                   .max_batch = (size_t)config->batch_size,
+                                   .workers = (size_t)config->db_pool_size,
+                                   .routes = delivery_routes,
+                                   .guard = delivery_guard,
+                                   .app = app,
+                                   .open_worker = open_worker,
+                                   .close_worker = close_worker};
+    app->http = http_start(&options);
+    if (app->http)
+        log_info(NULL, "listening on %s port %d", config->bind_address, http_port(app->http));
+    return app->http != NULL;
+}
+
+/* Load balancers are told first, and get SHUTDOWN_DELAY to look elsewhere before the port closes. */
+static void stop_http(void *arg, int64_t deadline_ms) {
+    struct delivery_app *app = arg;
+    health_drain(app->health);
+    clock_sleep_ms(app->config->shutdown_delay);
+    http_stop(app->http, deadline_ms);
+}
+
+static const struct service_component components[] = {
+    {"migrations", start_migrations, NULL},      {"health", start_health, stop_health},
+    {"outbox relay", start_outbox, stop_outbox}, {"order consumer", start_consumer, stop_consumer},
+    {"carrier", start_carrier, stop_carrier},    {"http", start_http, stop_http},
+};
+
+static int serve(const struct config *config) {
+    struct delivery_app app = {.config = config,
+                               .pace = {.simulated = config->carrier_simulation,
+                                        .assign_ms = config->carrier_assign_delay,
+                                        .ship_ms = config->carrier_ship_delay,
+                                        .deliver_ms = config->carrier_deliver_delay}};
+    struct token_options options;
+    config_token(config, &options);
+    app.keys = token_keys_new(&options);
+    if (!app.keys) {
+        log_error(NULL, "the JWT secret is too short, or out of memory");
+        return 1;
+    }
+    int code =
+        service_run(components, sizeof components / sizeof *components, &app, config->shutdown_timeout);
+    token_keys_free(app.keys);
+    return code;
+}
+
+static int run(const struct config_command *command, const char *stray) {
+    if (stray) {
+        log_error(NULL, "%s: delivery-svc takes options only, see --help", stray);
+        return 2;
+    }
+    if (command->migrate_only)
+        return migrate(command->config) ? 0 : 1;
+    return serve(command->config);
+}
+
+int main(int argc, char *argv[]) {
+    struct config_command command = config_command_line(CONFIG_DELIVERY, argc, argv);
+    if (!command.config)
+        return command.exit_code;
+    json_object_seed(0); /* jansson and libcurl want to be set up before there are threads */
+    if (!queue_global_setup()) {
+        log_error(NULL, "libcurl cannot be set up");
+        config_free(command.config);
+        return 1;
+    }
+    int code = run(&command, argv[command.argument]); /* argv ends with NULL */
+    queue_global_cleanup();
+    config_free(command.config);
+    return code;
+}

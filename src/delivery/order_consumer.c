@@ -1,0 +1,40 @@
+/* Makes shipments of ORDER_CREATED messages. */
+#include "order_consumer.h"
+
+#include "app.h"
+#include "common/clock.h"
+#include "common/trace.h"
+#include "shipment_json.h"
+#include "shipment_store.h"
+
+/* The new shipment of a message; false, with the reason in the message, when it is no ORDER_CREATED. */
+static bool read_message(struct consumer_message *in, struct arena *arena, const struct shipment_pace *pace,
+                         struct shipment *out) {
+    const struct queue_message *message = in->message;
+    *out = (struct shipment){.id = uuid_new(), .status = SHIPMENT_PROCESSING, .created_ms = clock_epoch_ms()};
+    out->next_ms = shipment_next_ms(out, pace, out->created_ms);
+    /* An order without an id to follow it by is followed by its message's. */
+    out->correlation_id = *message->correlation_id ? message->correlation_id : message->id;
+    char traceparent[TRACEPARENT_SIZE];
+    trace_adopt(message->traceparent, traceparent);
+    out->traceparent = arena_strdup(arena, traceparent);
+    if (!out->traceparent) {
+        snprintf(in->reason, sizeof in->reason, "out of memory");
+        return false;
+    }
+    return shipment_order_parse(message->body, message->body_len, arena, out, in->reason, sizeof in->reason);
+}
+
+enum db_status order_consumer_handle(void *app, struct db *db, struct consumer_message messages[], size_t n) {
+    const struct delivery_app *delivery = app;
+    struct shipment shipments[QUEUE_BATCH];
+    struct arena arena = {0};
+    size_t count = 0;
+    for (size_t i = 0; i < n; i++) {
+        messages[i].accepted = read_message(&messages[i], &arena, &delivery->pace, &shipments[count]);
+        count += messages[i].accepted;
+    }
+    enum db_status status = count ? shipment_store_create(db, shipments, count) : DB_OK;
+    arena_free(&arena);
+    return status;
+}

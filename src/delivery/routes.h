@@ -1,0 +1,9 @@
+/* The routes of delivery-svc. */
+#pragma once
+
+#include "common/http.h"
+
+extern const struct http_route delivery_routes[];
+
+/* The guard of routes with a scope. */
+bool delivery_guard(struct http_request *request);

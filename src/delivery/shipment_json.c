@@ -1,0 +1,198 @@
+/* Reads changes of status and ORDER_CREATED, writes shipments, their audit trail and ORDER_STATUS_UPDATE. */
+#include "shipment_json.h"
+
+#include "common/json.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* 1 to SHIPMENT_MAX_TEXT characters, none of them a control character (U+0000 to 1F, 7F to 9F). */
+static bool is_plain_text(const char *text) {
+    const unsigned char *c = (const unsigned char *)text;
+    size_t characters = 0;
+    for (; *c; c++) {
+        if (*c < 0x20 || *c == 0x7f || (*c == 0xc2 && c[1] < 0xa0))
+            return false;
+        characters += (*c & 0xc0) != 0x80; /* a UTF-8 character has one byte that is no continuation */
+    }
+    return characters >= 1 && characters <= SHIPMENT_MAX_TEXT;
+}
+
+static void read_status(const json_t *body, struct shipment_change *change, struct http_faults *faults) {
+    const char *name = json_member_string(body, "status");
+    if (!name || !shipment_status_parse(name, &change->status))
+        http_fault(faults, "/status", "must be PROCESSING, SHIPPED or DELIVERED");
+}
+
+/* A member that may be missing or null: *out is NULL then. False when out of memory. */
+static bool read_detail(const json_t *body, const char *name, struct arena *arena, const char **out,
+                        struct http_faults *faults) {
+    const json_t *value = json_object_get(body, name);
+    if (!value || json_is_null(value))
+        return true;
+    const char *text = json_string_value(value);
+    if (!text || !is_plain_text(text)) {
+        char pointer[32];
+        snprintf(pointer, sizeof pointer, "/%s", name);
+        http_fault(faults, pointer, "must be 1 to %d characters without control characters",
+                   SHIPMENT_MAX_TEXT);
+        return true;
+    }
+    *out = arena_strdup(arena, text);
+    return *out != NULL;
+}
+
+/* A member's name as a JSON pointer (RFC 6901). */
+static void pointer_to(struct buf *out, const char *name) {
+    buf_char(out, '/');
+    for (; *name; name++) {
+        if (*name == '~')
+            buf_str(out, "~0");
+        else if (*name == '/')
+            buf_str(out, "~1");
+        else
+            buf_char(out, *name);
+    }
+}
+
+/* False when out of memory. */
+static bool refuse_unknown_members(json_t *body, struct http_faults *faults) {
+    const char *name;
+    json_t *value;
+    struct buf pointer = {0};
+    json_object_foreach(body, name, value) {
+        if (strcmp(name, "status") == 0 || strcmp(name, "tracking_number") == 0 ||
+            strcmp(name, "carrier") == 0)
+            continue;
+        buf_clear(&pointer);
+        pointer_to(&pointer, name);
+        if (pointer.failed)
+            break;
+        http_fault(faults, pointer.data, "is not known");
+    }
+    bool whole = !pointer.failed;
+    buf_free(&pointer);
+    return whole;
+}
+
+bool shipment_change_parse(const char *text, size_t len, struct arena *arena, struct shipment_change *change,
+                           struct http_faults *faults) {
+    char error[JSON_ERROR_SIZE];
+    json_t *body = json_parse_object(text, len, error);
+    if (!body) {
+        http_fault(faults, "", "%s", error);
+        return false;
+    }
+    read_status(body, change, faults);
+    bool whole = read_detail(body, "tracking_number", arena, &change->tracking_number, faults) &&
+                 read_detail(body, "carrier", arena, &change->carrier, faults) &&
+                 refuse_unknown_members(body, faults);
+    json_decref(body);
+    return whole && faults->count == 0;
+}
+
+static const char *order_fault(const json_t *event, struct arena *arena, struct shipment *shipment) {
+    const char *type = json_member_string(event, "eventType");
+    const char *order_id = json_member_string(event, "orderId");
+    const char *customer_id = json_member_string(event, "customerId");
+    if (!type || strcmp(type, "ORDER_CREATED") != 0)
+        return "eventType is not ORDER_CREATED";
+    if (!order_id || !uuid_parse(order_id, &shipment->order_id))
+        return "orderId is no UUID";
+    if (!customer_id || !is_plain_text(customer_id))
+        return "customerId is not 1 to 255 characters without control characters";
+    shipment->customer_id = arena_strdup(arena, customer_id);
+    return shipment->customer_id ? NULL : "out of memory";
+}
+
+bool shipment_order_parse(const char *body, size_t len, struct arena *arena, struct shipment *shipment,
+                          char *reason, size_t reason_size) {
+    char error[JSON_ERROR_SIZE];
+    json_t *event = json_parse_object(body, len, error);
+    const char *fault = event ? order_fault(event, arena, shipment) : error;
+    if (fault)
+        snprintf(reason, reason_size, "%s", fault);
+    json_decref(event);
+    return !fault;
+}
+
+static void member_uuid(struct buf *out, const char *name, const struct uuid *id) {
+    char text[UUID_TEXT_SIZE];
+    uuid_format(id, text);
+    buf_printf(out, "\"%s\":\"%s\"", name, text);
+}
+
+/* ,"name":"text" or ,"name":null */
+static void member_text(struct buf *out, const char *name, const char *text) {
+    buf_printf(out, ",\"%s\":", name);
+    if (text)
+        buf_json(out, text);
+    else
+        buf_str(out, "null");
+}
+
+static void member_time(struct buf *out, const char *name, int64_t epoch_ms) {
+    buf_printf(out, ",\"%s\":", name);
+    if (epoch_ms != DB_NO_TIME)
+        buf_json_time(out, epoch_ms);
+    else
+        buf_str(out, "null");
+}
+
+void shipment_view_json(struct buf *out, const struct shipment *shipment) {
+    buf_char(out, '{');
+    member_uuid(out, "id", &shipment->id);
+    buf_char(out, ',');
+    member_uuid(out, "order_id", &shipment->order_id);
+    member_text(out, "tracking_number", shipment->tracking_number);
+    member_text(out, "carrier", shipment->carrier);
+    member_text(out, "status", shipment_status_name(shipment->status));
+    member_time(out, "created_at", shipment->created_ms);
+    member_time(out, "updated_at", shipment->updated_ms);
+    member_time(out, "delivered_at", shipment->delivered_ms);
+    buf_char(out, '}');
+}
+
+static void event_json(struct buf *out, const struct shipment_event *event) {
+    buf_str(out, "{\"description\":");
+    buf_json(out, event->description);
+    member_text(out, "previous_status", event->previous_status);
+    member_text(out, "status", event->status);
+    member_text(out, "tracking_number", event->tracking_number);
+    member_text(out, "carrier", event->carrier);
+    member_text(out, "actor", event->actor);
+    member_text(out, "request_id", event->request_id);
+    member_time(out, "occurred_at", event->occurred_ms);
+    buf_char(out, '}');
+}
+
+void shipment_events_json(struct buf *out, const struct shipment_event events[], size_t n) {
+    buf_char(out, '{');
+    member_uuid(out, "order_id", &events[0].order_id);
+    buf_char(out, ',');
+    member_uuid(out, "shipment_id", &events[0].shipment_id);
+    buf_str(out, ",\"events\":[");
+    for (size_t i = 0; i < n; i++) {
+        if (i)
+            buf_char(out, ',');
+        event_json(out, &events[i]);
+    }
+    buf_str(out, "]}");
+}
+
+void shipment_update_json(struct buf *out, const struct shipment_change *change,
+                          const struct uuid *event_id) {
+    const struct shipment *shipment = &change->shipment;
+    buf_str(out, "{\"eventType\":\"ORDER_STATUS_UPDATE\",");
+    member_uuid(out, "eventId", event_id);
+    buf_char(out, ',');
+    member_uuid(out, "orderId", &shipment->order_id);
+    member_text(out, "previousStatus", shipment_status_order_name(change->before));
+    member_text(out, "currentStatus", shipment_status_order_name(shipment->status));
+    member_time(out, "timestamp", shipment->updated_ms);
+    if (shipment->tracking_number)
+        member_text(out, "trackingNumber", shipment->tracking_number);
+    if (shipment->carrier)
+        member_text(out, "carrier", shipment->carrier);
+    buf_char(out, '}');
+}

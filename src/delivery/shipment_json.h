@@ -1,0 +1,30 @@
+/* Shipments and their events as JSON, both ways. Pure. */
+#pragma once
+
+#include "common/arena.h"
+#include "common/attributes.h"
+#include "common/buf.h"
+#include "common/http.h"
+#include "shipment.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* Reads the body of POST /delivery/shipment/:id/status into change (status, tracking_number and carrier; in
+ * arena). Every fault is added to faults; true when there was none and memory sufficed. */
+bool shipment_change_parse(const char *body, size_t len, struct arena *arena, struct shipment_change *change,
+                           struct http_faults *faults) MUST_CHECK;
+
+/* Reads an ORDER_CREATED into shipment (order_id and customer_id; in arena). False with a one-line reason
+ * when the body is no such event. Unknown members are ignored. */
+bool shipment_order_parse(const char *body, size_t len, struct arena *arena, struct shipment *shipment,
+                          char *reason, size_t reason_size) MUST_CHECK;
+
+/* The answer to GET /delivery/shipment/:orderId and to a change of status. */
+void shipment_view_json(struct buf *out, const struct shipment *shipment);
+
+/* The answer to GET /delivery/shipment/:orderId/events: all rows of one shipment, at least one. */
+void shipment_events_json(struct buf *out, const struct shipment_event events[], size_t n);
+
+/* The event ORDER_STATUS_UPDATE of a change that moved a shipment. */
+void shipment_update_json(struct buf *out, const struct shipment_change *change, const struct uuid *event_id);

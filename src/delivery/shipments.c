@@ -1,0 +1,142 @@
+/* Handlers of /delivery/shipment: reading a shipment and its audit trail, changing its status. */
+#include "shipments.h"
+
+#include "app.h"
+#include "common/outbox.h"
+#include "event_store.h"
+#include "shipment_json.h"
+#include "shipment_store.h"
+
+static void reply_not_found(struct http_request *request) {
+    http_reply_problem(request, "SHIPMENT_NOT_FOUND", "There is no such shipment");
+}
+
+static void reply_no_memory(struct http_request *request) {
+    http_reply_problem(request, "UNAVAILABLE", "The service is short of memory");
+}
+
+static void reply_shipment(struct http_request *request, const struct shipment *shipment) {
+    struct buf body = {0};
+    shipment_view_json(&body, shipment);
+    http_reply_json(request, 200, &body);
+}
+
+void shipments_prepare_order(struct http_request *request) {
+    struct uuid *order_id = arena_alloc(&request->arena, sizeof *order_id);
+    request->command = order_id;
+    if (!order_id)
+        reply_no_memory(request);
+    else if (!uuid_parse(request->params[0], order_id))
+        reply_not_found(request);
+}
+
+static void collect_order_ids(struct http_request *const requests[], size_t n, const struct uuid *ids[]) {
+    for (size_t i = 0; i < n; i++)
+        ids[i] = requests[i]->command;
+}
+
+enum db_status shipments_get(struct http_worker *worker, struct http_request *requests[], size_t n) {
+    const struct uuid *ids[BATCH_LIMIT] = {0};
+    struct shipment_rows rows = {0};
+    collect_order_ids(requests, n, ids);
+    enum db_status status = shipment_store_find(worker->db, ids, n, &rows);
+    for (size_t i = 0; status == DB_OK && i < n; i++) {
+        const struct shipment *shipment = shipment_rows_find(&rows, ids[i]);
+        if (shipment)
+            reply_shipment(requests[i], shipment);
+        else
+            reply_not_found(requests[i]);
+    }
+    shipment_rows_free(&rows);
+    return status;
+}
+
+enum db_status shipments_get_events(struct http_worker *worker, struct http_request *requests[], size_t n) {
+    const struct uuid *ids[BATCH_LIMIT] = {0};
+    struct event_rows rows = {0};
+    collect_order_ids(requests, n, ids);
+    enum db_status status = event_store_find(worker->db, ids, n, &rows);
+    for (size_t i = 0; status == DB_OK && i < n; i++) {
+        size_t count;
+        const struct shipment_event *events = event_rows_find(&rows, ids[i], &count);
+        if (events) {
+            struct buf body = {0};
+            shipment_events_json(&body, events, count);
+            http_reply_json(requests[i], 200, &body);
+        } else {
+            reply_not_found(requests[i]);
+        }
+    }
+    event_rows_free(&rows);
+    return status;
+}
+
+void shipments_prepare_change(struct http_request *request) {
+    struct shipment_change *change = arena_alloc(&request->arena, sizeof *change);
+    struct http_faults faults = {0};
+    request->command = change;
+    if (!change) {
+        reply_no_memory(request);
+        return;
+    }
+    if (!uuid_parse(request->params[0], &change->shipment_id)) {
+        reply_not_found(request);
+        return;
+    }
+    if (!http_expect_json(request))
+        return;
+    change->actor = *request->claims.client_id ? request->claims.client_id : "anonymous";
+    change->request_id = request->request_id;
+    if (shipment_change_parse(request->body.data, request->body.len, &request->arena, change, &faults))
+        return;
+    if (faults.count)
+        http_reply_faults(request, &faults);
+    else
+        reply_no_memory(request);
+    http_faults_free(&faults);
+}
+
+static void reply_refused(struct http_request *request, const struct shipment_change *change) {
+    const char *now = shipment_status_name(change->before);
+    const char *asked = shipment_status_name(change->status);
+    enum shipment_status next;
+    if (shipment_status_next(change->before, &next))
+        http_reply_problem(request, "INVALID_TRANSITION",
+                           "A shipment that is %s cannot become %s; allowed: %s", now, asked,
+                           shipment_status_name(next));
+    else
+        http_reply_problem(request, "INVALID_TRANSITION",
+                           "A shipment that is %s cannot become %s; allowed: nothing, it is final", now,
+                           asked);
+}
+
+static void reply_change(struct http_request *request, const struct shipment_change *change) {
+    switch (change->verdict) {
+    case SHIPMENT_UNKNOWN:
+        reply_not_found(request);
+        break;
+    case SHIPMENT_REFUSED:
+        reply_refused(request, change);
+        break;
+    case SHIPMENT_UNCHANGED:
+    case SHIPMENT_DETAILED:
+    case SHIPMENT_MOVED:
+        reply_shipment(request, &change->shipment);
+        break;
+    }
+}
+
+enum db_status shipments_change(struct http_worker *worker, struct http_request *requests[], size_t n) {
+    const struct delivery_app *app = worker->app;
+    struct shipment_change *changes[BATCH_LIMIT] = {0};
+    struct shipment_rows rows = {0};
+    for (size_t i = 0; i < n; i++)
+        changes[i] = requests[i]->command;
+    enum db_status status = shipment_store_change(worker->db, &app->pace, changes, n, &rows);
+    if (status == DB_OK)
+        outbox_wake(app->outbox);
+    for (size_t i = 0; status == DB_OK && i < n; i++)
+        reply_change(requests[i], changes[i]);
+    shipment_rows_free(&rows);
+    return status;
+}
