@@ -1,0 +1,511 @@
+"""What the integration tests stand on: the parts, both daemons with a database and queues of their own, clients."""
+
+import contextlib
+import json
+import os
+import pathlib
+import random
+import re
+import shlex
+import signal
+import socket
+import subprocess
+import tempfile
+import threading
+import time
+import uuid
+
+import boto3
+import jwt
+import psycopg
+import redis
+import requests
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+ORDER_SVC = os.environ.get("ORDER_SVC", str(ROOT / "build/asan/order-svc"))
+DELIVERY_SVC = os.environ.get("DELIVERY_SVC", str(ROOT / "build/asan/delivery-svc"))
+SECRET = "dev-secret-key-change-in-production"
+PATIENCE = 60  # seconds until a condition that ought to come true is given up: never a measure of speed
+
+UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
+TIMESTAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
+SANITIZER_REPORT = re.compile(
+    r"^.*(ERROR: AddressSanitizer|LeakSanitizer|WARNING: ThreadSanitizer|runtime error:).*$", re.MULTILINE
+)
+
+
+def eventually(condition, timeout=PATIENCE, what="the condition"):
+    """Polls until condition() is true and returns its value."""
+    end = time.monotonic() + timeout
+    while not (value := condition()):
+        assert time.monotonic() < end, f"{what} did not come true within {timeout} s"
+        time.sleep(0.02)
+    return value
+
+
+def free_port():
+    """A free port below those that the kernel gives to outgoing connections."""
+    for _ in range(1000):
+        port = random.randrange(15000, 32000)
+        with socket.socket() as probe:
+            with contextlib.suppress(OSError):
+                probe.bind(("127.0.0.1", port))
+                return port
+    raise RuntimeError("no free port")
+
+
+def at_once(calls):
+    """Runs the calls in one thread each, released together; their results in order."""
+    results, barrier = [None] * len(calls), threading.Barrier(len(calls))
+
+    def run(i, call):
+        barrier.wait()
+        results[i] = call()
+
+    threads = [threading.Thread(target=run, args=(i, call)) for i, call in enumerate(calls)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return results
+
+
+class Parts:
+    """Where PostgreSQL, Redis and SQS are: settings as the daemons take them."""
+
+    NAMES = ("DB_HOST", "DB_PORT", "DB_USER", "DB_PASSWORD", "REDIS_HOST", "REDIS_PORT", "SQS_ENDPOINT")
+
+    def __init__(self, settings):
+        self.settings = {name: settings[name] for name in self.NAMES}
+
+    def with_settings(self, **changes):
+        return Parts({**self.settings, **changes})
+
+    def connect(self, database, **options):
+        s = self.settings
+        return psycopg.connect(host=s["DB_HOST"], port=s["DB_PORT"], user=s["DB_USER"], password=s["DB_PASSWORD"],
+                               dbname=database, autocommit=True, **options)
+
+    def redis(self, database=0):
+        return redis.Redis(self.settings["REDIS_HOST"], int(self.settings["REDIS_PORT"]), db=database)
+
+    def sqs(self):
+        return boto3.client("sqs", endpoint_url=self.settings["SQS_ENDPOINT"], region_name="us-east-1",
+                            aws_access_key_id="test", aws_secret_access_key="test")
+
+
+class PrivateParts(Parts):
+    """Parts of one's own, made by scripts/parts.sh, that a test may stop, freeze and bring back."""
+
+    def __init__(self):
+        self.folder = tempfile.mkdtemp(prefix="parts-")
+        try:
+            self.start()
+            lines = pathlib.Path(self.folder, "env").read_text().splitlines()
+            words = [word for line in lines for word in shlex.split(line, comments=True) if "=" in word]
+            super().__init__(dict(word.split("=", 1) for word in words))
+        except BaseException:
+            self.close()
+            raise
+
+    def _script(self, command, *names):
+        subprocess.run([ROOT / "scripts/parts.sh", command, self.folder, *names], check=True,
+                       stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+
+    def start(self, *names):
+        self._script("start", *names)
+
+    def stop(self, *names):
+        self._script("stop", *names)
+
+    def kill(self, *names):
+        self._script("kill", *names)
+
+    def freeze(self, *names):
+        self._script("pause", *names)
+
+    def thaw(self, *names):
+        self._script("resume", *names)
+
+    def close(self):
+        self.thaw()
+        self._script("remove")
+
+
+class Daemon:
+    """One process of a daemon: keeps its port and its log over restarts."""
+
+    def __init__(self, program, settings, log):
+        self.program, self.log, self.process = program, pathlib.Path(log), None
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        inherited = ("PATH", "HOME", "ASAN_OPTIONS", "UBSAN_OPTIONS", "TSAN_OPTIONS", "LSAN_OPTIONS")
+        self.environment = {name: os.environ[name] for name in inherited if name in os.environ} | settings
+        self.environment |= {"ORDER_SERVICE_PORT": str(self.port), "DELIVERY_SERVICE_PORT": str(self.port)}
+
+    def launch(self):
+        """Starts the process without waiting for anything."""
+        assert self.process is None, "is running"
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen([self.program], env=self.environment, stdin=subprocess.DEVNULL,
+                                            stdout=log, stderr=log)
+        return self
+
+    def start(self):
+        self.launch()
+        eventually(self.is_ready, what=f"readiness of {self.program}")
+        return self
+
+    def is_ready(self):
+        return self.health("/health/ready") == 200
+
+    def is_live(self):
+        return self.health("/health/live") == 200
+
+    def health(self, path="/health"):
+        """The status of a health route, or None when nobody answers."""
+        assert self.process.poll() is None, f"{self.program} ended by itself:\n{self.log_text()[-4000:]}"
+        with contextlib.suppress(requests.RequestException):
+            return http("GET", self.url + path, timeout=5).status_code
+        return None
+
+    def terminate(self):
+        self.process.send_signal(signal.SIGTERM)
+
+    def finish(self):
+        """Waits for the end that terminate() asked for; it must be a clean one."""
+        code, self.process = self.process.wait(timeout=PATIENCE), None
+        assert code == 0, f"{self.program} exited with {code}:\n{self.log_text()[-4000:]}"
+
+    def stop(self):
+        if self.process is not None:
+            self.terminate()
+            self.finish()
+
+    def kill(self):
+        """The end that no process can prepare for."""
+        self.process.kill()
+        self.process.wait()
+        self.process = None
+
+    def log_text(self):
+        return self.log.read_text(errors="replace") if self.log.exists() else ""
+
+    def log_lines(self):
+        """What it logged, as objects."""
+        return [json.loads(line) for line in self.log_text().splitlines() if line.startswith("{")]
+
+    def assert_no_sanitizer_report(self):
+        report = SANITIZER_REPORT.search(self.log_text())
+        assert report is None, f"{report.group()} in {self.program}:\n{self.log_text()[report.start():][:8000]}"
+
+
+class System:
+    """Both daemons in any number of replicas, with a database, queues and Redis keys that nobody else uses."""
+
+    CARRIER = {"CARRIER_ASSIGN_DELAY": "20ms", "CARRIER_SHIP_DELAY": "20ms", "CARRIER_DELIVER_DELAY": "20ms"}
+
+    def __init__(self, parts, **settings):
+        self.parts, self.daemons = parts, []
+        self.name = "test_" + uuid.uuid4().hex[:12]
+        self.folder = tempfile.mkdtemp(prefix=self.name + "_")
+        with parts.connect("postgres") as admin:
+            admin.execute(f"CREATE DATABASE {self.name}")
+        redis_db = parts.redis().incr("test-databases") % 15 + 1
+        self.redis = parts.redis(redis_db)
+        self.redis.flushdb()
+        self.sqs = parts.sqs()
+        self.settings = {
+            "APP_ENV": "development", "LOG_FORMAT": "json", "LOG_LEVEL": "debug", "BIND_ADDRESS": "127.0.0.1",
+            "DEMO_CLIENTS": "true", "DELIVERY_ANONYMOUS": "true", "JWT_SECRET": SECRET,
+            "DB_NAME": self.name, "REDIS_DB": str(redis_db), "SQS_VISIBILITY_TIMEOUT": "5s",
+            "ORDERS_QUEUE": f"{self.name}-orders.fifo", "ORDERS_DLQ": f"{self.name}-orders-dlq.fifo",
+            "DELIVERY_STATUS_QUEUE": f"{self.name}-status.fifo",
+            "DELIVERY_STATUS_DLQ": f"{self.name}-status-dlq.fifo",
+            **parts.settings, **self.CARRIER, **settings,
+        }
+
+    # Daemons
+
+    def _daemon(self, program, settings):
+        log = f"{self.folder}/{pathlib.Path(program).name}-{len(self.daemons)}.log"
+        self.daemons.append(Daemon(program, self.settings | settings, log))
+        return self.daemons[-1]
+
+    def order_svc(self, **settings):
+        """A replica of order-svc, not started; the first is the one that clients talk to."""
+        return self._daemon(ORDER_SVC, settings)
+
+    def delivery_svc(self, **settings):
+        return self._daemon(DELIVERY_SVC, settings)
+
+    def start(self):
+        for daemon in [self.order_svc(), self.delivery_svc()]:
+            daemon.launch()
+        for daemon in self.daemons:
+            eventually(daemon.is_ready, what=f"readiness of {daemon.program}")
+        return self
+
+    def _first(self, program):
+        return next(daemon for daemon in self.daemons if daemon.program == program)
+
+    @property
+    def order(self):
+        return self._first(ORDER_SVC)
+
+    @property
+    def delivery(self):
+        return self._first(DELIVERY_SVC)
+
+    # Clients
+
+    def mint(self, client_id="demo-client", scope="order:create order:read", secret=SECRET, **claims):
+        """A token as order-svc would issue it, for any client."""
+        now = int(time.time())
+        payload = {"iss": "order-processing-system", "aud": "order-api", "sub": client_id, "client_id": client_id,
+                   "iat": now, "exp": now + 3600, "jti": str(uuid.uuid4()), "scope": scope} | claims
+        payload = {name: value for name, value in payload.items() if value is not None}
+        return jwt.encode(payload, secret, algorithm="HS256", headers={"typ": "at+jwt"})
+
+    def client(self, client_id="demo-client", scope="order:create order:read", daemon=None):
+        return Api((daemon or self.order).url, self.mint(client_id, scope))
+
+    def deliveries(self, daemon=None):
+        return Api((daemon or self.delivery).url)
+
+    # What is stored and queued
+
+    def query(self, sql, *arguments):
+        with self.parts.connect(self.name) as connection:
+            cursor = connection.execute(sql, arguments)
+            return cursor.fetchall() if cursor.description else []
+
+    def queue_url(self, knob):
+        return self.sqs.get_queue_url(QueueName=self.settings[knob])["QueueUrl"]
+
+    def send(self, knob, body, group=None, **attributes):
+        """Puts a message into the queue that the knob names."""
+        text = body if isinstance(body, str) else json.dumps(body)
+        self.sqs.send_message(
+            QueueUrl=self.queue_url(knob), MessageBody=text, MessageGroupId=group or str(uuid.uuid4()),
+            MessageDeduplicationId=str(uuid.uuid4()),
+            MessageAttributes={k: {"DataType": "String", "StringValue": v} for k, v in attributes.items()})
+
+    def take(self, knob, enough):
+        """Takes messages from the queue, and deletes them, until enough(messages)."""
+        url, messages = self.queue_url(knob), []
+
+        def look():
+            answer = self.sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10, WaitTimeSeconds=1,
+                                              MessageAttributeNames=["All"], MessageSystemAttributeNames=["All"])
+            for message in answer.get("Messages", []):
+                self.sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+                messages.append(message)
+            return enough(messages)
+
+        eventually(look, what=f"enough messages in {knob}")
+        return messages
+
+    def receive(self, knob, count):
+        """Exactly count messages."""
+        messages = self.take(knob, lambda got: len(got) >= count)
+        assert len(messages) == count
+        return messages
+
+    def messages_in(self, knob):
+        """How many messages the queue holds, visible and in flight."""
+        names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+        answer = self.sqs.get_queue_attributes(QueueUrl=self.queue_url(knob), AttributeNames=names)
+        return sum(int(value) for value in answer["Attributes"].values())
+
+    def is_drained(self):
+        """Nothing waits in an outbox or a queue."""
+        waiting = self.query("SELECT (SELECT count(*) FROM order_outbox) + (SELECT count(*) FROM delivery_outbox)")
+        return waiting == [(0,)] and not any(map(self.messages_in, ("ORDERS_QUEUE", "DELIVERY_STATUS_QUEUE")))
+
+    def close(self):
+        """Stops every daemon, asserts that each ended well, and removes what was made."""
+        try:
+            for daemon in self.daemons:
+                if daemon.process is not None:
+                    daemon.terminate()
+            for daemon in self.daemons:
+                if daemon.process is not None:
+                    daemon.finish()
+        finally:
+            for daemon in self.daemons:
+                if daemon.process is not None:
+                    daemon.kill()
+        for daemon in self.daemons:
+            daemon.assert_no_sanitizer_report()
+        for knob in ("ORDERS_QUEUE", "ORDERS_DLQ", "DELIVERY_STATUS_QUEUE", "DELIVERY_STATUS_DLQ"):
+            with contextlib.suppress(self.sqs.exceptions.QueueDoesNotExist):
+                self.sqs.delete_queue(QueueUrl=self.queue_url(knob))
+        with self.parts.connect("postgres") as admin:
+            admin.execute(f"DROP DATABASE {self.name} WITH (FORCE)")
+        self.redis.flushdb()
+        subprocess.run(["rm", "-rf", self.folder], check=True)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, *_):
+        if kind is not None:
+            for name, tail in self.log_tails():
+                print(f"--- {name}\n{tail}")
+        self.close()
+
+    def log_tails(self):
+        """The last words of each daemon, for the report of a failed test."""
+        return [(daemon.log.name, daemon.log_text()[-6000:]) for daemon in self.daemons]
+
+
+# HTTP
+
+SECURITY_HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+}
+
+
+def http(method, url, **options):
+    """One request on a connection of its own; what every response must have is asserted here, once for all."""
+    options.setdefault("timeout", PATIENCE)
+    with requests.Session() as session:
+        session.trust_env = False
+        response = session.request(method, url, **options)
+    assert_common(response)
+    return response
+
+
+def assert_common(response):
+    request_id = response.headers.get("X-Request-Id", "")
+    assert re.fullmatch(r"[A-Za-z0-9._-]{1,128}", request_id)
+    for name, value in SECURITY_HEADERS.items():
+        assert response.headers.get(name) == value, name
+    assert response.headers["Cache-Control"] in ("no-store", "private, no-cache")
+    assert not re.search(r"\d", response.headers.get("Server", "")), "tells its version"
+    if response.headers.get("Content-Type") == "application/problem+json":
+        problem = json.loads(response.content)
+        assert {"type", "title", "status", "detail", "error", "message", "request_id"} <= problem.keys()
+        assert (problem["status"], problem["request_id"]) == (response.status_code, request_id)
+
+
+class Api:
+    """A client of one daemon, with or without a token."""
+
+    def __init__(self, url, token=None):
+        self.url, self.token = url, token
+
+    def request(self, method, path, headers=None, **options):
+        authorization = {"Authorization": f"Bearer {self.token}"} if self.token else {}
+        return http(method, self.url + path, headers=authorization | (headers or {}), **options)
+
+    def get(self, path, **options):
+        return self.request("GET", path, **options)
+
+    def post(self, path, body=None, **options):
+        """body: an object to send as JSON, or bytes to send as they are (Content-Type is JSON unless given)."""
+        data = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
+        headers = {"Content-Type": "application/json"} | options.pop("headers", {})
+        return self.request("POST", path, data=data, headers=headers, **options)
+
+    # What both services are for
+
+    def create(self, body=None, key=None, **options):
+        headers = ({"Idempotency-Key": key} if key else {}) | options.pop("headers", {})
+        return self.post("/orders", basket() if body is None else body, headers=headers, **options)
+
+    def created(self, *arguments, **options):
+        """The id of a new order."""
+        response = self.create(*arguments, **options)
+        assert response.status_code == 201, response.text
+        return response.json()["order_id"]
+
+    def order(self, order_id):
+        response = self.get(f"/orders/{order_id}")
+        assert response.status_code == 200, response.text
+        return response.json()
+
+    def shipment(self, order_id):
+        """The shipment of an order, None as long as there is none."""
+        response = self.get(f"/delivery/shipment/{order_id}")
+        if response.status_code == 404:
+            return None
+        assert response.status_code == 200, response.text
+        return response.json()
+
+    def move(self, shipment_id, status, **fields):
+        return self.post(f"/delivery/shipment/{shipment_id}/status", {"status": status, **fields})
+
+
+class Load:
+    """Clients that order without a pause until they are told to stop."""
+
+    def __init__(self, system, clients=16):
+        self.system, self.answers, self.stopping = system, [], False
+        self.threads = [threading.Thread(target=self._order) for _ in range(clients)]
+        for thread in self.threads:
+            thread.start()
+
+    def _order(self):
+        with requests.Session() as session:
+            session.trust_env = False
+            session.headers["Authorization"] = f"Bearer {self.system.mint()}"
+            while not self.stopping:
+                with contextlib.suppress(requests.ConnectionError):  # the daemon is away
+                    answer = session.post(f"{self.system.order.url}/orders", json=basket(), timeout=PATIENCE)
+                    self.answers.append(answer)
+
+    def more(self, count):
+        """Waits for so many further orders."""
+        goal = len(self.answered()) + count
+        eventually(lambda: len(self.answered()) >= goal, what=f"{count} more orders")
+
+    def answered(self):
+        """The ids of the orders that were answered 201."""
+        return [answer.json()["order_id"] for answer in list(self.answers) if answer.status_code == 201]
+
+    def end(self):
+        self.stopping = True
+        for thread in self.threads:
+            thread.join()
+        assert {answer.status_code for answer in self.answers} <= {201, 503}
+        return self.answered()
+
+
+def assert_problem(response, status, code):
+    """The response is the problem with this status and code; returns it."""
+    assert (response.status_code, response.headers.get("Content-Type")) == (status, "application/problem+json"), \
+        response.text
+    problem = response.json()
+    assert problem["error"] == code
+    return problem
+
+
+def pointers(response):
+    """The places that a 400 VALIDATION_ERROR complains of."""
+    return {error["pointer"] for error in assert_problem(response, 400, "VALIDATION_ERROR")["errors"]}
+
+
+def basket(customer=None, **changes):
+    """A good order (of a customer of its own, so that it repeats no other)."""
+    return {"customer_id": customer or f"customer-{uuid.uuid4()}",
+            "items": [{"product_id": "laptop-001", "quantity": 1, "unit_price": 999.99},
+                      {"product_id": "mouse-001", "quantity": 2, "unit_price": 29.99}]} | changes
+
+
+def order_created(order_id=None, **changes):
+    """The event by which order-svc tells of a new order."""
+    return {"eventType": "ORDER_CREATED", "eventId": str(uuid.uuid4()), "orderId": order_id or str(uuid.uuid4()),
+            "customerId": "customer-demo-001", "totalAmount": 10.5, "timestamp": "2026-01-02T03:04:05.678Z",
+            "items": [{"product_id": "p", "quantity": 1, "unit_price": 10.5}]} | changes
+
+
+def status_update(order_id, status="SHIPPED", previous="PENDING_SHIPMENT", **fields):
+    """The event by which delivery-svc tells where an order is."""
+    return {"eventType": "ORDER_STATUS_UPDATE", "eventId": str(uuid.uuid4()), "orderId": order_id,
+            "previousStatus": previous, "currentStatus": status, "timestamp": "2026-01-02T03:04:05.678Z"} | fields

@@ -1,0 +1,120 @@
+"""The command line: every fault of the configuration in one message, refusals of production, knobs that are documented."""
+
+import re
+import subprocess
+
+import pytest
+from harness import DELIVERY_SVC, ORDER_SVC, PATIENCE, ROOT
+
+BOTH = pytest.mark.parametrize("program", [ORDER_SVC, DELIVERY_SVC], ids=["order-svc", "delivery-svc"])
+SECRET = "a-secret-of-production-that-is-long-enough"
+
+
+def run(program, *arguments, **settings):
+    return subprocess.run([program, *arguments], env={"PATH": "/usr/bin:/bin", **settings}, capture_output=True,
+                          text=True, timeout=PATIENCE, stdin=subprocess.DEVNULL)
+
+
+def knobs(program):
+    """The names that --help lists."""
+    listed = run(program, "--help")
+    assert listed.returncode == 0
+    return set(re.findall(r"^\s*([A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+)\b", listed.stdout, re.MULTILINE))
+
+
+@BOTH
+def test_help_lists_the_knobs_and_options(program):
+    assert {"APP_ENV", "DB_HOST", "DB_PASSWORD", "SQS_ENDPOINT", "JWT_SECRET"} <= knobs(program)
+    text = run(program, "--help").stdout
+    for option in ("--env", "--help", "--version", "--check-config", "--print-config", "--migrate"):
+        assert option in text
+
+
+@BOTH
+def test_good_configuration_is_accepted(program):
+    checked = run(program, "--check-config", APP_ENV="production", JWT_SECRET=SECRET)
+    assert checked.returncode == 0, checked.stderr
+
+
+@BOTH
+def test_all_bad_values_come_in_one_message(program):
+    bad = {"DB_PORT": "99999999999", "DB_POOL_SIZE": "0", "LOG_LEVEL": "loud", "SQS_ENDPOINT": "not-a-url",
+           "HTTP_TIMEOUT": "soon", "ORDERS_QUEUE": "not-fifo", "BATCH_SIZE": "7x", "APP_ENV": "prod"}
+    checked = run(program, "--check-config", JWT_SECRET=SECRET, **bad)
+    assert checked.returncode == 1
+    for name in bad:
+        assert name in checked.stderr, name
+
+
+@BOTH
+def test_bad_value_stops_the_start(program):
+    started = run(program, JWT_SECRET=SECRET, DB_POOL_SIZE="0")
+    assert started.returncode == 1
+    assert "DB_POOL_SIZE" in started.stderr
+
+
+@pytest.mark.parametrize("program, settings, name", [
+    (ORDER_SVC, {}, "JWT_SECRET"),
+    (ORDER_SVC, {"JWT_SECRET": "dev-secret-key-change-in-production"}, "JWT_SECRET"),
+    (ORDER_SVC, {"JWT_SECRET": SECRET, "DEMO_CLIENTS": "true"}, "DEMO_CLIENTS"),
+    (DELIVERY_SVC, {"JWT_SECRET": "dev-secret-key-change-in-production"}, "JWT_SECRET"),
+    (DELIVERY_SVC, {"JWT_SECRET": SECRET, "DELIVERY_ANONYMOUS": "true"}, "DELIVERY_ANONYMOUS"),
+])
+def test_production_refuses_what_suits_development_only(program, settings, name):
+    refused = run(program, "--check-config", **settings)  # production is what an unset APP_ENV means
+    assert refused.returncode == 1
+    assert name in refused.stderr
+    allowed = run(program, "--check-config", APP_ENV="development", **settings)
+    assert allowed.returncode == 0, allowed.stderr
+
+
+@BOTH
+def test_development_warns_of_the_default_secret(program):
+    assert "JWT_SECRET" in run(program, "--check-config", APP_ENV="development").stderr
+
+
+@BOTH
+def test_no_secret_is_ever_shown(program):
+    secrets = {"JWT_SECRET": "short-but-secret", "DB_PASSWORD": "database-secret", "AWS_SECRET_ACCESS_KEY": "aws-secret"}
+    settings = {**secrets, "AWS_ACCESS_KEY_ID": "id"}
+    for option in ("--check-config", "--print-config", "--help"):
+        done = run(program, option, **settings)
+        assert not any(secret in done.stdout + done.stderr for secret in secrets.values())
+    shown = run(program, "--print-config", **settings | {"JWT_SECRET": SECRET})
+    assert shown.returncode == 0
+    assert "***" in shown.stdout and SECRET not in shown.stdout
+
+
+def test_env_file_is_read_and_the_environment_wins(tmp_path):
+    file = tmp_path / "my.env"
+    file.write_text(f"# comment\nJWT_SECRET='{SECRET}'\nDB_NAME=from-file\nDB_USER=\"from file\"\n")
+    shown = run(ORDER_SVC, "--env", str(file), "--print-config", DB_NAME="from-environment").stdout
+    assert "from-environment" in shown and "from file" in shown and "from-file" not in shown
+
+
+@BOTH
+def test_missing_env_file_is_refused(program):
+    assert run(program, "--env", "/nonexistent", "--check-config", JWT_SECRET=SECRET).returncode != 0
+
+
+@BOTH
+def test_unknown_option_is_refused(program):
+    refused = run(program, "--colour", JWT_SECRET=SECRET)
+    assert refused.returncode != 0 and "--colour" in refused.stderr
+
+
+@BOTH
+def test_env_example_is_clean(program):
+    checked = run(program, "--env", str(ROOT / "env.example"), "--check-config")
+    assert checked.returncode == 0, checked.stderr
+
+
+def test_env_example_names_every_knob_and_nothing_else():
+    named = re.findall(r"^#?\s?([A-Z][A-Z0-9_]+)=", (ROOT / "env.example").read_text(), re.MULTILINE)
+    assert set(named) == knobs(ORDER_SVC) | knobs(DELIVERY_SVC)
+    assert len(named) == len(set(named))
+
+
+def test_readme_names_every_knob():
+    words = set(re.findall(r"[A-Z][A-Z0-9_]+", (ROOT / "README.md").read_text()))
+    assert knobs(ORDER_SVC) | knobs(DELIVERY_SVC) <= words

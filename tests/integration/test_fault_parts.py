@@ -1,0 +1,155 @@
+"""Parts that stop, freeze and come back; messages that are poison. No order is lost and the daemons recover alone."""
+
+import contextlib
+import json
+import uuid
+
+import pytest
+from harness import Load, PrivateParts, System, assert_problem, basket, eventually, order_created, status_update
+
+
+@pytest.fixture(scope="module")
+def parts():
+    private = PrivateParts()
+    yield private
+    private.close()
+
+
+@pytest.fixture(scope="module")
+def system(parts):
+    with System(parts) as both:
+        yield both.start()
+
+
+@pytest.fixture
+def api(system):
+    return system.client()
+
+
+@contextlib.contextmanager
+def outage(parts, part, how):
+    """The part is away inside: it refuses connections (stop, kill) or answers nothing (freeze)."""
+    getattr(parts, how)(part)
+    try:
+        yield
+    finally:
+        parts.thaw(part)
+        parts.start(part)
+
+
+def health(api):
+    return api.get("/health").json()
+
+
+def assert_delivered(system, order_id):
+    eventually(lambda: system.client().order(order_id)["status"] == "DELIVERED", what="delivery")
+
+
+@pytest.mark.parametrize("how", ["stop", "freeze"])
+def test_without_redis_everything_works(parts, system, api, how):
+    key, body = str(uuid.uuid4()), basket()
+    before = api.create(body, key)
+    with outage(parts, "redis", how):
+        eventually(lambda: health(api)["dependencies"] == {"database": True, "redis": False, "sqs": True})
+        assert health(api)["status"] == "degraded"
+        assert system.order.health() == system.order.health("/health/ready") == 200
+        replay = api.create(body, key)
+        assert replay.content == before.content and replay.headers["Idempotent-Replayed"] == "true"
+        during = api.create(basket(), str(uuid.uuid4()))
+        assert during.status_code == 201
+        assert_delivered(system, during.json()["order_id"])
+        assert api.get("/orders").status_code == 200
+    eventually(lambda: health(api)["status"] == "healthy")
+
+
+@pytest.mark.parametrize("how", ["stop", "freeze"])
+def test_without_sqs_orders_are_accepted_and_shipped_later(parts, system, api, how):
+    eventually(system.is_drained)  # ElasticMQ keeps its messages in memory, and a test may not lose them
+    with outage(parts, "elasticmq", how):
+        eventually(lambda: not health(api)["dependencies"]["sqs"])
+        eventually(lambda: not health(system.deliveries())["dependencies"]["sqs"])
+        order_ids = [api.created() for _ in range(20)]
+        for daemon in system.daemons:
+            assert daemon.health() == daemon.health("/health/ready") == 200
+        assert api.order(order_ids[0])["status"] == "PENDING_SHIPMENT"
+        assert system.query("SELECT count(*) FROM order_outbox") == [(20,)]
+        assert system.deliveries().shipment(order_ids[0]) is None
+    for order_id in order_ids:
+        assert_delivered(system, order_id)
+    eventually(lambda: health(api)["status"] == health(system.deliveries())["status"] == "healthy")
+
+
+@pytest.mark.parametrize("how", ["stop", "kill", "freeze"])
+def test_without_postgresql_503_then_recovery(parts, system, api, how):
+    order_id, deliveries = api.created(), system.deliveries()
+    assert_delivered(system, order_id)
+    with outage(parts, "postgres", how):
+        for response in (api.create(), api.get(f"/orders/{uuid.uuid4()}"), deliveries.get(f"/delivery/shipment/{order_id}")):
+            assert_problem(response, 503, "UNAVAILABLE")
+            assert int(response.headers["Retry-After"]) >= 1
+        for daemon in system.daemons:
+            eventually(lambda: daemon.health("/health/ready") == 503)
+            assert daemon.health("/health") == 503
+            assert daemon.is_live()
+        assert health(api)["status"] == "unhealthy"
+    for daemon in system.daemons:
+        eventually(daemon.is_ready)
+    eventually(lambda: api.get(f"/orders/{order_id}").status_code == 200)
+    order_id = eventually(lambda: (response := api.create()).status_code == 201 and response.json()["order_id"])
+    assert_delivered(system, order_id)
+
+
+@pytest.mark.parametrize("how", ["kill", "freeze"])
+def test_crash_of_postgresql_under_load_loses_no_order_that_was_answered(parts, how):
+    with System(parts) as system:
+        system.start()
+        load = Load(system)
+        load.more(200)
+        with outage(parts, "postgres", how):
+            eventually(lambda: system.order.health("/health/ready") == 503)
+        load.more(200)
+        answered = load.end()
+        stored = [str(row[0]) for row in system.query("SELECT id FROM orders")]
+        assert set(answered) <= set(stored)
+        eventually(lambda: system.query("SELECT count(*) FROM orders WHERE status <> 'DELIVERED'") == [(0,)])
+        assert system.query("SELECT count(*), count(DISTINCT order_id) FROM shipments") == [(len(stored),) * 2]
+
+
+def test_outage_of_postgresql_does_not_send_good_messages_to_the_dead_letters(parts, system):
+    order_ids = [str(uuid.uuid4()) for _ in range(5)]
+    with outage(parts, "postgres", "stop"):
+        for order_id in order_ids:
+            system.send("ORDERS_QUEUE", order_created(order_id), order_id)
+        eventually(lambda: system.delivery.health("/health/ready") == 503)
+    for order_id in order_ids:
+        eventually(lambda: system.query("SELECT 1 FROM shipments WHERE order_id = %s", order_id))
+    assert system.messages_in("ORDERS_DLQ") == 0
+
+
+def poison(good):
+    """Messages that no daemon can apply."""
+    return ["not JSON", "[]", "{}", '{"eventType":"SOMETHING_ELSE"}', "[" * 5000,
+            json.dumps({k: v for k, v in good.items() if k != "orderId"}), json.dumps(good | {"orderId": "no-uuid"})]
+
+
+@pytest.mark.parametrize("queue, dead_letters, good", [
+    ("ORDERS_QUEUE", "ORDERS_DLQ", order_created()),
+    ("DELIVERY_STATUS_QUEUE", "DELIVERY_STATUS_DLQ", status_update(str(uuid.uuid4()))),
+])
+def test_poison_goes_to_the_dead_letters_and_stops_nobody(system, api, queue, dead_letters, good):
+    bodies = poison(good)
+    for body in bodies:
+        system.send(queue, body)
+    order_id = api.created()
+    assert_delivered(system, order_id)
+    dead = system.receive(dead_letters, len(bodies))
+    assert sorted(message["Body"] for message in dead) == sorted(bodies)
+    eventually(system.is_drained)
+
+
+def test_poison_blocks_its_own_group_only_until_it_is_a_dead_letter(system):
+    order_id = str(uuid.uuid4())
+    system.send("ORDERS_QUEUE", "poison", order_id)
+    system.send("ORDERS_QUEUE", order_created(order_id), order_id)
+    eventually(lambda: system.deliveries().shipment(order_id))
+    assert [message["Body"] for message in system.receive("ORDERS_DLQ", 1)] == ["poison"]
