@@ -1,0 +1,251 @@
+/* Access tokens: what we issue is accepted, and each claim is checked (RFC 9068). */
+#include "foreign_token.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <jansson.h>
+#include <stdlib.h>
+
+#define COUNT(array) (sizeof(array) / sizeof *(array))
+#define NOW FOREIGN_NOW
+
+static struct token_keys *keys;
+
+static int make_keys(void **state) {
+    (void)state;
+    keys = token_keys_new(&foreign_options);
+    return keys ? 0 : -1;
+}
+
+static int free_keys(void **state) {
+    (void)state;
+    token_keys_free(keys);
+    return 0;
+}
+
+static enum token_status verify(const char *token) {
+    struct token_claims claims;
+    return token_verify(keys, token, NOW, &claims);
+}
+
+static enum token_status with_payload(const char *payload) {
+    return verify(foreign_token(FOREIGN_HEADER, payload, EVP_sha256(), FOREIGN_SECRET));
+}
+
+/* The status of a token that is right but for one claim. */
+static enum token_status with_claim(const char *name, const char *value) {
+    json_t *claims = json_loads(FOREIGN_CLAIMS, 0, NULL);
+    if (value)
+        json_object_set_new(claims, name, json_loads(value, JSON_DECODE_ANY, NULL));
+    else
+        json_object_del(claims, name);
+    char *payload = json_dumps(claims, 0);
+    enum token_status status = with_payload(payload);
+    free(payload);
+    json_decref(claims);
+    return status;
+}
+
+static void test_issued_is_verified(void **state) {
+    (void)state;
+    struct token_claims issued, found;
+    char *token = token_issue(keys, "shop-1", "order:create order:read", NOW, &issued);
+    assert_non_null(token);
+    assert_int_equal(token_verify(keys, token, NOW, &found), TOKEN_OK);
+    assert_string_equal(found.client_id, "shop-1");
+    assert_string_equal(found.scope, "order:create order:read");
+    assert_int_equal(found.issued_at, NOW);
+    assert_int_equal(found.expires_at, NOW + 3600);
+    assert_int_equal(strlen(found.id), 36);
+    assert_string_equal(found.id, issued.id);
+    assert_string_equal(issued.client_id, "shop-1");
+    assert_int_equal(issued.expires_at, NOW + 3600);
+
+    assert_int_equal(token_verify(keys, token, NOW + 3599, &found), TOKEN_OK);
+    assert_int_equal(token_verify(keys, token, NOW + 3600, &found), TOKEN_EXPIRED);
+    free(token);
+}
+
+static void test_issued_header(void **state) {
+    (void)state;
+    struct token_claims claims;
+    char expected[128] = "";
+    append_base64url(expected, FOREIGN_HEADER, strlen(FOREIGN_HEADER));
+    strcat(expected, ".");
+    char *token = token_issue(keys, "shop-1", "order:read", NOW, &claims);
+    assert_non_null(token);
+    assert_memory_equal(token, expected, strlen(expected));
+    free(token);
+}
+
+static void test_ids_differ(void **state) {
+    (void)state;
+    struct token_claims first, second;
+    free(token_issue(keys, "shop-1", "order:read", NOW, &first));
+    free(token_issue(keys, "shop-1", "order:read", NOW, &second));
+    assert_string_not_equal(first.id, second.id);
+}
+
+static void test_client_and_scope_must_fit(void **state) {
+    (void)state;
+    struct token_claims claims = {.client_id = "untouched"};
+    char text[1024];
+    memset(text, 'a', sizeof text);
+    text[TOKEN_CLIENT_ID_SIZE] = '\0';
+    assert_null(token_issue(keys, text, "order:read", NOW, &claims));
+    memset(text, 'a', sizeof text);
+    text[TOKEN_SCOPE_SIZE] = '\0';
+    assert_null(token_issue(keys, "shop-1", text, NOW, &claims));
+    assert_string_equal(claims.client_id, "untouched");
+
+    text[TOKEN_CLIENT_ID_SIZE - 1] = '\0';
+    char *token = token_issue(keys, text, "order:read", NOW, &claims);
+    assert_non_null(token);
+    assert_int_equal(verify(token), TOKEN_OK);
+    free(token);
+}
+
+static void test_short_secret_is_refused(void **state) {
+    (void)state;
+    struct token_options weak = foreign_options;
+    weak.secret = "";
+    assert_null(token_keys_new(&weak));
+    weak.secret = "0123456789abcdef0123456789abcde";
+    assert_null(token_keys_new(&weak));
+}
+
+static void test_claims(void **state) {
+    (void)state;
+    static const struct {
+        const char *name, *value; /* NULL: left out */
+        enum token_status expected;
+    } cases[] = {
+        {"iss", "\"the-issuer\"", TOKEN_OK},
+        {"iss", "\"another\"", TOKEN_INVALID},
+        {"iss", "[\"the-issuer\"]", TOKEN_INVALID},
+        {"iss", NULL, TOKEN_INVALID},
+        {"aud", "[\"another\",\"the-api\"]", TOKEN_OK},
+        {"aud", "[7,\"another\"]", TOKEN_INVALID},
+        {"aud", "[]", TOKEN_INVALID},
+        {"aud", "{\"the-api\":\"the-api\"}", TOKEN_INVALID},
+        {"aud", "\"another\"", TOKEN_INVALID},
+        {"aud", "\"the-api2\"", TOKEN_INVALID},
+        {"aud", NULL, TOKEN_INVALID},
+        {"sub", "\"shop-2\"", TOKEN_INVALID},
+        {"sub", NULL, TOKEN_INVALID},
+        {"client_id", "\"shop-2\"", TOKEN_INVALID},
+        {"client_id", "5", TOKEN_INVALID},
+        {"client_id", NULL, TOKEN_INVALID},
+        {"scope", "[\"order:read\"]", TOKEN_INVALID},
+        {"scope", NULL, TOKEN_INVALID},
+        {"jti", "\"0190163d-8694-739b-aea5-966c26f8ad91x\"", TOKEN_INVALID},
+        {"jti", NULL, TOKEN_INVALID},
+        {"iat", "\"1\"", TOKEN_INVALID},
+        {"iat", NULL, TOKEN_INVALID},
+        {"exp", "1800000001", TOKEN_OK},
+        {"exp", "9223372036854775807", TOKEN_OK},
+        {"exp", "1800000000", TOKEN_EXPIRED},
+        {"exp", "0", TOKEN_EXPIRED},
+        {"exp", "-1", TOKEN_EXPIRED},
+        {"exp", "1800000001.5", TOKEN_INVALID},
+        {"exp", "1.9e9", TOKEN_INVALID},
+        {"exp", "\"1800000001\"", TOKEN_INVALID},
+        {"exp", "null", TOKEN_INVALID},
+        {"exp", "true", TOKEN_INVALID},
+        {"exp", "[1800000001]", TOKEN_INVALID},
+        {"exp", NULL, TOKEN_INVALID},
+        {"nbf", "1800000000", TOKEN_OK},
+        {"nbf", "1800000001", TOKEN_INVALID},
+        {"nbf", "\"0\"", TOKEN_INVALID},
+        {"nbf", "1.5", TOKEN_INVALID},
+        {"extra", "{\"any\":[\"thing\"]}", TOKEN_OK},
+    };
+    for (size_t i = 0; i < COUNT(cases); i++)
+        if (with_claim(cases[i].name, cases[i].value) != cases[i].expected)
+            fail_msg("wrong status for %s: %s", cases[i].name, cases[i].value ? cases[i].value : "(none)");
+}
+
+/* What JSON readers take differently from one another is no claim. */
+static void test_payloads(void **state) {
+    (void)state;
+    static const char *const refused[] = {
+        FOREIGN_START ",\"exp\":9223372036854775808}",
+        FOREIGN_START ",\"exp\":99999999999999999999999999}",
+        FOREIGN_START ",\"exp\":1,\"exp\":1800000001}",
+        FOREIGN_START ",\"exp\":1800000001,\"scope\":\"order:read:all\"}",
+        FOREIGN_START ",\"exp\":1800000001,\"extra\":{\"a\":1,\"a\":1}}",
+        FOREIGN_START ",\"exp\":1800000001,\"exp\\u0000\":1}",
+        FOREIGN_START ",\"exp\":1800000001}{}",
+        "[" FOREIGN_START ",\"exp\":1800000001}]",
+        FOREIGN_START ",\"exp\":1800000001",
+        "exp",
+        "",
+    };
+    assert_int_equal(with_payload(FOREIGN_START ",\"exp\":1800000001}"), TOKEN_OK);
+    for (size_t i = 0; i < COUNT(refused); i++)
+        if (with_payload(refused[i]) != TOKEN_INVALID)
+            fail_msg("accepted the payload %s", refused[i]);
+}
+
+/* An expired token of someone else is no token of ours that expired. */
+static void test_expired_is_said_of_our_tokens_only(void **state) {
+    (void)state;
+    static const char expired[] = FOREIGN_START ",\"exp\":1}";
+    assert_int_equal(with_payload(expired), TOKEN_EXPIRED);
+    assert_int_equal(verify(foreign_token(FOREIGN_HEADER, expired, EVP_sha256(), "another secret")),
+                     TOKEN_INVALID);
+    assert_int_equal(with_payload("{\"iss\":\"another\",\"exp\":1}"), TOKEN_INVALID);
+}
+
+static void test_claims_stay_untouched_on_failure(void **state) {
+    (void)state;
+    struct token_claims claims = {.client_id = "before"};
+    const char *token =
+        foreign_token(FOREIGN_HEADER, FOREIGN_START ",\"exp\":1}", EVP_sha256(), FOREIGN_SECRET);
+    assert_int_equal(token_verify(keys, token, NOW, &claims), TOKEN_EXPIRED);
+    assert_string_equal(claims.client_id, "before");
+}
+
+static void test_has_scope(void **state) {
+    (void)state;
+    static const struct {
+        const char *list, *scope;
+        bool expected;
+    } cases[] = {
+        {"order:create order:read", "order:create", true},
+        {"order:create order:read", "order:read", true},
+        {"order:read", "order:read", true},
+        {"order:read:all", "order:read", false},
+        {"xorder:read", "order:read", false},
+        {"xorder:read order:read", "order:read", true},
+        {"order:read", "order:read:all", false},
+        {"ORDER:READ", "order:read", false},
+        {"", "order:read", false},
+        {"order:read", "", false},
+        {"", "", false},
+        {"a  b", "", false},
+    };
+    for (size_t i = 0; i < COUNT(cases); i++)
+        if (token_has_scope(cases[i].list, cases[i].scope) != cases[i].expected)
+            fail_msg("'%s' in '%s'", cases[i].scope, cases[i].list);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_issued_is_verified),
+        cmocka_unit_test(test_issued_header),
+        cmocka_unit_test(test_ids_differ),
+        cmocka_unit_test(test_client_and_scope_must_fit),
+        cmocka_unit_test(test_short_secret_is_refused),
+        cmocka_unit_test(test_claims),
+        cmocka_unit_test(test_payloads),
+        cmocka_unit_test(test_expired_is_said_of_our_tokens_only),
+        cmocka_unit_test(test_claims_stay_untouched_on_failure),
+        cmocka_unit_test(test_has_scope),
+    };
+    return cmocka_run_group_tests(tests, make_keys, free_keys);
+}
