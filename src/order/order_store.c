@@ -1,0 +1,349 @@
+/* The SQL of orders. Every statement takes a whole batch as arrays. */
+#include "order_store.h"
+
+#include "common/clock.h"
+
+#include <string.h>
+
+/* One statement is one transaction and one round trip. Whoever inserts a key first (or takes over an expired
+ * one) creates the order; the others wait for that transaction and find the key taken. */
+static const struct db_query create_query = {
+    "order_create",
+    "WITH input AS ("
+    "  SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::bigint[], $5::timestamptz[], $6::text[],"
+    "                       $7::bytea[], $8::timestamptz[], $9::uuid[], $10::text[], $11::text[], "
+    "$12::text[])"
+    "    AS t(id, client_id, customer_id, cents, created_at, key, fingerprint, expires_at,"
+    "         event_id, payload, correlation_id, traceparent)"
+    "), claimed AS ("
+    "  INSERT INTO idempotency_keys AS k (client_id, key, fingerprint, order_id, expires_at)"
+    "  SELECT client_id, key, fingerprint, id, expires_at FROM input WHERE key IS NOT NULL"
+    "  ON CONFLICT (client_id, key) DO UPDATE"
+    "    SET fingerprint = excluded.fingerprint, order_id = excluded.order_id, expires_at = "
+    "excluded.expires_at"
+    "    WHERE k.expires_at <= now()"
+    "  RETURNING order_id"
+    "), fresh AS ("
+    "  SELECT * FROM input WHERE key IS NULL OR id IN (SELECT order_id FROM claimed)"
+    "), placed AS ("
+    "  INSERT INTO orders (id, client_id, customer_id, total_amount, created_at, updated_at)"
+    "  SELECT id, client_id, customer_id, cents * 0.01, created_at, created_at FROM fresh"
+    "), listed AS ("
+    "  INSERT INTO order_items (order_id, position, product_id, quantity, unit_price)"
+    "  SELECT i.order_id, i.position, i.product_id, i.quantity, i.cents * 0.01"
+    "  FROM unnest($13::uuid[], $14::bigint[], $15::text[], $16::bigint[], $17::bigint[])"
+    "    AS i(order_id, position, product_id, quantity, cents)"
+    "  WHERE i.order_id IN (SELECT id FROM fresh)"
+    "), announced AS ("
+    "  INSERT INTO order_outbox (event_id, group_id, payload, correlation_id, traceparent)"
+    "  SELECT event_id, id, payload, correlation_id, traceparent FROM fresh"
+    ") SELECT id FROM fresh"};
+
+/* What the keys that were taken stand for. */
+static const struct db_query taken_query = {
+    "order_taken",
+    "SELECT i.n, k.fingerprint = i.fingerprint, o.id, o.total_amount, (extract(epoch FROM o.created_at) * "
+    "1000)::bigint"
+    "  FROM unnest($1::text[], $2::text[], $3::bytea[]) WITH ORDINALITY AS i(client_id, key, fingerprint, n)"
+    "  JOIN idempotency_keys k ON k.client_id = i.client_id AND k.key = i.key"
+    "  JOIN orders o ON o.id = k.order_id"};
+
+#define ORDER_COLUMNS                                                                                        \
+    "o.id, o.client_id, o.customer_id, o.status, o.total_amount, o.tracking_number, o.carrier, o.version,"   \
+    " (extract(epoch FROM o.created_at) * 1000)::bigint, (extract(epoch FROM o.updated_at) * 1000)::bigint," \
+    " i.product_id, i.quantity, i.unit_price"
+enum {
+    ID,
+    CLIENT,
+    CUSTOMER,
+    STATUS,
+    TOTAL,
+    TRACKING,
+    CARRIER,
+    VERSION,
+    CREATED,
+    UPDATED,
+    PRODUCT,
+    QUANTITY,
+    PRICE,
+    NEXT
+};
+
+static const struct db_query find_query = {
+    "order_find",
+    "SELECT " ORDER_COLUMNS ", w.n FROM unnest($1::uuid[], $2::text[]) WITH ORDINALITY AS w(id, client_id, n)"
+    "  JOIN orders o ON o.id = w.id AND (w.client_id IS NULL OR o.client_id = w.client_id)"
+    "  JOIN order_items i ON i.order_id = o.id"
+    "  ORDER BY w.n, i.position"};
+
+/* A statement for each set of filters, so that each has its own plan: bit 0 client, 1 customer, 2 status. */
+#define LIST(name, filter)                                                                                   \
+    {                                                                                                        \
+        name, "WITH o AS (SELECT * FROM orders WHERE id < $1" filter " ORDER BY id DESC LIMIT $2)"           \
+              " SELECT " ORDER_COLUMNS " FROM o JOIN order_items i ON i.order_id = o.id"                     \
+              " ORDER BY o.id DESC, i.position"                                                              \
+    }
+#define BY_CLIENT " AND client_id = $3"
+#define BY_CUSTOMER " AND customer_id = $4"
+#define BY_STATUS " AND status = $5"
+static const struct db_query list_queries[8] = {
+    LIST("order_list_0", ""),
+    LIST("order_list_1", BY_CLIENT),
+    LIST("order_list_2", BY_CUSTOMER),
+    LIST("order_list_3", BY_CLIENT BY_CUSTOMER),
+    LIST("order_list_4", BY_STATUS),
+    LIST("order_list_5", BY_CLIENT BY_STATUS),
+    LIST("order_list_6", BY_CUSTOMER BY_STATUS),
+    LIST("order_list_7", BY_CLIENT BY_CUSTOMER BY_STATUS),
+};
+
+static const struct db_query lock_query = {
+    "order_lock", "SELECT " ORDER_COLUMNS " FROM orders o JOIN order_items i ON i.order_id = o.id"
+                  " WHERE o.id = ANY($1::uuid[]) ORDER BY o.id, i.position FOR NO KEY UPDATE OF o"};
+
+static const struct db_query update_query = {
+    "order_update",
+    "UPDATE orders o SET status = t.status, tracking_number = t.tracking_number, carrier = t.carrier,"
+    "  version = t.version, updated_at = t.updated_at"
+    " FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::bigint[], $6::timestamptz[])"
+    "  AS t(id, status, tracking_number, carrier, version, updated_at) WHERE o.id = t.id"};
+
+static const struct db_query expire_query = {
+    "order_expire_keys",
+    "WITH gone AS (DELETE FROM idempotency_keys WHERE (client_id, key) IN"
+    "  (SELECT client_id, key FROM idempotency_keys WHERE expires_at < now() ORDER BY expires_at LIMIT $1"
+    "   FOR UPDATE SKIP LOCKED) RETURNING 1) SELECT count(*) FROM gone"};
+
+static void add_orders(struct db_params *p, struct order_creation *const creations[], size_t n) {
+    int id = db_array(p, DB_UUID), client = db_array(p, DB_TEXT), customer = db_array(p, DB_TEXT);
+    int cents = db_array(p, DB_INT), created = db_array(p, DB_TIME), key = db_array(p, DB_TEXT);
+    int fingerprint = db_array(p, DB_BYTES), expires = db_array(p, DB_TIME), event = db_array(p, DB_UUID);
+    int payload = db_array(p, DB_TEXT), correlation = db_array(p, DB_TEXT),
+        traceparent = db_array(p, DB_TEXT);
+    for (size_t i = 0; i < n; i++) {
+        const struct order_creation *c = creations[i];
+        db_add_uuid(p, id, &c->order->id);
+        db_add_text(p, client, c->order->client_id);
+        db_add_text(p, customer, c->order->customer_id);
+        db_add_int(p, cents, c->order->total);
+        db_add_time(p, created, c->order->created_ms);
+        db_add_text(p, key, c->key);
+        db_add_bytes(p, fingerprint, c->fingerprint, sizeof c->fingerprint);
+        db_add_time(p, expires, c->expires_ms);
+        db_add_uuid(p, event, &c->event_id);
+        db_add_text(p, payload, c->event);
+        db_add_text(p, correlation, c->request_id);
+        db_add_text(p, traceparent, c->traceparent);
+    }
+}
+
+static void add_items(struct db_params *p, struct order_creation *const creations[], size_t n) {
+    int id = db_array(p, DB_UUID), position = db_array(p, DB_INT), product = db_array(p, DB_TEXT);
+    int quantity = db_array(p, DB_INT), price = db_array(p, DB_INT);
+    for (size_t i = 0; i < n; i++) {
+        const struct order *order = creations[i]->order;
+        for (size_t j = 0; j < order->item_count; j++) {
+            db_add_uuid(p, id, &order->id);
+            db_add_int(p, position, (int64_t)j + 1);
+            db_add_text(p, product, order->items[j].product_id);
+            db_add_int(p, quantity, order->items[j].quantity);
+            db_add_int(p, price, order->items[j].unit_price);
+        }
+    }
+}
+
+/* Fills in what the creations that were not created stand for. */
+static enum db_status find_taken(struct db *db, struct order_creation *const creations[], size_t n) {
+    struct db_params p = {0};
+    struct db_result *result = NULL;
+    int client = db_array(&p, DB_TEXT), key = db_array(&p, DB_TEXT), fingerprint = db_array(&p, DB_BYTES);
+    for (size_t i = 0; i < n; i++) { /* all of them, to keep the numbers; those created are not looked for */
+        bool taken = creations[i]->outcome != ORDER_CREATED;
+        db_add_text(&p, client, creations[i]->order->client_id);
+        db_add_text(&p, key, taken ? creations[i]->key : NULL);
+        db_add_bytes(&p, fingerprint, creations[i]->fingerprint, sizeof creations[i]->fingerprint);
+    }
+    enum db_status status = db_run(db, &taken_query, &p, &result);
+    for (size_t row = 0; row < db_rows(result); row++) {
+        struct order_creation *c = creations[db_int(result, row, 0) - 1];
+        c->outcome = db_bool(result, row, 1) ? ORDER_REPLAYED : ORDER_KEY_REUSED;
+        c->order->id = db_uuid(result, row, 2);
+        c->order->total = db_cents(result, row, 3);
+        c->order->created_ms = db_int(result, row, 4);
+        c->expires_ms = db_int(result, row, 5);
+    }
+    db_result_free(result);
+    db_params_free(&p);
+    return status;
+}
+
+static void mark_created(struct order_creation *const creations[], size_t n, const struct db_result *result) {
+    for (size_t row = 0, i = 0; row < db_rows(result); row++) {
+        struct uuid id = db_uuid(result, row, 0);
+        for (size_t tried = 0; tried < n;
+             tried++, i++) { /* the rows come in the order of the input, mostly */
+            struct order_creation *c = creations[i % n];
+            if (uuid_compare(&c->order->id, &id) == 0) {
+                c->outcome = ORDER_CREATED;
+                break;
+            }
+        }
+    }
+}
+
+enum db_status order_store_create(struct db *db, struct order_creation *const creations[], size_t n) {
+    struct db_params p = {0};
+    struct db_result *result = NULL;
+    add_orders(&p, creations, n);
+    add_items(&p, creations, n);
+    enum db_status status = db_run(db, &create_query, &p, &result);
+    db_params_free(&p);
+    if (status != DB_OK)
+        return status;
+    for (size_t i = 0; i < n; i++)
+        creations[i]->outcome = ORDER_KEY_BUSY;
+    mark_created(creations, n, result);
+    size_t created = db_rows(result);
+    db_result_free(result);
+    return created == n ? DB_OK : find_taken(db, creations, n);
+}
+
+/* Copies a text into arena, NULL for NULL; false when out of memory. */
+static bool copy(struct arena *arena, const struct db_result *result, size_t row, int column,
+                 const char **out) {
+    const char *text = db_text(result, row, column);
+    *out = text ? arena_strdup(arena, text) : NULL;
+    return !text || *out;
+}
+
+/* Reads an order from its rows, the first of them at row; false when out of memory. */
+static bool read_order(const struct db_result *result, size_t row, size_t rows, struct arena *arena,
+                       struct order *order) {
+    order->id = db_uuid(result, row, ID);
+    order->total = db_cents(result, row, TOTAL);
+    order->version = db_int(result, row, VERSION);
+    order->created_ms = db_int(result, row, CREATED);
+    order->updated_ms = db_int(result, row, UPDATED);
+    order->item_count = rows;
+    order->items = arena_array(arena, rows, sizeof *order->items);
+    bool ok = order->items && copy(arena, result, row, CLIENT, &order->client_id) &&
+              copy(arena, result, row, CUSTOMER, &order->customer_id) &&
+              copy(arena, result, row, TRACKING, &order->tracking_number) &&
+              copy(arena, result, row, CARRIER, &order->carrier) &&
+              order_status_parse(db_text(result, row, STATUS), &order->status);
+    for (size_t i = 0; ok && i < rows; i++) {
+        order->items[i].quantity = db_int(result, row + i, QUANTITY);
+        order->items[i].unit_price = db_cents(result, row + i, PRICE);
+        ok = copy(arena, result, row + i, PRODUCT, &order->items[i].product_id);
+    }
+    return ok;
+}
+
+/* How many rows from row on belong to the same order (as column tells). */
+static size_t rows_of_order(const struct db_result *result, size_t row, int column) {
+    size_t end = row + 1;
+    while (end < db_rows(result) && strcmp(db_text(result, end, column), db_text(result, row, column)) == 0)
+        end++;
+    return end - row;
+}
+
+enum db_status order_store_find(struct db *db, struct order_wanted wanted[], size_t n, struct arena *arena) {
+    struct db_params p = {0};
+    struct db_result *result = NULL;
+    int id = db_array(&p, DB_UUID), client = db_array(&p, DB_TEXT);
+    for (size_t i = 0; i < n; i++) {
+        db_add_uuid(&p, id, &wanted[i].id);
+        db_add_text(&p, client, wanted[i].client_id);
+        wanted[i].order = NULL;
+    }
+    enum db_status status = db_run(db, &find_query, &p, &result);
+    for (size_t row = 0, rows; status == DB_OK && row < db_rows(result); row += rows) {
+        rows = rows_of_order(result, row, NEXT);
+        struct order *order = arena_alloc(arena, sizeof *order);
+        if (!order || !read_order(result, row, rows, arena, order))
+            status = DB_FAILED;
+        else
+            wanted[db_int(result, row, NEXT) - 1].order = order;
+    }
+    db_result_free(result);
+    db_params_free(&p);
+    return status;
+}
+
+/* Reads all orders of a result into *orders. */
+static enum db_status read_orders(const struct db_result *result, struct arena *arena, struct order **orders,
+                                  size_t *count) {
+    *count = 0;
+    *orders = arena_array(arena, db_rows(result) + 1, sizeof **orders);
+    if (!*orders)
+        return DB_FAILED;
+    for (size_t row = 0, rows; row < db_rows(result); row += rows) {
+        rows = rows_of_order(result, row, ID);
+        if (!read_order(result, row, rows, arena, &(*orders)[(*count)++]))
+            return DB_FAILED;
+    }
+    return DB_OK;
+}
+
+enum db_status order_store_list(struct db *db, const struct order_page *page, struct arena *arena,
+                                struct order **orders, size_t *count) {
+    static const struct uuid last = {
+        {0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff}};
+    struct db_params p = {0};
+    struct db_result *result = NULL;
+    db_uuid_param(&p, page->before ? page->before : &last);
+    db_int_param(&p, (int64_t)page->limit);
+    db_text_param(&p, page->client_id);
+    db_text_param(&p, page->customer_id);
+    db_text_param(&p, page->status ? order_status_name(*page->status) : NULL);
+    size_t filters = (page->client_id ? 1u : 0u) | (page->customer_id ? 2u : 0u) | (page->status ? 4u : 0u);
+    enum db_status status = db_run(db, &list_queries[filters], &p, &result);
+    if (status == DB_OK)
+        status = read_orders(result, arena, orders, count);
+    db_result_free(result);
+    db_params_free(&p);
+    return status;
+}
+
+enum db_status order_store_lock(struct db *db, const struct uuid ids[], size_t n, struct arena *arena,
+                                struct order **orders, size_t *count) {
+    struct db_params p = {0};
+    struct db_result *result = NULL;
+    int id = db_array(&p, DB_UUID);
+    for (size_t i = 0; i < n; i++)
+        db_add_uuid(&p, id, &ids[i]);
+    enum db_status status = db_run(db, &lock_query, &p, &result);
+    if (status == DB_OK)
+        status = read_orders(result, arena, orders, count);
+    db_result_free(result);
+    db_params_free(&p);
+    return status;
+}
+
+enum db_status order_store_update(struct db *db, const struct order *const orders[], size_t n) {
+    struct db_params p = {0};
+    int id = db_array(&p, DB_UUID), status = db_array(&p, DB_TEXT), tracking = db_array(&p, DB_TEXT);
+    int carrier = db_array(&p, DB_TEXT), version = db_array(&p, DB_INT), updated = db_array(&p, DB_TIME);
+    for (size_t i = 0; i < n; i++) {
+        db_add_uuid(&p, id, &orders[i]->id);
+        db_add_text(&p, status, order_status_name(orders[i]->status));
+        db_add_text(&p, tracking, orders[i]->tracking_number);
+        db_add_text(&p, carrier, orders[i]->carrier);
+        db_add_int(&p, version, orders[i]->version);
+        db_add_time(&p, updated, orders[i]->updated_ms);
+    }
+    enum db_status result = db_run(db, &update_query, &p, NULL);
+    db_params_free(&p);
+    return result;
+}
+
+enum db_status order_store_expire_keys(struct db *db, int64_t limit, size_t *deleted) {
+    struct db_params p = {0};
+    struct db_result *result = NULL;
+    db_int_param(&p, limit);
+    enum db_status status = db_run(db, &expire_query, &p, &result);
+    *deleted = status == DB_OK ? (size_t)db_int(result, 0, 0) : 0;
+    db_result_free(result);
+    db_params_free(&p);
+    return status;
+}

@@ -1,0 +1,68 @@
+/* The SQL of orders: creating, reading and changing them, always many at once. A connection's thread only. */
+#pragma once
+
+#include "common/arena.h"
+#include "common/attributes.h"
+#include "common/db.h"
+#include "order.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum order_outcome {
+    ORDER_CREATED,
+    ORDER_REPLAYED,   /* its key is known: order has id, total and created_ms of the first one, expires_ms is
+                         its */
+    ORDER_KEY_REUSED, /* its key is known with another payload */
+    ORDER_KEY_BUSY,   /* its key was just there and is gone: try again */
+};
+
+struct order_creation {
+    struct order *order;
+    const char *key; /* unique with the order's client_id; NULL: none, the order is always created */
+    uint8_t fingerprint[SHA256_SIZE];
+    int64_t expires_ms; /* of the key */
+    struct uuid event_id;
+    const char *event; /* ORDER_CREATED as JSON */
+    const char *request_id, *traceparent;
+    enum order_outcome outcome; /* out */
+};
+
+/* Creates the orders with their keys and events in one transaction, durable on DB_OK. No two creations may
+ * have the same client and key, and they are sorted by them, so that workers never wait for each other in a
+ * circle. DB_BUSY also means that another transaction held one of the keys for too long. */
+enum db_status order_store_create(struct db *db, struct order_creation *const creations[],
+                                  size_t n) MUST_CHECK;
+
+struct order_wanted {
+    struct uuid id;
+    const char *client_id; /* whose order it must be; NULL: anybody's */
+    struct order *order;   /* out: in arena; NULL when there is none */
+};
+
+/* Reads orders with their items, all of them in one statement. */
+enum db_status order_store_find(struct db *db, struct order_wanted wanted[], size_t n,
+                                struct arena *arena) MUST_CHECK;
+
+struct order_page {
+    const char *client_id, *customer_id; /* NULL: any */
+    const enum order_status *status;     /* NULL: any */
+    const struct uuid *before;           /* only older ones; NULL: from the newest */
+    size_t limit;
+};
+
+/* Reads a page of orders with their items, newest first; *orders is in arena. */
+enum db_status order_store_list(struct db *db, const struct order_page *page, struct arena *arena,
+                                struct order **orders, size_t *count) MUST_CHECK;
+
+/* Within a transaction: locks and reads the orders that exist, sorted by id (binary); ids may repeat. */
+enum db_status order_store_lock(struct db *db, const struct uuid ids[], size_t n, struct arena *arena,
+                                struct order **orders, size_t *count) MUST_CHECK;
+
+/* Within the same transaction: writes status, tracking number, carrier, version and updated_ms of locked
+ * orders. */
+enum db_status order_store_update(struct db *db, const struct order *const orders[], size_t n) MUST_CHECK;
+
+/* Deletes at most limit idempotency keys that have expired; *deleted receives how many there were. */
+enum db_status order_store_expire_keys(struct db *db, int64_t limit, size_t *deleted) MUST_CHECK;

@@ -1,0 +1,226 @@
+/* GET /orders/:id and GET /orders: reading orders, in batches. */
+#include "orders.h"
+
+#include "app.h"
+#include "common/config.h"
+#include "order_cache.h"
+#include "order_json.h"
+#include "order_store.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { LIST_DEFAULT = 20, LIST_MAX = 100 };
+
+/* The client whose orders the request may see; NULL: everybody's. */
+static const char *visible_client(const struct http_request *request) {
+    return token_has_scope(request->claims.scope, "order:read:all") ? NULL : request->claims.client_id;
+}
+
+struct lookup {
+    struct uuid id;
+    const char *client_id;     /* NULL: any */
+    const char *if_none_match; /* NULL: not sent */
+};
+
+static void reply_not_found(struct http_request *request) {
+    http_reply_problem(request, "ORDER_NOT_FOUND", "There is no such order");
+}
+
+void orders_get_prepare(struct http_request *request) {
+    struct lookup *lookup = arena_alloc(&request->arena, sizeof *lookup);
+    const char *match = http_header(request, "If-None-Match");
+    if (!lookup)
+        http_reply_problem(request, "UNAVAILABLE", "The service is short of memory");
+    else if (!uuid_parse(request->params[0], &lookup->id))
+        reply_not_found(request);
+    else {
+        lookup->client_id = visible_client(request);
+        lookup->if_none_match = match ? arena_strdup(&request->arena, match) : NULL;
+        request->command = lookup;
+    }
+}
+
+/* Weak comparison with each tag of the list (RFC 9110 §13.1.2). */
+static bool tag_matches(const char *list, const char *tag) {
+    size_t len = strlen(tag);
+    for (const char *p = list; p && *p; p = strchr(p, ',')) {
+        p += strspn(p, ", \t");
+        if (*p == '*')
+            return true;
+        if (strncmp(p, "W/", 2) == 0)
+            p += 2;
+        if (strncmp(p, tag, len) == 0 && strchr(" \t,", p[len]))
+            return true; /* strchr also finds the end of the text */
+    }
+    return false;
+}
+
+static void reply_view(struct http_request *request, int64_t version, struct buf *body) {
+    const struct lookup *lookup = request->command;
+    char tag[32];
+    snprintf(tag, sizeof tag, "\"v%lld\"", (long long)version);
+    if (tag_matches(lookup->if_none_match, tag)) {
+        buf_free(body);
+        http_reply_empty(request, 304);
+    } else {
+        http_reply_json(request, 200, body);
+    }
+    http_reply_header(request, "ETag", "%s", tag);
+    http_reply_header(request, "Cache-Control", "private, no-cache");
+}
+
+/* Answers what Redis knows; the others go into rest. False when out of memory. */
+static bool answer_from_cache(struct http_worker *worker, struct http_request *requests[], size_t n,
+                              struct arena *arena, struct http_request *rest[], size_t *rest_count) {
+    struct uuid *ids = arena_array(arena, n, sizeof *ids);
+    struct order_view *views = arena_array(arena, n, sizeof *views);
+    if (!ids || !views)
+        return false;
+    for (size_t i = 0; i < n; i++)
+        ids[i] = ((const struct lookup *)requests[i]->command)->id;
+    if (!order_cache_find_views(worker->cache, ids, n, arena, views))
+        return false;
+    for (size_t i = 0; i < n; i++) {
+        const struct lookup *lookup = requests[i]->command;
+        struct buf body = {0};
+        if (!views[i].body) {
+            rest[(*rest_count)++] = requests[i];
+        } else if (lookup->client_id && strcmp(lookup->client_id, views[i].client_id) != 0) {
+            reply_not_found(requests[i]);
+        } else {
+            buf_append(&body, views[i].body, views[i].len);
+            reply_view(requests[i], views[i].version, &body);
+        }
+    }
+    return true;
+}
+
+static enum db_status answer_from_database(struct http_worker *worker, struct http_request *requests[],
+                                           size_t n, struct arena *arena) {
+    const struct order_app *app = worker->app;
+    struct order_wanted *wanted = arena_array(arena, n, sizeof *wanted);
+    const struct order **found = arena_array(arena, n, sizeof *found);
+    size_t count = 0;
+    if (!wanted || !found)
+        return DB_FAILED;
+    for (size_t i = 0; i < n; i++) {
+        const struct lookup *lookup = requests[i]->command;
+        wanted[i] = (struct order_wanted){.id = lookup->id, .client_id = lookup->client_id};
+    }
+    enum db_status status = order_store_find(worker->db, wanted, n, arena);
+    if (status != DB_OK)
+        return status;
+    for (size_t i = 0; i < n; i++) {
+        struct buf body = {0};
+        if (!wanted[i].order) {
+            reply_not_found(requests[i]);
+            continue;
+        }
+        order_view_json(&body, wanted[i].order);
+        reply_view(requests[i], wanted[i].order->version, &body);
+        found[count++] = wanted[i].order;
+    }
+    order_cache_put_views(worker->cache, found, count, app->config->order_view_ttl);
+    return DB_OK;
+}
+
+enum db_status orders_get_run(struct http_worker *worker, struct http_request *requests[], size_t n) {
+    struct http_request *rest[BATCH_LIMIT];
+    struct arena arena = {0};
+    size_t count = 0;
+    enum db_status status = DB_FAILED;
+    if (answer_from_cache(worker, requests, n, &arena, rest, &count))
+        status = count ? answer_from_database(worker, rest, count, &arena) : DB_OK;
+    arena_free(&arena);
+    return status;
+}
+
+struct listing {
+    struct order_page page;
+    enum order_status status;
+    struct uuid before;
+};
+
+static const char *text_filter(struct http_request *request, const char *name, struct http_faults *faults) {
+    const char *value = http_query(request, name);
+    if (value && (!*value || strlen(value) > 4 * ORDER_MAX_ID_LENGTH))
+        http_fault(faults, name, "must have 1 to %d characters", ORDER_MAX_ID_LENGTH);
+    return value ? arena_strdup(&request->arena, value) : NULL;
+}
+
+static void read_listing(struct http_request *request, struct listing *listing, struct http_faults *faults) {
+    static const char *const known[] = {"customer_id", "status", "limit", "cursor", NULL};
+    const char *fault = http_query_fault(request, known);
+    const char *status = http_query(request, "status"), *limit = http_query(request, "limit");
+    const char *cursor = http_query(request, "cursor");
+    struct order_page *page = &listing->page;
+    if (fault)
+        http_fault(faults, fault, "is not known here, or was sent twice");
+    page->client_id = visible_client(request);
+    page->customer_id = text_filter(request, "customer_id", faults);
+    if (status && !order_status_parse(status, &listing->status))
+        http_fault(faults, "status", "must be PENDING_SHIPMENT, SHIPPED or DELIVERED");
+    page->status = status ? &listing->status : NULL;
+    page->limit = LIST_DEFAULT;
+    if (limit) {
+        char *end;
+        errno = 0;
+        page->limit = strtoul(limit, &end, 10);
+        if (errno || *end || limit[0] < '0' || limit[0] > '9' || page->limit < 1 || page->limit > LIST_MAX)
+            http_fault(faults, "limit", "must be a number from 1 to %d", LIST_MAX);
+    }
+    if (cursor && !uuid_parse(cursor, &listing->before))
+        http_fault(faults, "cursor", "must be a next_cursor of an earlier answer");
+    page->before = cursor ? &listing->before : NULL;
+}
+
+void orders_list_prepare(struct http_request *request) {
+    struct http_faults faults = {0};
+    struct listing *listing = arena_alloc(&request->arena, sizeof *listing);
+    if (!listing) {
+        http_reply_problem(request, "UNAVAILABLE", "The service is short of memory");
+        return;
+    }
+    read_listing(request, listing, &faults);
+    if (faults.count)
+        http_reply_faults(request, &faults);
+    else
+        request->command = listing;
+}
+
+static void reply_page(struct http_request *request, const struct order *orders, size_t count, size_t limit) {
+    struct buf body = {0};
+    char id[UUID_TEXT_SIZE];
+    size_t shown = count > limit ? limit : count;
+    buf_str(&body, "{\"orders\":[");
+    for (size_t i = 0; i < shown; i++) {
+        if (i)
+            buf_char(&body, ',');
+        order_view_json(&body, &orders[i]);
+    }
+    buf_str(&body, "],\"next_cursor\":");
+    if (count > limit) {
+        uuid_format(&orders[shown - 1].id, id);
+        buf_json(&body, id);
+    } else {
+        buf_str(&body, "null");
+    }
+    buf_char(&body, '}');
+    http_reply_json(request, 200, &body);
+}
+
+/* Each page is a query of its own; there is nothing to share between them. */
+enum db_status orders_list_run(struct http_worker *worker, struct http_request *requests[], size_t n) {
+    enum db_status status = DB_OK;
+    for (size_t i = 0; status == DB_OK && i < n; i++) {
+        struct order_page page = ((const struct listing *)requests[i]->command)->page;
+        size_t limit = page.limit++, count; /* one more, to know whether there is a next page */
+        struct order *orders;
+        status = order_store_list(worker->db, &page, &requests[i]->arena, &orders, &count);
+        if (status == DB_OK)
+            reply_page(requests[i], orders, count, limit);
+    }
+    return status;
+}

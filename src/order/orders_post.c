@@ -1,0 +1,243 @@
+/* POST /orders: from the JSON body to a durable order, in batches. */
+#include "orders.h"
+
+#include "app.h"
+#include "common/clock.h"
+#include "common/config.h"
+#include "common/json.h"
+#include "common/outbox.h"
+#include "order_cache.h"
+#include "order_json.h"
+#include "order_store.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { KEY_MAX = 255 };
+
+/* What becomes of a request between prepare and the answer. */
+struct creation {
+    struct order_creation store; /* must stay first */
+    struct order order;
+    struct http_request *request;
+    char cache_key[ORDER_RECEIPT_KEY_SIZE];
+    const struct creation *original; /* another request of the batch with the same key that goes first */
+};
+
+/* The client's key without its quotes (RFC 8941 string, or bare as many clients send it), as "k:<key>"; false
+ * when it was refused, and answered. *key stays NULL when there is none. */
+static bool read_key(struct http_request *request, const char **key) {
+    const char *header = http_header(request, "Idempotency-Key");
+    unsigned count = http_header_count(request, "Idempotency-Key");
+    if (count == 0)
+        return true;
+    size_t len = strlen(header);
+    bool quoted = len >= 2 && header[0] == '"' && header[len - 1] == '"';
+    const char *text = quoted ? header + 1 : header;
+    len -= quoted ? 2 : 0;
+    bool valid = count == 1 && len >= 1 && len <= KEY_MAX;
+    for (size_t i = 0; valid && i < len; i++)
+        valid = text[i] > ' ' && text[i] <= '~' && !(quoted && (text[i] == '"' || text[i] == '\\'));
+    char *copy = valid ? arena_alloc(&request->arena, len + 3) : NULL;
+    if (copy) {
+        memcpy(copy, "k:", 2);
+        memcpy(copy + 2, text, len);
+        *key = copy;
+    } else {
+        http_reply_problem(request, "VALIDATION_ERROR",
+                           "Send one Idempotency-Key of 1 to %d visible ASCII characters", KEY_MAX);
+    }
+    return copy != NULL;
+}
+
+/* The key of the order: the client's, or else (unless switched off) its content. */
+static bool choose_key(struct http_request *request, struct creation *c) {
+    const struct order_app *app = request->app;
+    int64_t lifetime_ms = app->config->idempotency_ttl;
+    if (!read_key(request, &c->store.key))
+        return false;
+    if (!c->store.key && app->config->idempotency_fingerprint_ttl > 0) {
+        char *key = arena_alloc(&request->arena, 2 + 2 * SHA256_SIZE + 1);
+        if (!key) {
+            http_reply_problem(request, "UNAVAILABLE", "The service is short of memory");
+            return false;
+        }
+        memcpy(key, "f:", 2);
+        hex_encode(c->store.fingerprint, SHA256_SIZE, key + 2);
+        c->store.key = key;
+        lifetime_ms = app->config->idempotency_fingerprint_ttl;
+    }
+    c->store.expires_ms = c->order.created_ms + lifetime_ms;
+    if (c->store.key)
+        order_receipt_key(c->order.client_id, c->store.key, c->cache_key);
+    return true;
+}
+
+/* Everything of the order that does not come from the body. */
+static bool complete_order(struct http_request *request, struct creation *c) {
+    struct buf event = {0};
+    c->request = request;
+    c->order.id = uuid_new();
+    c->order.client_id = request->claims.client_id;
+    c->order.version = 1;
+    c->order.created_ms = c->order.updated_ms = clock_epoch_ms();
+    c->store.order = &c->order;
+    c->store.event_id = uuid_new();
+    c->store.request_id = request->request_id;
+    c->store.traceparent = request->traceparent;
+    order_created_json(&event, &c->order, &c->store.event_id);
+    c->store.event = event.failed ? NULL : arena_memdup(&request->arena, event.data, event.len);
+    buf_free(&event);
+    return c->store.event && order_fingerprint(&c->order, c->store.fingerprint);
+}
+
+void orders_post_prepare(struct http_request *request) {
+    if (!http_expect_json(request))
+        return;
+    struct http_faults faults = {0};
+    struct creation *c = arena_alloc(&request->arena, sizeof *c);
+    bool valid =
+        c && order_from_json(request->body.data, request->body.len, &request->arena, &c->order, &faults);
+    if (faults.count)
+        http_reply_faults(request, &faults);
+    else if (!valid || !complete_order(request, c))
+        http_reply_problem(request, "UNAVAILABLE", "The service is short of memory");
+    else if (choose_key(request, c))
+        request->command = c;
+}
+
+static void reply_receipt(struct http_request *request, const char *body, size_t len, bool replayed) {
+    struct buf copy = {0};
+    char id[UUID_TEXT_SIZE];
+    buf_append(&copy, body, len);
+    /* The receipt begins with {"order_id":"..." */
+    memcpy(id, body + sizeof "{\"order_id\":\"" - 1, sizeof id - 1);
+    id[sizeof id - 1] = '\0';
+    http_reply_json(request, 201, &copy);
+    http_reply_header(request, "Location", "/orders/%s", id);
+    if (replayed)
+        http_reply_header(request, "Idempotent-Replayed", "true");
+}
+
+static void reply_key_reused(struct http_request *request) {
+    http_reply_problem(request, "IDEMPOTENCY_KEY_REUSED", "This Idempotency-Key was used for another order");
+}
+
+/* Answers what Redis knows; moves the others to the front and returns how many they are. */
+static size_t answer_from_cache(struct cache *cache, struct creation *creations[], size_t n) {
+    const char *keys[BATCH_LIMIT];
+    size_t with_key = 0, left = 0;
+    for (size_t i = 0; i < n; i++)
+        if (creations[i]->store.key)
+            keys[with_key++] = creations[i]->cache_key;
+    struct cache_values *values = with_key ? cache_get(cache, keys, with_key) : NULL;
+    if (with_key && !values)
+        order_cache_note_failure(cache);
+    for (size_t i = 0, k = 0; i < n; i++) {
+        struct creation *c = creations[i];
+        uint8_t fingerprint[SHA256_SIZE];
+        const char *body = NULL, *value;
+        size_t len = 0;
+        value = c->store.key ? cache_value(values, k++, &len) : NULL;
+        if (!value || !order_receipt_parse(value, len, fingerprint, &body, &len))
+            creations[left++] = c;
+        else if (memcmp(fingerprint, c->store.fingerprint, sizeof fingerprint) == 0)
+            reply_receipt(c->request, body, len, true);
+        else
+            reply_key_reused(c->request);
+    }
+    cache_values_free(values);
+    return left;
+}
+
+static int by_key(const void *left, const void *right) {
+    const struct creation *a = *(const struct creation *const *)left,
+                          *b = *(const struct creation *const *)right;
+    int order = strcmp(a->order.client_id, b->order.client_id);
+    if (order == 0)
+        order = strcmp(a->store.key ? a->store.key : "", b->store.key ? b->store.key : "");
+    return order ? order : uuid_compare(&a->order.id, &b->order.id);
+}
+
+/* Sorts by client and key, and lets one request of each key go first. Returns how many go. */
+static size_t choose_originals(struct creation *creations[], size_t n, struct order_creation *go[]) {
+    size_t count = 0;
+    const struct creation *last = NULL;
+    qsort(creations, n, sizeof *creations, by_key);
+    for (size_t i = 0; i < n; i++) {
+        struct creation *c = creations[i];
+        bool same = last && c->store.key && last->store.key && strcmp(c->store.key, last->store.key) == 0 &&
+                    strcmp(c->order.client_id, last->order.client_id) == 0;
+        c->original = same ? last : NULL;
+        if (!same) {
+            go[count++] = &c->store;
+            last = c;
+        }
+    }
+    return count;
+}
+
+/* Answers a creation whose outcome (or its original's) is known. */
+static void answer(struct creation *c) {
+    const struct creation *first = c->original ? c->original : c;
+    enum order_outcome outcome = first->store.outcome;
+    if (c->original && outcome != ORDER_KEY_BUSY)
+        outcome = outcome != ORDER_KEY_REUSED &&
+                          memcmp(c->store.fingerprint, first->store.fingerprint, SHA256_SIZE) == 0
+                      ? ORDER_REPLAYED
+                      : ORDER_KEY_REUSED;
+    if (outcome == ORDER_KEY_REUSED) {
+        reply_key_reused(c->request);
+    } else if (outcome == ORDER_KEY_BUSY) {
+        http_reply_problem(c->request, "IDEMPOTENCY_CONFLICT", "A request with the same key is in progress");
+    } else {
+        struct buf receipt = {0};
+        order_receipt_json(&receipt, &first->order);
+        if (receipt.failed)
+            http_reply_problem(c->request, "UNAVAILABLE", "The service is short of memory");
+        else
+            reply_receipt(c->request, receipt.data, receipt.len, outcome == ORDER_REPLAYED);
+        buf_free(&receipt);
+    }
+}
+
+/* Lets Redis answer the next replays of these keys. */
+static void remember(struct cache *cache, struct creation *const creations[], size_t n) {
+    struct order_receipt receipts[BATCH_LIMIT];
+    size_t count = 0;
+    for (size_t i = 0; i < n; i++) {
+        const struct creation *c = creations[i];
+        const struct buf *body = &c->request->reply.body;
+        if (!c->original && c->store.key && c->request->reply.status == 201)
+            receipts[count++] = (struct order_receipt){.cache_key = c->cache_key,
+                                                       .fingerprint = c->store.fingerprint,
+                                                       .body = body->data,
+                                                       .len = body->len,
+                                                       .expires_ms = c->store.expires_ms};
+    }
+    order_cache_put_receipts(cache, receipts, count);
+}
+
+enum db_status orders_post_run(struct http_worker *worker, struct http_request *requests[], size_t n) {
+    const struct order_app *app = worker->app;
+    struct creation *creations[BATCH_LIMIT];
+    struct order_creation *go[BATCH_LIMIT];
+    for (size_t i = 0; i < n; i++)
+        creations[i] = requests[i]->command;
+    size_t left = answer_from_cache(worker->cache, creations, n);
+    if (left == 0)
+        return DB_OK;
+    size_t count = choose_originals(creations, left, go);
+    enum db_status status = order_store_create(worker->db, go, count);
+    if (status == DB_BUSY && left == 1 && creations[0]->store.key) {
+        creations[0]->store.outcome = ORDER_KEY_BUSY; /* alone, it can only have waited for its key */
+        status = DB_OK;
+    }
+    if (status != DB_OK)
+        return status;
+    for (size_t i = 0; i < left; i++)
+        answer(creations[i]);
+    outbox_wake(app->outbox);
+    remember(worker->cache, creations, left);
+    return DB_OK;
+}
