@@ -97,8 +97,11 @@ struct db_options;
 struct cache_options;
 struct queue_options;
 struct token_options;
+struct http_options;
 void config_db(const struct config *config, const char *application_name, struct db_options *out);
 void config_cache(const struct config *config, struct cache_options *out);
 void config_orders_queue(const struct config *config, struct queue_options *out);
 void config_status_queue(const struct config *config, struct queue_options *out);
 void config_token(const struct config *config, struct token_options *out);
+/* Sets the numbers of the HTTP server; routes, guard and workers are the daemon's to add. */
+void config_http(const struct config *config, struct http_options *out);

@@ -40,6 +40,14 @@ struct http_header {
     const char *value;
 };
 
+/* Opens a worker's connections (cache NULL: without Redis), for the daemons' open_worker and close_worker.
+ * NULL when out of memory. */
+struct db_options;
+struct cache_options;
+struct http_worker *http_worker_open(const struct db_options *db, const struct cache_options *cache,
+                                     void *app);
+void http_worker_close(void *worker);
+
 /* What is sent back. Made through the http_reply functions; at most one thread has the request at any time.
  */
 struct http_reply {

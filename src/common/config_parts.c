@@ -2,6 +2,7 @@
 #include "common/cache.h"
 #include "common/config.h"
 #include "common/db.h"
+#include "common/http.h"
 #include "common/queue.h"
 #include "common/token.h"
 
@@ -59,5 +60,24 @@ void config_token(const struct config *config, struct token_options *out) {
         .issuer = config->jwt_issuer,
         .audience = config->jwt_audience,
         .lifetime_s = config->jwt_expires_in / 1000,
+    };
+}
+
+/* Rounded up: zero would mean never. */
+static unsigned seconds(int64_t ms) {
+    return (unsigned)((ms + 999) / 1000);
+}
+
+void config_http(const struct config *config, struct http_options *out) {
+    *out = (struct http_options){
+        .bind_address = config->bind_address,
+        .port = (int)(config->service == CONFIG_ORDER ? config->order_port : config->delivery_port),
+        .threads = (unsigned)config->http_threads,
+        .max_connections = (unsigned)config->http_max_connections,
+        .timeout_s = seconds(config->http_timeout),
+        .queue_timeout_ms = config->http_queue_timeout,
+        .lane_capacity = (size_t)config->http_queue_limit,
+        .max_batch = (size_t)config->batch_size,
+        .workers = (size_t)config->db_pool_size,
     };
 }

@@ -1,0 +1,75 @@
+/* A thread that does one small job again and again. */
+#include "common/ticker.h"
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <time.h>
+
+struct ticker {
+    pthread_t thread;
+    pthread_mutex_t lock;
+    pthread_cond_t stop; /* stopping was set */
+    bool stopping;
+    ticker_fn *job;
+    void *self;
+};
+
+/* Waits; true when it is time to stop. */
+static bool wait_stop(struct ticker *ticker, int64_t ms) {
+    struct timespec until;
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += ms / 1000;
+    until.tv_nsec += ms % 1000 * 1000000;
+    if (until.tv_nsec >= 1000000000) {
+        until.tv_sec++;
+        until.tv_nsec -= 1000000000;
+    }
+    pthread_mutex_lock(&ticker->lock);
+    int waited = 0;
+    while (!ticker->stopping && waited == 0)
+        waited = pthread_cond_timedwait(&ticker->stop, &ticker->lock, &until);
+    bool stopping = ticker->stopping;
+    pthread_mutex_unlock(&ticker->lock);
+    return stopping;
+}
+
+static void *tick(void *arg) {
+    struct ticker *ticker = arg;
+    while (!wait_stop(ticker, ticker->job(ticker->self)))
+        ;
+    return NULL;
+}
+
+struct ticker *ticker_start(ticker_fn *job, void *self) {
+    struct ticker *ticker = calloc(1, sizeof *ticker);
+    if (!ticker)
+        return NULL;
+    ticker->job = job;
+    ticker->self = self;
+    pthread_condattr_t monotonic;
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(&ticker->stop, &monotonic);
+    pthread_condattr_destroy(&monotonic);
+    pthread_mutex_init(&ticker->lock, NULL);
+    if (pthread_create(&ticker->thread, NULL, tick, ticker) == 0)
+        return ticker;
+    pthread_cond_destroy(&ticker->stop);
+    pthread_mutex_destroy(&ticker->lock);
+    free(ticker);
+    return NULL;
+}
+
+void ticker_stop(struct ticker *ticker) {
+    if (!ticker)
+        return;
+    pthread_mutex_lock(&ticker->lock);
+    ticker->stopping = true;
+    pthread_cond_signal(&ticker->stop);
+    pthread_mutex_unlock(&ticker->lock);
+    pthread_join(ticker->thread, NULL);
+    pthread_cond_destroy(&ticker->stop);
+    pthread_mutex_destroy(&ticker->lock);
+    free(ticker);
+}
