@@ -1,0 +1,122 @@
+/* The life of a daemon: start in order, wait for a signal, stop in reverse. */
+#include "common/service.h"
+
+#include "common/clock.h"
+#include "common/log.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <string.h>
+#include <unistd.h>
+
+struct life {
+    pthread_mutex_t mutex;
+    pthread_cond_t changed;
+    bool stop; /* a signal came */
+    int64_t timeout_ms;
+};
+
+static sigset_t stop_signals(void) {
+    sigset_t signals;
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGTERM);
+    sigaddset(&signals, SIGINT);
+    return signals;
+}
+
+/* Waits for one more signal; false when none came within limit_ms. */
+static bool await_signal(const sigset_t *signals, int64_t limit_ms) {
+    int64_t deadline = clock_mono_ms() + limit_ms;
+    for (;;) {
+        int64_t left = deadline - clock_mono_ms();
+        if (left < 0)
+            return false;
+        struct timespec limit = {.tv_sec = left / 1000, .tv_nsec = left % 1000 * 1000000};
+        if (sigtimedwait(signals, NULL, &limit) > 0)
+            return true;
+    }
+}
+
+/* A thread of its own takes the signals, so that they are heard also while a component starts or stops. It
+ * is cancelled when all has stopped; stopping may overrun the timeout by a quarter, for the calls that are
+ * under way at its end. */
+static void *take_signals(void *arg) {
+    struct life *life = arg;
+    sigset_t signals = stop_signals();
+    int number = 0;
+    sigwait(&signals, &number);
+    log_info(NULL, "%s received: stopping", number == SIGINT ? "SIGINT" : "SIGTERM");
+    pthread_mutex_lock(&life->mutex);
+    life->stop = true;
+    pthread_cond_signal(&life->changed);
+    pthread_mutex_unlock(&life->mutex);
+
+    if (await_signal(&signals, life->timeout_ms + life->timeout_ms / 4))
+        log_error(NULL, "second signal received: ending at once");
+    else
+        log_error(NULL, "did not stop in time: ending at once");
+    _exit(1);
+}
+
+static bool stop_asked(struct life *life) {
+    pthread_mutex_lock(&life->mutex);
+    bool stop = life->stop;
+    pthread_mutex_unlock(&life->mutex);
+    return stop;
+}
+
+static void wait_for_stop(struct life *life) {
+    pthread_mutex_lock(&life->mutex);
+    while (!life->stop)
+        pthread_cond_wait(&life->changed, &life->mutex);
+    pthread_mutex_unlock(&life->mutex);
+}
+
+/* Starts until all have, one fails, or a stop is asked for. *started counts those that did. */
+static bool start_all(const struct service_component *components, size_t n, void *app, struct life *life,
+                      size_t *started) {
+    for (*started = 0; *started < n && !stop_asked(life); ++*started) {
+        const struct service_component *component = &components[*started];
+        if (!component->start(app)) {
+            log_error(NULL, "%s did not start", component->name);
+            return false;
+        }
+        log_debug(NULL, "%s started", component->name);
+    }
+    return true;
+}
+
+static void stop_all(const struct service_component *components, size_t started, void *app,
+                     int64_t deadline_ms) {
+    while (started-- > 0) {
+        if (components[started].stop)
+            components[started].stop(app, deadline_ms);
+        log_debug(NULL, "%s stopped", components[started].name);
+    }
+}
+
+int service_run(const struct service_component *components, size_t n, void *app, int64_t timeout_ms) {
+    struct life life = {
+        .mutex = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER, .timeout_ms = timeout_ms};
+    sigset_t signals = stop_signals();
+    pthread_sigmask(SIG_BLOCK, &signals, NULL); /* every thread inherits it */
+    signal(SIGPIPE, SIG_IGN);
+    pthread_t listener;
+    int error = pthread_create(&listener, NULL, take_signals, &life);
+    if (error) {
+        log_error(NULL, "no thread for signals: %s", strerror(error));
+        return 1;
+    }
+    size_t started;
+    bool good = start_all(components, n, app, &life, &started);
+    if (good && started == n)
+        log_info(NULL, "started, version %s", SERVICE_VERSION);
+    if (good)
+        wait_for_stop(&life);
+    stop_all(components, started, app, clock_mono_ms() + timeout_ms);
+    pthread_cancel(listener);
+    pthread_join(listener, NULL);
+    log_info(NULL, "stopped");
+    return good ? 0 : 1;
+}
