@@ -1,0 +1,132 @@
+/* Applying numbered SQL migrations, and remembering them in a ledger table. */
+#include "common/migrate.h"
+
+#include "common/clock.h"
+#include "common/db.h"
+#include "common/log.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum {
+    LEDGER_SIZE = 64,
+    LOCK_RETRY_MS = 100,
+    LOCK_WAIT_MS = 10 * 60 * 1000, /* another replica's migrations may take long */
+};
+
+/* Of the session, so it spans transactions, and goes with a connection that is lost. */
+static const struct db_query try_lock = {"migrate_lock",
+                                         "SELECT pg_try_advisory_lock(hashtextextended($1, 0))"};
+static const struct db_query unlock = {"migrate_unlock", "SELECT pg_advisory_unlock_all()"};
+static const struct db_query ledger_exists = {"migrate_ledger", "SELECT to_regclass($1) IS NOT NULL"};
+
+static void name_ledger(const char *service, char ledger[static LEDGER_SIZE]) {
+    snprintf(ledger, LEDGER_SIZE, "%s_migrations", service);
+}
+
+/* Runs a query of one parameter, the ledger's name, and one boolean result. */
+static enum db_status ask(struct db *db, const struct db_query *query, const char *ledger, bool *answer) {
+    struct db_params params = {0};
+    struct db_result *result = NULL;
+    db_text_param(&params, ledger);
+    enum db_status status = db_run(db, query, &params, &result);
+    db_params_free(&params);
+    if (status == DB_OK)
+        *answer = db_bool(result, 0, 0);
+    db_result_free(result);
+    return status;
+}
+
+static bool lock_ledger(struct db *db, const char *ledger) {
+    int64_t deadline = clock_mono_ms() + LOCK_WAIT_MS;
+    bool waiting = false;
+    for (;;) {
+        bool locked = false;
+        if (ask(db, &try_lock, ledger, &locked) != DB_OK) {
+            log_error(NULL, "migrations: %s", db_error(db));
+            return false;
+        }
+        if (locked)
+            return true;
+        if (clock_mono_ms() > deadline) {
+            log_error(NULL, "migrations: another process holds %s locked for too long", ledger);
+            return false;
+        }
+        if (!waiting)
+            log_info(NULL, "migrations: waiting for another process to finish");
+        waiting = true;
+        clock_sleep_ms(LOCK_RETRY_MS);
+    }
+}
+
+static enum db_status read_ledger(struct db *db, const char *ledger, struct db_result **names) {
+    char sql[LEDGER_SIZE + 32];
+    snprintf(sql, sizeof sql, "SELECT name FROM %s", ledger);
+    const struct db_query query = {"migrate_names", sql}; /* a connection serves one service's ledger */
+    return db_run(db, &query, NULL, names);
+}
+
+static bool is_listed(const struct db_result *names, const char *name) {
+    for (size_t row = 0; row < db_rows(names); row++)
+        if (strcmp(db_text(names, row, 0), name) == 0)
+            return true;
+    return false;
+}
+
+/* A migration may take as long as it needs, but not wait long for a lock: while it waits for a table, all
+ * that comes later waits behind it. The ledger's row commits with it. */
+static bool apply_one(struct db *db, const char *ledger, const struct migration *migration) {
+    struct buf script = {0};
+    buf_printf(&script, "SET LOCAL statement_timeout = 0;\n%s;\nINSERT INTO %s (name) VALUES ('%s');",
+               migration->sql, ledger, migration->name);
+    bool applied = !script.failed && db_script(db, script.data) == DB_OK;
+    if (applied)
+        log_info(NULL, "migration %s applied", migration->name);
+    else
+        log_error(NULL, "migration %s: %s", migration->name, script.failed ? "out of memory" : db_error(db));
+    buf_free(&script);
+    return applied;
+}
+
+static bool apply_missing(struct db *db, const char *ledger, const struct migration *table) {
+    char create[LEDGER_SIZE + 128];
+    snprintf(create, sizeof create,
+             "CREATE TABLE IF NOT EXISTS %s (name text PRIMARY KEY, "
+             "applied_at timestamptz NOT NULL DEFAULT now())",
+             ledger);
+    struct db_result *names = NULL;
+    if (db_script(db, create) != DB_OK || read_ledger(db, ledger, &names) != DB_OK) {
+        log_error(NULL, "migrations: %s", db_error(db));
+        return false;
+    }
+    bool good = true;
+    for (; good && table->name; table++)
+        good = is_listed(names, table->name) || apply_one(db, ledger, table);
+    db_result_free(names);
+    return good;
+}
+
+bool migrate_apply(struct db *db, const char *service, const struct migration *table) {
+    char ledger[LEDGER_SIZE];
+    name_ledger(service, ledger);
+    if (!lock_ledger(db, ledger))
+        return false;
+    bool good = apply_missing(db, ledger, table);
+    if (db_run(db, &unlock, NULL, NULL) != DB_OK)
+        log_debug(NULL, "migrations: %s", db_error(db)); /* the lock went with the connection */
+    return good;
+}
+
+bool migrate_is_current(struct db *db, const char *service, const struct migration *table) {
+    char ledger[LEDGER_SIZE];
+    name_ledger(service, ledger);
+    bool exists = false;
+    struct db_result *names = NULL;
+    if (ask(db, &ledger_exists, ledger, &exists) != DB_OK || !exists ||
+        read_ledger(db, ledger, &names) != DB_OK)
+        return false;
+    while (table->name && is_listed(names, table->name))
+        table++;
+    db_result_free(names);
+    return !table->name;
+}
