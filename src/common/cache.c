@@ -1,0 +1,300 @@
+/* One Redis connection, its breaker, and batches of GET and SET in one round trip. */
+#include "common/cache.h"
+
+#include "common/clock.h"
+#include "common/id.h"
+
+#include <hiredis/hiredis.h>
+#include <openssl/sha.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    FAILURES_TO_OPEN = 2, /* one alone may be a connection that went stale while it was idle */
+    OPEN_MS = 1000,
+    OPEN_LIMIT_MS = 5000,
+    PIPELINE = 256, /* commands sent before their replies are read */
+    ERROR_SIZE = 160,
+};
+
+struct cache {
+    struct cache_options options;
+    redisContext *redis; /* NULL: not connected */
+    unsigned failures;   /* in a row */
+    int64_t retry_at_ms; /* the breaker is open until then */
+    bool just_failed;    /* not yet told */
+    char script_id[2 * SHA_DIGEST_LENGTH + 1];
+    char error[ERROR_SIZE];
+};
+
+struct cache_values {
+    redisReply *reply; /* an array; NULL when nothing was asked for */
+};
+
+/* KEYS: key; ARGV: value, version, ttl in ms. A stored value starts with its version and a line break. */
+static const char set_if_newer[] =
+    "local stored = string.match(redis.call('GETRANGE', KEYS[1], 0, 19), '^(%d+)\n')\n"
+    "if stored and tonumber(stored) >= tonumber(ARGV[2]) then return 0 end\n"
+    "redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[3])\n"
+    "return 1";
+
+struct cache *cache_open(const struct cache_options *options) {
+    struct cache *cache = calloc(1, sizeof *cache);
+    if (!cache)
+        return NULL;
+    cache->options = *options;
+    unsigned char digest[SHA_DIGEST_LENGTH];
+    SHA1((const unsigned char *)set_if_newer, sizeof set_if_newer - 1, digest);
+    hex_encode(digest, sizeof digest, cache->script_id);
+    return cache;
+}
+
+static void disconnect(struct cache *cache) {
+    redisFree(cache->redis); /* takes NULL */
+    cache->redis = NULL;
+}
+
+void cache_close(struct cache *cache) {
+    if (!cache)
+        return;
+    disconnect(cache);
+    free(cache);
+}
+
+const char *cache_error(const struct cache *cache) {
+    return cache->error;
+}
+
+bool cache_just_failed(struct cache *cache) {
+    bool failed = cache->just_failed;
+    cache->just_failed = false;
+    return failed;
+}
+
+/* Opens the breaker for 1, 2, 4, then 5 s, give or take a quarter so that workers do not come back together.
+ * When that time is over the next call is the one that tries. */
+static void open_breaker(struct cache *cache) {
+    int64_t open_ms = OPEN_MS;
+    for (unsigned i = FAILURES_TO_OPEN; i < cache->failures && open_ms < OPEN_LIMIT_MS; i++)
+        open_ms *= 2;
+    if (open_ms > OPEN_LIMIT_MS)
+        open_ms = OPEN_LIMIT_MS;
+    cache->retry_at_ms = clock_mono_ms() + open_ms * 3 / 4 + (int64_t)random_below((uint64_t)open_ms / 2);
+}
+
+/* Redis is away, or answers what cannot be: no reply may be left behind for the next command to read. */
+static void fail(struct cache *cache, const char *why) {
+    snprintf(cache->error, sizeof cache->error, "%s", why);
+    disconnect(cache);
+    cache->failures++;
+    if (cache->failures == FAILURES_TO_OPEN)
+        cache->just_failed = true;
+    if (cache->failures >= FAILURES_TO_OPEN)
+        open_breaker(cache);
+}
+
+/* Sends the commands appended so far. Each write waits at most the timeout, all of them until the deadline.
+ */
+static bool send_commands(struct cache *cache, int64_t deadline_ms) {
+    for (int done = 0; !done;) {
+        if (redisBufferWrite(cache->redis, &done) != REDIS_OK) {
+            fail(cache, cache->redis->errstr);
+            return false;
+        }
+        if (!done && clock_mono_ms() > deadline_ms) {
+            fail(cache, "sending took too long");
+            return false;
+        }
+    }
+    return true;
+}
+
+/* The next reply, or NULL when the connection failed. The caller frees it. */
+static redisReply *read_reply(struct cache *cache, int64_t deadline_ms) {
+    void *reply = NULL;
+    while (redisGetReplyFromReader(cache->redis, &reply) == REDIS_OK) {
+        if (reply)
+            return reply;
+        if (clock_mono_ms() > deadline_ms) {
+            fail(cache, "the answer took too long");
+            return NULL;
+        }
+        if (redisBufferRead(cache->redis) != REDIS_OK)
+            break;
+    }
+    fail(cache, cache->redis->errstr);
+    return NULL;
+}
+
+/* Runs one command. An error for an answer is a failure like any other: NULL. The caller frees the reply. */
+static redisReply *command(struct cache *cache, size_t argc, const char *argv[]) {
+    int64_t deadline = clock_mono_ms() + cache->options.timeout_ms;
+    if (redisAppendCommandArgv(cache->redis, (int)argc, argv, NULL) != REDIS_OK) {
+        fail(cache, "out of memory");
+        return NULL;
+    }
+    redisReply *reply = send_commands(cache, deadline) ? read_reply(cache, deadline) : NULL;
+    if (reply && reply->type == REDIS_REPLY_ERROR) {
+        fail(cache, reply->str);
+        freeReplyObject(reply);
+        return NULL;
+    }
+    return reply;
+}
+
+static bool run(struct cache *cache, size_t argc, const char *argv[]) {
+    redisReply *reply = command(cache, argc, argv);
+    freeReplyObject(reply); /* takes NULL */
+    return reply != NULL;
+}
+
+static bool log_in(struct cache *cache) {
+    char database[16];
+    snprintf(database, sizeof database, "%d", cache->options.database);
+    if (*cache->options.password && !run(cache, 2, (const char *[]){"AUTH", cache->options.password}))
+        return false;
+    return cache->options.database == 0 || run(cache, 2, (const char *[]){"SELECT", database});
+}
+
+static bool connect_now(struct cache *cache) {
+    struct timeval timeout = {.tv_sec = cache->options.timeout_ms / 1000,
+                              .tv_usec = cache->options.timeout_ms % 1000 * 1000};
+    cache->redis = redisConnectWithTimeout(cache->options.host, cache->options.port, timeout);
+    if (!cache->redis || cache->redis->err || redisSetTimeout(cache->redis, timeout) != REDIS_OK) {
+        fail(cache, cache->redis ? cache->redis->errstr : "out of memory");
+        return false;
+    }
+    return log_in(cache);
+}
+
+static bool ready(struct cache *cache) {
+    if (cache->redis)
+        return true;
+    return clock_mono_ms() >= cache->retry_at_ms && connect_now(cache);
+}
+
+bool cache_ping(struct cache *cache) {
+    if (!cache->redis && !connect_now(cache))
+        return false;
+    if (!run(cache, 1, (const char *[]){"PING"}))
+        return false;
+    cache->failures = 0;
+    return true;
+}
+
+static redisReply *get_all(struct cache *cache, const char *const keys[], size_t n) {
+    const char **argv = calloc(n + 1, sizeof *argv);
+    if (!argv) {
+        fail(cache, "out of memory");
+        return NULL;
+    }
+    argv[0] = "MGET";
+    memcpy(argv + 1, keys, n * sizeof *argv);
+    redisReply *reply = command(cache, n + 1, argv);
+    free(argv);
+    if (reply && (reply->type != REDIS_REPLY_ARRAY || reply->elements != n)) {
+        fail(cache, "MGET was answered with something else");
+        freeReplyObject(reply);
+        return NULL;
+    }
+    return reply;
+}
+
+struct cache_values *cache_get(struct cache *cache, const char *const keys[], size_t n) {
+    if (!ready(cache))
+        return NULL;
+    struct cache_values *values = calloc(1, sizeof *values);
+    if (!values || n == 0)
+        return values;
+    values->reply = get_all(cache, keys, n);
+    if (!values->reply) {
+        cache_values_free(values);
+        return NULL;
+    }
+    cache->failures = 0;
+    return values;
+}
+
+const char *cache_value(const struct cache_values *values, size_t i, size_t *len) {
+    if (!values || !values->reply || i >= values->reply->elements)
+        return NULL;
+    const redisReply *value = values->reply->element[i];
+    if (value->type != REDIS_REPLY_STRING)
+        return NULL;
+    *len = value->len;
+    return value->str;
+}
+
+void cache_values_free(struct cache_values *values) {
+    if (!values)
+        return;
+    freeReplyObject(values->reply);
+    free(values);
+}
+
+static bool append_put(struct cache *cache, const struct cache_entry *entry, bool whole_script) {
+    char ttl[24], version[24];
+    snprintf(ttl, sizeof ttl, "%lld", (long long)entry->ttl_ms);
+    snprintf(version, sizeof version, "%lld", (long long)entry->version);
+    size_t key_len = strlen(entry->key);
+    int appended;
+    if (entry->version == 0) {
+        const char *argv[] = {"SET", entry->key, entry->value, "PX", ttl};
+        const size_t lens[] = {3, key_len, entry->len, 2, strlen(ttl)};
+        appended = redisAppendCommandArgv(cache->redis, 5, argv, lens);
+    } else {
+        const char *name = whole_script ? "EVAL" : "EVALSHA";
+        const char *script = whole_script ? set_if_newer : cache->script_id;
+        const char *argv[] = {name, script, "1", entry->key, entry->value, version, ttl};
+        const size_t lens[] = {strlen(name), strlen(script),  1,          key_len,
+                               entry->len,   strlen(version), strlen(ttl)};
+        appended = redisAppendCommandArgv(cache->redis, 7, argv, lens);
+    }
+    if (appended != REDIS_OK)
+        fail(cache, "out of memory");
+    return appended == REDIS_OK;
+}
+
+/* Reads the replies to n puts, all of them whatever they say. *unknown: Redis does not know the script. */
+static bool read_puts(struct cache *cache, size_t n, int64_t deadline_ms, bool *unknown) {
+    bool refused = false;
+    for (size_t i = 0; i < n; i++) {
+        redisReply *reply = read_reply(cache, deadline_ms);
+        if (!reply)
+            return false;
+        if (reply->type == REDIS_REPLY_ERROR && strncmp(reply->str, "NOSCRIPT", 8) == 0) {
+            *unknown = true;
+        } else if (reply->type == REDIS_REPLY_ERROR) {
+            refused = true;
+            snprintf(cache->error, sizeof cache->error, "%s", reply->str);
+        }
+        freeReplyObject(reply);
+    }
+    cache->failures = 0;
+    if (refused)
+        disconnect(cache); /* it may lead to a server that became a replica */
+    return !refused;
+}
+
+/* Writes entries in one round trip. */
+static bool put_chunk(struct cache *cache, const struct cache_entry entries[], size_t n, bool whole_script,
+                      bool *unknown) {
+    for (size_t i = 0; i < n; i++)
+        if (!append_put(cache, &entries[i], whole_script))
+            return false;
+    int64_t deadline = clock_mono_ms() + cache->options.timeout_ms;
+    return send_commands(cache, deadline) && read_puts(cache, n, deadline, unknown);
+}
+
+bool cache_put(struct cache *cache, const struct cache_entry entries[], size_t n) {
+    for (size_t done = 0; done < n; done += PIPELINE) {
+        size_t chunk = n - done < PIPELINE ? n - done : PIPELINE;
+        bool unknown = false;
+        if (!ready(cache) || !put_chunk(cache, entries + done, chunk, false, &unknown))
+            return false;
+        if (unknown && !put_chunk(cache, entries + done, chunk, true, &unknown))
+            return false;
+    }
+    return true;
+}
