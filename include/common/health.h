@@ -1,4 +1,4 @@
-/* Health: a thread that asks each part now and then, and the three routes that tell what it last saw. */
+/* Health: threads that ask each part now and then, and the three routes that tell what they last saw. */
 #pragma once
 
 #include "common/attributes.h"
@@ -28,7 +28,7 @@ void health_stop(struct health *health); /* NULL is fine */
 /* From now on the readiness is false: the process drains. Any thread. */
 void health_drain(struct health *health);
 
-/* Answers of the routes: on an HTTP thread, from what the thread last saw. */
+/* Answers of the routes: on an HTTP thread, from what was last seen. */
 void health_reply(struct health *health, struct http_request *request);       /* GET /health */
 void health_reply_live(struct health *health, struct http_request *request);  /* GET /health/live */
 void health_reply_ready(struct health *health, struct http_request *request); /* GET /health/ready */

@@ -1,0 +1,222 @@
+/* Asking the parts how they are, and telling it. */
+#include "common/health.h"
+
+#include "common/clock.h"
+#include "common/log.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    PERIOD_S = 1,
+    DATABASE_LIMIT_MS = 2000, /* a database that takes longer for SELECT 1 is as good as away */
+    MAX_PARTS = 3,
+};
+
+/* Each part has a thread of its own: one that hangs hides nothing of the others. */
+struct part {
+    struct health *health;
+    const char *name;
+    const char *(*ask)(struct health *health); /* NULL: well; else what is wrong, in words */
+    atomic_bool well;
+    pthread_t thread;
+};
+
+struct health {
+    const char *service, *ledger;
+    const struct migration *migrations;
+    struct db *db;
+    struct cache *cache;
+    struct queue *queue;
+    int64_t started_ms;
+    atomic_bool migrated, draining;
+    struct part parts[MAX_PARTS]; /* the database is the first */
+    size_t part_count, threads;
+    pthread_mutex_t mutex;
+    pthread_cond_t changed;
+    size_t asked; /* parts that were asked once */
+    bool stopping;
+};
+
+static const char *ask_database(struct health *health) {
+    static const struct db_query alive = {"health", "SELECT 1"};
+    if (db_run(health->db, &alive, NULL, NULL) != DB_OK)
+        return db_error(health->db);
+    if (!health->migrated)
+        health->migrated = migrate_is_current(health->db, health->ledger, health->migrations);
+    return NULL;
+}
+
+static const char *ask_cache(struct health *health) {
+    return cache_ping(health->cache) ? NULL : cache_error(health->cache);
+}
+
+static const char *ask_queue(struct health *health) {
+    enum queue_status status = queue_check(health->queue);
+    return status == QUEUE_OK || status == QUEUE_INTERRUPTED ? NULL : queue_error(health->queue);
+}
+
+static void ask(struct part *part) {
+    const char *fault = part->ask(part->health);
+    if (fault && part->well)
+        log_warn(NULL, "%s is away: %s", part->name, fault);
+    if (!fault && !part->well)
+        log_info(NULL, "%s is back", part->name);
+    part->well = !fault;
+}
+
+/* Waits for the next time to ask; the mutex is held. */
+static void sleep_a_period(struct health *health) {
+    struct timespec until;
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += PERIOD_S;
+    while (!health->stopping && pthread_cond_timedwait(&health->changed, &health->mutex, &until) == 0)
+        ;
+}
+
+static void *watch(void *arg) {
+    struct part *part = arg;
+    struct health *health = part->health;
+    ask(part);
+    pthread_mutex_lock(&health->mutex);
+    health->asked++;
+    pthread_cond_broadcast(&health->changed);
+    for (sleep_a_period(health); !health->stopping; sleep_a_period(health)) {
+        pthread_mutex_unlock(&health->mutex);
+        ask(part);
+        pthread_mutex_lock(&health->mutex);
+    }
+    pthread_mutex_unlock(&health->mutex);
+    return NULL;
+}
+
+static void add_part(struct health *health, const char *name, const char *(*ask_part)(struct health *)) {
+    struct part *part = &health->parts[health->part_count++];
+    part->health = health;
+    part->name = name;
+    part->ask = ask_part;
+    part->well = true; /* so that the first failure is told, and the first success is not */
+}
+
+static bool open_parts(struct health *health, const struct health_options *options) {
+    struct db_options db = options->db;
+    if (db.connect_timeout_ms > DATABASE_LIMIT_MS)
+        db.connect_timeout_ms = DATABASE_LIMIT_MS;
+    if (db.statement_timeout_ms > DATABASE_LIMIT_MS)
+        db.statement_timeout_ms = DATABASE_LIMIT_MS;
+    health->db = db_open(&db);
+    add_part(health, "database", ask_database);
+    if (options->cache) {
+        health->cache = cache_open(options->cache);
+        add_part(health, "redis", ask_cache);
+    }
+    health->queue = queue_open(&options->queue);
+    add_part(health, "sqs", ask_queue);
+    return health->db && (health->cache || !options->cache) && health->queue;
+}
+
+static bool start_threads(struct health *health) {
+    for (; health->threads < health->part_count; health->threads++) {
+        struct part *part = &health->parts[health->threads];
+        if (pthread_create(&part->thread, NULL, watch, part) != 0)
+            return false;
+    }
+    pthread_mutex_lock(&health->mutex);
+    while (health->asked < health->part_count)
+        pthread_cond_wait(&health->changed, &health->mutex);
+    pthread_mutex_unlock(&health->mutex);
+    return true;
+}
+
+struct health *health_start(const struct health_options *options) {
+    struct health *health = calloc(1, sizeof *health);
+    if (!health)
+        return NULL;
+    health->service = options->service;
+    health->ledger = options->ledger;
+    health->migrations = options->migrations;
+    health->started_ms = clock_mono_ms();
+    pthread_mutex_init(&health->mutex, NULL);
+    pthread_condattr_t monotonic;
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(&health->changed, &monotonic);
+    pthread_condattr_destroy(&monotonic);
+    if (!open_parts(health, options) || !start_threads(health)) {
+        health_stop(health);
+        return NULL;
+    }
+    return health;
+}
+
+void health_stop(struct health *health) {
+    if (!health)
+        return;
+    pthread_mutex_lock(&health->mutex);
+    health->stopping = true;
+    pthread_cond_broadcast(&health->changed);
+    pthread_mutex_unlock(&health->mutex);
+    if (health->queue)
+        queue_interrupt(health->queue);
+    for (size_t i = 0; i < health->threads; i++)
+        pthread_join(health->parts[i].thread, NULL);
+    queue_close(health->queue);
+    cache_close(health->cache);
+    db_close(health->db);
+    pthread_cond_destroy(&health->changed);
+    pthread_mutex_destroy(&health->mutex);
+    free(health);
+}
+
+void health_drain(struct health *health) {
+    health->draining = true;
+}
+
+void health_reply(struct health *health, struct http_request *request) {
+    const char *status = "healthy";
+    struct buf parts = {0}, body = {0};
+    for (size_t i = 0; i < health->part_count; i++) {
+        bool well = health->parts[i].well;
+        if (!well && i == 0)
+            status = "unhealthy";
+        else if (!well && strcmp(status, "healthy") == 0)
+            status = "degraded";
+        buf_printf(&parts, "%s\"%s\":%s", i ? "," : "", health->parts[i].name, well ? "true" : "false");
+    }
+    buf_printf(&body, "{\"status\":\"%s\",\"timestamp\":", status);
+    buf_json_time(&body, clock_epoch_ms());
+    buf_printf(&body, ",\"service\":\"%s\",\"version\":\"%s\",\"uptime\":%.3f,\"dependencies\":{",
+               health->service, SERVICE_VERSION, (double)(clock_mono_ms() - health->started_ms) / 1000.0);
+    buf_append(&body, parts.data, parts.len);
+    buf_str(&body, "}}");
+    body.failed |= parts.failed;
+    buf_free(&parts);
+    http_reply_json(request, strcmp(status, "unhealthy") == 0 ? 503 : 200, &body);
+}
+
+void health_reply_live(struct health *health, struct http_request *request) {
+    (void)health;
+    struct buf body = {0};
+    buf_str(&body, "{\"status\":\"alive\"}");
+    http_reply_json(request, 200, &body);
+}
+
+static const char *why_not_ready(const struct health *health) {
+    if (health->draining)
+        return "draining";
+    if (!health->parts[0].well)
+        return "database";
+    return health->migrated ? NULL : "migrations";
+}
+
+void health_reply_ready(struct health *health, struct http_request *request) {
+    const char *reason = why_not_ready(health);
+    struct buf body = {0};
+    if (reason)
+        buf_printf(&body, "{\"status\":\"not ready\",\"reason\":\"%s\"}", reason);
+    else
+        buf_str(&body, "{\"status\":\"ready\"}");
+    http_reply_json(request, reason ? 503 : 200, &body);
+}
