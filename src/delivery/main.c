@@ -12,8 +12,6 @@
 #include "order_consumer.h"
 #include "routes.h"
 
-#include <stdlib.h>
-
 static const char name[] = "delivery-service";
 static const char ledger[] = "delivery";
 
@@ -102,42 +100,18 @@ static void stop_carrier(void *arg, int64_t deadline_ms) {
 static void *open_worker(void *arg) {
     struct delivery_app *app = arg;
     struct db_options options = db_options(app->config);
-    struct http_worker *worker = calloc(1, sizeof *worker);
-    if (!worker)
-        return NULL;
-    *worker = (struct http_worker){.db = db_open(&options), .app = app};
-    if (worker->db)
-        return worker;
-    free(worker);
-    return NULL;
-}
-
-static void close_worker(void *arg) {
-    struct http_worker *worker = arg;
-    db_close(worker->db);
-    free(worker);
+    return http_worker_open(&options, NULL, app);
 }
 
 static bool start_http(void *arg) {
     struct delivery_app *app = arg;
-    const struct config *config = app->config;
-    struct http_options options = {.bind_address = config->bind_address,
-                                   .port = (int)config->delivery_port,
-                                   .threads = (unsigned)config->http_threads,
-                                   .max_connections = (unsigned)config->http_max_connections,
-                                   .timeout_s = (unsigned)seconds(config->http_timeout),
-                                   .queue_timeout_ms = config->http_queue_timeout,
-                                   .lane_capacity = (size_t)config->http_queue_limit,
-                                   .max_batch = (size_t)config->batch_size,
-                                   .workers = (size_t)config->db_pool_size,
-                                   .routes = delivery_routes,
+    struct http_options options = {.routes = delivery_routes,
                                    .guard = delivery_guard,
                                    .app = app,
                                    .open_worker = open_worker,
-                                   .close_worker = close_worker};
+                                   .close_worker = http_worker_close};
+    config_http(app->config, &options);
     app->http = http_start(&options);
-    if (app->http)
-        log_info(NULL, "listening on %s port %d", config->bind_address, http_port(app->http));
     return app->http != NULL;
 }
 
