@@ -36,6 +36,39 @@ as_root() {
     if ((EUID == 0)); then "$@"; else sudo "$@"; fi
 }
 
+# quietly LOGFILE COMMAND...: its output is only shown when it fails.
+quietly() {
+    local log=$1
+    shift
+    mkdir -p "${log%/*}"
+    "$@" >"$log" 2>&1 || {
+        tail -n 50 "$log" >&2
+        die "failed: $* (all of it is in $log)"
+    }
+}
+
+# build NAME PRESET [OPTION...]: configures and builds build/NAME, options being cmake's.
+build() {
+    local name=$1 preset=$2
+    shift 2
+    cd "$ROOT" || exit
+    quietly "build/log/$name-configure.log" cmake --preset "$preset" -B "build/$name" "$@"
+    quietly "build/log/$name-build.log" cmake --build "build/$name"
+}
+
+ENV_FILE=$ROOT/.env
+[[ -f $ENV_FILE ]] || ENV_FILE=$ROOT/env.example
+
+value_in() { sed -n "s/^ *$2=[\"']\{0,1\}\([^\"'# ]*\).*/\1/p" "$1" | head -n 1; } # FILE NAME
+
+# setting NAME: from the environment, else .env, else env.example, which has every default.
+setting() {
+    local value=${!1:-}
+    [[ $value ]] || value=$(value_in "$ENV_FILE" "$1")
+    [[ $value ]] || value=$(value_in "$ROOT/env.example" "$1")
+    echo "$value"
+}
+
 # A pid file holds "PID STARTTIME": the start time tells our process from a later one with the same number.
 start_time() { # PID
     local stat

@@ -97,50 +97,58 @@ CONF
     await elasticmq curl -sf "http://127.0.0.1:$port/health"
 }
 
-write_env() {
+settings_of() { # PART
+    [[ -s $dir/$1.port ]] || return 0
     local port
-    for port in "$dir"/*.port; do
-        case $port in
-        */postgres.port) printf 'DB_%s\n' HOST=127.0.0.1 "PORT=$(<"$port")" NAME=orderprocessing USER=admin PASSWORD=admin123 ;;
-        */redis.port) printf 'REDIS_%s\n' HOST=127.0.0.1 "PORT=$(<"$port")" ;;
-        */elasticmq.port) echo "SQS_ENDPOINT=http://127.0.0.1:$(<"$port")" ;;
-        esac
-    done >"$dir/env"
+    port=$(<"$dir/$1.port")
+    case $1 in
+    postgres) printf 'DB_%s\n' HOST=127.0.0.1 PORT="$port" NAME=orderprocessing USER=admin PASSWORD=admin123 ;;
+    redis) printf 'REDIS_%s\n' HOST=127.0.0.1 PORT="$port" ;;
+    elasticmq) echo "SQS_ENDPOINT=http://127.0.0.1:$port" ;;
+    esac
 }
 
-# signal_part SIGNAL PART: to its process and that one's children (PostgreSQL's have groups of their own).
-signal_part() {
-    local pid children
-    running "$dir/$2.pid" || return 0
-    read -r pid _ <"$dir/$2.pid"
-    children=$(sed -n "s/^\([0-9]*\) (.*) [A-Z] $pid .*/\1/p" /proc/[0-9]*/stat 2>/dev/null) || true
-    # shellcheck disable=SC2086 # one word for each child
-    kill -s "$1" "$pid" $children 2>/dev/null || true # a child may be gone by now
-    [[ $1 != KILL ]] || for pid in "$pid" $children; do wait_until 10 gone "$pid" || die "$2 survived SIGKILL"; done
+processes_of() { # PART: its process and that one's children, as PostgreSQL has them
+    local pid
+    running "$dir/$1.pid" || return 0
+    read -r pid _ <"$dir/$1.pid"
+    echo "$pid"
+    sed -n "s/^\([0-9]*\) (.*) [A-Z] $pid .*/\1/p" /proc/[0-9]*/stat 2>/dev/null || true # some end meanwhile
+}
+
+signal_part() { # SIGNAL PART
+    local pid
+    for pid in $(processes_of "$2"); do kill -s "$1" "$pid" 2>/dev/null || true; done
 }
 
 gone() { ! start_time "$1" >/dev/null; }
 
-case $verb in
-env) exec cat "$dir/env" ;;
-start) mkdir -p "$dir/log" ;;
-esac
+kill_part() { # PART
+    local pid processes
+    processes=$(processes_of "$1")
+    signal_part KILL "$1"
+    for pid in $processes; do wait_until 10 gone "$pid" || die "$1 survived SIGKILL"; done
+    rm -f "$dir/$1.pid"
+    # PostgreSQL's own pid file would stop its next start where the dead stay zombies (a container without init).
+    [[ $1 != postgres ]] || rm -f "$dir/postgres/postmaster.pid"
+}
+
 for part in "${parts[@]}"; do
     [[ $part =~ ^(postgres|redis|elasticmq)$ ]] || die "no such part: $part"
     case $verb in
-    start) running "$dir/$part.pid" || "start_$part" ;;
-    stop | remove) stop "$dir/$part.pid" "$([[ $part == postgres ]] && echo INT || echo TERM)" ;; # INT: without waiting for clients
-    kill)
-        signal_part KILL "$part"
-        rm -f "$dir/$part.pid"
-        [[ $part != postgres ]] || rm -f "$dir/postgres/postmaster.pid" # its owner may live on as a zombie, in a container without init
+    start)
+        mkdir -p "$dir/log"
+        running "$dir/$part.pid" || "start_$part"
         ;;
+    stop | remove) stop "$dir/$part.pid" "$([[ $part == postgres ]] && echo INT || echo TERM)" ;; # INT: without waiting for clients
+    kill) kill_part "$part" ;;
     pause) signal_part STOP "$part" ;;
     resume) signal_part CONT "$part" ;;
+    env) settings_of "$part" ;;
     *) die "no such verb: $verb" ;;
     esac
 done
 case $verb in
-start) write_env ;;
+start) for part in postgres redis elasticmq; do settings_of "$part"; done >"$dir/env" ;;
 remove) rm -rf "$(readlink -m "$dir/postgres")" "$dir" ;;
 esac

@@ -1,0 +1,87 @@
+#!/usr/bin/env bash
+# Runs the tests: all of them under ASan and UBSan, unit and integration tests under TSan, unit tests under valgrind.
+#   run-tests.sh [--quick] [-R REGEX]     --quick: only the unit tests under ASan; REGEX: as ctest's -R
+set -euo pipefail
+# shellcheck source=scripts/lib.sh
+source "$(dirname "$0")/lib.sh"
+
+quick=false
+select=()
+while (($# > 0)); do
+    case $1 in
+    --quick) quick=true ;;
+    -R) select=(-R "${2:?a regular expression}") && shift ;;
+    *) die "usage: run-tests.sh [--quick] [-R REGEX]" ;;
+    esac
+    shift
+done
+
+logs=$ROOT/build/log
+parts=$ROOT/build/test-parts
+passed=() failed=()
+
+# run_tests BUILD CTEST-COMMAND...: all output as it comes; the summary is kept for the end.
+run_tests() {
+    local name=$1
+    shift
+    say "testing build/$name"
+    if "$@" --test-dir "$ROOT/build/$name" --output-on-failure --no-tests=error -j "$(nproc)" "${select[@]}" |
+        tee "$logs/$name-test.log"; then
+        passed+=("$name")
+    else
+        failed+=("$name")
+    fi
+}
+
+# Ends with ctest's summaries, those with failures last.
+finish() {
+    local name
+    for name in "${passed[@]}" "${failed[@]}"; do
+        printf '\n== build/%s\n' "$name"
+        sed -n '/% tests passed/,$p' "$logs/$name-test.log"
+    done
+    ((${#failed[@]} == 0))
+}
+
+prepare_python() {
+    local venv=$ROOT/build/venv wanted=$ROOT/tests/requirements.txt
+    if ! cmp -s "$wanted" "$venv/requirements.txt"; then
+        quietly "$logs/venv.log" python3 -m venv "$venv"
+        quietly "$logs/pip.log" "$venv/bin/pip" install --disable-pip-version-check -r "$wanted"
+        cp "$wanted" "$venv/requirements.txt"
+    fi
+}
+
+"$ROOT/scripts/install-deps.sh" build test
+say "building build/asan"
+build asan asan
+if $quick; then
+    run_tests asan ctest -L unit
+    finish
+    exit
+fi
+
+"$ROOT/scripts/install-deps.sh" run
+say "fetching ElasticMQ and the tests' Python packages where missing, building build/tsan and build/valgrind"
+prepare_python &
+python=$!
+build tsan tsan
+build valgrind dev \
+    "-DCMAKE_CROSSCOMPILING_EMULATOR=valgrind;-q;--error-exitcode=99;--leak-check=full;--show-leak-kinds=definite"
+wait "$python"
+say "starting the parts in build/test-parts"
+trap '"$ROOT/scripts/parts.sh" remove "$parts"' EXIT
+"$ROOT/scripts/parts.sh" remove "$parts"
+"$ROOT/scripts/parts.sh" start "$parts"
+set -a
+# shellcheck source=/dev/null
+source "$parts/env"
+set +a
+
+run_tests valgrind ctest -L unit
+# TSan cannot always place its shadow memory where addresses are random; a sandbox may forbid to switch that off.
+fixed_addresses=()
+if setarch -R true 2>/dev/null; then fixed_addresses=(setarch -R); fi
+run_tests tsan "${fixed_addresses[@]}" ctest -L "unit|integration"
+run_tests asan ctest
+finish

@@ -1,0 +1,87 @@
+#!/usr/bin/env bash
+# Starts the whole system: builds it, starts the parts it needs, migrates the database, starts both daemons.
+# A part (PostgreSQL, Redis, ElasticMQ) is a private one in .run, unless the environment says where it is
+# (DB_HOST, REDIS_HOST, SQS_ENDPOINT), or .env says something else than env.example.
+set -euo pipefail
+# shellcheck source=scripts/lib.sh
+source "$(dirname "$0")/lib.sh"
+
+run=$ROOT/.run
+bin=$ROOT/build/release
+daemons=(order-svc delivery-svc)
+
+port_setting() { # DAEMON
+    local name=${1%-svc}
+    echo "${name^^}_SERVICE_PORT"
+}
+
+url() { echo "http://localhost:$(setting "$(port_setting "$1")")"; } # DAEMON
+
+healthy() { curl -s -m 2 "$(url "$1")/health" | grep -q '"status":"healthy"'; } # DAEMON
+
+ours() { # SETTING...: whether all of these are left to us
+    local name
+    for name in "$@"; do
+        [[ -z ${!name:-} && $(setting "$name") == "$(value_in "$ROOT/env.example" "$name")" ]] || return 1
+    done
+}
+
+everything_runs() {
+    local name
+    for name in "${private[@]}" "${daemons[@]}"; do running "$run/$name.pid" || return 1; done
+    for name in "${daemons[@]}"; do healthy "$name" || return 1; done
+}
+
+await_health() { # DAEMON
+    local deadline=$((SECONDS + 60))
+    until healthy "$1"; do
+        if ! running "$run/$1.pid" || ((SECONDS >= deadline)); then
+            tail -n 20 "$run/log/$1.log" >&2
+            die "$1 is not healthy; above is the end of .run/log/$1.log"
+        fi
+        sleep 0.1
+    done
+}
+
+private=()
+if ours DB_HOST DB_PORT; then private+=(postgres); fi
+if ours REDIS_HOST REDIS_PORT; then private+=(redis); fi
+if ours SQS_ENDPOINT; then private+=(elasticmq); fi
+
+"$ROOT/scripts/install-deps.sh" build run
+if everything_runs; then
+    say "everything runs already: $(url order-svc) $(url delivery-svc)"
+    exit 0
+fi
+for name in "${daemons[@]}"; do
+    port=$(setting "$(port_setting "$name")")
+    running "$run/$name.pid" || ! port_open "$port" ||
+        die "port $port is taken by another program: stop that, or set $(port_setting "$name") to a free port"
+done
+
+say "building the daemons in build/release"
+build release release -DBUILD_TESTING=OFF
+mkdir -p "$run/log"
+if ((${#private[@]} > 0)); then
+    say "starting ${private[*]} in .run"
+    "$ROOT/scripts/parts.sh" start "$run" "${private[@]}"
+    set -a
+    # shellcheck source=/dev/null
+    source <("$ROOT/scripts/parts.sh" env "$run" "${private[@]}")
+    set +a
+fi
+say "database $(setting DB_HOST):$(setting DB_PORT), Redis $(setting REDIS_HOST):$(setting REDIS_PORT)," \
+    "SQS $(setting SQS_ENDPOINT), other settings from ${ENV_FILE#"$ROOT/"}"
+
+for name in "${daemons[@]}"; do
+    running "$run/$name.pid" && continue
+    say "migrating the database of $name and starting it"
+    "$bin/$name" --env "$ENV_FILE" --print-config >"$run/$name.config" # for health-check.sh and the demo
+    quietly "$run/log/$name-migrate.log" "$bin/$name" --env "$ENV_FILE" --migrate
+    spawn "$run/$name.pid" "$run/log/$name.log" "$bin/$name" --env "$ENV_FILE"
+done
+for name in "${daemons[@]}"; do
+    await_health "$name"
+    say "$name is healthy: $(url "$name")"
+done
+say "logs are in .run/log; try demo/demo.sh; stop with scripts/stop-services.sh"
