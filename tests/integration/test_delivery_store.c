@@ -1,0 +1,270 @@
+/* The stores of delivery-svc against a real PostgreSQL (DB_HOST, DB_PORT, DB_USER, DB_PASSWORD). */
+#include "common/log.h"
+#include "common/migrate.h"
+#include "delivery/event_store.h"
+#include "delivery/shipment_store.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#define BY_HAND .actor = "test", .request_id = "r"
+#define COUNT(array) (sizeof(array) / sizeof *(array))
+
+static const struct shipment_pace at_once = {.simulated = true};
+static const struct shipment_pace stillness = {.simulated = false};
+
+struct fixture {
+    char name[64]; /* of the database */
+    struct db *admin, *db, *other;
+};
+
+static struct db_options options_of(const char *database) {
+    return (struct db_options){.host = getenv("DB_HOST"),
+                               .port = getenv("DB_PORT"),
+                               .name = database,
+                               .user = getenv("DB_USER"),
+                               .password = getenv("DB_PASSWORD"),
+                               .sslmode = "prefer",
+                               .application_name = "test_delivery_store",
+                               .connect_timeout_ms = 10000,
+                               .statement_timeout_ms = 30000,
+                               .lock_timeout_ms = 30000};
+}
+
+static void script(struct db *db, const char *verb, const char *name) {
+    char sql[256];
+    snprintf(sql, sizeof sql, "%s %s", verb, name);
+    if (db_script(db, sql) != DB_OK)
+        fail_msg("%s: %s", sql, db_error(db));
+}
+
+static int set_up(void **state) {
+    struct fixture *f = calloc(1, sizeof *f);
+    assert_non_null(f);
+    snprintf(f->name, sizeof f->name, "delivery_store_%ld", (long)getpid());
+    struct db_options admin = options_of("postgres"), own = options_of(f->name);
+    f->admin = db_open(&admin);
+    f->db = db_open(&own);
+    f->other = db_open(&own);
+    script(f->admin, "CREATE DATABASE", f->name);
+    *state = f;
+    return migrate_apply(f->db, "delivery", migrations) ? 0 : -1;
+}
+
+static int tear_down(void **state) {
+    struct fixture *f = *state;
+    db_close(f->db);
+    db_close(f->other);
+    script(f->admin, "DROP DATABASE", f->name);
+    db_close(f->admin);
+    free(f);
+    return 0;
+}
+
+static struct shipment new_shipment(int64_t next_ms) {
+    return (struct shipment){.id = uuid_new(),
+                             .order_id = uuid_new(),
+                             .customer_id = "c",
+                             .correlation_id = "correlation",
+                             .traceparent = "trace",
+                             .created_ms = 1769847330123,
+                             .next_ms = next_ms};
+}
+
+static void create(struct db *db, const struct shipment shipments[], size_t n) {
+    assert_int_equal(shipment_store_create(db, shipments, n), DB_OK);
+}
+
+/* What a query of one text column says of an order, rows joined by commas; the caller frees it. */
+static char *tell(struct db *db, const struct db_query *query, const struct uuid *order_id) {
+    struct db_params p = {0};
+    struct db_result *result = NULL;
+    struct buf text = {0};
+    db_uuid_param(&p, order_id);
+    if (db_run(db, query, &p, &result) != DB_OK)
+        fail_msg("%s: %s", query->name, db_error(db));
+    buf_str(&text, "");
+    for (size_t i = 0; i < db_rows(result); i++)
+        buf_printf(&text, "%s%s", i ? "," : "", db_text(result, i, 0));
+    db_result_free(result);
+    db_params_free(&p);
+    return buf_take(&text);
+}
+
+static const struct db_query trail = {
+    "trail",
+    "SELECT concat_ws('>', previous_status, status) FROM delivery_events WHERE order_id = $1 ORDER BY id"};
+static const struct db_query outbox = {
+    "outbox", "SELECT concat_ws(' ', payload::json->>'currentStatus', correlation_id, traceparent)"
+              " FROM delivery_outbox WHERE group_id = $1 ORDER BY id"};
+static const struct db_query state_of = {
+    "state_of", "SELECT concat_ws(' ', status, tracking_number, carrier) FROM shipments WHERE order_id = $1"};
+
+static void assert_told(struct db *db, const struct db_query *query, const struct uuid *order_id,
+                        const char *expected) {
+    char *told = tell(db, query, order_id);
+    if (!expected)
+        assert_null(told);
+    else
+        assert_string_equal(told ? told : "", expected);
+    free(told);
+}
+
+static void test_an_order_gets_one_shipment(void **state) {
+    struct db *db = ((struct fixture *)*state)->db;
+    struct shipment batch[3] = {new_shipment(DB_NO_TIME), new_shipment(DB_NO_TIME), new_shipment(DB_NO_TIME)};
+    batch[1].order_id = batch[0].order_id; /* the same order twice in one batch */
+    create(db, batch, 3);
+    create(db, batch, 3);
+    const struct uuid *ids[] = {&batch[2].order_id, &batch[0].order_id, &batch[0].order_id};
+    struct shipment_rows rows = {0};
+    assert_int_equal(shipment_store_find(db, ids, 3, &rows), DB_OK);
+    assert_int_equal(rows.count, 2);
+    const struct shipment *first = shipment_rows_find(&rows, &batch[0].order_id);
+    assert_non_null(first);
+    assert_memory_equal(&first->id, &batch[0].id, sizeof first->id);
+    assert_int_equal(first->created_ms, batch[0].created_ms);
+    assert_true(first->delivered_ms == DB_NO_TIME && first->next_ms == DB_NO_TIME);
+    struct uuid unknown = uuid_new();
+    assert_null(shipment_rows_find(&rows, &unknown));
+    shipment_rows_free(&rows);
+    assert_told(db, &trail, &batch[0].order_id, "PROCESSING");
+    assert_told(db, &trail, &batch[2].order_id, "PROCESSING");
+}
+
+static void test_changes_of_a_batch_are_applied_in_order(void **state) {
+    struct db *db = ((struct fixture *)*state)->db;
+    struct shipment made[] = {new_shipment(DB_NO_TIME), new_shipment(DB_NO_TIME)};
+    create(db, made, 2);
+    struct shipment_change list[] = {
+        {.shipment_id = made[0].id, .status = SHIPMENT_SHIPPED, .tracking_number = "T", BY_HAND},
+        {.shipment_id = made[1].id, .status = SHIPMENT_DELIVERED, BY_HAND},
+        {.shipment_id = made[0].id, .status = SHIPMENT_DELIVERED, .carrier = "C", BY_HAND},
+        {.shipment_id = uuid_new(), .status = SHIPMENT_SHIPPED, BY_HAND},
+        {.shipment_id = made[1].id, .status = SHIPMENT_PROCESSING, .carrier = "D", BY_HAND},
+        {.shipment_id = made[0].id, .status = SHIPMENT_DELIVERED, BY_HAND},
+    };
+    static const enum shipment_verdict expected[] = {SHIPMENT_MOVED,   SHIPMENT_REFUSED,  SHIPMENT_MOVED,
+                                                     SHIPMENT_UNKNOWN, SHIPMENT_DETAILED, SHIPMENT_UNCHANGED};
+    struct shipment_change *changes[COUNT(list)];
+    for (size_t i = 0; i < COUNT(list); i++)
+        changes[i] = &list[i];
+    struct shipment_rows rows = {0};
+    assert_int_equal(shipment_store_change(db, &stillness, changes, COUNT(list), &rows), DB_OK);
+    for (size_t i = 0; i < COUNT(list); i++)
+        assert_int_equal(list[i].verdict, expected[i]);
+    assert_int_equal(list[0].shipment.status, SHIPMENT_SHIPPED);
+    assert_null(list[0].shipment.carrier);
+    assert_string_equal(list[5].shipment.carrier, "C");
+    shipment_rows_free(&rows);
+    assert_told(db, &state_of, &made[0].order_id, "DELIVERED T C");
+    assert_told(db, &state_of, &made[1].order_id, "PROCESSING D");
+    assert_told(db, &trail, &made[0].order_id, "PROCESSING,PROCESSING>SHIPPED,SHIPPED>DELIVERED");
+    assert_told(db, &trail, &made[1].order_id, "PROCESSING,PROCESSING>PROCESSING");
+    assert_told(db, &outbox, &made[0].order_id, "SHIPPED correlation trace,DELIVERED correlation trace");
+    assert_told(db, &outbox, &made[1].order_id, NULL);
+}
+
+static void test_a_refused_batch_leaves_nothing(void **state) {
+    struct db *db = ((struct fixture *)*state)->db;
+    struct shipment made = new_shipment(DB_NO_TIME);
+    create(db, &made, 1);
+    struct shipment_change nameless = {.shipment_id = made.id, .status = SHIPMENT_SHIPPED, .actor = NULL};
+    struct shipment_change *changes[] = {&nameless};
+    struct shipment_rows rows = {0};
+    assert_int_equal(shipment_store_change(db, &stillness, changes, 1, &rows), DB_REFUSED);
+    shipment_rows_free(&rows);
+    assert_told(db, &state_of, &made.order_id, "PROCESSING");
+    assert_told(db, &trail, &made.order_id, "PROCESSING");
+    assert_told(db, &outbox, &made.order_id, NULL);
+}
+
+static void test_carrier_takes_what_is_due_to_the_end(void **state) {
+    struct db *db = ((struct fixture *)*state)->db;
+    struct shipment made[] = {new_shipment(1), new_shipment(DB_NO_TIME)};
+    create(db, made, 2);
+    size_t count, total = 0;
+    do {
+        assert_int_equal(shipment_store_advance(db, &at_once, &count), DB_OK);
+        total += count;
+    } while (count);
+    assert_int_equal(total, 3);
+    assert_told(db, &trail, &made[0].order_id,
+                "PROCESSING,PROCESSING>PROCESSING,PROCESSING>SHIPPED,SHIPPED>DELIVERED");
+    assert_told(db, &outbox, &made[0].order_id, "SHIPPED correlation trace,DELIVERED correlation trace");
+    assert_told(db, &trail, &made[1].order_id, "PROCESSING");
+    int64_t wait_ms;
+    assert_int_equal(shipment_store_next_due(db, 1234, &wait_ms), DB_OK);
+    assert_int_equal(wait_ms, 1234);
+}
+
+static void test_carrier_leaves_what_another_replica_holds(void **state) {
+    struct fixture *f = *state;
+    static const struct db_query hold = {"hold", "SELECT id FROM shipments WHERE order_id = $1 FOR UPDATE"};
+    struct shipment made[] = {new_shipment(1), new_shipment(1)};
+    create(f->db, made, 2);
+    struct db_params p = {0};
+    db_uuid_param(&p, &made[0].order_id);
+    assert_int_equal(db_begin(f->other), DB_OK);
+    assert_int_equal(db_run(f->other, &hold, &p, NULL), DB_OK);
+    size_t count;
+    assert_int_equal(shipment_store_advance(f->db, &stillness, &count), DB_OK);
+    assert_int_equal(count, 1);
+    int64_t wait_ms;
+    assert_int_equal(shipment_store_next_due(f->db, 1234, &wait_ms), DB_OK);
+    assert_true(wait_ms < 0);
+    assert_told(f->db, &trail, &made[0].order_id, "PROCESSING");
+    assert_told(f->db, &trail, &made[1].order_id, "PROCESSING,PROCESSING>PROCESSING");
+    db_rollback(f->other);
+    db_params_free(&p);
+    assert_int_equal(shipment_store_advance(f->db, &stillness, &count), DB_OK);
+    assert_int_equal(count, 1);
+}
+
+static void test_audit_trails_of_several_orders(void **state) {
+    struct db *db = ((struct fixture *)*state)->db;
+    static const struct db_query flood = {
+        "flood", "INSERT INTO delivery_events (shipment_id, order_id, status, description, actor, request_id,"
+                 " occurred_at) SELECT id, order_id, status, n::text, '', '', now()"
+                 " FROM shipments, generate_series(1, 1500) n WHERE order_id = $1"};
+    struct shipment made[] = {new_shipment(DB_NO_TIME), new_shipment(DB_NO_TIME)};
+    create(db, made, 2);
+    assert_told(db, &flood, &made[1].order_id, NULL);
+    const struct uuid *ids[] = {&made[1].order_id, &made[0].order_id, &made[1].order_id};
+    struct event_rows rows = {0};
+    size_t n;
+    assert_int_equal(event_store_find(db, ids, 3, &rows), DB_OK);
+    const struct shipment_event *events = event_rows_find(&rows, &made[0].order_id, &n);
+    assert_int_equal(n, 1);
+    assert_null(events[0].previous_status);
+    assert_string_equal(events[0].description, "Shipment created");
+    assert_int_equal(events[0].occurred_ms, made[0].created_ms);
+    events = event_rows_find(&rows, &made[1].order_id, &n);
+    assert_int_equal(n, EVENT_STORE_LIMIT);
+    assert_string_equal(events[0].description, "501");
+    assert_string_equal(events[n - 1].description, "1500");
+    struct uuid unknown = uuid_new();
+    assert_null(event_rows_find(&rows, &unknown, &n));
+    event_rows_free(&rows);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_an_order_gets_one_shipment),
+        cmocka_unit_test(test_changes_of_a_batch_are_applied_in_order),
+        cmocka_unit_test(test_a_refused_batch_leaves_nothing),
+        cmocka_unit_test(test_carrier_takes_what_is_due_to_the_end),
+        cmocka_unit_test(test_carrier_leaves_what_another_replica_holds),
+        cmocka_unit_test(test_audit_trails_of_several_orders),
+    };
+    log_setup("test", LOG_WARN, LOG_TEXT);
+    return cmocka_run_group_tests_name("delivery_store", tests, set_up, tear_down);
+}
