@@ -3,18 +3,20 @@
 
 struct clients;
 struct config;
-struct consumer;
+struct expiry;
 struct health;
 struct http_server;
 struct outbox;
+struct status_consumer;
 struct token_keys;
 
 struct order_app {
     const struct config *config;
     struct token_keys *keys;
     struct clients *clients;
-    struct outbox *outbox;
-    struct consumer *consumer;
     struct health *health;
+    struct outbox *outbox;
+    struct status_consumer *consumer;
+    struct expiry *expiry;
     struct http_server *http;
 };

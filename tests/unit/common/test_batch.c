@@ -1,0 +1,232 @@
+/* Lanes and workers: bounds, order, batching, draining. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "common/batch.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+
+enum { MANY = 20000 };
+
+struct job {
+    struct batch_item item;
+    atomic_int done;
+};
+
+/* A lane whose worker waits at a gate: what is pushed meanwhile must come as one batch. */
+struct gate {
+    pthread_mutex_t lock;
+    pthread_cond_t opened;
+    bool open;
+    atomic_size_t batches, items, largest;
+    struct batch_item *order[64];
+};
+
+static void gate_open(struct gate *gate) {
+    pthread_mutex_lock(&gate->lock);
+    gate->open = true;
+    pthread_cond_broadcast(&gate->opened);
+    pthread_mutex_unlock(&gate->lock);
+}
+
+static void run_gated(void *lane, void *worker, struct batch_item *items[], size_t n) {
+    (void)worker;
+    struct gate *gate = lane;
+    pthread_mutex_lock(&gate->lock);
+    gate->batches++;
+    for (size_t i = 0; i < n; i++) {
+        if (gate->items + i < 64)
+            gate->order[gate->items + i] = items[i];
+        ((struct job *)items[i])->done++;
+    }
+    gate->items += n;
+    if (n > gate->largest)
+        gate->largest = n;
+    while (!gate->open)
+        pthread_cond_wait(&gate->opened, &gate->lock);
+    pthread_mutex_unlock(&gate->lock);
+}
+
+static void *open_worker(void *cls) {
+    atomic_int *open = cls;
+    (*open)++;
+    return cls;
+}
+
+static void close_worker(void *worker) {
+    atomic_int *open = worker;
+    (*open)--;
+}
+
+static void *refuse_worker(void *cls) {
+    (void)cls;
+    return NULL;
+}
+
+static struct batch_pool *start(struct gate *gate, size_t workers, size_t capacity, size_t max_batch,
+                                atomic_int *open) {
+    *gate = (struct gate){.lock = PTHREAD_MUTEX_INITIALIZER, .opened = PTHREAD_COND_INITIALIZER};
+    struct batch_lane lanes[] = {
+        {.run = run_gated, .self = gate, .capacity = capacity, .max_batch = max_batch}};
+    return batch_pool_start(&(struct batch_options){.lanes = lanes,
+                                                    .lane_count = 1,
+                                                    .workers = workers,
+                                                    .open_worker = open_worker,
+                                                    .close_worker = close_worker,
+                                                    .cls = open});
+}
+
+static bool put(struct batch_pool *pool, struct job *job) {
+    if (!batch_reserve(pool, 0))
+        return false;
+    batch_push(pool, 0, &job->item);
+    return true;
+}
+
+static void wait_for(atomic_size_t *value, size_t wanted) {
+    while (*value < wanted)
+        sched_yield();
+}
+
+static void what_waits_becomes_one_batch_in_order(void **state) {
+    (void)state;
+    struct gate gate;
+    atomic_int open = 0;
+    struct job jobs[21] = {0};
+    struct batch_pool *pool = start(&gate, 1, 100, 100, &open);
+    assert_true(put(pool, &jobs[0]));
+    wait_for(&gate.batches, 1); /* the worker stands at the gate with the first */
+    for (int i = 1; i < 21; i++)
+        assert_true(put(pool, &jobs[i]));
+    gate_open(&gate);
+    batch_pool_stop(pool);
+    batch_pool_free(pool);
+    assert_int_equal(gate.batches, 2);
+    assert_int_equal(gate.largest, 20);
+    for (int i = 0; i < 21; i++)
+        assert_ptr_equal(gate.order[i], &jobs[i].item);
+    assert_int_equal(open, 0);
+}
+
+static void a_batch_has_a_limit(void **state) {
+    (void)state;
+    struct gate gate;
+    atomic_int open = 0;
+    struct job jobs[21] = {0};
+    struct batch_pool *pool = start(&gate, 1, 100, 8, &open);
+    assert_true(put(pool, &jobs[0]));
+    wait_for(&gate.batches, 1);
+    for (int i = 1; i < 21; i++)
+        assert_true(put(pool, &jobs[i]));
+    gate_open(&gate);
+    batch_pool_stop(pool);
+    batch_pool_free(pool);
+    assert_int_equal(gate.largest, 8);
+    assert_int_equal(gate.items, 21);
+    assert_int_equal(gate.batches, 4);
+}
+
+static void a_full_lane_refuses(void **state) {
+    (void)state;
+    struct gate gate;
+    atomic_int open = 0;
+    struct job jobs[5] = {0};
+    struct batch_pool *pool = start(&gate, 1, 3, 8, &open);
+    assert_true(put(pool, &jobs[0]));
+    wait_for(&gate.batches, 1); /* taken by the worker: waits no more */
+    for (int i = 1; i < 4; i++)
+        assert_true(put(pool, &jobs[i]));
+    assert_false(put(pool, &jobs[4]));
+    gate_open(&gate);
+    wait_for(&gate.items, 4);
+    assert_true(put(pool, &jobs[4]));
+    batch_pool_stop(pool);
+    batch_pool_free(pool);
+    assert_int_equal(gate.items, 5);
+}
+
+static void stopping_refuses_new_and_finishes_old(void **state) {
+    (void)state;
+    struct gate gate;
+    atomic_int open = 0;
+    struct job jobs[50] = {0};
+    struct batch_pool *pool = start(&gate, 3, 100, 4, &open);
+    gate_open(&gate);
+    for (int i = 0; i < 50; i++)
+        assert_true(put(pool, &jobs[i]));
+    batch_pool_stop(pool);
+    assert_false(batch_reserve(pool, 0));
+    batch_pool_free(pool);
+    for (int i = 0; i < 50; i++)
+        assert_int_equal(jobs[i].done, 1);
+}
+
+static void a_worker_that_cannot_open_fails_the_pool(void **state) {
+    (void)state;
+    struct gate gate = {0};
+    struct batch_lane lanes[] = {{.run = run_gated, .self = &gate, .capacity = 1, .max_batch = 1}};
+    assert_null(batch_pool_start(&(struct batch_options){.lanes = lanes,
+                                                         .lane_count = 1,
+                                                         .workers = 2,
+                                                         .open_worker = refuse_worker,
+                                                         .close_worker = close_worker}));
+}
+
+struct producer {
+    struct batch_pool *pool;
+    struct job *jobs;
+    size_t accepted;
+};
+
+static void *produce(void *arg) {
+    struct producer *p = arg;
+    for (size_t i = 0; i < MANY; i++) {
+        while (!put(p->pool, &p->jobs[i]))
+            sched_yield();
+        p->accepted++;
+    }
+    return NULL;
+}
+
+static void each_item_runs_once_under_many_threads(void **state) {
+    (void)state;
+    struct gate gate;
+    atomic_int open = 0;
+    struct producer producers[4];
+    pthread_t threads[4];
+    struct batch_pool *pool = start(&gate, 4, 256, 32, &open);
+    gate_open(&gate);
+    for (int i = 0; i < 4; i++) {
+        producers[i] = (struct producer){pool, calloc(MANY, sizeof(struct job)), 0};
+        assert_int_equal(pthread_create(&threads[i], NULL, produce, &producers[i]), 0);
+    }
+    for (int i = 0; i < 4; i++)
+        pthread_join(threads[i], NULL);
+    batch_pool_stop(pool);
+    batch_pool_free(pool);
+    for (int i = 0; i < 4; i++) {
+        assert_int_equal(producers[i].accepted, MANY);
+        for (int j = 0; j < MANY; j++)
+            assert_int_equal(producers[i].jobs[j].done, 1);
+        free(producers[i].jobs);
+    }
+    assert_int_equal(gate.items, 4 * MANY);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_waits_becomes_one_batch_in_order),
+        cmocka_unit_test(a_batch_has_a_limit),
+        cmocka_unit_test(a_full_lane_refuses),
+        cmocka_unit_test(stopping_refuses_new_and_finishes_old),
+        cmocka_unit_test(a_worker_that_cannot_open_fails_the_pool),
+        cmocka_unit_test(each_item_runs_once_under_many_threads),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
