@@ -12,12 +12,11 @@
 #include "order_consumer.h"
 #include "routes.h"
 
-static const char name[] = "delivery-service";
 static const char ledger[] = "delivery";
 
-static struct db_options db_options(const struct config *config) {
+static struct db_options db_options(const struct config *config, const char *user) {
     struct db_options options;
-    config_db(config, name, &options);
+    config_db(config, user, &options);
     return options;
 }
 
@@ -27,7 +26,7 @@ static int seconds(int64_t ms) {
 }
 
 static bool migrate(const struct config *config) {
-    struct db_options options = db_options(config);
+    struct db_options options = db_options(config, "delivery-svc migrations");
     struct db *db = db_open(&options);
     bool done = db && migrate_apply(db, ledger, migrations);
     db_close(db);
@@ -42,8 +41,10 @@ static bool start_migrations(void *arg) {
 
 static bool start_health(void *arg) {
     struct delivery_app *app = arg;
-    struct health_options options = {
-        .service = name, .ledger = ledger, .db = db_options(app->config), .migrations = migrations};
+    struct health_options options = {.service = "delivery-service",
+                                     .ledger = ledger,
+                                     .db = db_options(app->config, "delivery-svc health"),
+                                     .migrations = migrations};
     config_orders_queue(app->config, &options.queue);
     app->health = health_start(&options);
     return app->health != NULL;
@@ -56,7 +57,8 @@ static void stop_health(void *arg, int64_t deadline_ms) {
 
 static bool start_outbox(void *arg) {
     struct delivery_app *app = arg;
-    struct outbox_options options = {.table = "delivery_outbox", .db = db_options(app->config)};
+    struct outbox_options options = {.table = "delivery_outbox",
+                                     .db = db_options(app->config, "delivery-svc outbox")};
     config_status_queue(app->config, &options.queue);
     app->outbox = outbox_start(&options);
     return app->outbox != NULL;
@@ -68,7 +70,7 @@ static void stop_outbox(void *arg, int64_t deadline_ms) {
 
 static bool start_consumer(void *arg) {
     struct delivery_app *app = arg;
-    struct consumer_options options = {.db = db_options(app->config),
+    struct consumer_options options = {.db = db_options(app->config, "delivery-svc consumer"),
                                        .threads = (unsigned)app->config->consumer_threads,
                                        .wait_s = seconds(app->config->sqs_wait_time),
                                        .handle = order_consumer_handle,
@@ -87,7 +89,7 @@ static bool start_carrier(void *arg) {
     struct delivery_app *app = arg;
     if (!app->pace.simulated)
         return true;
-    struct db_options options = db_options(app->config);
+    struct db_options options = db_options(app->config, "delivery-svc carrier");
     app->carrier = carrier_start(&options, &app->pace, app->outbox);
     return app->carrier != NULL;
 }
@@ -99,7 +101,7 @@ static void stop_carrier(void *arg, int64_t deadline_ms) {
 
 static void *open_worker(void *arg) {
     struct delivery_app *app = arg;
-    struct db_options options = db_options(app->config);
+    struct db_options options = db_options(app->config, "delivery-svc worker");
     return http_worker_open(&options, NULL, app);
 }
 
