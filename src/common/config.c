@@ -3,8 +3,11 @@
 
 #include "config_value.h"
 
+#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
+
+#define SHOWN_SIZE 80 /* bytes of a bad value that are told */
 
 static bool is_string(const struct config_knob *knob) {
     return knob->type == CONFIG_STRING || knob->type == CONFIG_SECRET;
@@ -16,10 +19,18 @@ static bool store(struct config *config, const struct config_knob *knob, const c
     if (is_string(knob))
         return (*(char **)field = strdup(text)) != NULL;
     if (knob->type == CONFIG_BOOLEAN)
-        *(bool *)field = value % 2 == 1; /* the odd ones of its choices are true */
+        *(bool *)field = value == 1;
     else
         *(int64_t *)field = value;
     return true;
+}
+
+/* Ends a line about a bad value with its start, and nothing that would break the line. */
+static void append_value(struct buf *errors, const char *text) {
+    buf_str(errors, ", not '");
+    for (size_t i = 0; text[i] && i < SHOWN_SIZE; i++)
+        buf_char(errors, iscntrl((unsigned char)text[i]) ? '?' : text[i]);
+    buf_str(errors, "'\n");
 }
 
 /* A bad value is told and kept: the rules below look at it too, and the config is thrown away anyway. False
@@ -32,9 +43,10 @@ static bool read_knob(struct config *config, const struct config_knob *knob, con
     if (!config_parse_value(knob, text, &value)) {
         buf_printf(errors, "%s: must be ", knob->name);
         config_describe(knob, errors);
-        if (knob->type != CONFIG_SECRET)
-            buf_printf(errors, ", not '%.64s'", text);
-        buf_char(errors, '\n');
+        if (knob->type == CONFIG_SECRET)
+            buf_char(errors, '\n');
+        else
+            append_value(errors, text);
     }
     return store(config, knob, text, value);
 }
@@ -43,27 +55,33 @@ static bool read_knob(struct config *config, const struct config_knob *knob, con
 static void check_endpoint(const char *url, struct buf *errors) {
     static const char host_characters[] =
         "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-:[]";
-    const char *host = strstr(url, "://");
-    size_t scheme = host ? (size_t)(host - url) : 0;
-    bool http = (scheme == 4 && memcmp(url, "http", 4) == 0) || (scheme == 5 && memcmp(url, "https", 5) == 0);
-    size_t len = http ? strspn(host + 3, host_characters) : 0;
-    if (len == 0 || host[3 + len] != '\0')
-        buf_printf(errors,
-                   "SQS_ENDPOINT: must be http://host:port or https://host, without a path, not '%.64s'\n",
-                   url);
+    const char *host = "";
+    if (strncmp(url, "http://", 7) == 0)
+        host = url + 7;
+    else if (strncmp(url, "https://", 8) == 0)
+        host = url + 8;
+    size_t len = strspn(host, host_characters);
+    if (len > 0 && host[len] == '\0')
+        return;
+    buf_str(errors, "SQS_ENDPOINT: must be http://host:port or https://host, without a path");
+    append_value(errors, url);
 }
 
 static void check_port(const char *port, struct buf *errors) {
     static const struct config_knob range = {.type = CONFIG_INTEGER, .min = 1, .max = 65535};
     int64_t value;
-    if (!config_parse_value(&range, port, &value))
-        buf_printf(errors, "DB_PORT: must be a whole number from 1 to 65535, not '%.64s'\n", port);
+    if (config_parse_value(&range, port, &value))
+        return;
+    buf_str(errors, "DB_PORT: must be a whole number from 1 to 65535");
+    append_value(errors, port);
 }
 
 static void check_queue_name(const char *knob, const char *name, struct buf *errors) {
     size_t base = strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-");
-    if (base == 0 || strcmp(name + base, ".fifo") != 0)
-        buf_printf(errors, "%s: must be of A-Z a-z 0-9 _ - and end in .fifo, not '%.80s'\n", knob, name);
+    if (base > 0 && strcmp(name + base, ".fifo") == 0)
+        return;
+    buf_printf(errors, "%s: must be of A-Z a-z 0-9 _ - and end in .fifo", knob);
+    append_value(errors, name);
 }
 
 /* Two names for one queue would mix orders with status changes, or feed dead letters back. */

@@ -37,7 +37,7 @@ const struct config_knob config_knobs[] = {
 
     {"DB_HOST", CONFIG_STRING, CONFIG_BOTH, "localhost", 1, 255, NULL, FIELD(db_host),
      "PostgreSQL server, or the folder of its socket"},
-    {"DB_PORT", CONFIG_STRING, CONFIG_BOTH, "5432", 1, 5, NULL, FIELD(db_port), "its port"},
+    {"DB_PORT", CONFIG_STRING, CONFIG_BOTH, "5432", 1, 64, NULL, FIELD(db_port), "its port"},
     {"DB_NAME", CONFIG_STRING, CONFIG_BOTH, "orderprocessing", 1, 63, NULL, FIELD(db_name),
      "database; each daemon may have its own"},
     {"DB_USER", CONFIG_STRING, CONFIG_BOTH, "admin", 1, 63, NULL, FIELD(db_user), "user"},

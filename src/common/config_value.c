@@ -71,7 +71,10 @@ bool config_parse_value(const struct config_knob *knob, const char *text, int64_
         return parse_duration(text, value) && *value >= knob->min && *value <= knob->max;
     case CONFIG_BOOLEAN:
         *value = find_choice("false|true|off|on|0|1", text);
-        return *value >= 0;
+        if (*value < 0)
+            return false;
+        *value %= 2;
+        return true;
     case CONFIG_CHOICE:
         *value = find_choice(knob->choices, text);
         return *value >= 0;
