@@ -1,0 +1,25 @@
+/* The OAuth clients in memory: those of the table, read again every two seconds by a thread of its own, and
+ * in development the demo clients. */
+#pragma once
+
+#include "common/attributes.h"
+#include "common/token.h"
+
+struct clients;
+struct config;
+
+enum client_status {
+    CLIENT_OK,
+    CLIENT_REFUSED, /* unknown, disabled, or another secret */
+    CLIENT_UNREAD,  /* not known, but the table could not be read yet: try again later */
+};
+
+/* Reads the table once before it returns; while that fails the thread tries again. NULL when out of memory or
+ * threads. config must outlive it. */
+struct clients *clients_start(const struct config *config);
+void clients_stop(struct clients *clients); /* NULL is fine */
+
+/* Whether the client is who it says it is; scope then receives what it may have. Any thread, never waits for
+ * the database. Takes the same time for an unknown client as for a wrong secret. */
+enum client_status clients_authenticate(struct clients *clients, const char *id, const char *secret,
+                                        char scope[static TOKEN_SCOPE_SIZE]) MUST_CHECK;

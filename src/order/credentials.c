@@ -1,0 +1,169 @@
+/* Parameters, client credentials and scopes of the OAuth endpoints. */
+#include "credentials.h"
+
+#include "common/base64.h"
+#include "common/json.h"
+
+#include <ctype.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#define MAX_PARAMS 32
+
+/* The field of a parameter, or NULL for one we do not know: those are ignored (RFC 6749 §3.2). */
+static const char **field(struct oauth_params *params, const char *name) {
+    if (strcmp(name, "grant_type") == 0)
+        return &params->grant_type;
+    if (strcmp(name, "scope") == 0)
+        return &params->scope;
+    if (strcmp(name, "client_id") == 0)
+        return &params->client_id;
+    if (strcmp(name, "client_secret") == 0)
+        return &params->client_secret;
+    if (strcmp(name, "token") == 0)
+        return &params->token;
+    return NULL;
+}
+
+static void set(struct oauth_params *params, const char *name, const char *value) {
+    const char **target = field(params, name);
+    if (target && *value)
+        *target = value;
+}
+
+/* Decodes application/x-www-form-urlencoded text in place; false on a bad escape, or one of NUL. */
+static bool form_decode(char *text) {
+    char *out = text;
+    for (const char *in = text; *in; in++) {
+        char c = *in == '+' ? ' ' : *in;
+        if (c == '%') {
+            const char digits[] = {in[1], in[1] ? in[2] : '\0', '\0'};
+            if (!isxdigit((unsigned char)digits[0]) || !isxdigit((unsigned char)digits[1]))
+                return false;
+            c = (char)strtoul(digits, NULL, 16);
+            in += 2;
+        }
+        if (c == '\0')
+            return false;
+        *out++ = c;
+    }
+    *out = '\0';
+    return true;
+}
+
+static bool contains(const char *const names[], size_t count, const char *name) {
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(names[i], name) == 0)
+            return true;
+    return false;
+}
+
+static const char *read_form(struct buf *body, struct oauth_params *out) {
+    const char *names[MAX_PARAMS];
+    size_t count = 0;
+    if (body->len > 0 && memchr(body->data, '\0', body->len))
+        return "The form holds a NUL character";
+    for (char *rest = body->data; rest;) {
+        char *name = strsep(&rest, "&");
+        if (!*name)
+            continue;
+        char *value = name + strcspn(name, "=");
+        if (*value)
+            *value++ = '\0';
+        if (!form_decode(name) || !form_decode(value))
+            return "The form holds a bad percent escape";
+        if (contains(names, count, name))
+            return "A parameter is repeated";
+        if (count == MAX_PARAMS)
+            return "The form has too many parameters";
+        names[count++] = name;
+        set(out, name, value);
+    }
+    return NULL;
+}
+
+static const char *read_json(const struct buf *body, struct oauth_params *out) {
+    char error[JSON_ERROR_SIZE]; /* quotes the input: not for error_description, whose characters are few */
+    out->json = json_parse_object(body->data ? body->data : "", body->len, error);
+    if (!out->json)
+        return "The body is not a JSON object with each member once";
+    const char *name;
+    json_t *value;
+    json_object_foreach(out->json, name, value) {
+        if (!field(out, name))
+            continue;
+        if (!json_is_string(value))
+            return "A parameter is not a string";
+        set(out, name, json_string_value(value));
+    }
+    return NULL;
+}
+
+static bool is_type(const char *content_type, const char *type) {
+    size_t len = strlen(type);
+    return strncasecmp(content_type, type, len) == 0 && strchr(" \t;", content_type[len]); /* or the end */
+}
+
+const char *oauth_params_read(const char *content_type, struct buf *body, struct oauth_params *out) {
+    if (content_type && is_type(content_type, "application/x-www-form-urlencoded"))
+        return read_form(body, out);
+    if (content_type && is_type(content_type, "application/json"))
+        return read_json(body, out);
+    return "Send the body as application/x-www-form-urlencoded or application/json";
+}
+
+void oauth_params_free(struct oauth_params *params) {
+    json_decref(params->json);
+    *params = (struct oauth_params){0};
+}
+
+bool basic_credentials(const char *header, struct arena *arena, const char **id, const char **secret) {
+    static const char scheme[] = "Basic ";
+    if (strncasecmp(header, scheme, sizeof scheme - 1) != 0)
+        return false;
+    const char *encoded = header + sizeof scheme - 1;
+    encoded += strspn(encoded, " ");
+    size_t len = strlen(encoded);
+    char *pair = arena_alloc(arena, len + 1); /* zeroed: the text in it ends with NUL */
+    if (!pair || !base64_decode(encoded, len, (uint8_t *)pair, &len) || memchr(pair, '\0', len))
+        return false;
+    char *rest = strchr(pair, ':');
+    if (!rest)
+        return false;
+    *rest++ = '\0';
+    if (!form_decode(pair) || !form_decode(rest))
+        return false;
+    *id = pair;
+    *secret = rest;
+    return true;
+}
+
+bool scope_narrow(const char *granted, const char *requested, char out[static TOKEN_SCOPE_SIZE]) {
+    size_t used = 0;
+    out[0] = '\0';
+    for (const char *at = requested + strspn(requested, " "); *at; at += strspn(at, " ")) {
+        size_t len = strcspn(at, " ");
+        char scope[TOKEN_SCOPE_SIZE];
+        if (len >= sizeof scope)
+            return false;
+        memcpy(scope, at, len);
+        scope[len] = '\0';
+        if (!token_has_scope(granted, scope))
+            return false;
+        if (!token_has_scope(out, scope)) {
+            if (used + len + 2 > TOKEN_SCOPE_SIZE)
+                return false;
+            used += (size_t)snprintf(out + used, TOKEN_SCOPE_SIZE - used, "%s%s", used ? " " : "", scope);
+        }
+        at += len;
+    }
+    return used > 0;
+}
+
+void secret_hash(const char *secret, char out[static SECRET_HASH_SIZE]) {
+    uint8_t hash[SHA256_SIZE];
+    sha256(secret, strlen(secret), hash);
+    hex_encode(hash, sizeof hash, out);
+}

@@ -1,0 +1,37 @@
+/* What the OAuth endpoints read (RFC 6749): parameters, client credentials and scopes. Pure. */
+#pragma once
+
+#include "common/arena.h"
+#include "common/attributes.h"
+#include "common/buf.h"
+#include "common/id.h"
+#include "common/token.h"
+
+#include <jansson.h>
+#include <stdbool.h>
+
+#define SCOPES_KNOWN "order:create order:read order:read:all delivery:read delivery:write"
+
+/* The parameters of a body. One without a value counts as not sent (§3.2) and is NULL, as is one not sent.
+ * Strings belong to the body, or to json. */
+struct oauth_params { /* zero-initialise */
+    const char *grant_type, *scope, *client_id, *client_secret, *token;
+    json_t *json;
+};
+
+/* Reads a form or a JSON object, as content_type says (NULL: none was sent). A form is decoded in place. NULL
+ * on success, else what is wrong, in words fit for error_description. */
+const char *oauth_params_read(const char *content_type, struct buf *body,
+                              struct oauth_params *out) MUST_CHECK;
+void oauth_params_free(struct oauth_params *params);
+
+/* Client id and secret of an Authorization header "Basic ..." (§2.3.1), in arena; false when it is none. */
+bool basic_credentials(const char *header, struct arena *arena, const char **id,
+                       const char **secret) MUST_CHECK;
+
+/* Writes the scopes of requested, each once, if granted holds them all and there is one at least. */
+bool scope_narrow(const char *granted, const char *requested, char out[static TOKEN_SCOPE_SIZE]) MUST_CHECK;
+
+/* What is kept of a client's secret: its SHA-256 in hex. */
+#define SECRET_HASH_SIZE (2 * SHA256_SIZE + 1)
+void secret_hash(const char *secret, char out[static SECRET_HASH_SIZE]);

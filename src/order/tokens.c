@@ -1,0 +1,170 @@
+/* Handlers of POST /auth/token and POST /auth/introspect. */
+#include "tokens.h"
+
+#include "app.h"
+#include "clients.h"
+#include "common/clock.h"
+#include "common/config.h"
+#include "common/http.h"
+#include "credentials.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static void forbid_caching(struct http_request *request) {
+    http_reply_header(request, "Cache-Control", "no-store");
+    http_reply_header(request, "Pragma", "no-cache");
+}
+
+/* Errors of these endpoints have the shape of RFC 6749 §5.2. description: no quotes, no backslashes. */
+static void refuse(struct http_request *request, const char *error, const char *description) {
+    bool bad_client = strcmp(error, "invalid_client") == 0;
+    struct buf body = {0};
+    buf_printf(&body, "{\"error\":\"%s\",\"error_description\":\"%s\"}", error, description);
+    http_reply_json(request, bad_client ? 401 : 400, &body);
+    forbid_caching(request);
+    if (bad_client)
+        http_reply_header(request, "WWW-Authenticate", "Basic realm=\"order-service\"");
+}
+
+/* The caller's credentials, sent in one way only (RFC 6749 §2.3); false when it has answered. */
+static bool find_credentials(struct http_request *request, const struct oauth_params *params, const char **id,
+                             const char **secret) {
+    *id = params->client_id;
+    *secret = params->client_secret;
+    unsigned headers = http_header_count(request, "Authorization");
+    if (headers > 1 || (headers == 1 && params->client_secret)) {
+        refuse(request, "invalid_request", "Send the client credentials once, in one way");
+        return false;
+    }
+    if (headers == 1 &&
+        !basic_credentials(http_header(request, "Authorization"), &request->arena, id, secret)) {
+        refuse(request, "invalid_client", "The Authorization header holds no Basic credentials");
+        return false;
+    }
+    if (params->client_id && strcmp(*id, params->client_id) != 0) {
+        refuse(request, "invalid_request", "The client_id is not that of the Authorization header");
+        return false;
+    }
+    if (!*id || !*secret) {
+        refuse(request, "invalid_client", "Send the client id and secret");
+        return false;
+    }
+    return true;
+}
+
+/* The client that calls, and what it may have; false when it has answered. */
+static bool authenticate(struct http_request *request, const struct oauth_params *params, const char **id,
+                         char scope[static TOKEN_SCOPE_SIZE]) {
+    const struct order_app *app = request->app;
+    const char *secret;
+    if (!find_credentials(request, params, id, &secret))
+        return false;
+    switch (clients_authenticate(app->clients, *id, secret, scope)) {
+    case CLIENT_OK:
+        return true;
+    case CLIENT_UNREAD:
+        http_reply_problem(request, "UNAVAILABLE", "The clients are not known yet");
+        return false;
+    case CLIENT_REFUSED:
+        break;
+    }
+    refuse(request, "invalid_client", "The client is unknown or its secret is wrong");
+    return false;
+}
+
+static void issue(struct http_request *request, const struct oauth_params *params) {
+    const struct order_app *app = request->app;
+    if (!params->grant_type) {
+        refuse(request, "invalid_request", "The parameter grant_type is missing");
+        return;
+    }
+    if (strcmp(params->grant_type, "client_credentials") != 0) {
+        refuse(request, "unsupported_grant_type", "The grant_type must be client_credentials");
+        return;
+    }
+    const char *client_id;
+    char granted[TOKEN_SCOPE_SIZE], scope[TOKEN_SCOPE_SIZE];
+    if (!authenticate(request, params, &client_id, granted))
+        return;
+    if (!scope_narrow(granted, params->scope ? params->scope : granted, scope)) {
+        refuse(request, "invalid_scope", "The client may not have this scope");
+        return;
+    }
+
+    struct token_claims claims;
+    char *token = token_issue(app->keys, client_id, scope, clock_epoch_ms() / 1000, &claims);
+    struct buf body = {.failed = token == NULL};
+    buf_printf(&body, "{\"access_token\":\"%s\",\"token_type\":\"Bearer\",\"expires_in\":%lld,\"scope\":",
+               token ? token : "", (long long)token_lifetime_s(app->keys));
+    buf_json(&body, scope);
+    buf_char(&body, '}');
+    free(token);
+    http_reply_json(request, 200, &body);
+    forbid_caching(request);
+}
+
+static void append_active(struct buf *body, const struct token_keys *keys,
+                          const struct token_claims *claims) {
+    buf_str(body, "{\"active\":true,\"client_id\":");
+    buf_json(body, claims->client_id);
+    buf_str(body, ",\"sub\":");
+    buf_json(body, claims->client_id);
+    buf_str(body, ",\"scope\":");
+    buf_json(body, claims->scope);
+    buf_str(body, ",\"token_type\":\"Bearer\"");
+    buf_printf(body, ",\"exp\":%lld", (long long)claims->expires_at);
+    buf_printf(body, ",\"iat\":%lld", (long long)claims->issued_at);
+    buf_str(body, ",\"iss\":");
+    buf_json(body, token_issuer(keys));
+    buf_str(body, ",\"aud\":");
+    buf_json(body, token_audience(keys));
+    buf_str(body, ",\"jti\":");
+    buf_json(body, claims->id);
+    buf_char(body, '}');
+}
+
+static void introspect(struct http_request *request, const struct oauth_params *params) {
+    const struct order_app *app = request->app;
+    bool anonymous =
+        !params->client_id && !params->client_secret && http_header_count(request, "Authorization") == 0;
+    const char *caller;
+    char scope[TOKEN_SCOPE_SIZE];
+    if (!(anonymous && app->config->app_env == ENV_DEVELOPMENT) &&
+        !authenticate(request, params, &caller, scope))
+        return;
+    if (!params->token) {
+        refuse(request, "invalid_request", "The parameter token is missing");
+        return;
+    }
+
+    struct token_claims claims;
+    struct buf body = {0};
+    enum token_status status = token_verify(app->keys, params->token, clock_epoch_ms() / 1000, &claims);
+    if (status == TOKEN_OK)
+        append_active(&body, app->keys, &claims);
+    else
+        buf_str(&body, "{\"active\":false}");
+    body.failed |= status == TOKEN_NO_MEMORY;
+    http_reply_json(request, 200, &body);
+    forbid_caching(request);
+}
+
+static void with_params(struct http_request *request,
+                        void answer(struct http_request *, const struct oauth_params *)) {
+    struct oauth_params params = {0};
+    const char *fault = oauth_params_read(http_header(request, "Content-Type"), &request->body, &params);
+    if (fault)
+        refuse(request, "invalid_request", fault);
+    else
+        answer(request, &params);
+    oauth_params_free(&params);
+}
+
+void tokens_issue(struct http_request *request) {
+    with_params(request, issue);
+}
+
+void tokens_introspect(struct http_request *request) {
+    with_params(request, introspect);
+}
