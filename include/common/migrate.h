@@ -22,3 +22,8 @@ bool migrate_apply(struct db *db, const char *service, const struct migration *t
 
 /* Whether every migration of table is in the ledger. Also false when the database does not answer. */
 bool migrate_is_current(struct db *db, const char *service, const struct migration *table);
+
+/* Opens a connection of its own and applies what is missing: for a daemon's start and its --migrate. */
+struct db_options;
+bool migrate_database(const struct db_options *options, const char *service,
+                      const struct migration *table) MUST_CHECK;

@@ -130,3 +130,10 @@ bool migrate_is_current(struct db *db, const char *service, const struct migrati
     db_result_free(names);
     return !table->name;
 }
+
+bool migrate_database(const struct db_options *options, const char *service, const struct migration *table) {
+    struct db *db = db_open(options);
+    bool done = db && migrate_apply(db, service, table);
+    db_close(db);
+    return done;
+}

@@ -20,23 +20,11 @@ static struct db_options db_options(const struct config *config, const char *use
     return options;
 }
 
-/* Rounded up: zero would mean never, or always. */
-static int seconds(int64_t ms) {
-    return (int)((ms + 999) / 1000);
-}
-
-static bool migrate(const struct config *config) {
-    struct db_options options = db_options(config, "delivery-svc migrations");
-    struct db *db = db_open(&options);
-    bool done = db && migrate_apply(db, ledger, migrations);
-    db_close(db);
-    return done;
-}
-
 /* In production somebody decides when the tables change; until then the service is not ready. */
 static bool start_migrations(void *arg) {
     const struct delivery_app *app = arg;
-    return app->config->app_env == ENV_PRODUCTION || migrate(app->config);
+    struct db_options db = db_options(app->config);
+    return app->config->app_env == ENV_PRODUCTION || migrate_database(&db, ledger, migrations);
 }
 
 static bool start_health(void *arg) {
@@ -72,7 +60,7 @@ static bool start_consumer(void *arg) {
     struct delivery_app *app = arg;
     struct consumer_options options = {.db = db_options(app->config, "delivery-svc consumer"),
                                        .threads = (unsigned)app->config->consumer_threads,
-                                       .wait_s = seconds(app->config->sqs_wait_time),
+                                       .wait_s = (int)(app->config->sqs_wait_time / 1000),
                                        .handle = order_consumer_handle,
                                        .app = app};
     config_orders_queue(app->config, &options.queue);
@@ -101,19 +89,22 @@ static void stop_carrier(void *arg, int64_t deadline_ms) {
 
 static void *open_worker(void *arg) {
     struct delivery_app *app = arg;
-    struct db_options options = db_options(app->config, "delivery-svc worker");
-    return http_worker_open(&options, NULL, app);
+    struct db_options db = db_options(app->config);
+    return http_worker_open(&db, NULL, app);
 }
 
 static bool start_http(void *arg) {
     struct delivery_app *app = arg;
-    struct http_options options = {.routes = delivery_routes,
-                                   .guard = delivery_guard,
-                                   .app = app,
-                                   .open_worker = open_worker,
-                                   .close_worker = http_worker_close};
+    struct http_options options;
     config_http(app->config, &options);
+    options.routes = delivery_routes;
+    options.guard = delivery_guard;
+    options.app = app;
+    options.open_worker = open_worker;
+    options.close_worker = http_worker_close;
     app->http = http_start(&options);
+    if (app->http)
+        log_info(NULL, "listening on %s port %d", options.bind_address, http_port(app->http));
     return app->http != NULL;
 }
 
@@ -155,8 +146,9 @@ static int run(const struct config_command *command, const char *stray) {
         log_error(NULL, "%s: delivery-svc takes options only, see --help", stray);
         return 2;
     }
+    struct db_options db = db_options(command->config);
     if (command->migrate_only)
-        return migrate(command->config) ? 0 : 1;
+        return migrate_database(&db, ledger, migrations) ? 0 : 1;
     return serve(command->config);
 }
 
@@ -165,12 +157,11 @@ int main(int argc, char *argv[]) {
     if (!command.config)
         return command.exit_code;
     json_object_seed(0); /* jansson and libcurl want to be set up before there are threads */
-    if (!queue_global_setup()) {
+    int code = 1;
+    if (queue_global_setup())
+        code = run(&command, argv[command.argument]); /* argv ends with NULL */
+    else
         log_error(NULL, "libcurl cannot be set up");
-        config_free(command.config);
-        return 1;
-    }
-    int code = run(&command, argv[command.argument]); /* argv ends with NULL */
     queue_global_cleanup();
     config_free(command.config);
     return code;
