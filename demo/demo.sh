@@ -1,0 +1,147 @@
+#!/usr/bin/env bash
+# Shows the system at work: an order is created, shipped and delivered; every answer is checked.
+#   demo.sh [--interactive]      pauses between the steps, where the simulated carrier lets it
+#   ORDER_URL and DELIVERY_URL lead to a system that runs elsewhere; without them start-services.sh sees to one.
+set -euo pipefail
+# shellcheck source=scripts/lib.sh
+source "$(dirname "$0")/../scripts/lib.sh"
+
+interactive=false
+[[ ${1:-} != --interactive || ! -t 0 || ! -t 1 ]] || interactive=true
+bold='' dim='' green='' red='' plain=''
+pauses=$interactive
+if [[ -t 1 ]]; then bold=$'\e[1m' dim=$'\e[2m' green=$'\e[32m' red=$'\e[31m' plain=$'\e[0m'; fi
+answers=$(mktemp -d)
+trap 'rm -rf "$answers"' EXIT
+auth=()
+
+step() {
+    printf '\n%s== %s%s\n' "$bold" "$*" "$plain"
+    if $pauses; then read -rsp "   [Enter]" && echo; fi
+}
+
+surprise() { # WHAT EXPECTED CAME
+    printf '%s   surprise: %s\n   expected: %s\n   came:     %s%s\n' "$red" "$@" "$plain" >&2
+    exit 1
+}
+
+expect() { # WHAT EXPECTED CAME
+    [[ $2 == "$3" ]] || surprise "$@"
+    printf '%s   ok: %s is %s%s\n' "$green" "$1" "$2" "$plain"
+}
+
+field() { jq -r "$1" "$answers/body"; } # the last answer's
+
+expect_field() { expect "$1" "$2" "$(field "$1")"; } # JQ-PATH EXPECTED
+
+# call STATUS METHOD URL [CURL-OPTION...]: shows the request and the answer, which must have that status.
+call() {
+    local wanted=$1 method=$2 url=$3 status
+    shift 3
+    printf '%s   %s %s%s\n' "$dim" "$method" "$url" "$plain"
+    status=$(curl -sS -m 10 -X "$method" "$url" "${auth[@]}" "$@" -D "$answers/head" -o "$answers/body" \
+        -w '%{http_code}') || surprise "$method $url" "an answer" "none"
+    jq . "$answers/body" | sed 's/^/   /'
+    [[ $status == "$wanted" ]] || surprise "status of $method $url" "$wanted" "$status"
+}
+
+# await SECONDS URL JQ-PATH EXPECTED: asks until the answer has it.
+await() {
+    local begin=$SECONDS came=''
+    while ((SECONDS - begin < $1)); do
+        came=$(curl -s -m 5 "$2" "${auth[@]}" | jq -r "$3" 2>/dev/null) || came=''
+        if [[ $came == "$4" ]]; then
+            [[ ! -t 1 ]] || printf '\r\e[K'
+            printf '%s   ok: %s is %s, after %d s%s\n' "$green" "$3" "$4" $((SECONDS - begin)) "$plain"
+            return
+        fi
+        [[ ! -t 1 ]] || printf '\r   waiting for %s: %-16s %2d s' "$4" "$came" $((SECONDS - begin))
+        sleep 0.2
+    done
+    surprise "$3 of $2 within $1 s" "$4" "${came:-nothing}"
+}
+
+order() { # IDEMPOTENCY-KEY
+    call 201 POST "$order_url/orders" -H 'Content-Type: application/json' -H "Idempotency-Key: $1" -d '{
+        "customer_id": "customer-demo-001",
+        "items": [{"product_id": "laptop-001", "quantity": 1, "unit_price": 999.99},
+                  {"product_id": "mouse-001", "quantity": 2, "unit_price": 29.99}]}'
+}
+
+new_key() { cat /proc/sys/kernel/random/uuid; }
+
+if [[ -z ${ORDER_URL:-} || -z ${DELIVERY_URL:-} ]]; then
+    "$ROOT/scripts/start-services.sh"
+    ORDER_URL=http://localhost:$(value_in "$ROOT/.run/order-svc.config" ORDER_SERVICE_PORT)
+    DELIVERY_URL=http://localhost:$(value_in "$ROOT/.run/delivery-svc.config" DELIVERY_SERVICE_PORT)
+fi
+order_url=${ORDER_URL%/} delivery_url=${DELIVERY_URL%/}
+
+step "Both daemons are healthy"
+call 200 GET "$order_url/health"
+expect_field .status healthy
+call 200 GET "$delivery_url/health"
+expect_field .status healthy
+
+step "A client gets a token"
+call 200 POST "$order_url/auth/token" -H 'Content-Type: application/json' \
+    -d '{"grant_type": "client_credentials", "client_id": "demo-client", "client_secret": "demo-secret"}'
+expect_field .token_type Bearer
+auth=(-H "Authorization: Bearer $(field .access_token)")
+
+step "It creates an order"
+key=$(new_key)
+order "$key"
+expect_field .status PENDING_SHIPMENT
+expect_field .total_amount 1059.97
+id=$(field .order_id)
+cp "$answers/body" "$answers/first"
+
+pauses=false # from here the simulated carrier is on its way too
+step "It asks again with the same Idempotency-Key: the same answer, no second order"
+order "$key"
+cmp -s "$answers/first" "$answers/body" || surprise "the second answer" "$(cat "$answers/first")" "$(cat "$answers/body")"
+expect "Idempotent-Replayed" true "$(sed -n 's/^Idempotent-Replayed: *\([a-z]*\).*/\1/Ip' "$answers/head")"
+
+step "delivery-svc has heard of it: there is a shipment"
+await 10 "$delivery_url/delivery/shipment/$id" .status PROCESSING
+call 200 GET "$delivery_url/delivery/shipment/$id"
+shipment=$(field .id)
+
+step "We ship it by hand, with a tracking number"
+call 200 POST "$delivery_url/delivery/shipment/$shipment/status" -H 'Content-Type: application/json' \
+    -d '{"status": "SHIPPED", "tracking_number": "TRACK-DEMO-1", "carrier": "Demo Express"}'
+expect_field .status SHIPPED
+await 10 "$order_url/orders/$id" .status SHIPPED
+
+step "We deliver it"
+call 200 POST "$delivery_url/delivery/shipment/$shipment/status" -H 'Content-Type: application/json' \
+    -d '{"status": "DELIVERED"}'
+expect_field .tracking_number TRACK-DEMO-1
+await 10 "$order_url/orders/$id" .status DELIVERED
+pauses=$interactive
+
+step "A status never goes back"
+call 409 POST "$delivery_url/delivery/shipment/$shipment/status" -H 'Content-Type: application/json' \
+    -d '{"status": "PROCESSING"}'
+expect_field .error INVALID_TRANSITION
+
+step "The order at the end"
+call 200 GET "$order_url/orders/$id"
+expect_field .status DELIVERED
+expect_field .tracking_number TRACK-DEMO-1
+expect_field .carrier "Demo Express"
+
+step "The audit trail"
+call 200 GET "$delivery_url/delivery/shipment/$id/events"
+expect_field '[.events[].status] | unique | length' 3
+expect_field '.events[-1].status' DELIVERED
+
+step "A second order, left to the simulated carrier (half a minute)"
+order "$(new_key)"
+id=$(field .order_id)
+await 60 "$order_url/orders/$id" .status SHIPPED
+await 60 "$order_url/orders/$id" .status DELIVERED
+call 200 GET "$order_url/orders/$id"
+
+printf '\n%s%sThe demo ran without a surprise.%s\n' "$bold" "$green" "$plain"
