@@ -1,0 +1,230 @@
+/* The outbox relay: one thread that reads rows in their order, publishes them, deletes them. */
+#include "common/outbox.h"
+
+#include "common/backoff.h"
+#include "common/clock.h"
+#include "common/log.h"
+#include "outbox_page.h"
+
+#include <poll.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+enum {
+    IDLE_MS = 1000,
+    BACKOFF_BASE_MS = 100,
+    BACKOFF_CAP_MS = 5000,
+    HOLD_MS = 30000, /* until a group with a refused event is tried again */
+};
+
+struct outbox {
+    const char *table;
+    struct db *db;
+    struct queue *queue;
+    char sql[3][192];
+    struct db_query rows, done, listen;
+    int wake_fd;
+    atomic_bool stopping;
+    pthread_t thread;
+
+    bool active; /* this replica publishes: it got the advisory lock on the connection of this generation */
+    unsigned generation;
+    unsigned failures; /* in a row */
+    struct outbox_held held;
+    int64_t held_until_ms;
+};
+
+/* Says it once per outage. */
+static bool failed(struct outbox *o, const char *part, const char *why) {
+    if (o->failures++ == 0 && !atomic_load(&o->stopping))
+        log_warn(NULL, "%s: events wait for the %s: %s", o->table, part, why);
+    return false;
+}
+
+static enum db_status read_page(struct outbox *o, struct db_result **rows) {
+    if (clock_mono_ms() >= o->held_until_ms)
+        o->held.count = 0;
+    struct db_params params = {0};
+    int held = db_array(&params, DB_UUID);
+    for (size_t i = 0; i < o->held.count; i++)
+        db_add_uuid(&params, held, &o->held.groups[i]);
+    enum db_status status = db_run(o->db, &o->rows, &params, rows);
+    db_params_free(&params);
+    return status;
+}
+
+static enum db_status delete_sent(struct outbox *o, const struct outbox_sent *sent) {
+    if (sent->count == 0)
+        return DB_OK;
+    struct db_params params = {0};
+    int ids = db_array(&params, DB_INT);
+    for (size_t i = 0; i < sent->count; i++)
+        db_add_int(&params, ids, sent->ids[i]);
+    enum db_status status = db_run(o->db, &o->done, &params, NULL);
+    db_params_free(&params);
+    return status;
+}
+
+static bool publish(struct outbox *o, const struct db_result *rows) {
+    struct outbox_sent sent;
+    bool none_held = o->held.count == 0;
+    bool ok = outbox_publish(o->queue, o->table, rows, &o->held, &sent);
+    if (none_held)
+        o->held_until_ms = clock_mono_ms() + HOLD_MS;
+    if (!ok)
+        failed(o, "queue", queue_error(o->queue));
+    if (delete_sent(o, &sent) == DB_OK)
+        return ok;
+    return failed(o, "database", db_error(o->db));
+}
+
+static enum db_status run_on_table(struct outbox *o, const struct db_query *query,
+                                   struct db_result **result) {
+    struct db_params params = {0};
+    db_text_param(&params, o->table);
+    enum db_status status = db_run(o->db, query, &params, result);
+    db_params_free(&params);
+    return status;
+}
+
+/* Becomes the active relay if none is. The lock lives and dies with the connection. */
+static enum db_status elect(struct outbox *o) {
+    static const struct db_query lock = {"outbox_lock", "SELECT pg_try_advisory_lock(hashtext($1))"};
+    struct db_result *result = NULL;
+    enum db_status status = run_on_table(o, &lock, &result);
+    if (status != DB_OK)
+        return status;
+    o->generation = db_generation(o->db);
+    bool got = db_bool(result, 0, 0);
+    db_result_free(result);
+    if (!got)
+        return DB_OK;
+    status = db_run(o->db, &o->listen, NULL, NULL);
+    o->active = status == DB_OK;
+    if (o->active)
+        log_info(NULL, "%s: this replica publishes", o->table);
+    return status;
+}
+
+/* Tells the active relay that rows wait. It is a hint: its commit need not reach the disk. */
+static enum db_status notify(struct outbox *o) {
+    static const struct db_query query = {
+        "outbox_notify", "SELECT set_config('synchronous_commit', 'off', true), pg_notify($1, '')"};
+    return run_on_table(o, &query, NULL);
+}
+
+/* One turn of the relay: false when a part is away; *more when the next turn has work already. */
+static bool turn(struct outbox *o, bool woken, bool *more) {
+    if (o->active && db_generation(o->db) != o->generation)
+        o->active = false;
+    enum db_status status = o->active ? DB_OK : elect(o);
+    if (status == DB_OK && !o->active && woken)
+        status = notify(o);
+    struct db_result *rows = NULL;
+    if (status == DB_OK && o->active)
+        status = read_page(o, &rows);
+    if (status != DB_OK) {
+        o->active = false;
+        return failed(o, "database", db_error(o->db));
+    }
+    /* A new connection has no lock any more: what it read may be another relay's. */
+    bool ours = o->active && db_generation(o->db) == o->generation;
+    *more = o->active && (!ours || db_rows(rows) == OUTBOX_PAGE_ROWS);
+    bool ok = !ours || publish(o, rows);
+    db_result_free(rows);
+    if (ok && o->failures > 0) {
+        o->failures = 0;
+        log_info(NULL, "%s: events are published again", o->table);
+    }
+    return ok;
+}
+
+static bool take_wake(struct outbox *o) {
+    uint64_t count;
+    return read(o->wake_fd, &count, sizeof count) > 0;
+}
+
+/* Waits out a backoff. Wakes do not shorten it, a stop does. */
+static void rest(struct outbox *o, int64_t ms) {
+    int64_t end = clock_mono_ms() + ms;
+    for (int64_t left = ms; left > 0 && !atomic_load(&o->stopping); left = end - clock_mono_ms()) {
+        struct pollfd fd = {.fd = o->wake_fd, .events = POLLIN};
+        if (poll(&fd, 1, (int)left) > 0)
+            (void)take_wake(o);
+    }
+}
+
+static void *relay(void *cls) {
+    struct outbox *o = cls;
+    for (;;) {
+        bool last = atomic_load(&o->stopping);
+        bool woken = take_wake(o), more = false;
+        bool ok = turn(o, woken, &more);
+        if (ok && more)
+            continue;
+        if (last)
+            return NULL;
+        if (ok)
+            (void)db_wait_notify(o->db, o->wake_fd, IDLE_MS);
+        else
+            rest(o, backoff_ms(o->failures - 1, BACKOFF_BASE_MS, BACKOFF_CAP_MS));
+    }
+}
+
+static void outbox_free(struct outbox *o) {
+    if (o->wake_fd >= 0)
+        close(o->wake_fd);
+    queue_close(o->queue);
+    db_close(o->db);
+    free(o);
+}
+
+static void write_statements(struct outbox *o) {
+    snprintf(o->sql[0], sizeof o->sql[0],
+             "SELECT " OUTBOX_COLUMNS " FROM %s WHERE group_id <> ALL ($1) ORDER BY id LIMIT %d", o->table,
+             OUTBOX_PAGE_ROWS);
+    snprintf(o->sql[1], sizeof o->sql[1], "DELETE FROM %s WHERE id = ANY ($1)", o->table);
+    snprintf(o->sql[2], sizeof o->sql[2], "LISTEN %s", o->table);
+    o->rows = (struct db_query){"outbox_rows", o->sql[0]};
+    o->done = (struct db_query){"outbox_done", o->sql[1]};
+    o->listen = (struct db_query){"outbox_listen", o->sql[2]};
+}
+
+struct outbox *outbox_start(const struct outbox_options *options) {
+    struct outbox *o = calloc(1, sizeof *o);
+    if (!o)
+        return NULL;
+    o->table = options->table;
+    o->db = db_open(&options->db);
+    o->queue = queue_open(&options->queue);
+    o->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    write_statements(o);
+    if (o->db && o->queue && o->wake_fd >= 0 && pthread_create(&o->thread, NULL, relay, o) == 0)
+        return o;
+    outbox_free(o);
+    return NULL;
+}
+
+void outbox_wake(struct outbox *o) {
+    if (o)
+        (void)!write(o->wake_fd, &(uint64_t){1}, sizeof(uint64_t));
+}
+
+void outbox_stop(struct outbox *o, int64_t deadline_ms) {
+    if (!o)
+        return;
+    atomic_store(&o->stopping, true);
+    outbox_wake(o);
+    int64_t until = clock_epoch_ms() + deadline_ms - clock_mono_ms(); /* the join's clock is the wall's */
+    struct timespec limit = {.tv_sec = until / 1000, .tv_nsec = until % 1000 * 1000000};
+    if (pthread_timedjoin_np(o->thread, NULL, &limit) != 0) {
+        queue_interrupt(o->queue);
+        pthread_join(o->thread, NULL);
+    }
+    outbox_free(o);
+}

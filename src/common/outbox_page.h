@@ -1,0 +1,41 @@
+/* Publishing one page of outbox rows: which rows go together, and what of them was accepted. */
+#pragma once
+
+#include "common/attributes.h"
+#include "common/db.h"
+#include "common/id.h"
+#include "common/queue.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define OUTBOX_PAGE_ROWS 500
+#define OUTBOX_MAX_HELD 32
+
+/* Columns of a page, as SQL lists them. */
+#define OUTBOX_COLUMNS "id, event_id, group_id, payload, correlation_id, traceparent"
+enum {
+    OUTBOX_ID,
+    OUTBOX_EVENT_ID,
+    OUTBOX_GROUP_ID,
+    OUTBOX_PAYLOAD,
+    OUTBOX_CORRELATION_ID,
+    OUTBOX_TRACEPARENT
+};
+
+struct outbox_held { /* groups that wait because an event of theirs was refused */
+    struct uuid groups[OUTBOX_MAX_HELD];
+    size_t count;
+};
+
+struct outbox_sent { /* ids of the rows that were accepted */
+    int64_t ids[OUTBOX_PAGE_ROWS];
+    size_t count;
+};
+
+/* Sends at most OUTBOX_PAGE_ROWS rows: those of a group one after the other, and none after one that was not
+ * accepted. A refused event is logged and its group added to held. False, with words in queue_error, when the
+ * rest has to wait for better times. */
+bool outbox_publish(struct queue *queue, const char *table, const struct db_result *rows,
+                    struct outbox_held *held, struct outbox_sent *sent) MUST_CHECK;

@@ -1,0 +1,193 @@
+/* The SQS client's HTTP: one exchange at a time over libcurl, that another thread may interrupt. */
+#include "common/queue.h"
+
+#include "common/json.h"
+#include "queue_private.h"
+
+#include <curl/curl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    CONNECT_MS = 2000,
+    ANSWER_MS = 5000, /* of a call, on top of the seconds it asks the server to wait */
+    MAX_ANSWER = 4 * 1024 * 1024,
+};
+
+bool queue_global_setup(void) {
+    return curl_global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK;
+}
+
+void queue_global_cleanup(void) {
+    curl_global_cleanup();
+}
+
+static size_t take_answer(char *data, size_t size, size_t n, void *cls) {
+    struct queue *q = cls;
+    if (n > MAX_ANSWER - q->answer.len)
+        return 0;
+    buf_append(&q->answer, data, size * n); /* size is always 1 */
+    return q->answer.failed ? 0 : n;
+}
+
+static bool set_options(struct queue *q) {
+    const struct queue_options *o = &q->options;
+    unsigned bad = 0;
+    bad |= curl_easy_setopt(q->easy, CURLOPT_URL, o->endpoint);
+    bad |= curl_easy_setopt(q->easy, CURLOPT_PROTOCOLS_STR, "http,https");
+    bad |= curl_easy_setopt(q->easy, CURLOPT_PROXY, "");
+    bad |= curl_easy_setopt(q->easy, CURLOPT_NOSIGNAL, 1L);
+    bad |= curl_easy_setopt(q->easy, CURLOPT_CONNECTTIMEOUT_MS, (long)CONNECT_MS);
+    bad |= curl_easy_setopt(q->easy, CURLOPT_WRITEFUNCTION, take_answer);
+    bad |= curl_easy_setopt(q->easy, CURLOPT_WRITEDATA, q);
+    if (*o->access_key) {
+        char sign[128];
+        snprintf(sign, sizeof sign, "aws:amz:%s:sqs", o->region);
+        bad |= curl_easy_setopt(q->easy, CURLOPT_AWS_SIGV4, sign);
+        bad |= curl_easy_setopt(q->easy, CURLOPT_USERNAME, o->access_key);
+        bad |= curl_easy_setopt(q->easy, CURLOPT_PASSWORD, o->secret_key);
+    }
+    return bad == 0;
+}
+
+struct queue *queue_open(const struct queue_options *options) {
+    struct queue *q = calloc(1, sizeof *q);
+    if (!q)
+        return NULL;
+    q->options = *options;
+    q->multi = curl_multi_init();
+    q->easy = curl_easy_init();
+    if (q->multi && q->easy && set_options(q))
+        return q;
+    queue_close(q);
+    return NULL;
+}
+
+void queue_close(struct queue *q) {
+    if (!q)
+        return;
+    curl_easy_cleanup(q->easy);
+    curl_multi_cleanup(q->multi);
+    buf_free(&q->answer);
+    free(q);
+}
+
+void queue_interrupt(struct queue *q) {
+    atomic_store(&q->interrupted, true);
+    curl_multi_wakeup(q->multi);
+}
+
+const char *queue_error(const struct queue *q) {
+    return q->error;
+}
+
+enum queue_status queue_fail(struct queue *q, enum queue_status status, const char *format, ...) {
+    va_list args;
+    va_start(args, format);
+    vsnprintf(q->error, sizeof q->error, format, args);
+    va_end(args);
+    return status;
+}
+
+static bool add_header(struct curl_slist **list, const char *name, const char *value) {
+    struct buf line = {0};
+    buf_printf(&line, "%s%s", name, value);
+    struct curl_slist *longer = line.failed ? NULL : curl_slist_append(*list, line.data);
+    buf_free(&line);
+    if (longer)
+        *list = longer;
+    return longer;
+}
+
+/* Drives the transfer; a multi handle lets queue_interrupt end the waiting. */
+static CURLcode transfer(struct queue *q) {
+    if (curl_multi_add_handle(q->multi, q->easy) != CURLM_OK)
+        return CURLE_OUT_OF_MEMORY;
+    CURLcode result = CURLE_ABORTED_BY_CALLBACK;
+    CURLMcode fault = CURLM_OK;
+    int running = 1;
+    while (fault == CURLM_OK && !atomic_load(&q->interrupted)) {
+        fault = curl_multi_perform(q->multi, &running);
+        if (fault != CURLM_OK || !running)
+            break;
+        fault = curl_multi_poll(q->multi, NULL, 0, ANSWER_MS, NULL);
+    }
+    int left;
+    const CURLMsg *done = running ? NULL : curl_multi_info_read(q->multi, &left);
+    if (done)
+        result = done->data.result;
+    else if (fault != CURLM_OK)
+        result = CURLE_OUT_OF_MEMORY;
+    curl_multi_remove_handle(q->multi, q->easy);
+    return result;
+}
+
+static struct curl_slist *make_headers(const struct queue *q, const char *action) {
+    struct curl_slist *headers = NULL;
+    const char *token = q->options.session_token;
+    if (add_header(&headers, "Content-Type: ", "application/x-amz-json-1.0") &&
+        add_header(&headers, "X-Amz-Target: AmazonSQS.", action) &&
+        (!*token || add_header(&headers, "X-Amz-Security-Token: ", token)))
+        return headers;
+    curl_slist_free_all(headers);
+    return NULL;
+}
+
+/* One HTTP exchange: the answer's body is left in q->answer, words for a failure in why. */
+static CURLcode exchange(struct queue *q, const char *action, const struct buf *body, int wait_s,
+                         char why[static CURL_ERROR_SIZE]) {
+    struct curl_slist *headers = make_headers(q, action);
+    if (!headers || body->failed) {
+        curl_slist_free_all(headers);
+        return CURLE_OUT_OF_MEMORY;
+    }
+    unsigned bad = 0;
+    bad |= curl_easy_setopt(q->easy, CURLOPT_HTTPHEADER, headers);
+    bad |= curl_easy_setopt(q->easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)body->len);
+    bad |= curl_easy_setopt(q->easy, CURLOPT_POSTFIELDS, body->data);
+    bad |= curl_easy_setopt(q->easy, CURLOPT_TIMEOUT_MS, wait_s * 1000L + ANSWER_MS);
+    bad |= curl_easy_setopt(q->easy, CURLOPT_ERRORBUFFER, why);
+    buf_clear(&q->answer);
+    CURLcode result = bad ? CURLE_OUT_OF_MEMORY : transfer(q);
+    curl_easy_setopt(q->easy, CURLOPT_ERRORBUFFER, NULL);
+    curl_easy_setopt(q->easy, CURLOPT_HTTPHEADER, NULL);
+    curl_slist_free_all(headers);
+    return result;
+}
+
+static bool is_throttled(const char *refusal) {
+    return strstr(refusal, "Throttl") || strcmp(refusal, "OverLimit") == 0;
+}
+
+static enum queue_status refused(struct queue *q, const char *action, long code) {
+    char words[QUEUE_ERROR_SIZE], reason[JSON_ERROR_SIZE];
+    json_t *answer = json_parse_object(q->answer.data, q->answer.len, reason);
+    queue_json_read_error(answer, q->refusal, words);
+    json_decref(answer);
+    bool later = code >= 500 || code == 429 || is_throttled(q->refusal);
+    return queue_fail(q, later ? QUEUE_UNAVAILABLE : QUEUE_REFUSED, "%s: HTTP %ld, %.200s", action, code,
+                      words);
+}
+
+enum queue_status queue_call(struct queue *q, const char *action, const struct buf *body, int wait_s,
+                             json_t **answer) {
+    char why[CURL_ERROR_SIZE] = "";
+    q->error[0] = q->refusal[0] = '\0';
+    CURLcode result = exchange(q, action, body, wait_s, why);
+    if (result == CURLE_ABORTED_BY_CALLBACK)
+        return queue_fail(q, QUEUE_INTERRUPTED, "%s: interrupted", action);
+    if (result != CURLE_OK)
+        return queue_fail(q, QUEUE_UNAVAILABLE, "%s: %s", action, *why ? why : curl_easy_strerror(result));
+    long code = 0;
+    curl_easy_getinfo(q->easy, CURLINFO_RESPONSE_CODE, &code);
+    if (code != 200)
+        return refused(q, action, code);
+    char reason[JSON_ERROR_SIZE] = "out of memory";
+    bool empty = q->answer.len == 0; /* of an action that returns nothing */
+    *answer = empty ? json_object() : json_parse_object(q->answer.data, q->answer.len, reason);
+    if (!*answer)
+        return queue_fail(q, QUEUE_UNAVAILABLE, "%s: answer not understood: %s", action, reason);
+    return QUEUE_OK;
+}

@@ -1,0 +1,182 @@
+/* The SQS client's calls: making sure of the queue, and sending, receiving, deleting. */
+#include "common/queue.h"
+
+#include "queue_private.h"
+
+#include <string.h>
+
+static bool is_missing(const struct queue *q, enum queue_status status) {
+    return status == QUEUE_REFUSED && strcmp(q->refusal, "QueueDoesNotExist") == 0;
+}
+
+/* GetQueueUrl or CreateQueue: both answer with the URL. Frees body. */
+static enum queue_status get_url(struct queue *q, const char *action, struct buf *body,
+                                 char url[static QUEUE_URL_SIZE]) {
+    json_t *answer = NULL;
+    enum queue_status status = queue_call(q, action, body, 0, &answer);
+    if (status == QUEUE_OK && !queue_json_read_url(answer, url))
+        status = queue_fail(q, QUEUE_UNAVAILABLE, "%s: the answer has no URL of a queue", action);
+    json_decref(answer);
+    buf_free(body);
+    return status;
+}
+
+static enum queue_status find_or_create(struct queue *q, const char *name, const char *dead_letter_arn,
+                                        char url[static QUEUE_URL_SIZE]) {
+    struct buf find = {0}, create = {0};
+    queue_json_name(&find, name);
+    enum queue_status status = get_url(q, "GetQueueUrl", &find, url);
+    if (!is_missing(q, status))
+        return status;
+    queue_json_create(&create, &q->options, name, dead_letter_arn);
+    return get_url(q, "CreateQueue", &create, url);
+}
+
+static enum queue_status describe(struct queue *q, const char *url, struct queue_attributes *out) {
+    struct buf body = {0};
+    json_t *answer = NULL;
+    queue_json_attributes(&body, url);
+    enum queue_status status = queue_call(q, "GetQueueAttributes", &body, 0, &answer);
+    if (status == QUEUE_OK && !queue_json_read_attributes(answer, out))
+        status = queue_fail(q, QUEUE_UNAVAILABLE, "GetQueueAttributes: answer not understood");
+    json_decref(answer);
+    buf_free(&body);
+    return status;
+}
+
+static enum queue_status set_redrive(struct queue *q, const char *url, const char *dead_letter_arn) {
+    struct buf body = {0};
+    json_t *answer = NULL;
+    queue_json_redrive(&body, url, dead_letter_arn, q->options.max_receive_count);
+    enum queue_status status = queue_call(q, "SetQueueAttributes", &body, 0, &answer);
+    json_decref(answer);
+    buf_free(&body);
+    return status;
+}
+
+/* Ensures one queue, with a redrive policy unless dead_letter_arn is "". */
+static enum queue_status ensure_one(struct queue *q, const char *name, const char *dead_letter_arn,
+                                    char url[static QUEUE_URL_SIZE], char arn[static QUEUE_ARN_SIZE]) {
+    struct queue_attributes found;
+    enum queue_status status = find_or_create(q, name, dead_letter_arn, url);
+    if (status == QUEUE_OK)
+        status = describe(q, url, &found);
+    if (status != QUEUE_OK)
+        return status;
+    if (!found.fifo)
+        return queue_fail(q, QUEUE_REFUSED, "queue %s exists and is not FIFO", name);
+    strcpy(arn, found.arn);
+    if (strcmp(found.dead_letter_arn, dead_letter_arn) == 0 || !*dead_letter_arn)
+        return QUEUE_OK;
+    if (*found.dead_letter_arn)
+        return queue_fail(q, QUEUE_REFUSED, "queue %s sends its dead letters to %s, not to %s", name,
+                          found.dead_letter_arn, dead_letter_arn);
+    return set_redrive(q, url, dead_letter_arn);
+}
+
+enum queue_status queue_ensure(struct queue *q) {
+    char url[QUEUE_URL_SIZE], dead_letter_arn[QUEUE_ARN_SIZE], arn[QUEUE_ARN_SIZE];
+    enum queue_status status = ensure_one(q, q->options.dead_letter_name, "", url, dead_letter_arn);
+    if (status == QUEUE_OK)
+        status = ensure_one(q, q->options.name, dead_letter_arn, url, arn);
+    if (status == QUEUE_OK)
+        strcpy(q->url, url);
+    return status;
+}
+
+/* Whether the URL of the queue is known, at the latest now. */
+static enum queue_status ready(struct queue *q) {
+    return *q->url ? QUEUE_OK : queue_ensure(q);
+}
+
+/* A call about the ready queue. A server that has forgotten it (a restart without storage) gets it anew,
+ * under the same URL, and is asked again. Frees body. */
+static enum queue_status call(struct queue *q, const char *action, struct buf *body, int wait_s,
+                              json_t **answer) {
+    enum queue_status status = queue_call(q, action, body, wait_s, answer);
+    if (is_missing(q, status)) {
+        status = queue_ensure(q);
+        if (status == QUEUE_OK)
+            status = queue_call(q, action, body, wait_s, answer);
+    }
+    buf_free(body);
+    return status;
+}
+
+enum queue_status queue_send(struct queue *q, struct queue_entry entries[], size_t n) {
+    for (size_t i = 0; i < n; i++)
+        entries[i].accepted = entries[i].refused = false;
+    enum queue_status status = ready(q);
+    if (status != QUEUE_OK)
+        return status;
+    struct buf body = {0};
+    json_t *answer = NULL;
+    queue_json_send(&body, q->url, entries, n);
+    status = call(q, "SendMessageBatch", &body, 0, &answer);
+    if (status == QUEUE_OK && !queue_json_read_sent(answer, entries, n, q->error))
+        status = QUEUE_UNAVAILABLE;
+    json_decref(answer);
+    return status;
+}
+
+enum queue_status queue_receive(struct queue *q, int wait_s, struct queue_batch *batch) {
+    batch->count = 0;
+    batch->storage = NULL;
+    enum queue_status status = ready(q);
+    if (status != QUEUE_OK)
+        return status;
+    struct buf body = {0};
+    json_t *answer = NULL;
+    queue_json_receive(&body, q->url, wait_s, q->options.visibility_timeout_s);
+    status = call(q, "ReceiveMessage", &body, wait_s, &answer);
+    if (status == QUEUE_OK && !queue_json_read_received(answer, batch, q->error))
+        status = QUEUE_UNAVAILABLE;
+    json_decref(answer);
+    return status;
+}
+
+void queue_batch_free(struct queue_batch *batch) {
+    json_decref(batch->storage);
+    batch->storage = NULL;
+    batch->count = 0;
+}
+
+/* DeleteMessageBatch and ChangeMessageVisibilityBatch. */
+static enum queue_status settle(struct queue *q, const char *action,
+                                const struct queue_message *const messages[], const int seconds[], size_t n) {
+    q->error[0] = '\0';
+    if (n == 0)
+        return QUEUE_OK;
+    enum queue_status status = ready(q);
+    if (status != QUEUE_OK)
+        return status;
+    struct buf body = {0};
+    json_t *answer = NULL;
+    queue_json_receipts(&body, q->url, messages, seconds, n);
+    status = call(q, action, &body, 0, &answer);
+    if (status == QUEUE_OK)
+        queue_json_read_failures(answer, q->error);
+    json_decref(answer);
+    return status;
+}
+
+enum queue_status queue_delete(struct queue *q, const struct queue_message *const messages[], size_t n) {
+    return settle(q, "DeleteMessageBatch", messages, NULL, n);
+}
+
+enum queue_status queue_set_visibility(struct queue *q, const struct queue_message *const messages[],
+                                       const int seconds[], size_t n) {
+    return settle(q, "ChangeMessageVisibilityBatch", messages, seconds, n);
+}
+
+enum queue_status queue_check(struct queue *q) {
+    enum queue_status status = ready(q);
+    if (status != QUEUE_OK)
+        return status;
+    struct buf body = {0};
+    json_t *answer = NULL;
+    queue_json_attributes(&body, q->url);
+    status = call(q, "GetQueueAttributes", &body, 0, &answer);
+    json_decref(answer);
+    return status;
+}

@@ -1,0 +1,29 @@
+/* What the two halves of the queue client share: queue.c, which speaks HTTP, and queue_calls.c, which speaks
+ * SQS. */
+#pragma once
+
+#include "common/attributes.h"
+#include "common/buf.h"
+#include "common/queue.h"
+#include "queue_json.h"
+
+#include <jansson.h>
+#include <stdatomic.h>
+
+struct queue {
+    struct queue_options options;
+    void *multi, *easy; /* libcurl's handles */
+    struct buf answer;
+    char url[QUEUE_URL_SIZE]; /* "" until queue_ensure has succeeded */
+    char error[QUEUE_ERROR_SIZE];
+    char refusal[QUEUE_REFUSAL_SIZE]; /* type of the last error answer */
+    atomic_bool interrupted;
+};
+
+/* Makes one call, asking the server to wait wait_s seconds at most. On QUEUE_OK the caller owns *answer. */
+enum queue_status queue_call(struct queue *q, const char *action, const struct buf *body, int wait_s,
+                             json_t **answer) MUST_CHECK;
+
+/* Keeps the words for queue_error; returns status. */
+enum queue_status queue_fail(struct queue *q, enum queue_status status, const char *format, ...)
+    PRINTF_LIKE(3, 4);
