@@ -26,7 +26,7 @@ struct consumer_message {
 
 /* Applies a batch in one transaction, on the consumer's thread, with its own connection. Returns DB_OK when
  * the transaction is committed: then accepted and reason count, message by message. Another status: nothing
- * is committed; DB_REFUSED and DB_BUSY are tried again message by message, the others later. */
+ * is committed; after DB_UNAVAILABLE the messages come back later, else each is tried again by itself. */
 typedef enum db_status consumer_fn(void *app, struct db *db, struct consumer_message messages[], size_t n);
 
 struct consumer_options {

@@ -1,0 +1,247 @@
+/* The consumer threads: receive a batch, let the daemon apply it, delete what it accepted, put back the rest.
+ */
+#include "common/consumer.h"
+
+#include "common/backoff.h"
+#include "common/log.h"
+
+#include <poll.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+enum {
+    OUTAGE_BASE_MS = 100,
+    OUTAGE_CAP_MS = 5000,
+    RETRY_BASE_MS = 1000, /* of a message that failed */
+    RETRY_CAP_MS = 30000,
+};
+
+struct worker {
+    struct consumer *consumer;
+    pthread_t thread;
+    struct queue *receiver; /* only receives: a stop interrupts it */
+    struct queue *queue;    /* deletes and puts back, also while stopping */
+    struct db *db;
+    unsigned failures; /* of receiving or of the database, in a row */
+};
+
+struct consumer {
+    struct consumer_options options;
+    atomic_bool stopping;
+    int stop_fd; /* readable from the stop on */
+    size_t count;
+    struct worker workers[];
+};
+
+static bool stopping(const struct worker *w) {
+    return atomic_load(&w->consumer->stopping);
+}
+
+/* Says it once per outage, and waits a little longer each time. A stop ends the waiting. */
+static void rest(struct worker *w, const char *part, const char *why) {
+    if (w->failures == 0)
+        log_warn(NULL, "consumer of %s waits for the %s: %s", w->consumer->options.queue.name, part, why);
+    struct pollfd fd = {.fd = w->consumer->stop_fd, .events = POLLIN};
+    (void)poll(&fd, 1, (int)backoff_ms(w->failures, OUTAGE_BASE_MS, OUTAGE_CAP_MS));
+    w->failures++;
+}
+
+static void recovered(struct worker *w) {
+    if (w->failures > 0)
+        log_info(NULL, "consumer of %s goes on", w->consumer->options.queue.name);
+    w->failures = 0;
+}
+
+static bool same_group(const struct consumer_message *a, const struct consumer_message *b) {
+    return strcmp(a->message->group_id, b->message->group_id) == 0;
+}
+
+/* Whether the next receive moves the message to the dead-letter queue. */
+static bool is_last_receive(const struct worker *w, const struct queue_message *message) {
+    return message->receive_count >= (unsigned)w->consumer->options.queue.max_receive_count;
+}
+
+/* The message before which m must wait: one of its group that failed and comes back. NULL when there is none.
+ * One that failed for the last time does not come back: those behind it go on, or they would be moved to the
+ * dead-letter queue with it, untried. */
+static const struct consumer_message *blocker(const struct worker *w,
+                                              const struct consumer_message messages[], size_t m) {
+    for (size_t i = 0; i < m; i++)
+        if (!messages[i].accepted && same_group(&messages[i], &messages[m]) &&
+            !is_last_receive(w, messages[i].message))
+            return &messages[i];
+    return NULL;
+}
+
+static enum db_status handle(struct worker *w, struct consumer_message messages[], size_t n) {
+    const struct consumer_options *o = &w->consumer->options;
+    enum db_status status = o->handle(o->app, w->db, messages, n);
+    for (size_t i = 0; i < n && status != DB_OK; i++) {
+        messages[i].accepted = false;
+        snprintf(messages[i].reason, sizeof messages[i].reason, "%s", db_error(w->db));
+    }
+    return status;
+}
+
+/* All in one transaction; if one of them spoils it, each in its own. */
+static enum db_status apply(struct worker *w, struct consumer_message messages[], size_t n) {
+    enum db_status status = handle(w, messages, n);
+    if (n == 1 || status == DB_OK || status == DB_UNAVAILABLE)
+        return status;
+    for (size_t i = 0; i < n; i++)
+        messages[i].reason[0] = '\0';
+    for (size_t i = 0; i < n; i++)
+        if (!blocker(w, messages, i) && handle(w, &messages[i], 1) == DB_UNAVAILABLE)
+            return DB_UNAVAILABLE;
+    return DB_OK;
+}
+
+static void log_failure(const struct worker *w, const struct consumer_message *m) {
+    bool last = is_last_receive(w, m->message);
+    log_write(last ? LOG_ERROR : LOG_WARN, m->message->correlation_id,
+              "consumer of %s: message %s of %s failed, receive %u of %d%s: %s",
+              w->consumer->options.queue.name, m->message->id, m->message->group_id,
+              m->message->receive_count, w->consumer->options.queue.max_receive_count,
+              last ? ", a dead letter now" : "", m->reason);
+}
+
+/* When each message that was not accepted comes back: one for which it is the last time at once, to be moved
+ * to the dead-letter queue; those of a group together, or a later one would overtake. */
+static void plan_retries(const struct worker *w, const struct consumer_message messages[], size_t n,
+                         int seconds[]) {
+    for (size_t i = 0; i < n; i++) {
+        if (messages[i].accepted)
+            continue;
+        const struct consumer_message *first = blocker(w, messages, i);
+        if (first)
+            seconds[i] = seconds[first - messages];
+        else if (is_last_receive(w, messages[i].message))
+            seconds[i] = 0;
+        else
+            seconds[i] =
+                (int)(backoff_ms(messages[i].message->receive_count - 1, RETRY_BASE_MS, RETRY_CAP_MS) / 1000 +
+                      1);
+        if (!first || messages[i].reason[0])
+            log_failure(w, &messages[i]);
+    }
+}
+
+/* Deletes what was accepted and puts the rest back. What the queue does not take comes back by itself. */
+static void settle(struct worker *w, const struct consumer_message messages[], const int seconds[],
+                   size_t n) {
+    const struct queue_message *done[QUEUE_BATCH], *back[QUEUE_BATCH];
+    int back_seconds[QUEUE_BATCH];
+    size_t done_count = 0, back_count = 0;
+    for (size_t i = 0; i < n; i++) {
+        if (messages[i].accepted) {
+            done[done_count++] = messages[i].message;
+        } else {
+            back_seconds[back_count] = seconds[i];
+            back[back_count++] = messages[i].message;
+        }
+    }
+    const char *name = w->consumer->options.queue.name;
+    if (queue_delete(w->queue, done, done_count) != QUEUE_OK || *queue_error(w->queue))
+        log_warn(NULL, "consumer of %s: messages done come again: %s", name, queue_error(w->queue));
+    if (queue_set_visibility(w->queue, back, back_seconds, back_count) != QUEUE_OK || *queue_error(w->queue))
+        log_warn(NULL, "consumer of %s: messages come back late: %s", name, queue_error(w->queue));
+}
+
+/* False when the database went away. */
+static bool process(struct worker *w, const struct queue_batch *batch) {
+    struct consumer_message messages[QUEUE_BATCH];
+    int seconds[QUEUE_BATCH] = {0}; /* of a stop: at once, for another consumer */
+    size_t n = batch->count;
+    enum db_status status = DB_OK;
+    for (size_t i = 0; i < n; i++)
+        messages[i] = (struct consumer_message){.message = &batch->messages[i]};
+    if (!stopping(w)) {
+        status = apply(w, messages, n);
+        if (status != DB_UNAVAILABLE)
+            plan_retries(w, messages, n, seconds);
+        int pause = 1 + (int)random_below(2);
+        for (size_t i = 0; i < n && status == DB_UNAVAILABLE; i++)
+            seconds[i] = pause;
+    }
+    settle(w, messages, seconds, n);
+    return status != DB_UNAVAILABLE;
+}
+
+static void *consume(void *cls) {
+    /* Fails on a standby, too, that could not take our writes. */
+    static const struct db_query ping = {"consumer_ping", "SELECT pg_current_xact_id()"};
+    struct worker *w = cls;
+    bool database = false; /* as far as we know; while it is away messages stay in the queue */
+    while (!stopping(w)) {
+        if (!database && db_run(w->db, &ping, NULL, NULL) != DB_OK) {
+            rest(w, "database", db_error(w->db));
+            continue;
+        }
+        struct queue_batch batch;
+        enum queue_status status = queue_receive(w->receiver, w->consumer->options.wait_s, &batch);
+        if (status == QUEUE_OK) {
+            recovered(w);
+            if (*queue_error(w->receiver))
+                log_error(NULL, "consumer of %s: %s", w->consumer->options.queue.name,
+                          queue_error(w->receiver));
+            database = batch.count == 0 || process(w, &batch);
+        } else if (status != QUEUE_INTERRUPTED) {
+            rest(w, "queue", queue_error(w->receiver));
+        }
+        queue_batch_free(&batch);
+    }
+    return NULL;
+}
+
+static void close_worker(struct worker *w) {
+    queue_close(w->receiver);
+    queue_close(w->queue);
+    db_close(w->db);
+}
+
+static bool start_worker(struct consumer *c, struct worker *w) {
+    w->consumer = c;
+    w->receiver = queue_open(&c->options.queue);
+    w->queue = queue_open(&c->options.queue);
+    w->db = db_open(&c->options.db);
+    if (w->receiver && w->queue && w->db && pthread_create(&w->thread, NULL, consume, w) == 0)
+        return true;
+    close_worker(w);
+    return false;
+}
+
+struct consumer *consumer_start(const struct consumer_options *options) {
+    struct consumer *c = calloc(1, sizeof *c + options->threads * sizeof c->workers[0]);
+    if (!c)
+        return NULL;
+    c->options = *options;
+    c->stop_fd = eventfd(0, EFD_CLOEXEC);
+    while (c->stop_fd >= 0 && c->count < options->threads && start_worker(c, &c->workers[c->count]))
+        c->count++;
+    if (c->stop_fd >= 0 && c->count == options->threads)
+        return c;
+    consumer_stop(c);
+    return NULL;
+}
+
+void consumer_stop(struct consumer *c) {
+    if (!c)
+        return;
+    atomic_store(&c->stopping, true);
+    if (c->stop_fd >= 0)
+        (void)!write(c->stop_fd, &(uint64_t){1}, sizeof(uint64_t));
+    for (size_t i = 0; i < c->count; i++)
+        queue_interrupt(c->workers[i].receiver);
+    for (size_t i = 0; i < c->count; i++) {
+        pthread_join(c->workers[i].thread, NULL);
+        close_worker(&c->workers[i]);
+    }
+    if (c->stop_fd >= 0)
+        close(c->stop_fd);
+    free(c);
+}
