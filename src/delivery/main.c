@@ -12,11 +12,12 @@
 #include "order_consumer.h"
 #include "routes.h"
 
+static const char name[] = "delivery-service";
 static const char ledger[] = "delivery";
 
-static struct db_options db_options(const struct config *config, const char *user) {
+static struct db_options db_options(const struct config *config) {
     struct db_options options;
-    config_db(config, user, &options);
+    config_db(config, name, &options);
     return options;
 }
 
@@ -29,10 +30,8 @@ static bool start_migrations(void *arg) {
 
 static bool start_health(void *arg) {
     struct delivery_app *app = arg;
-    struct health_options options = {.service = "delivery-service",
-                                     .ledger = ledger,
-                                     .db = db_options(app->config, "delivery-svc health"),
-                                     .migrations = migrations};
+    struct health_options options = {
+        .service = name, .ledger = ledger, .db = db_options(app->config), .migrations = migrations};
     config_orders_queue(app->config, &options.queue);
     app->health = health_start(&options);
     return app->health != NULL;
@@ -45,8 +44,7 @@ static void stop_health(void *arg, int64_t deadline_ms) {
 
 static bool start_outbox(void *arg) {
     struct delivery_app *app = arg;
-    struct outbox_options options = {.table = "delivery_outbox",
-                                     .db = db_options(app->config, "delivery-svc outbox")};
+    struct outbox_options options = {.table = "delivery_outbox", .db = db_options(app->config)};
     config_status_queue(app->config, &options.queue);
     app->outbox = outbox_start(&options);
     return app->outbox != NULL;
@@ -58,7 +56,7 @@ static void stop_outbox(void *arg, int64_t deadline_ms) {
 
 static bool start_consumer(void *arg) {
     struct delivery_app *app = arg;
-    struct consumer_options options = {.db = db_options(app->config, "delivery-svc consumer"),
+    struct consumer_options options = {.db = db_options(app->config),
                                        .threads = (unsigned)app->config->consumer_threads,
                                        .wait_s = (int)(app->config->sqs_wait_time / 1000),
                                        .handle = order_consumer_handle,
@@ -77,7 +75,7 @@ static bool start_carrier(void *arg) {
     struct delivery_app *app = arg;
     if (!app->pace.simulated)
         return true;
-    struct db_options options = db_options(app->config, "delivery-svc carrier");
+    struct db_options options = db_options(app->config);
     app->carrier = carrier_start(&options, &app->pace, app->outbox);
     return app->carrier != NULL;
 }
