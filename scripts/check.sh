@@ -1,0 +1,80 @@
+#!/usr/bin/env bash
+# Checks what needs no running system: format, clang-tidy, the layout rules, documented settings, the scripts.
+set -euo pipefail
+# shellcheck source=scripts/lib.sh
+source "$(dirname "$0")/lib.sh"
+
+cd "$ROOT"
+failed=false
+
+# check WHAT COMMAND...: the command prints what is wrong; that it prints nothing is what counts.
+check() {
+    local what=$1 faults
+    shift
+    faults=$("$@" 2>&1) || true
+    if [[ -z $faults ]]; then
+        say "ok      $what"
+    else
+        say "FAILED  $what"
+        printf '%s\n' "$faults"
+        failed=true
+    fi
+}
+
+files() { find . \( -path ./build -o -path ./.run -o -path ./.git \) -prune -o -type f \( "$@" \) -print0; } # FIND-TEST...
+
+format() { files -name '*.[ch]' | xargs -0 clang-format --dry-run -Werror; }
+
+# only_in FILES HEADERS: the third-party headers belong to this module of the library.
+only_in() { grep -rnE "#include <($2)" src include | grep -v "^src/common/$1[^/]*:"; }
+
+third_party() {
+    only_in http microhttpd
+    only_in db 'libpq|postgresql'
+    only_in cache hiredis
+    only_in queue curl
+    only_in token jwt
+}
+
+daemons_apart() {
+    grep -rn '#include.*delivery/' src/order src/common include
+    grep -rn '#include.*order/' src/delivery src/common include
+}
+
+file_lengths() {
+    files -name '*.[ch]' | xargs -0 wc -l |
+        awk '$2 ~ /\.c$/ && $1 > 400 || $2 ~ /\.h$/ && $1 > 160 {print $2 ": " $1 " lines"}'
+}
+
+settings() {
+    local help name file
+    help=$(build/check/order-svc --help && build/check/delivery-svc --help) || return
+    sed -n 's/^  \([A-Z][A-Z_]*\)=.*/\1/p' <<<"$help" | sort -u | while read -r name; do
+        for file in env.example README.md; do grep -qw "$name" "$file" || echo "$file does not name $name"; done
+    done
+}
+
+scripts() { files -name '*.sh' -o -path './.ci/run' | xargs -0 shellcheck -x; }
+
+leftovers() { files -not -name check.sh | xargs -0 grep -nwE 'TODO|FIXME|XXX'; }
+
+machine_paths() { files -name '*.md' | xargs -0 grep -nE "(^|[^[:alnum:]._-])/(home|root|Users)/|$ROOT"; }
+
+tidy() { # on stderr it only counts what it does not report
+    find src -name '*.c' -print0 | xargs -0 -P "$(nproc)" -n 1 clang-tidy --quiet -p build/check 2>/dev/null ||
+        echo "clang-tidy is not content"
+}
+
+"$ROOT/scripts/install-deps.sh" build check
+say "building build/check"
+build check dev -DBUILD_TESTING=OFF
+check "C files are formatted (clang-format -i)" format
+check "third-party headers stay in their modules" third_party
+check "the daemons do not include each other" daemons_apart
+check "no .c file above 400 lines, no .h file above 160" file_lengths
+check "env.example and README.md name every setting" settings
+check "shellcheck finds nothing in the scripts" scripts
+check "nothing is left to do" leftovers
+check "prose names no path of a machine" machine_paths
+check "clang-tidy finds nothing" tidy
+! $failed
