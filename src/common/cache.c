@@ -34,7 +34,7 @@ struct cache_values {
 
 /* KEYS: key; ARGV: value, version, ttl in ms. A stored value starts with its version and a line break. */
 static const char set_if_newer[] =
-    "local stored = string.match(redis.call('GETRANGE', KEYS[1], 0, 19), '^(%d+)\n')\n"
+    "local stored = string.match(redis.call('GETRANGE', KEYS[1], 0, 19), '^(%d+)\\n')\n"
     "if stored and tonumber(stored) >= tonumber(ARGV[2]) then return 0 end\n"
     "redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[3])\n"
     "return 1";

@@ -1,0 +1,187 @@
+/* cache.c when Redis is away, slow or odd: played by a socket of our own. */
+#include "common/cache.h"
+
+#include "common/clock.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <arpa/inet.h>
+#include <cmocka.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define ONE_VALUE(value) "*1\r\n$1\r\n" value "\r\n"
+
+static const char *const keys[] = {"key"};
+
+struct fixture {
+    int socket; /* bound; listens only where a test says so */
+    struct cache *cache;
+};
+
+static int set_up(void **state) {
+    static struct fixture fixture;
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t len = sizeof address;
+    fixture.socket = socket(AF_INET, SOCK_STREAM, 0);
+    if (bind(fixture.socket, (struct sockaddr *)&address, len) != 0 ||
+        getsockname(fixture.socket, (struct sockaddr *)&address, &len) != 0)
+        return -1;
+    const struct cache_options options = {
+        .host = "127.0.0.1", .port = ntohs(address.sin_port), .password = "", .timeout_ms = 500};
+    fixture.cache = cache_open(&options);
+    *state = &fixture;
+    return fixture.cache ? 0 : -1;
+}
+
+static int tear_down(void **state) {
+    struct fixture *fixture = *state;
+    cache_close(fixture->cache);
+    close(fixture->socket);
+    return 0;
+}
+
+static bool send_text(int fd, const char *text) {
+    return send(fd, text, strlen(text), MSG_NOSIGNAL) > 0;
+}
+
+/* A connection of the client, with its first command read. */
+static int take_command(int listener) {
+    char command[256];
+    int fd = accept(listener, NULL, NULL);
+    (void)!recv(fd, command, sizeof command, 0);
+    return fd;
+}
+
+static pthread_t serve(struct fixture *fixture, void *(*server)(void *)) {
+    pthread_t thread;
+    assert_int_equal(listen(fixture->socket, 8), 0);
+    assert_int_equal(pthread_create(&thread, NULL, server, &fixture->socket), 0);
+    return thread;
+}
+
+static void test_breaker_opens_and_is_told_once(void **state) {
+    struct fixture *fixture = *state;
+    assert_null(cache_get(fixture->cache, keys, 1));
+    assert_false(cache_just_failed(fixture->cache)); /* one failure is no outage */
+    assert_null(cache_get(fixture->cache, keys, 1));
+    assert_true(cache_just_failed(fixture->cache));
+    assert_false(cache_just_failed(fixture->cache));
+    assert_string_equal(cache_error(fixture->cache), "Connection refused");
+
+    assert_int_equal(listen(fixture->socket, 8), 0);
+    const struct cache_entry entry = {"key", "v", 1, 1000, 0};
+    assert_null(cache_get(fixture->cache, keys, 1));
+    assert_false(cache_put(fixture->cache, &entry, 1));
+    struct pollfd listener = {.fd = fixture->socket, .events = POLLIN};
+    assert_int_equal(poll(&listener, 1, 0), 0); /* nobody tried to connect */
+    assert_false(cache_just_failed(fixture->cache));
+}
+
+static void *answer_ping_then_value(void *arg) {
+    int fd = take_command(*(int *)arg);
+    send_text(fd, "+PONG\r\n");
+    char command[256];
+    (void)!recv(fd, command, sizeof command, 0);
+    send_text(fd, ONE_VALUE("v"));
+    close(fd);
+    return NULL;
+}
+
+static void test_ping_passes_the_breaker_and_closes_it(void **state) {
+    struct fixture *fixture = *state;
+    assert_null(cache_get(fixture->cache, keys, 1));
+    assert_null(cache_get(fixture->cache, keys, 1));
+    pthread_t server = serve(fixture, answer_ping_then_value);
+    bool well = cache_ping(fixture->cache);
+    struct cache_values *values = cache_get(fixture->cache, keys, 1);
+    pthread_join(server, NULL);
+    assert_true(well);
+    assert_non_null(values);
+    cache_values_free(values);
+}
+
+static void *answer_late_then_right(void *arg) {
+    int first = take_command(*(int *)arg); /* the client gives up on it */
+    int second = take_command(*(int *)arg);
+    send_text(first, ONE_VALUE("1"));
+    send_text(second, ONE_VALUE("2"));
+    close(first);
+    close(second);
+    return NULL;
+}
+
+static void test_late_reply_never_answers_the_next_command(void **state) {
+    struct fixture *fixture = *state;
+    pthread_t server = serve(fixture, answer_late_then_right);
+    struct cache_values *first = cache_get(fixture->cache, keys, 1);
+    struct cache_values *second = cache_get(fixture->cache, keys, 1);
+    pthread_join(server, NULL);
+    assert_null(first);
+    size_t len = 0;
+    const char *value = cache_value(second, 0, &len);
+    assert_non_null(value);
+    assert_memory_equal(value, "2", 1);
+    cache_values_free(second);
+}
+
+/* A reply that comes byte by byte, each within the timeout, all of it in many times the timeout. */
+static void *trickle(void *arg) {
+    int fd = take_command(*(int *)arg);
+    send_text(fd, "*1\r\n$100\r\n");
+    for (int i = 0; i < 100 && send_text(fd, "x"); i++)
+        clock_sleep_ms(50);
+    send_text(fd, "\r\n");
+    close(fd);
+    return NULL;
+}
+
+static void test_trickling_reply_is_given_up(void **state) {
+    struct fixture *fixture = *state;
+    pthread_t server = serve(fixture, trickle);
+    struct cache_values *values = cache_get(fixture->cache, keys, 1);
+    pthread_join(server, NULL);
+    assert_null(values);
+    assert_string_equal(cache_error(fixture->cache), "the answer took too long");
+}
+
+static void *answer_oddly(void *arg) {
+    static const char *const answers[] = {"-LOADING Redis is loading the dataset in memory\r\n",
+                                          "*2\r\n$1\r\na\r\n$1\r\nb\r\n"};
+    for (size_t i = 0; i < 2; i++) {
+        int fd = take_command(*(int *)arg);
+        send_text(fd, answers[i]);
+        close(fd);
+    }
+    return NULL;
+}
+
+static void test_odd_answers_are_no_values(void **state) {
+    struct fixture *fixture = *state;
+    pthread_t server = serve(fixture, answer_oddly);
+    assert_null(cache_get(fixture->cache, keys, 1));
+    char first[64];
+    snprintf(first, sizeof first, "%s", cache_error(fixture->cache));
+    assert_null(cache_get(fixture->cache, keys, 1));
+    pthread_join(server, NULL);
+    assert_memory_equal(first, "LOADING", 7);
+    assert_true(cache_just_failed(fixture->cache));
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_breaker_opens_and_is_told_once, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_ping_passes_the_breaker_and_closes_it, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_late_reply_never_answers_the_next_command, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_trickling_reply_is_given_up, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_odd_answers_are_no_values, set_up, tear_down),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
