@@ -1,0 +1,152 @@
+/* The guard: who passes, and what the others are told (RFC 6750). */
+#include "common/auth.h"
+
+#include "common/clock.h"
+#include "fake_http.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define COUNT(array) (sizeof(array) / sizeof *(array))
+#define REALM "Bearer realm=\"order-processing\""
+
+static const struct token_options options = {.secret = "0123456789abcdef0123456789abcdef",
+                                             .issuer = "the-issuer",
+                                             .audience = "the-api",
+                                             .lifetime_s = 3600};
+static const struct http_route route = {.method = "POST", .pattern = "/orders", .scope = "order:create"};
+
+static struct token_keys *keys;
+static char *good, *expired, *other_scope;
+static char header[TOKEN_MAX_SIZE + 32];
+
+static int set_up(void **state) {
+    (void)state;
+    struct token_claims claims;
+    int64_t now = clock_epoch_ms() / 1000;
+    keys = token_keys_new(&options);
+    good = token_issue(keys, "shop-1", "order:read order:create", now, &claims);
+    expired = token_issue(keys, "shop-1", "order:create", now - 7200, &claims);
+    other_scope = token_issue(keys, "shop-1", "order:read", now, &claims);
+    return good && expired && other_scope ? 0 : -1;
+}
+
+static int tear_down(void **state) {
+    (void)state;
+    free(good);
+    free(expired);
+    free(other_scope);
+    token_keys_free(keys);
+    return 0;
+}
+
+/* Calls the guard with the header "<scheme><token>", or with none when scheme is NULL. */
+static bool guard(struct http_request *request, const char *scheme, const char *token, bool anonymous) {
+    request->route = &route;
+    snprintf(header, sizeof header, "%s%s", scheme ? scheme : "", token);
+    if (scheme)
+        fake_request_header("Authorization", header);
+    return auth_bearer(request, keys, anonymous);
+}
+
+static void assert_refused(struct http_request *request, unsigned status, const char *code,
+                           const char *challenge) {
+    char member[64];
+    snprintf(member, sizeof member, "\"error\":\"%s\"", code);
+    assert_int_equal(request->reply.status, status);
+    assert_non_null(strstr(request->reply.body.data, member));
+    assert_string_equal(fake_reply_header(request, "WWW-Authenticate"), challenge);
+    fake_end(request);
+}
+
+static void test_good_token_passes(void **state) {
+    (void)state;
+    static const char *const schemes[] = {"Bearer ", "bearer ", "BEARER   "};
+    for (size_t i = 0; i < COUNT(schemes); i++) {
+        struct http_request request = {0};
+        assert_true(guard(&request, schemes[i], good, false));
+        assert_int_equal(request.reply.status, 0);
+        assert_string_equal(request.claims.client_id, "shop-1");
+        assert_string_equal(request.claims.scope, "order:read order:create");
+        fake_end(&request);
+    }
+}
+
+static void test_missing_or_malformed_header(void **state) {
+    (void)state;
+    static const struct {
+        const char *scheme, *token;
+    } cases[] = {
+        {NULL, ""},         {"InvalidFormat", ""}, {"", ""},           {"Bearer", ""},    {"Bearer ", ""},
+        {"Bearer ", "a b"}, {"Bearer ", "a,b"},    {"Basic ", "YTpi"}, {"Bearera ", "b"},
+    };
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct http_request request = {0};
+        assert_false(guard(&request, cases[i].scheme, cases[i].token, false));
+        assert_non_null(strstr(request.reply.body.data, "Missing or invalid Authorization header"));
+        assert_refused(&request, 401, "UNAUTHORIZED", REALM);
+    }
+}
+
+static void test_two_headers(void **state) {
+    (void)state;
+    struct http_request request = {0};
+    fake_request_header("Authorization", "Basic YTpi");
+    assert_false(guard(&request, "Bearer ", good, false));
+    assert_refused(&request, 401, "UNAUTHORIZED", REALM);
+}
+
+static void test_bad_token(void **state) {
+    (void)state;
+    struct http_request request = {0};
+    assert_false(guard(&request, "Bearer ", "not.a.token", false));
+    assert_refused(&request, 401, "INVALID_TOKEN", REALM ", error=\"invalid_token\"");
+}
+
+static void test_expired_token(void **state) {
+    (void)state;
+    struct http_request request = {0};
+    assert_false(guard(&request, "Bearer ", expired, false));
+    assert_refused(&request, 401, "TOKEN_EXPIRED",
+                   REALM ", error=\"invalid_token\", error_description=\"The access token expired\"");
+}
+
+static void test_missing_scope(void **state) {
+    (void)state;
+    struct http_request request = {0};
+    assert_false(guard(&request, "Bearer ", other_scope, false));
+    assert_refused(&request, 403, "FORBIDDEN",
+                   REALM ", error=\"insufficient_scope\", scope=\"order:create\"");
+}
+
+static void test_anonymous(void **state) {
+    (void)state;
+    struct http_request request = {0};
+    assert_true(guard(&request, NULL, "", true));
+    assert_string_equal(request.claims.client_id, "");
+    fake_end(&request);
+
+    assert_false(guard(&request, "Bearer ", "not.a.token", true));
+    assert_refused(&request, 401, "INVALID_TOKEN", REALM ", error=\"invalid_token\"");
+    assert_false(guard(&request, "Basic ", "YTpi", true));
+    assert_refused(&request, 401, "UNAUTHORIZED", REALM);
+    assert_false(guard(&request, "Bearer ", other_scope, true));
+    assert_refused(&request, 403, "FORBIDDEN",
+                   REALM ", error=\"insufficient_scope\", scope=\"order:create\"");
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_good_token_passes), cmocka_unit_test(test_missing_or_malformed_header),
+        cmocka_unit_test(test_two_headers),       cmocka_unit_test(test_bad_token),
+        cmocka_unit_test(test_expired_token),     cmocka_unit_test(test_missing_scope),
+        cmocka_unit_test(test_anonymous),
+    };
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}

@@ -1,0 +1,51 @@
+/* A request by hand, without a server: stands for what http.c does. Include in one file of a test. */
+#pragma once
+
+#include "common/http.h"
+
+#include <string.h>
+#include <strings.h>
+
+#define FAKE_HEADERS 8
+
+/* The headers that requests of this test carry; ends with a NULL name. */
+static struct http_header fake_headers[FAKE_HEADERS];
+
+unsigned http_header_count(struct http_request *request, const char *name) {
+    (void)request;
+    unsigned count = 0;
+    for (const struct http_header *header = fake_headers; header->name; header++)
+        count += strcasecmp(header->name, name) == 0;
+    return count;
+}
+
+const char *http_header(struct http_request *request, const char *name) {
+    (void)request;
+    for (const struct http_header *header = fake_headers; header->name; header++)
+        if (strcasecmp(header->name, name) == 0)
+            return header->value;
+    return NULL;
+}
+
+static inline void fake_request_header(const char *name, const char *value) {
+    size_t i = 0;
+    while (fake_headers[i].name)
+        i++;
+    if (i + 1 < FAKE_HEADERS)
+        fake_headers[i] = (struct http_header){name, value};
+}
+
+static inline const char *fake_reply_header(const struct http_request *request, const char *name) {
+    for (size_t i = 0; i < request->reply.header_count; i++)
+        if (strcasecmp(request->reply.headers[i].name, name) == 0)
+            return request->reply.headers[i].value;
+    return NULL;
+}
+
+static inline void fake_end(struct http_request *request) {
+    memset(fake_headers, 0, sizeof fake_headers);
+    buf_free(&request->body);
+    buf_free(&request->reply.body);
+    arena_free(&request->arena);
+    *request = (struct http_request){0};
+}
