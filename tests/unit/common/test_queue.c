@@ -1,0 +1,313 @@
+/* The queue client against a server that answers what the test tells it to. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "common/queue.h"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define HUGE_ANSWER (4 * 1024 * 1024 + 1)
+
+struct reply {
+    int status; /* 0: closes without an answer; -1: interrupts the client and never answers */
+    const char *body;
+};
+
+struct server {
+    int fd;
+    char endpoint[64];
+    pthread_t thread;
+    const struct reply *replies; /* in their order; one with no body and status 0 ends them */
+    size_t next;
+    struct queue *client;
+    char actions[512]; /* what was asked for, each followed by a blank */
+    unsigned connections;
+};
+
+static void send_reply(int fd, const struct reply *reply) {
+    char head[128];
+    size_t len = reply->body ? strlen(reply->body) : HUGE_ANSWER;
+    snprintf(head, sizeof head, "HTTP/1.1 %d Status\r\nContent-Length: %zu\r\n\r\n", reply->status, len);
+    char *body = reply->body ? strdup(reply->body) : calloc(1, len);
+    (void)!send(fd, head, strlen(head), MSG_NOSIGNAL);
+    (void)!send(fd, body, len, MSG_NOSIGNAL);
+    free(body);
+}
+
+/* Reads one request; false when the client has gone. Requests of these tests fit the buffer. */
+static bool read_request(struct server *s, int fd) {
+    char text[4096] = "";
+    size_t len = 0;
+    for (;;) {
+        ssize_t got = recv(fd, text + len, sizeof text - 1 - len, 0);
+        if (got <= 0)
+            return false;
+        len += (size_t)got;
+        text[len] = '\0';
+        const char *end = strstr(text, "\r\n\r\n"), *size = strstr(text, "Content-Length: ");
+        if (end && size && len >= (size_t)(end + 4 - text) + strtoul(size + 16, NULL, 10))
+            break;
+    }
+    const char *action = strstr(text, "X-Amz-Target: AmazonSQS.") + 24;
+    strncat(s->actions, action, strcspn(action, "\r"));
+    strcat(s->actions, " ");
+    return true;
+}
+
+static void *serve(void *cls) {
+    struct server *s = cls;
+    for (int fd; (fd = accept(s->fd, NULL, NULL)) >= 0; close(fd)) {
+        s->connections++;
+        while (read_request(s, fd)) {
+            const struct reply *reply = &s->replies[s->next++];
+            if (reply->status == 0)
+                break;
+            if (reply->status < 0)
+                queue_interrupt(s->client);
+            else
+                send_reply(fd, reply);
+        }
+    }
+    return NULL;
+}
+
+static void start_server(struct server *s, const struct reply replies[]) {
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t len = sizeof address;
+    *s = (struct server){.fd = socket(AF_INET, SOCK_STREAM, 0), .replies = replies};
+    assert_int_equal(bind(s->fd, (struct sockaddr *)&address, len), 0);
+    assert_int_equal(getsockname(s->fd, (struct sockaddr *)&address, &len), 0);
+    assert_int_equal(listen(s->fd, 8), 0);
+    snprintf(s->endpoint, sizeof s->endpoint, "http://127.0.0.1:%d", ntohs(address.sin_port));
+    const struct queue_options options = {.endpoint = s->endpoint,
+                                          .region = "us-east-1",
+                                          .access_key = "",
+                                          .secret_key = "",
+                                          .session_token = "",
+                                          .name = "q.fifo",
+                                          .dead_letter_name = "d.fifo",
+                                          .max_receive_count = 3,
+                                          .visibility_timeout_s = 30};
+    s->client = queue_open(&options);
+    assert_non_null(s->client);
+    assert_int_equal(pthread_create(&s->thread, NULL, serve, s), 0);
+}
+
+static void stop_server(struct server *s) {
+    queue_close(s->client);
+    shutdown(s->fd, SHUT_RDWR);
+    pthread_join(s->thread, NULL);
+    close(s->fd);
+}
+
+#define FOUND                                                                                                \
+    { 200, "{\"QueueUrl\":\"http://h/0/q.fifo\"}" }
+#define MISSING                                                                                              \
+    { 400, "{\"__type\":\"com.amazonaws.sqs#QueueDoesNotExist\"}" }
+#define DEAD_LETTERS                                                                                         \
+    { 200, "{\"Attributes\":{\"QueueArn\":\"arn:d\",\"FifoQueue\":\"true\"}}" }
+#define QUEUE(redrive)                                                                                       \
+    { 200, "{\"Attributes\":{\"QueueArn\":\"arn:q\",\"FifoQueue\":\"true\"" redrive "}}" }
+#define REDRIVE(arn)                                                                                         \
+    ",\"RedrivePolicy\":\"{\\\"deadLetterTargetArn\\\":\\\"" arn "\\\",\\\"maxReceiveCount\\\":9}\""
+#define READY FOUND, DEAD_LETTERS, FOUND, QUEUE(REDRIVE("arn:d"))
+#define READY_ACTIONS "GetQueueUrl GetQueueAttributes GetQueueUrl GetQueueAttributes "
+
+static const struct {
+    const char *what;
+    struct reply replies[8];
+    enum queue_status status;
+    const char *actions;
+    const char *words; /* within queue_error */
+} ensure_cases[] = {
+    {"both exist", {READY}, QUEUE_OK, READY_ACTIONS, ""},
+    {"both are missing",
+     {MISSING, FOUND, DEAD_LETTERS, MISSING, FOUND, QUEUE(REDRIVE("arn:d"))},
+     QUEUE_OK,
+     "GetQueueUrl CreateQueue GetQueueAttributes GetQueueUrl CreateQueue GetQueueAttributes ",
+     ""},
+    {"no redrive policy yet",
+     {FOUND, DEAD_LETTERS, FOUND, QUEUE(""), {200, ""}},
+     QUEUE_OK,
+     READY_ACTIONS "SetQueueAttributes ",
+     ""},
+    {"another redrive policy",
+     {FOUND, DEAD_LETTERS, FOUND, QUEUE(REDRIVE("arn:x"))},
+     QUEUE_REFUSED,
+     READY_ACTIONS,
+     "q.fifo sends its dead letters to arn:x, not to arn:d"},
+    {"not FIFO",
+     {FOUND, DEAD_LETTERS, FOUND, {200, "{\"Attributes\":{\"QueueArn\":\"arn:q\"}}"}},
+     QUEUE_REFUSED,
+     READY_ACTIONS,
+     "q.fifo exists and is not FIFO"},
+    {"may not create", {MISSING, {403, "{}"}}, QUEUE_REFUSED, "GetQueueUrl CreateQueue ", "HTTP 403"},
+    {"no URL", {{200, "{\"QueueUrl\":7}"}}, QUEUE_UNAVAILABLE, "GetQueueUrl ", "no URL"},
+};
+
+static void ensures_queues(void **state) {
+    (void)state;
+    for (size_t i = 0; i < sizeof ensure_cases / sizeof *ensure_cases; i++) {
+        struct server s;
+        start_server(&s, ensure_cases[i].replies);
+        enum queue_status status = queue_ensure(s.client);
+        if (status != ensure_cases[i].status || !strstr(queue_error(s.client), ensure_cases[i].words))
+            fail_msg("%s: %d, %s", ensure_cases[i].what, status, queue_error(s.client));
+        stop_server(&s);
+        assert_string_equal(s.actions, ensure_cases[i].actions);
+    }
+}
+
+static const struct {
+    struct reply reply;
+    enum queue_status status;
+} answer_cases[] = {
+    {{200, "{}"}, QUEUE_OK},
+    {{200, "<html>"}, QUEUE_UNAVAILABLE},
+    {{200, "[]"}, QUEUE_UNAVAILABLE},
+    {{200, NULL}, QUEUE_UNAVAILABLE}, /* larger than we read */
+    {{0, NULL}, QUEUE_UNAVAILABLE},   /* closes */
+    {{500, "{\"__type\":\"InternalError\"}"}, QUEUE_UNAVAILABLE},
+    {{503, "<html>"}, QUEUE_UNAVAILABLE},
+    {{429, ""}, QUEUE_UNAVAILABLE},
+    {{400, "{\"__type\":\"com.amazonaws.sqs#RequestThrottled\"}"}, QUEUE_UNAVAILABLE},
+    {{400, "{\"__type\":\"ThrottlingException\"}"}, QUEUE_UNAVAILABLE},
+    {{400, "{\"__type\":\"com.amazonaws.sqs#OverLimit\"}"}, QUEUE_UNAVAILABLE},
+    {{400, "{\"__type\":\"InvalidAddress\"}"}, QUEUE_REFUSED},
+    {{403, "{\"__type\":\"AccessDeniedException\"}"}, QUEUE_REFUSED},
+    {{404, "<html>"}, QUEUE_REFUSED},
+    {{302, ""}, QUEUE_REFUSED},
+};
+
+static void judges_answers(void **state) {
+    (void)state;
+    for (size_t i = 0; i < sizeof answer_cases / sizeof *answer_cases; i++) {
+        const struct reply replies[] = {READY, answer_cases[i].reply, answer_cases[i].reply};
+        struct server s;
+        start_server(&s, replies);
+        enum queue_status status = queue_check(s.client);
+        if (status != answer_cases[i].status)
+            fail_msg("case %zu: %d, %s", i, status, queue_error(s.client));
+        assert_true((status == QUEUE_OK) == !*queue_error(s.client));
+        stop_server(&s);
+    }
+}
+
+static void keeps_its_connection(void **state) {
+    (void)state;
+    static const struct reply replies[] = {READY, {200, "{}"}, {400, "{}"}, {200, "{}"}};
+    struct server s;
+    start_server(&s, replies);
+    assert_int_equal(queue_check(s.client), QUEUE_OK);
+    assert_int_equal(queue_check(s.client), QUEUE_REFUSED);
+    assert_int_equal(queue_check(s.client), QUEUE_OK);
+    stop_server(&s);
+    assert_int_equal(s.connections, 1);
+}
+
+static void makes_a_forgotten_queue_anew(void **state) {
+    (void)state;
+    static const struct reply replies[] = {READY,
+                                           {200, "{\"Successful\":[{\"Id\":\"0\"}]}"},
+                                           MISSING,
+                                           READY,
+                                           {200, "{\"Successful\":[{\"Id\":\"0\"}]}"}};
+    struct server s;
+    start_server(&s, replies);
+    for (int i = 0; i < 2; i++) {
+        struct queue_entry entry = {.body = "b", .group_id = "g", .deduplication_id = "d", .refused = true};
+        assert_int_equal(queue_send(s.client, &entry, 1), QUEUE_OK);
+        assert_true(entry.accepted);
+        assert_false(entry.refused);
+    }
+    stop_server(&s);
+    assert_string_equal(s.actions,
+                        READY_ACTIONS "SendMessageBatch SendMessageBatch " READY_ACTIONS "SendMessageBatch ");
+}
+
+static void a_failed_call_accepts_nothing(void **state) {
+    (void)state;
+    static const struct reply replies[] = {READY, {503, ""}};
+    struct server s;
+    struct queue_entry entry = {
+        .body = "b", .group_id = "g", .deduplication_id = "d", .accepted = true, .refused = true};
+    start_server(&s, replies);
+    assert_int_equal(queue_send(s.client, &entry, 1), QUEUE_UNAVAILABLE);
+    assert_false(entry.accepted || entry.refused);
+    stop_server(&s);
+}
+
+static void interrupt_ends_this_call_and_the_next(void **state) {
+    (void)state;
+    static const struct reply replies[] = {READY, {-1, NULL}};
+    struct server s;
+    struct queue_batch batch;
+    start_server(&s, replies);
+    assert_int_equal(queue_receive(s.client, 20, &batch), QUEUE_INTERRUPTED);
+    assert_int_equal(batch.count, 0);
+    queue_batch_free(&batch);
+    assert_int_equal(queue_check(s.client), QUEUE_INTERRUPTED);
+    stop_server(&s);
+    assert_string_equal(s.actions, READY_ACTIONS "ReceiveMessage ");
+}
+
+static void nothing_to_settle_is_no_call(void **state) {
+    (void)state;
+    static const struct reply replies[] = {{503, ""}};
+    struct server s;
+    start_server(&s, replies);
+    assert_int_equal(queue_check(s.client), QUEUE_UNAVAILABLE);
+    assert_int_equal(queue_delete(s.client, NULL, 0), QUEUE_OK);
+    assert_string_equal(queue_error(s.client), "");
+    assert_int_equal(queue_set_visibility(s.client, NULL, NULL, 0), QUEUE_OK);
+    stop_server(&s);
+    assert_string_equal(s.actions, "GetQueueUrl ");
+}
+
+static void a_server_away_is_unavailable(void **state) {
+    (void)state;
+    struct server s;
+    start_server(&s, NULL);
+    shutdown(s.fd, SHUT_RDWR);
+    pthread_join(s.thread, NULL);
+    close(s.fd);
+    assert_int_equal(queue_check(s.client), QUEUE_UNAVAILABLE);
+    assert_non_null(strstr(queue_error(s.client), "GetQueueUrl: "));
+    queue_close(s.client);
+}
+
+static int setup(void **state) {
+    (void)state;
+    return queue_global_setup() ? 0 : -1;
+}
+
+static int teardown(void **state) {
+    (void)state;
+    queue_global_cleanup();
+    return 0;
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(ensures_queues),
+        cmocka_unit_test(judges_answers),
+        cmocka_unit_test(keeps_its_connection),
+        cmocka_unit_test(makes_a_forgotten_queue_anew),
+        cmocka_unit_test(a_failed_call_accepts_nothing),
+        cmocka_unit_test(interrupt_ends_this_call_and_the_next),
+        cmocka_unit_test(nothing_to_settle_is_no_call),
+        cmocka_unit_test(a_server_away_is_unavailable),
+    };
+    return cmocka_run_group_tests_name("queue", tests, setup, teardown);
+}
