@@ -120,7 +120,10 @@ static int disable(struct db *db, int argc, char *argv[]) {
     bool found;
     if (client_store_disable(db, argv[0], &found) != DB_OK)
         return database_failed(db);
-    return found ? 0 : no_such_client(argv[0]);
+    if (!found)
+        return no_such_client(argv[0]);
+    fprintf(stderr, "Disabled: no new tokens within seconds; those it has stay valid until they expire.\n");
+    return 0;
 }
 
 static const struct {
