@@ -77,7 +77,7 @@ static bool is_listed(const struct db_result *names, const char *name) {
  * that comes later waits behind it. The ledger's row commits with it. */
 static bool apply_one(struct db *db, const char *ledger, const struct migration *migration) {
     struct buf script = {0};
-    buf_printf(&script, "SET LOCAL statement_timeout = 0;\n%s;\nINSERT INTO %s (name) VALUES ('%s');",
+    buf_printf(&script, "SET LOCAL statement_timeout = 0;\n%s\n;\nINSERT INTO %s (name) VALUES ('%s');",
                migration->sql, ledger, migration->name);
     bool applied = !script.failed && db_script(db, script.data) == DB_OK;
     if (applied)
