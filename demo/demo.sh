@@ -34,12 +34,19 @@ field() { jq -r "$1" "$answers/body"; } # the last answer's
 
 expect_field() { expect "$1" "$2" "$(field "$1")"; } # JQ-PATH EXPECTED
 
+# Asks with the token where it is for: delivery-svc lets everybody in during development.
+ask() { # URL CURL-OPTION...
+    local with=()
+    [[ $1 != "$order_url"* ]] || with=("${auth[@]}")
+    curl -sS -m 10 "${with[@]}" "$@"
+}
+
 # call STATUS METHOD URL [CURL-OPTION...]: shows the request and the answer, which must have that status.
 call() {
     local wanted=$1 method=$2 url=$3 status
     shift 3
     printf '%s   %s %s%s\n' "$dim" "$method" "$url" "$plain"
-    status=$(curl -sS -m 10 -X "$method" "$url" "${auth[@]}" "$@" -D "$answers/head" -o "$answers/body" \
+    status=$(ask "$url" -X "$method" "$@" -D "$answers/head" -o "$answers/body" \
         -w '%{http_code}') || surprise "$method $url" "an answer" "none"
     jq . "$answers/body" | sed 's/^/   /'
     [[ $status == "$wanted" ]] || surprise "status of $method $url" "$wanted" "$status"
@@ -49,7 +56,7 @@ call() {
 await() {
     local begin=$SECONDS came=''
     while ((SECONDS - begin < $1)); do
-        came=$(curl -s -m 5 "$2" "${auth[@]}" | jq -r "$3" 2>/dev/null) || came=''
+        came=$(ask "$2" | jq -r "$3" 2>/dev/null) || came=''
         if [[ $came == "$4" ]]; then
             [[ ! -t 1 ]] || printf '\r\e[K'
             printf '%s   ok: %s is %s, after %d s%s\n' "$green" "$3" "$4" $((SECONDS - begin)) "$plain"
@@ -100,7 +107,7 @@ cp "$answers/body" "$answers/first"
 pauses=false # from here the simulated carrier is on its way too
 step "It asks again with the same Idempotency-Key: the same answer, no second order"
 order "$key"
-cmp -s "$answers/first" "$answers/body" || surprise "the second answer" "$(cat "$answers/first")" "$(cat "$answers/body")"
+cmp "$answers/first" "$answers/body" || surprise "the second answer" "the first one, byte for byte" "another"
 expect "Idempotent-Replayed" true "$(sed -n 's/^Idempotent-Replayed: *\([a-z]*\).*/\1/Ip' "$answers/head")"
 
 step "delivery-svc has heard of it: there is a shipment"

@@ -92,13 +92,13 @@ running() { # PIDFILE
 
 stopped() { ! running "$1"; }
 
-# stop PIDFILE [SIGNAL]: ends the process; SIGKILL after 30 s.
+# stop PIDFILE [SIGNAL [SECONDS]]: ends the process, with SIGKILL when it takes longer.
 stop() {
     local pid_file=$1 pid
     if running "$pid_file"; then
         read -r pid _ <"$pid_file"
         kill -s "${2:-TERM}" "$pid"
-        wait_until 30 stopped "$pid_file" || { kill -s KILL "$pid" && wait_until 5 stopped "$pid_file"; }
+        wait_until "${3:-30}" stopped "$pid_file" || { kill -s KILL "$pid" && wait_until 5 stopped "$pid_file"; }
     fi
     rm -f "$pid_file"
 }

@@ -108,6 +108,14 @@ settings_of() { # PART
     esac
 }
 
+stop_part() { # PART
+    case $1 in
+    postgres) stop "$dir/$1.pid" INT ;; # TERM would wait for its clients
+    elasticmq) stop "$dir/$1.pid" TERM 2 ;; # it would wait for long polls of clients that are gone
+    *) stop "$dir/$1.pid" ;;
+    esac
+}
+
 processes_of() { # PART: its process and that one's children, as PostgreSQL has them
     local pid
     running "$dir/$1.pid" || return 0
@@ -140,7 +148,7 @@ for part in "${parts[@]}"; do
         mkdir -p "$dir/log"
         running "$dir/$part.pid" || "start_$part"
         ;;
-    stop | remove) stop "$dir/$part.pid" "$([[ $part == postgres ]] && echo INT || echo TERM)" ;; # INT: without waiting for clients
+    stop | remove) stop_part "$part" ;;
     kill) kill_part "$part" ;;
     pause) signal_part STOP "$part" ;;
     resume) signal_part CONT "$part" ;;
