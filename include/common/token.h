@@ -1,5 +1,5 @@
-/* Access tokens: signed JWTs after RFC 9068 (typ at+jwt), issued and verified. A token_keys is read-only after
- * token_keys_new: any thread may use it. */
+/* Access tokens: signed JWTs after RFC 9068 (typ at+jwt), issued and verified. A token_keys is read-only
+ * after token_keys_new: any thread may use it. */
 #pragma once
 
 #include "common/attributes.h"
