@@ -103,7 +103,8 @@ static enum db_status apply(struct worker *w, struct consumer_message messages[]
 
 static void log_failure(const struct worker *w, const struct consumer_message *m) {
     bool last = is_last_receive(w, m->message);
-    log_write(last ? LOG_ERROR : LOG_WARN, m->message->correlation_id,
+    const char *correlation_id = m->message->correlation_id;
+    log_write(last ? LOG_ERROR : LOG_WARN, *correlation_id ? correlation_id : NULL,
               "consumer of %s: message %s of %s failed, receive %u of %d%s: %s",
               w->consumer->options.queue.name, m->message->id, m->message->group_id,
               m->message->receive_count, w->consumer->options.queue.max_receive_count,

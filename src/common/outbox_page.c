@@ -59,8 +59,9 @@ static bool keep_back(struct page *p, size_t row, bool refused) {
     if (!refused || p->held->count == OUTBOX_MAX_HELD)
         return false;
     p->held->groups[p->held->count++] = db_uuid(p->rows, row, OUTBOX_GROUP_ID);
-    log_error(text(p, row, OUTBOX_CORRELATION_ID), "%s: event %s of %s was refused and waits: %s", p->table,
-              text(p, row, OUTBOX_EVENT_ID), text(p, row, OUTBOX_GROUP_ID), queue_error(p->queue));
+    const char *correlation_id = text(p, row, OUTBOX_CORRELATION_ID);
+    log_error(*correlation_id ? correlation_id : NULL, "%s: event %s of %s was refused and waits: %s",
+              p->table, text(p, row, OUTBOX_EVENT_ID), text(p, row, OUTBOX_GROUP_ID), queue_error(p->queue));
     return true;
 }
 

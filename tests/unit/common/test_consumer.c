@@ -1,0 +1,266 @@
+/* What a consumer does with the messages of a batch, over a queue and a database that are made up. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "common/buf.h"
+#include "common/consumer.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* The world of one test: one batch to receive, and what happened. A message is "id group fate receives";
+ * the fates are those of handle. */
+static struct {
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    const char *batch;      /* NULL once it was received */
+    unsigned pings_to_fail; /* of the database, from now on */
+    bool stop_while_receiving;
+    bool idle, interrupted;
+    struct buf trace;
+} world = {.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
+
+struct queue {
+    const struct queue_options *options;
+};
+
+struct db {
+    const struct db_options *options;
+};
+
+static void note(const char *format, ...) PRINTF_LIKE(1, 2);
+static void note(const char *format, ...) {
+    va_list args;
+    va_start(args, format);
+    buf_vprintf(&world.trace, format, args);
+    va_end(args);
+}
+
+struct queue *queue_open(const struct queue_options *options) {
+    struct queue *q = malloc(sizeof *q);
+    q->options = options;
+    return q;
+}
+
+void queue_close(struct queue *q) {
+    free(q);
+}
+
+const char *queue_error(const struct queue *q) {
+    (void)q;
+    return "";
+}
+
+void queue_interrupt(struct queue *q) {
+    (void)q;
+    pthread_mutex_lock(&world.lock);
+    world.interrupted = true;
+    pthread_cond_broadcast(&world.changed);
+    pthread_mutex_unlock(&world.lock);
+}
+
+static void wait_until(const bool *flag) {
+    while (!*flag)
+        pthread_cond_wait(&world.changed, &world.lock);
+}
+
+/* Cuts the text of the batch into messages; their strings point into it. */
+static void fill(struct queue_batch *batch, char *text) {
+    char *rest_of_text, *line = strtok_r(text, ",", &rest_of_text);
+    for (; line; line = strtok_r(NULL, ",", &rest_of_text)) {
+        char *rest_of_line, *id = strtok_r(line, " ", &rest_of_line);
+        struct queue_message *m = &batch->messages[batch->count++];
+        *m = (struct queue_message){.id = id, .receipt = id, .correlation_id = "", .traceparent = ""};
+        m->group_id = strtok_r(NULL, " ", &rest_of_line);
+        m->body = strtok_r(NULL, " ", &rest_of_line);
+        m->receive_count = (unsigned)atoi(rest_of_line);
+    }
+}
+
+enum queue_status queue_receive(struct queue *q, int wait_s, struct queue_batch *batch) {
+    (void)q;
+    (void)wait_s;
+    batch->count = 0;
+    batch->storage = NULL;
+    enum queue_status status = QUEUE_OK;
+    pthread_mutex_lock(&world.lock);
+    world.idle = !world.batch || world.stop_while_receiving;
+    pthread_cond_broadcast(&world.changed);
+    if (world.idle)
+        wait_until(&world.interrupted);
+    if (world.batch)
+        fill(batch, batch->storage = strdup(world.batch));
+    else
+        status = QUEUE_INTERRUPTED;
+    world.batch = NULL;
+    pthread_mutex_unlock(&world.lock);
+    return status;
+}
+
+void queue_batch_free(struct queue_batch *batch) {
+    free(batch->storage);
+}
+
+enum queue_status queue_delete(struct queue *q, const struct queue_message *const messages[], size_t n) {
+    (void)q;
+    for (size_t i = 0; i < n; i++)
+        note("%s%s", i == 0 ? "delete " : "", messages[i]->id);
+    note("%s", n ? "; " : "");
+    return QUEUE_OK;
+}
+
+/* Notes 0 or + for the seconds; those of a group that are not 0 must be the same. */
+enum queue_status queue_set_visibility(struct queue *q, const struct queue_message *const messages[],
+                                       const int seconds[], size_t n) {
+    (void)q;
+    for (size_t i = 0; i < n; i++) {
+        note("%s%s%s", i == 0 ? "back " : "", messages[i]->id, seconds[i] == 0 ? "0" : "+");
+        for (size_t k = 0; k < i; k++)
+            if (strcmp(messages[i]->group_id, messages[k]->group_id) == 0 && seconds[k] != 0 &&
+                seconds[i] != seconds[k])
+                note(" not together");
+        if (seconds[i] < 0 || seconds[i] > 30)
+            note(" in %d s", seconds[i]);
+    }
+    note("%s", n ? "; " : "");
+    return QUEUE_OK;
+}
+
+struct db *db_open(const struct db_options *options) {
+    struct db *db = malloc(sizeof *db);
+    db->options = options;
+    return db;
+}
+
+void db_close(struct db *db) {
+    free(db);
+}
+
+const char *db_error(const struct db *db) {
+    (void)db;
+    return "reason";
+}
+
+enum db_status db_run(struct db *db, const struct db_query *query, const struct db_params *params,
+                      struct db_result **result) {
+    (void)db;
+    (void)query;
+    (void)params;
+    (void)result;
+    if (world.pings_to_fail == 0)
+        return DB_OK;
+    world.pings_to_fail--;
+    note("away; ");
+    return DB_UNAVAILABLE;
+}
+
+/* Fates: ok, bad (known before the transaction), and what the database says of the transaction it is in;
+ * busy only in company. */
+static enum db_status handle(void *app, struct db *db, struct consumer_message messages[], size_t n) {
+    (void)app;
+    (void)db;
+    enum db_status status = DB_OK;
+    note("do ");
+    for (size_t i = 0; i < n; i++) {
+        const char *fate = messages[i].message->body;
+        note("%s", messages[i].message->id);
+        messages[i].accepted = strcmp(fate, "bad") != 0;
+        if (!messages[i].accepted)
+            strcpy(messages[i].reason, "it is bad");
+        if (strcmp(fate, "refused") == 0)
+            status = DB_REFUSED;
+        if (strcmp(fate, "broken") == 0)
+            status = DB_FAILED;
+        if (strcmp(fate, "busy") == 0 && n > 1)
+            status = DB_BUSY;
+        if (strcmp(fate, "lost") == 0 || (strcmp(fate, "lost-alone") == 0 && n == 1))
+            status = DB_UNAVAILABLE;
+    }
+    note("; ");
+    return status;
+}
+
+static void run(const char *batch) {
+    const struct consumer_options options = {
+        .queue = {.name = "q.fifo", .max_receive_count = 3}, .threads = 1, .handle = handle};
+    world.batch = batch;
+    world.idle = world.interrupted = false;
+    buf_clear(&world.trace);
+    buf_str(&world.trace, "");
+    struct consumer *consumer = consumer_start(&options);
+    assert_non_null(consumer);
+    pthread_mutex_lock(&world.lock);
+    wait_until(&world.idle);
+    pthread_mutex_unlock(&world.lock);
+    consumer_stop(consumer);
+}
+
+static const struct {
+    const char *batch, *trace;
+} cases[] = {
+    {"1 g ok 1,2 h ok 1", "do 12; delete 12; "},
+    {"1 g bad 1,2 h ok 1", "do 12; delete 2; back 1+; "},
+    {"1 g bad 1,2 h bad 3", "do 12; back 1+20; "}, /* at its last receive: at once */
+    {"1 g refused 1", "do 1; back 1+; "},
+    /* one spoils the transaction of all: each alone */
+    {"1 g ok 1,2 h refused 1,3 i ok 1", "do 123; do 1; do 2; do 3; delete 13; back 2+; "},
+    {"1 g ok 1,2 h broken 1,3 i ok 1", "do 123; do 1; do 2; do 3; delete 13; back 2+; "},
+    {"1 g ok 1,2 h busy 1", "do 12; do 1; do 2; delete 12; "},
+    /* the later ones of its group wait, and come back together */
+    {"1 g refused 2,2 g ok 1,3 h ok 1,4 g ok 1", "do 1234; do 1; do 3; delete 3; back 1+2+4+; "},
+    {"1 g ok 1,2 g refused 2,3 g ok 1", "do 123; do 1; do 2; delete 1; back 2+3+; "},
+    {"1 g bad 2,2 g bad 3", "do 12; back 1+2+; "},
+    /* one that becomes a dead letter holds nobody up */
+    {"1 g refused 3,2 g ok 3,3 g ok 1", "do 123; do 1; do 2; do 3; delete 23; back 10; "},
+    {"1 g refused 3,2 g refused 1,3 g ok 1", "do 123; do 1; do 2; back 102+3+; "},
+    /* no database: nobody's fault */
+    {"1 g lost 3,2 g ok 1,3 h ok 1", "do 123; back 1+2+3+; "},
+    {"1 g ok 1,2 h refused 1,3 i lost-alone 1", "do 123; do 1; do 2; do 3; delete 1; back 2+3+; "},
+    /* a server that counts wrong */
+    {"1 g bad 0,2 h bad 1000000", "do 12; back 1+20; "},
+};
+
+static void deletes_what_was_accepted_and_puts_back_the_rest(void **state) {
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        run(cases[i].batch);
+        if (strcmp(world.trace.data, cases[i].trace) != 0)
+            fail_msg("%s:\n  %s\nnot %s", cases[i].batch, world.trace.data, cases[i].trace);
+    }
+}
+
+static void receives_nothing_while_the_database_is_away(void **state) {
+    (void)state;
+    world.pings_to_fail = 2;
+    run("1 g ok 1");
+    assert_string_equal(world.trace.data, "away; away; do 1; delete 1; ");
+}
+
+static void a_stop_returns_what_was_not_started(void **state) {
+    (void)state;
+    world.stop_while_receiving = true;
+    run("1 g ok 1,2 g ok 3,3 h ok 1");
+    world.stop_while_receiving = false;
+    assert_string_equal(world.trace.data, "back 102030; ");
+}
+
+static int teardown(void **state) {
+    (void)state;
+    buf_free(&world.trace);
+    return 0;
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(deletes_what_was_accepted_and_puts_back_the_rest),
+        cmocka_unit_test(receives_nothing_while_the_database_is_away),
+        cmocka_unit_test(a_stop_returns_what_was_not_started),
+    };
+    return cmocka_run_group_tests_name("consumer", tests, NULL, teardown);
+}
