@@ -42,8 +42,9 @@ static const struct db_query create_query = {
 /* What the keys that were taken stand for. */
 static const struct db_query taken_query = {
     "order_taken",
-    "SELECT i.n, k.fingerprint = i.fingerprint, o.id, o.total_amount, (extract(epoch FROM o.created_at) * "
-    "1000)::bigint"
+    "SELECT i.n, k.fingerprint = i.fingerprint, o.id, o.total_amount,"
+    "       (extract(epoch FROM o.created_at) * 1000)::bigint,"
+    "       (extract(epoch FROM k.expires_at) * 1000)::bigint"
     "  FROM unnest($1::text[], $2::text[], $3::bytea[]) WITH ORDINALITY AS i(client_id, key, fingerprint, n)"
     "  JOIN idempotency_keys k ON k.client_id = i.client_id AND k.key = i.key"
     "  JOIN orders o ON o.id = k.order_id"};
