@@ -164,7 +164,7 @@ class Daemon:
 
     def health(self, path="/health"):
         """The status of a health route, or None when nobody answers."""
-        assert self.process.poll() is None, f"{self.program} ended by itself:\n{self.log_text()[-4000:]}"
+        assert self.process.poll() is None, f"{self.program} ended by itself:\n{self.log_tail()}"
         with contextlib.suppress(requests.RequestException):
             return http("GET", self.url + path, timeout=5).status_code
         return None
@@ -175,7 +175,7 @@ class Daemon:
     def finish(self):
         """Waits for the end that terminate() asked for; it must be a clean one."""
         code, self.process = self.process.wait(timeout=PATIENCE), None
-        assert code == 0, f"{self.program} exited with {code}:\n{self.log_text()[-4000:]}"
+        assert code == 0, f"{self.program} exited with {code}:\n{self.log_tail()}"
 
     def stop(self):
         if self.process is not None:
@@ -187,6 +187,9 @@ class Daemon:
         self.process.kill()
         self.process.wait()
         self.process = None
+
+    def log_tail(self):
+        return self.log_text()[-3000:]
 
     def log_text(self):
         return self.log.read_text(errors="replace") if self.log.exists() else ""
@@ -216,7 +219,7 @@ class System:
         self.redis.flushdb()
         self.sqs = parts.sqs()
         self.settings = {
-            "APP_ENV": "development", "LOG_FORMAT": "json", "LOG_LEVEL": "debug", "BIND_ADDRESS": "127.0.0.1",
+            "APP_ENV": "development", "LOG_FORMAT": "json", "LOG_LEVEL": "info", "BIND_ADDRESS": "127.0.0.1",
             "DEMO_CLIENTS": "true", "DELIVERY_ANONYMOUS": "true", "JWT_SECRET": SECRET,
             "DB_NAME": self.name, "REDIS_DB": str(redis_db), "SQS_VISIBILITY_TIMEOUT": "5s",
             "ORDERS_QUEUE": f"{self.name}-orders.fifo", "ORDERS_DLQ": f"{self.name}-orders-dlq.fifo",
@@ -357,7 +360,7 @@ class System:
 
     def log_tails(self):
         """The last words of each daemon, for the report of a failed test."""
-        return [(daemon.log.name, daemon.log_text()[-6000:]) for daemon in self.daemons]
+        return [(daemon.log.name, daemon.log_tail()) for daemon in self.daemons]
 
 
 # HTTP

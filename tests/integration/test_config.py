@@ -4,7 +4,7 @@ import re
 import subprocess
 
 import pytest
-from harness import DELIVERY_SVC, ORDER_SVC, PATIENCE, ROOT
+from harness import DELIVERY_SVC, ORDER_SVC, PATIENCE, ROOT, free_port
 
 BOTH = pytest.mark.parametrize("program", [ORDER_SVC, DELIVERY_SVC], ids=["order-svc", "delivery-svc"])
 SECRET = "a-secret-of-production-that-is-long-enough"
@@ -69,8 +69,10 @@ def test_production_refuses_what_suits_development_only(program, settings, name)
 
 
 @BOTH
-def test_development_warns_of_the_default_secret(program):
-    assert "JWT_SECRET" in run(program, "--check-config", APP_ENV="development").stderr
+def test_development_warns_of_what_is_unsafe(program):
+    started = run(program, "--migrate", APP_ENV="development", DB_PORT=str(free_port()))
+    assert started.returncode == 1
+    assert "JWT_SECRET" in started.stderr
 
 
 @BOTH
