@@ -33,7 +33,6 @@ third_party() {
     only_in db 'libpq|postgresql'
     only_in cache hiredis
     only_in queue curl
-    only_in token jwt
 }
 
 daemons_apart() {
