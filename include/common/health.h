@@ -21,7 +21,8 @@ struct health_options {
     const struct migration *migrations;
 };
 
-/* Asks each part once before it returns, then every second. NULL when out of memory or threads. */
+/* Asks each part at once and then every second. Waits for the first answers, but a second at most: a part
+ * that has not answered yet counts as away. NULL when out of memory or threads. */
 struct health *health_start(const struct health_options *options);
 void health_stop(struct health *health); /* NULL is fine */
 

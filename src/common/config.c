@@ -124,6 +124,8 @@ static void check_rules(const struct config *config, struct buf *errors) {
     check_endpoint(config->sqs_endpoint, errors);
     check_queues(config, errors);
     check_credentials(config, errors);
+    if (config->shutdown_delay >= config->shutdown_timeout)
+        buf_str(errors, "SHUTDOWN_DELAY: must be shorter than SHUTDOWN_TIMEOUT, which includes it\n");
     if (config->app_env == ENV_PRODUCTION)
         config_unsafe(config, errors);
 }

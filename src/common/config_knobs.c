@@ -122,7 +122,7 @@ const struct config_knob config_knobs[] = {
     {"SHUTDOWN_DELAY", CONFIG_DURATION, CONFIG_BOTH, "0s", 0, 5 * MINUTE, NULL, FIELD(shutdown_delay),
      "from ready=false to closing the port, for load balancers"},
     {"SHUTDOWN_TIMEOUT", CONFIG_DURATION, CONFIG_BOTH, "20s", 100 * MS, 10 * MINUTE, NULL,
-     FIELD(shutdown_timeout), "most time of an orderly stop"},
+     FIELD(shutdown_timeout), "most time of an orderly stop, SHUTDOWN_DELAY included"},
 };
 
 const size_t config_knob_count = sizeof config_knobs / sizeof *config_knobs;

@@ -21,6 +21,7 @@ struct part {
     const char *name;
     const char *(*ask)(struct health *health); /* NULL: well; else what is wrong, in words */
     atomic_bool well;
+    bool asked;
     pthread_t thread;
 };
 
@@ -54,39 +55,44 @@ static const char *ask_cache(struct health *health) {
 }
 
 static const char *ask_queue(struct health *health) {
-    enum queue_status status = queue_check(health->queue);
-    return status == QUEUE_OK || status == QUEUE_INTERRUPTED ? NULL : queue_error(health->queue);
+    return queue_check(health->queue) == QUEUE_OK ? NULL : queue_error(health->queue);
 }
 
-static void ask(struct part *part) {
-    const char *fault = part->ask(part->health);
-    if (fault && part->well)
+/* The mutex is held. */
+static void note(struct part *part, const char *fault) {
+    if (fault && (part->well || !part->asked))
         log_warn(NULL, "%s is away: %s", part->name, fault);
-    if (!fault && !part->well)
+    if (!fault && !part->well && part->asked)
         log_info(NULL, "%s is back", part->name);
     part->well = !fault;
+    if (part->asked)
+        return;
+    part->asked = true;
+    part->health->asked++;
+    pthread_cond_broadcast(&part->health->changed);
 }
 
-/* Waits for the next time to ask; the mutex is held. */
-static void sleep_a_period(struct health *health) {
-    struct timespec until;
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += PERIOD_S;
-    while (!health->stopping && pthread_cond_timedwait(&health->changed, &health->mutex, &until) == 0)
-        ;
+static struct timespec after_a_period(void) {
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    time.tv_sec += PERIOD_S;
+    return time;
 }
 
 static void *watch(void *arg) {
     struct part *part = arg;
     struct health *health = part->health;
-    ask(part);
     pthread_mutex_lock(&health->mutex);
-    health->asked++;
-    pthread_cond_broadcast(&health->changed);
-    for (sleep_a_period(health); !health->stopping; sleep_a_period(health)) {
+    while (!health->stopping) {
         pthread_mutex_unlock(&health->mutex);
-        ask(part);
+        const char *fault = part->ask(health);
         pthread_mutex_lock(&health->mutex);
+        if (health->stopping) /* an answer that was cut short says nothing */
+            break;
+        note(part, fault);
+        struct timespec next = after_a_period();
+        while (!health->stopping && pthread_cond_timedwait(&health->changed, &health->mutex, &next) == 0)
+            ;
     }
     pthread_mutex_unlock(&health->mutex);
     return NULL;
@@ -97,7 +103,6 @@ static void add_part(struct health *health, const char *name, const char *(*ask_
     part->health = health;
     part->name = name;
     part->ask = ask_part;
-    part->well = true; /* so that the first failure is told, and the first success is not */
 }
 
 static bool open_parts(struct health *health, const struct health_options *options) {
@@ -123,9 +128,11 @@ static bool start_threads(struct health *health) {
         if (pthread_create(&part->thread, NULL, watch, part) != 0)
             return false;
     }
+    struct timespec limit = after_a_period();
     pthread_mutex_lock(&health->mutex);
-    while (health->asked < health->part_count)
-        pthread_cond_wait(&health->changed, &health->mutex);
+    while (health->asked < health->part_count &&
+           pthread_cond_timedwait(&health->changed, &health->mutex, &limit) == 0)
+        ;
     pthread_mutex_unlock(&health->mutex);
     return true;
 }

@@ -139,6 +139,7 @@ static void test_bad_values(void **state) {
         {"DB_PORT", "postgres"},
         {"DB_USER", "a\nb"},
         {"JWT_SECRET", "31 bytes are one byte too short"},
+        {"SHUTDOWN_DELAY", "20s"},
         {"SQS_ENDPOINT", "localhost:9324"},
         {"SQS_ENDPOINT", "ftp://localhost"},
         {"SQS_ENDPOINT", "http://"},
