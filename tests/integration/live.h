@@ -1,0 +1,51 @@
+/* What the programs that talk to a real SQS or PostgreSQL share: settings from the environment, names of
+ * their own. */
+#pragma once
+
+#include "common/db.h"
+#include "common/queue.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+static inline const char *setting(const char *name, const char *fallback) {
+    const char *value = getenv(name);
+    return value && *value ? value : fallback;
+}
+
+/* A queue and its dead letters, by names that no other run uses. */
+struct live_queue {
+    char name[QUEUE_NAME_SIZE], dead_letters[QUEUE_NAME_SIZE];
+    struct queue_options options;
+};
+
+static inline void live_queue_init(struct live_queue *q, const char *purpose) {
+    struct uuid id = uuid_new();
+    char text[UUID_TEXT_SIZE];
+    uuid_format(&id, text);
+    snprintf(q->name, sizeof q->name, "%.30s-%s.fifo", purpose, text);
+    snprintf(q->dead_letters, sizeof q->dead_letters, "%.30s-%s-dlq.fifo", purpose, text);
+    q->options = (struct queue_options){.endpoint = setting("SQS_ENDPOINT", "http://localhost:9324"),
+                                        .region = setting("AWS_REGION", "us-east-1"),
+                                        .access_key = setting("AWS_ACCESS_KEY_ID", ""),
+                                        .secret_key = setting("AWS_SECRET_ACCESS_KEY", ""),
+                                        .session_token = setting("AWS_SESSION_TOKEN", ""),
+                                        .name = q->name,
+                                        .dead_letter_name = q->dead_letters,
+                                        .max_receive_count = 2,
+                                        .visibility_timeout_s = 30};
+}
+
+static inline struct db_options live_db_options(void) {
+    return (struct db_options){.host = setting("DB_HOST", "localhost"),
+                               .port = setting("DB_PORT", "5432"),
+                               .name = setting("DB_NAME", "orderprocessing"),
+                               .user = setting("DB_USER", "admin"),
+                               .password = setting("DB_PASSWORD", "admin123"),
+                               .sslmode = "prefer",
+                               .application_name = "test",
+                               .connect_timeout_ms = 10000,
+                               .statement_timeout_ms = 60000,
+                               .lock_timeout_ms = 60000};
+}
