@@ -29,7 +29,7 @@ static const char *setting(const char *name, const char *fallback) {
 static struct cache_options real_redis(void) {
     return (struct cache_options){.host = setting("REDIS_HOST", "localhost"),
                                   .port = atoi(setting("REDIS_PORT", "6379")),
-                                  .password = setting("REDIS_PASSWORD", ""),
+                                  .password = "",
                                   .timeout_ms = 5000};
 }
 

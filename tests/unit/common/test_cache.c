@@ -19,6 +19,11 @@
 
 #define ONE_VALUE(value) "*1\r\n$1\r\n" value "\r\n"
 
+#define AUTH "*2\r\n$4\r\nAUTH\r\n$6\r\nsesame\r\n"
+#define SELECT "*2\r\n$6\r\nSELECT\r\n$1\r\n3\r\n"
+#define PING "*1\r\n$4\r\nPING\r\n"
+#define MGET "*2\r\n$4\r\nMGET\r\n$3\r\nkey\r\n"
+
 static const char *const keys[] = {"key"};
 
 struct fixture {
@@ -34,8 +39,11 @@ static int set_up(void **state) {
     if (bind(fixture.socket, (struct sockaddr *)&address, len) != 0 ||
         getsockname(fixture.socket, (struct sockaddr *)&address, &len) != 0)
         return -1;
-    const struct cache_options options = {
-        .host = "127.0.0.1", .port = ntohs(address.sin_port), .password = "", .timeout_ms = 500};
+    const struct cache_options options = {.host = "127.0.0.1",
+                                          .port = ntohs(address.sin_port),
+                                          .password = "sesame",
+                                          .database = 3,
+                                          .timeout_ms = 500};
     fixture.cache = cache_open(&options);
     *state = &fixture;
     return fixture.cache ? 0 : -1;
@@ -52,12 +60,21 @@ static bool send_text(int fd, const char *text) {
     return send(fd, text, strlen(text), MSG_NOSIGNAL) > 0;
 }
 
-/* A connection of the client, with its first command read. */
-static int take_command(int listener) {
+/* Reads the client's next command; whether it is this one, whole. */
+static bool take_command(int fd, const char *expected) {
     char command[256];
+    ssize_t len = recv(fd, command, sizeof command, 0);
+    return len == (ssize_t)strlen(expected) && memcmp(command, expected, strlen(expected)) == 0;
+}
+
+/* Takes a connection of the client, lets it log in, and reads its first command. */
+static int take_client(int listener, const char *expected) {
     int fd = accept(listener, NULL, NULL);
-    (void)!recv(fd, command, sizeof command, 0);
-    return fd;
+    if (take_command(fd, AUTH) && send_text(fd, "+OK\r\n") && take_command(fd, SELECT) &&
+        send_text(fd, "+OK\r\n") && take_command(fd, expected))
+        return fd;
+    close(fd);
+    return -1;
 }
 
 static pthread_t serve(struct fixture *fixture, void *(*server)(void *)) {
@@ -86,11 +103,10 @@ static void test_breaker_opens_and_is_told_once(void **state) {
 }
 
 static void *answer_ping_then_value(void *arg) {
-    int fd = take_command(*(int *)arg);
+    int fd = take_client(*(int *)arg, PING);
     send_text(fd, "+PONG\r\n");
-    char command[256];
-    (void)!recv(fd, command, sizeof command, 0);
-    send_text(fd, ONE_VALUE("v"));
+    if (take_command(fd, MGET))
+        send_text(fd, ONE_VALUE("v"));
     close(fd);
     return NULL;
 }
@@ -109,8 +125,8 @@ static void test_ping_passes_the_breaker_and_closes_it(void **state) {
 }
 
 static void *answer_late_then_right(void *arg) {
-    int first = take_command(*(int *)arg); /* the client gives up on it */
-    int second = take_command(*(int *)arg);
+    int first = take_client(*(int *)arg, MGET); /* the client gives up on it */
+    int second = take_client(*(int *)arg, MGET);
     send_text(first, ONE_VALUE("1"));
     send_text(second, ONE_VALUE("2"));
     close(first);
@@ -134,7 +150,7 @@ static void test_late_reply_never_answers_the_next_command(void **state) {
 
 /* A reply that comes byte by byte, each within the timeout, all of it in many times the timeout. */
 static void *trickle(void *arg) {
-    int fd = take_command(*(int *)arg);
+    int fd = take_client(*(int *)arg, MGET);
     send_text(fd, "*1\r\n$100\r\n");
     for (int i = 0; i < 100 && send_text(fd, "x"); i++)
         clock_sleep_ms(50);
@@ -156,7 +172,7 @@ static void *answer_oddly(void *arg) {
     static const char *const answers[] = {"-LOADING Redis is loading the dataset in memory\r\n",
                                           "*2\r\n$1\r\na\r\n$1\r\nb\r\n"};
     for (size_t i = 0; i < 2; i++) {
-        int fd = take_command(*(int *)arg);
+        int fd = take_client(*(int *)arg, MGET);
         send_text(fd, answers[i]);
         close(fd);
     }
