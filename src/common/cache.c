@@ -159,7 +159,7 @@ static bool log_in(struct cache *cache) {
 
 static bool connect_now(struct cache *cache) {
     struct timeval timeout = {.tv_sec = cache->options.timeout_ms / 1000,
-                              .tv_usec = cache->options.timeout_ms % 1000 * 1000};
+                              .tv_usec = cache->options.timeout_ms % 1000 * 1000L};
     cache->redis = redisConnectWithTimeout(cache->options.host, cache->options.port, timeout);
     if (!cache->redis || cache->redis->err || redisSetTimeout(cache->redis, timeout) != REDIS_OK) {
         fail(cache, cache->redis ? cache->redis->errstr : "out of memory");

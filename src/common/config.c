@@ -1,13 +1,8 @@
-/* The configuration: all knobs read from the environment, and the rules across knobs. */
-#include "common/config.h"
+/* The configuration: all knobs, read from the environment. */
+#include "config_private.h"
 
-#include "config_value.h"
-
-#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define SHOWN_SIZE 80 /* bytes of a bad value that are told */
 
 static bool is_string(const struct config_knob *knob) {
     return knob->type == CONFIG_STRING || knob->type == CONFIG_SECRET;
@@ -25,15 +20,7 @@ static bool store(struct config *config, const struct config_knob *knob, const c
     return true;
 }
 
-/* Ends a line about a bad value with its start, and nothing that would break the line. */
-static void append_value(struct buf *errors, const char *text) {
-    buf_str(errors, ", not '");
-    for (size_t i = 0; text[i] && i < SHOWN_SIZE; i++)
-        buf_char(errors, iscntrl((unsigned char)text[i]) ? '?' : text[i]);
-    buf_str(errors, "'\n");
-}
-
-/* A bad value is told and kept: the rules below look at it too, and the config is thrown away anyway. False
+/* A bad value is told and kept: the rules look at it too, and the config is thrown away anyway. False
  * when out of memory. */
 static bool read_knob(struct config *config, const struct config_knob *knob, const char *text,
                       struct buf *errors) {
@@ -46,88 +33,9 @@ static bool read_knob(struct config *config, const struct config_knob *knob, con
         if (knob->type == CONFIG_SECRET)
             buf_char(errors, '\n');
         else
-            append_value(errors, text);
+            config_append_bad(errors, text);
     }
     return store(config, knob, text, value);
-}
-
-/* http://host:port or https://host, and nothing behind it. */
-static void check_endpoint(const char *url, struct buf *errors) {
-    static const char host_characters[] =
-        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-:[]";
-    const char *host = "";
-    if (strncmp(url, "http://", 7) == 0)
-        host = url + 7;
-    else if (strncmp(url, "https://", 8) == 0)
-        host = url + 8;
-    size_t len = strspn(host, host_characters);
-    if (len > 0 && host[len] == '\0')
-        return;
-    buf_str(errors, "SQS_ENDPOINT: must be http://host:port or https://host, without a path");
-    append_value(errors, url);
-}
-
-static void check_port(const char *port, struct buf *errors) {
-    static const struct config_knob range = {.type = CONFIG_INTEGER, .min = 1, .max = 65535};
-    int64_t value;
-    if (config_parse_value(&range, port, &value))
-        return;
-    buf_str(errors, "DB_PORT: must be a whole number from 1 to 65535");
-    append_value(errors, port);
-}
-
-static void check_queue_name(const char *knob, const char *name, struct buf *errors) {
-    size_t base = strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-");
-    if (base > 0 && strcmp(name + base, ".fifo") == 0)
-        return;
-    buf_printf(errors, "%s: must be of A-Z a-z 0-9 _ - and end in .fifo", knob);
-    append_value(errors, name);
-}
-
-/* Two names for one queue would mix orders with status changes, or feed dead letters back. */
-static void check_queues(const struct config *config, struct buf *errors) {
-    const struct {
-        const char *knob, *name;
-    } queues[] = {{"ORDERS_QUEUE", config->orders_queue},
-                  {"ORDERS_DLQ", config->orders_dlq},
-                  {"DELIVERY_STATUS_QUEUE", config->delivery_status_queue},
-                  {"DELIVERY_STATUS_DLQ", config->delivery_status_dlq}};
-    for (size_t i = 0; i < sizeof queues / sizeof *queues; i++) {
-        check_queue_name(queues[i].knob, queues[i].name, errors);
-        for (size_t j = 0; j < i; j++)
-            if (strcmp(queues[i].name, queues[j].name) == 0)
-                buf_printf(errors, "%s: must differ from %s\n", queues[i].knob, queues[j].knob);
-    }
-}
-
-static void check_credentials(const struct config *config, struct buf *errors) {
-    bool key = *config->aws_access_key_id, secret = *config->aws_secret_access_key;
-    if (key && !secret)
-        buf_str(errors, "AWS_SECRET_ACCESS_KEY: must be set when AWS_ACCESS_KEY_ID is\n");
-    if (secret && !key)
-        buf_str(errors, "AWS_ACCESS_KEY_ID: must be set when AWS_SECRET_ACCESS_KEY is\n");
-    if (*config->aws_session_token && !key)
-        buf_str(errors, "AWS_ACCESS_KEY_ID: must be set when AWS_SESSION_TOKEN is\n");
-}
-
-void config_unsafe(const struct config *config, struct buf *out) {
-    if (strcmp(config->jwt_secret, CONFIG_DEFAULT_JWT_SECRET) == 0)
-        buf_str(out, "JWT_SECRET: the default is known to everybody; for development only\n");
-    if (config->demo_clients)
-        buf_str(out, "DEMO_CLIENTS: their secrets are known to everybody; for development only\n");
-    if (config->delivery_anonymous)
-        buf_str(out, "DELIVERY_ANONYMOUS: lets everybody in; for development only\n");
-}
-
-static void check_rules(const struct config *config, struct buf *errors) {
-    check_port(config->db_port, errors);
-    check_endpoint(config->sqs_endpoint, errors);
-    check_queues(config, errors);
-    check_credentials(config, errors);
-    if (config->shutdown_delay >= config->shutdown_timeout)
-        buf_str(errors, "SHUTDOWN_DELAY: must be shorter than SHUTDOWN_TIMEOUT, which includes it\n");
-    if (config->app_env == ENV_PRODUCTION)
-        config_unsafe(config, errors);
 }
 
 static bool read_all(struct config *config, const char *(*lookup)(const char *name), struct buf *errors) {
@@ -144,13 +52,12 @@ struct config *config_load(enum config_service service, const char *(*lookup)(co
                            struct buf *errors) {
     size_t before = errors->len;
     struct config *config = calloc(1, sizeof *config);
-    if (config) {
+    if (config)
         config->service = service;
-        if (read_all(config, lookup, errors))
-            check_rules(config, errors);
-        else
-            buf_str(errors, "out of memory\n");
-    }
+    if (config && read_all(config, lookup, errors))
+        config_check_rules(config, errors);
+    else
+        buf_str(errors, "out of memory\n");
     if (!config || errors->failed || errors->len > before) {
         config_free(config);
         return NULL;

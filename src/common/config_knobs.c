@@ -2,11 +2,11 @@
 #include "common/config.h"
 
 #define FIELD(name) offsetof(struct config, name)
-#define MS 1
+#define MS INT64_C(1)
 #define SECOND (1000 * MS)
 #define MINUTE (60 * SECOND)
 #define HOUR (60 * MINUTE)
-#define DAY (24LL * HOUR)
+#define DAY (24 * HOUR)
 
 const struct config_knob config_knobs[] = {
     {"APP_ENV", CONFIG_CHOICE, CONFIG_BOTH, "production", 0, 0, "production|development", FIELD(app_env),

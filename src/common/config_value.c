@@ -1,10 +1,12 @@
 /* The value of one knob: read from text, shown as text, described. */
-#include "config_value.h"
+#include "config_private.h"
 
 #include <ctype.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+
+#define SHOWN_SIZE 80 /* bytes of a bad value that are told */
 
 static const struct {
     const char *name;
@@ -144,4 +146,11 @@ void config_show(const struct config *config, const struct config_knob *knob, st
         append_choice(out, knob->choices, *(const int64_t *)field);
         break;
     }
+}
+
+void config_append_bad(struct buf *errors, const char *text) {
+    buf_str(errors, ", not '");
+    for (size_t i = 0; text[i] && i < SHOWN_SIZE; i++)
+        buf_char(errors, iscntrl((unsigned char)text[i]) ? '?' : text[i]);
+    buf_str(errors, "'\n");
 }

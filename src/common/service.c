@@ -101,7 +101,7 @@ int service_run(const struct service_component *components, size_t n, void *app,
         .mutex = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER, .timeout_ms = timeout_ms};
     sigset_t signals = stop_signals();
     pthread_sigmask(SIG_BLOCK, &signals, NULL); /* every thread inherits it */
-    signal(SIGPIPE, SIG_IGN);
+    (void)signal(SIGPIPE, SIG_IGN);
     pthread_t listener;
     int error = pthread_create(&listener, NULL, take_signals, &life);
     if (error) {

@@ -1,0 +1,83 @@
+/* The rules across knobs, and those a range cannot say. */
+#include "config_private.h"
+
+#include <string.h>
+
+/* http://host:port or https://host, and nothing behind it. */
+static void check_endpoint(const char *url, struct buf *errors) {
+    static const char host_characters[] =
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-:[]";
+    const char *host = "";
+    if (strncmp(url, "http://", 7) == 0)
+        host = url + 7;
+    else if (strncmp(url, "https://", 8) == 0)
+        host = url + 8;
+    size_t len = strspn(host, host_characters);
+    if (len > 0 && host[len] == '\0')
+        return;
+    buf_str(errors, "SQS_ENDPOINT: must be http://host:port or https://host, without a path");
+    config_append_bad(errors, url);
+}
+
+static void check_port(const char *port, struct buf *errors) {
+    static const struct config_knob range = {.type = CONFIG_INTEGER, .min = 1, .max = 65535};
+    int64_t value;
+    if (config_parse_value(&range, port, &value))
+        return;
+    buf_str(errors, "DB_PORT: must be a whole number from 1 to 65535");
+    config_append_bad(errors, port);
+}
+
+static void check_queue_name(const char *knob, const char *name, struct buf *errors) {
+    size_t base = strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-");
+    if (base > 0 && strcmp(name + base, ".fifo") == 0)
+        return;
+    buf_printf(errors, "%s: must be of A-Z a-z 0-9 _ - and end in .fifo", knob);
+    config_append_bad(errors, name);
+}
+
+/* Two names for one queue would mix orders with status changes, or feed dead letters back. */
+static void check_queues(const struct config *config, struct buf *errors) {
+    const struct {
+        const char *knob, *name;
+    } queues[] = {{"ORDERS_QUEUE", config->orders_queue},
+                  {"ORDERS_DLQ", config->orders_dlq},
+                  {"DELIVERY_STATUS_QUEUE", config->delivery_status_queue},
+                  {"DELIVERY_STATUS_DLQ", config->delivery_status_dlq}};
+    for (size_t i = 0; i < sizeof queues / sizeof *queues; i++) {
+        check_queue_name(queues[i].knob, queues[i].name, errors);
+        for (size_t j = 0; j < i; j++)
+            if (strcmp(queues[i].name, queues[j].name) == 0)
+                buf_printf(errors, "%s: must differ from %s\n", queues[i].knob, queues[j].knob);
+    }
+}
+
+static void check_credentials(const struct config *config, struct buf *errors) {
+    bool key = *config->aws_access_key_id, secret = *config->aws_secret_access_key;
+    if (key && !secret)
+        buf_str(errors, "AWS_SECRET_ACCESS_KEY: must be set when AWS_ACCESS_KEY_ID is\n");
+    if (secret && !key)
+        buf_str(errors, "AWS_ACCESS_KEY_ID: must be set when AWS_SECRET_ACCESS_KEY is\n");
+    if (*config->aws_session_token && !key)
+        buf_str(errors, "AWS_ACCESS_KEY_ID: must be set when AWS_SESSION_TOKEN is\n");
+}
+
+void config_unsafe(const struct config *config, struct buf *out) {
+    if (strcmp(config->jwt_secret, CONFIG_DEFAULT_JWT_SECRET) == 0)
+        buf_str(out, "JWT_SECRET: the default is known to everybody; for development only\n");
+    if (config->demo_clients)
+        buf_str(out, "DEMO_CLIENTS: their secrets are known to everybody; for development only\n");
+    if (config->delivery_anonymous)
+        buf_str(out, "DELIVERY_ANONYMOUS: lets everybody in; for development only\n");
+}
+
+void config_check_rules(const struct config *config, struct buf *errors) {
+    check_port(config->db_port, errors);
+    check_endpoint(config->sqs_endpoint, errors);
+    check_queues(config, errors);
+    check_credentials(config, errors);
+    if (config->shutdown_delay >= config->shutdown_timeout)
+        buf_str(errors, "SHUTDOWN_DELAY: must be shorter than SHUTDOWN_TIMEOUT, which includes it\n");
+    if (config->app_env == ENV_PRODUCTION)
+        config_unsafe(config, errors);
+}
