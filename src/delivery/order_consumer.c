@@ -7,6 +7,8 @@
 #include "shipment_json.h"
 #include "shipment_store.h"
 
+#include <stdio.h>
+
 /* The new shipment of a message; false, with the reason in the message, when it is no ORDER_CREATED. */
 static bool read_message(struct consumer_message *in, struct arena *arena, const struct shipment_pace *pace,
                          struct shipment *out) {

@@ -1,6 +1,7 @@
 /* The rules of a shipment: its statuses and how it moves from one to the next. */
 #include "shipment.h"
 
+#include <stdio.h>
 #include <string.h>
 
 static const struct {
@@ -105,8 +106,9 @@ void shipment_carrier_step(const struct shipment *shipment, char tracking[static
         return;
     step->status = SHIPMENT_PROCESSING;
     /* The last bytes of a UUIDv7 are random: they make the number unique, and a second try makes it again. */
-    memcpy(tracking, "DE", 2);
-    hex_encode(shipment->id.bytes + 10, 6, tracking + 2);
+    char random_part[13];
+    hex_encode(shipment->id.bytes + 10, 6, random_part);
+    snprintf(tracking, SHIPMENT_TRACKING_SIZE, "DE%s", random_part);
     step->tracking_number = tracking;
     if (!shipment->carrier)
         step->carrier = "DemoExpress";
