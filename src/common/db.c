@@ -135,10 +135,13 @@ static enum db_status connect_now(struct db *db) {
 }
 
 /* An idle connection that is readable was closed by the server (or got a NOTIFY): find out before it is used.
- */
+ * A server that says why it closes is readable twice, for its words and for the end. */
 static bool alive(struct db *db) {
     struct pollfd fd = {.fd = PQsocket(db->conn), .events = POLLIN};
-    return poll(&fd, 1, 0) == 0 || (PQconsumeInput(db->conn) && PQstatus(db->conn) == CONNECTION_OK);
+    while (poll(&fd, 1, 0) != 0)
+        if (!PQconsumeInput(db->conn) || PQstatus(db->conn) != CONNECTION_OK)
+            return false;
+    return true;
 }
 
 static enum db_status ensure_connected(struct db *db) {
