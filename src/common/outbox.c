@@ -34,6 +34,7 @@ struct outbox {
 
     bool active; /* this replica publishes: it got the advisory lock on the connection of this generation */
     unsigned generation;
+    bool queue_known;
     unsigned failures; /* in a row */
     struct outbox_held held;
     int64_t held_until_ms;
@@ -68,6 +69,13 @@ static enum db_status delete_sent(struct outbox *o, const struct outbox_sent *se
     enum db_status status = db_run(o->db, &o->done, &params, NULL);
     db_params_free(&params);
     return status;
+}
+
+/* The queue is made, or found unfit, before the first event needs it. */
+static bool find_queue(struct outbox *o) {
+    if (!o->queue_known)
+        o->queue_known = queue_ensure(o->queue) == QUEUE_OK;
+    return o->queue_known || failed(o, "queue", queue_error(o->queue));
 }
 
 static bool publish(struct outbox *o, const struct db_result *rows) {
@@ -135,7 +143,7 @@ static bool turn(struct outbox *o, bool woken, bool *more) {
     /* A new connection has no lock any more: what it read may be another relay's. */
     bool ours = o->active && db_generation(o->db) == o->generation;
     *more = o->active && (!ours || db_rows(rows) == OUTBOX_PAGE_ROWS);
-    bool ok = !ours || publish(o, rows);
+    bool ok = !ours || (find_queue(o) && publish(o, rows));
     db_result_free(rows);
     if (ok && o->failures > 0) {
         o->failures = 0;
