@@ -30,8 +30,8 @@ def parts():
 
 @pytest.fixture(scope="module")
 def system(parts):
-    """Both daemons with a quick carrier."""
-    with harness.System(parts) as both:
+    """Both daemons with a quick carrier and the long polls of production."""
+    with harness.System(parts, SQS_WAIT_TIME="20s") as both:
         yield both.start()
 
 

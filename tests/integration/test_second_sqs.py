@@ -30,7 +30,7 @@ def moto(parts):
 @pytest.fixture(scope="module")
 def system(moto):
     keys = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
-    with System(moto, SQS_WAIT_TIME="1s", **keys) as both:
+    with System(moto, **keys) as both:
         yield both.start()
 
 
