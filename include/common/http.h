@@ -146,15 +146,24 @@ void http_reply_empty(struct http_request *request, unsigned status);
 void http_reply_problem(struct http_request *request, const char *code, const char *format, ...)
     PRINTF_LIKE(3, 4);
 
+/* The same with an extension member: an array of elements (JSON values, separated by commas). */
+void http_reply_problem_with(struct http_request *request, const char *code, const char *array,
+                             const struct buf *elements, const char *format, ...) PRINTF_LIKE(5, 6);
+
 /* The faults of a body or query, collected to be answered at once. Zero-initialise; free with
  * http_faults_free. */
 struct http_faults {
-    struct buf json; /* the elements of the errors array */
+    struct buf json;  /* the elements of the errors array */
+    struct buf first; /* the first fault in words */
     unsigned count;
-    char first[160]; /* the first fault in words */
 };
-/* pointer: RFC 6901 for a body member, the name of a query argument else. */
-void http_fault(struct http_faults *faults, const char *pointer, const char *format, ...) PRINTF_LIKE(3, 4);
+/* Adds a fault at the JSON pointer (RFC 6901) of member within parent; member NULL: of parent itself. parent
+ * is a pointer already, e.g. "" or "/items/0"; for a query argument it is its name. */
+void http_fault(struct http_faults *faults, const char *parent, const char *member, const char *format, ...)
+    PRINTF_LIKE(4, 5);
+/* Adds a fault for each member of object that is not in known (NULL-terminated). */
+void http_fault_unknown(struct http_faults *faults, json_t *object, const char *parent,
+                        const char *const known[]);
 /* 400 VALIDATION_ERROR with all faults. */
 void http_reply_faults(struct http_request *request, struct http_faults *faults);
 void http_faults_free(struct http_faults *faults);

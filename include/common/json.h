@@ -17,3 +17,7 @@ json_t *json_parse_object(const char *text, size_t len, char error[static JSON_E
 
 /* The string member, or NULL when it is missing or no string. Borrowed from object. */
 const char *json_member_string(const json_t *object, const char *name);
+
+/* Whether text has 1 to max characters (of UTF-8), none of them a control character (U+0000 to 1F, 7F to 9F).
+ */
+bool json_text_plain(const char *text, size_t max);

@@ -1,10 +1,7 @@
 /* Building replies: JSON, problem documents (RFC 9457), headers. */
 #include "common/http.h"
 
-#include <stdio.h>
 #include <string.h>
-
-enum { MAX_FAULTS_SHOWN = 50 };
 
 /* The error codes of the API: what a client may rely on. */
 static const struct problem {
@@ -62,23 +59,29 @@ void http_reply_json(struct http_request *request, unsigned status, struct buf *
     *body = (struct buf){0};
 }
 
-static void reply_problem(struct http_request *request, const struct problem *problem, const char *detail,
-                          const struct buf *errors) {
-    struct buf b = {0};
-    buf_printf(&b, "{\"type\":\"about:blank\",\"title\":");
+static void reply_problem(struct http_request *request, const char *code, const char *array,
+                          const struct buf *elements, const char *format, va_list args) PRINTF_LIKE(5, 0);
+static void reply_problem(struct http_request *request, const char *code, const char *array,
+                          const struct buf *elements, const char *format, va_list args) {
+    const struct problem *problem = find_problem(code);
+    struct buf b = {0}, detail = {0};
+    buf_vprintf(&detail, format, args);
+    const char *words = detail.data ? detail.data : "";
+    buf_str(&b, "{\"type\":\"about:blank\",\"title\":");
     buf_json(&b, problem->title);
     buf_printf(&b, ",\"status\":%u,\"detail\":", problem->status);
-    buf_json(&b, detail);
+    buf_json(&b, words);
     buf_printf(&b, ",\"error\":\"%s\",\"message\":", problem->code);
-    buf_json(&b, detail);
-    if (errors) {
-        buf_str(&b, ",\"errors\":[");
-        buf_append(&b, errors->data, errors->len);
+    buf_json(&b, words);
+    if (array) {
+        buf_printf(&b, ",\"%s\":[", array);
+        buf_append(&b, elements->data, elements->len);
         buf_char(&b, ']');
     }
     buf_str(&b, ",\"request_id\":");
     buf_json(&b, request->request_id);
     buf_char(&b, '}');
+    buf_free(&detail);
     if (b.failed) /* the status alone must do */
         buf_free(&b);
     start_reply(request, problem->status, "application/problem+json");
@@ -88,50 +91,29 @@ static void reply_problem(struct http_request *request, const struct problem *pr
 }
 
 void http_reply_problem(struct http_request *request, const char *code, const char *format, ...) {
-    struct buf detail = {0};
     va_list args;
     va_start(args, format);
-    buf_vprintf(&detail, format, args);
+    reply_problem(request, code, NULL, NULL, format, args);
     va_end(args);
-    reply_problem(request, find_problem(code), detail.data ? detail.data : "", NULL);
-    buf_free(&detail);
 }
 
-void http_fault(struct http_faults *faults, const char *pointer, const char *format, ...) {
-    if (faults->count++ >= MAX_FAULTS_SHOWN)
-        return;
-    struct buf detail = {0};
+void http_reply_problem_with(struct http_request *request, const char *code, const char *array,
+                             const struct buf *elements, const char *format, ...) {
     va_list args;
     va_start(args, format);
-    buf_vprintf(&detail, format, args);
+    reply_problem(request, code, array, elements, format, args);
     va_end(args);
-    if (faults->count == 1)
-        snprintf(faults->first, sizeof faults->first, "%s%s%s", pointer, *pointer ? ": " : "",
-                 detail.data ? detail.data : "");
-    buf_str(&faults->json, faults->count > 1 ? ",{\"pointer\":" : "{\"pointer\":");
-    buf_json(&faults->json, pointer);
-    buf_str(&faults->json, ",\"detail\":");
-    buf_json(&faults->json, detail.data ? detail.data : "");
-    buf_char(&faults->json, '}');
-    buf_free(&detail);
 }
 
 void http_reply_faults(struct http_request *request, struct http_faults *faults) {
-    char detail[sizeof faults->first + 32];
-    if (faults->count == 1)
-        snprintf(detail, sizeof detail, "%s", faults->first);
-    else
-        snprintf(detail, sizeof detail, "%s (and %u more)", faults->first, faults->count - 1);
-    if (faults->json.failed)
+    if (faults->count > 1)
+        buf_printf(&faults->first, " (and %u more)", faults->count - 1);
+    if (faults->json.failed || faults->first.failed)
         http_reply_problem(request, "UNAVAILABLE", "The service is short of memory");
     else
-        reply_problem(request, find_problem("VALIDATION_ERROR"), detail, &faults->json);
+        http_reply_problem_with(request, "VALIDATION_ERROR", "errors", &faults->json, "%s",
+                                faults->first.data);
     http_faults_free(faults);
-}
-
-void http_faults_free(struct http_faults *faults) {
-    buf_free(&faults->json);
-    *faults = (struct http_faults){0};
 }
 
 void http_reply_header(struct http_request *request, const char *name, const char *format, ...) {

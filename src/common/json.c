@@ -57,3 +57,14 @@ json_t *json_parse_object(const char *text, size_t len, char error[static JSON_E
 const char *json_member_string(const json_t *object, const char *name) {
     return json_string_value(json_object_get(object, name));
 }
+
+bool json_text_plain(const char *text, size_t max) {
+    const unsigned char *c = (const unsigned char *)text;
+    size_t characters = 0;
+    for (; *c; c++) {
+        if (*c < 0x20 || *c == 0x7f || (*c == 0xc2 && c[1] < 0xa0))
+            return false;
+        characters += (*c & 0xc0) != 0x80; /* a UTF-8 character has one byte that is no continuation */
+    }
+    return characters >= 1 && characters <= max;
+}

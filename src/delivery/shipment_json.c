@@ -6,22 +6,10 @@
 #include <stdio.h>
 #include <string.h>
 
-/* 1 to SHIPMENT_MAX_TEXT characters, none of them a control character (U+0000 to 1F, 7F to 9F). */
-static bool is_plain_text(const char *text) {
-    const unsigned char *c = (const unsigned char *)text;
-    size_t characters = 0;
-    for (; *c; c++) {
-        if (*c < 0x20 || *c == 0x7f || (*c == 0xc2 && c[1] < 0xa0))
-            return false;
-        characters += (*c & 0xc0) != 0x80; /* a UTF-8 character has one byte that is no continuation */
-    }
-    return characters >= 1 && characters <= SHIPMENT_MAX_TEXT;
-}
-
 static void read_status(const json_t *body, struct shipment_change *change, struct http_faults *faults) {
     const char *name = json_member_string(body, "status");
     if (!name || !shipment_status_parse(name, &change->status))
-        http_fault(faults, "/status", "must be PROCESSING, SHIPPED or DELIVERED");
+        http_fault(faults, "", "status", "must be PROCESSING, SHIPPED or DELIVERED");
 }
 
 /* A member that may be missing or null: *out is NULL then. False when out of memory. */
@@ -31,10 +19,8 @@ static bool read_detail(const json_t *body, const char *name, struct arena *aren
     if (!value || json_is_null(value))
         return true;
     const char *text = json_string_value(value);
-    if (!text || !is_plain_text(text)) {
-        char pointer[32];
-        snprintf(pointer, sizeof pointer, "/%s", name);
-        http_fault(faults, pointer, "must be 1 to %d characters without control characters",
+    if (!text || !json_text_plain(text, SHIPMENT_MAX_TEXT)) {
+        http_fault(faults, "", name, "must be 1 to %d characters without control characters",
                    SHIPMENT_MAX_TEXT);
         return true;
     }
@@ -42,51 +28,19 @@ static bool read_detail(const json_t *body, const char *name, struct arena *aren
     return *out != NULL;
 }
 
-/* A member's name as a JSON pointer (RFC 6901). */
-static void pointer_to(struct buf *out, const char *name) {
-    buf_char(out, '/');
-    for (; *name; name++) {
-        if (*name == '~')
-            buf_str(out, "~0");
-        else if (*name == '/')
-            buf_str(out, "~1");
-        else
-            buf_char(out, *name);
-    }
-}
-
-/* False when out of memory. */
-static bool refuse_unknown_members(json_t *body, struct http_faults *faults) {
-    const char *name;
-    json_t *value;
-    struct buf pointer = {0};
-    json_object_foreach(body, name, value) {
-        if (strcmp(name, "status") == 0 || strcmp(name, "tracking_number") == 0 ||
-            strcmp(name, "carrier") == 0)
-            continue;
-        buf_clear(&pointer);
-        pointer_to(&pointer, name);
-        if (pointer.failed)
-            break;
-        http_fault(faults, pointer.data, "is not known");
-    }
-    bool whole = !pointer.failed;
-    buf_free(&pointer);
-    return whole;
-}
-
 bool shipment_change_parse(const char *text, size_t len, struct arena *arena, struct shipment_change *change,
                            struct http_faults *faults) {
+    static const char *const known[] = {"status", "tracking_number", "carrier", NULL};
     char error[JSON_ERROR_SIZE];
     json_t *body = json_parse_object(text, len, error);
     if (!body) {
-        http_fault(faults, "", "%s", error);
+        http_fault(faults, "", NULL, "%s", error);
         return false;
     }
+    http_fault_unknown(faults, body, "", known);
     read_status(body, change, faults);
     bool whole = read_detail(body, "tracking_number", arena, &change->tracking_number, faults) &&
-                 read_detail(body, "carrier", arena, &change->carrier, faults) &&
-                 refuse_unknown_members(body, faults);
+                 read_detail(body, "carrier", arena, &change->carrier, faults);
     json_decref(body);
     return whole && faults->count == 0;
 }
@@ -99,7 +53,7 @@ static const char *order_fault(const json_t *event, struct arena *arena, struct 
         return "eventType is not ORDER_CREATED";
     if (!order_id || !uuid_parse(order_id, &shipment->order_id))
         return "orderId is no UUID";
-    if (!customer_id || !is_plain_text(customer_id))
+    if (!customer_id || !json_text_plain(customer_id, SHIPMENT_MAX_TEXT))
         return "customerId is not 1 to 255 characters without control characters";
     shipment->customer_id = arena_strdup(arena, customer_id);
     return shipment->customer_id ? NULL : "out of memory";

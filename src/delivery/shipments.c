@@ -97,17 +97,16 @@ void shipments_prepare_change(struct http_request *request) {
 }
 
 static void reply_refused(struct http_request *request, const struct shipment_change *change) {
-    const char *now = shipment_status_name(change->before);
-    const char *asked = shipment_status_name(change->status);
+    struct buf allowed = {0};
     enum shipment_status next;
-    if (shipment_status_next(change->before, &next))
-        http_reply_problem(request, "INVALID_TRANSITION",
-                           "A shipment that is %s cannot become %s; allowed: %s", now, asked,
-                           shipment_status_name(next));
-    else
-        http_reply_problem(request, "INVALID_TRANSITION",
-                           "A shipment that is %s cannot become %s; allowed: nothing, it is final", now,
-                           asked);
+    bool final = !shipment_status_next(change->before, &next);
+    const char *can = final ? "nothing, it is final" : shipment_status_name(next);
+    if (!final)
+        buf_json(&allowed, can);
+    http_reply_problem_with(request, "INVALID_TRANSITION", "allowed", &allowed,
+                            "A shipment that is %s cannot become %s; allowed: %s",
+                            shipment_status_name(change->before), shipment_status_name(change->status), can);
+    buf_free(&allowed);
 }
 
 static void reply_change(struct http_request *request, const struct shipment_change *change) {

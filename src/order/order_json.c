@@ -7,92 +7,40 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { POINTER_SIZE = 320 };
-
-/* Appends a member's name to a JSON pointer (RFC 6901), cut where it does not fit. */
-static void pointer_to(char out[static POINTER_SIZE], const char *parent, const char *name) {
-    size_t len = (size_t)snprintf(out, POINTER_SIZE, "%s/", parent);
-    for (; *name && len + 3 < POINTER_SIZE; name++) {
-        if (*name == '~' || *name == '/') {
-            out[len++] = '~';
-            out[len++] = *name == '~' ? '0' : '1';
-        } else {
-            out[len++] = *name;
-        }
-    }
-    out[len] = '\0';
-}
-
-static void check_members(json_t *object, const char *parent, const char *const known[],
-                          struct http_faults *faults) {
-    const char *name;
-    json_t *value;
-    json_object_foreach(object, name, value) {
-        size_t i = 0;
-        while (known[i] && strcmp(known[i], name) != 0)
-            i++;
-        if (known[i])
-            continue;
-        char pointer[POINTER_SIZE];
-        pointer_to(pointer, parent, name);
-        http_fault(faults, pointer, "is not known here");
-    }
-}
-
-static size_t character_count(const char *text) {
-    size_t count = 0;
-    for (; *text; text++)
-        count += ((unsigned char)*text & 0xC0) != 0x80;
-    return count;
-}
-
-static bool has_control_character(const char *text) {
-    for (const unsigned char *c = (const unsigned char *)text; *c; c++)
-        if (*c < 0x20 || *c == 0x7F || (*c == 0xC2 && c[1] >= 0x80 && c[1] <= 0x9F)) /* C0, DEL, C1 */
-            return true;
-    return false;
-}
-
 static const char *read_id(const json_t *object, const char *parent, const char *name, struct arena *arena,
                            struct http_faults *faults) {
-    char pointer[POINTER_SIZE];
-    pointer_to(pointer, parent, name);
     const json_t *value = json_object_get(object, name);
     const char *text = json_string_value(value);
     if (!value)
-        http_fault(faults, pointer, "is required");
+        http_fault(faults, parent, name, "is required");
     else if (!text)
-        http_fault(faults, pointer, "must be a string");
-    else if (!*text || character_count(text) > ORDER_MAX_ID_LENGTH)
-        http_fault(faults, pointer, "must have 1 to %d characters", ORDER_MAX_ID_LENGTH);
-    else if (has_control_character(text))
-        http_fault(faults, pointer, "must have no control characters");
+        http_fault(faults, parent, name, "must be a string");
+    else if (!json_text_plain(text, ORDER_MAX_ID_LENGTH))
+        http_fault(faults, parent, name, "must have 1 to %d characters, no control characters",
+                   ORDER_MAX_ID_LENGTH);
     else
         return arena_strdup(arena, text);
     return NULL;
 }
 
 static int64_t read_quantity(const json_t *item, const char *parent, struct http_faults *faults) {
-    char pointer[POINTER_SIZE];
-    pointer_to(pointer, parent, "quantity");
     const json_t *value = json_object_get(item, "quantity");
     json_int_t quantity = json_integer_value(value);
     if (!value)
-        http_fault(faults, pointer, "is required");
+        http_fault(faults, parent, "quantity", "is required");
     else if (!json_is_integer(value) || quantity < 1 || quantity > ORDER_MAX_QUANTITY)
-        http_fault(faults, pointer, "must be an integer from 1 to %d", ORDER_MAX_QUANTITY);
+        http_fault(faults, parent, "quantity", "must be an integer from 1 to %d", ORDER_MAX_QUANTITY);
     return quantity;
 }
 
 static int64_t read_price(const json_t *item, const char *parent, struct http_faults *faults) {
-    char pointer[POINTER_SIZE];
-    pointer_to(pointer, parent, "unit_price");
     const json_t *value = json_object_get(item, "unit_price");
     int64_t cents = 0;
     if (!value)
-        http_fault(faults, pointer, "is required");
+        http_fault(faults, parent, "unit_price", "is required");
     else if (!money_from_json(value, &cents) || cents < 1 || cents > ORDER_MAX_PRICE)
-        http_fault(faults, pointer, "must be a number from 0.01 to 99999999.99 with at most two decimals");
+        http_fault(faults, parent, "unit_price",
+                   "must be a number from 0.01 to 99999999.99 with at most two decimals");
     return cents;
 }
 
@@ -102,10 +50,10 @@ static void read_item(json_t *value, size_t index, struct arena *arena, struct o
     char parent[32];
     snprintf(parent, sizeof parent, "/items/%zu", index);
     if (!json_is_object(value)) {
-        http_fault(faults, parent, "must be an object");
+        http_fault(faults, parent, NULL, "must be an object");
         return;
     }
-    check_members(value, parent, known, faults);
+    http_fault_unknown(faults, value, parent, known);
     item->product_id = read_id(value, parent, "product_id", arena, faults);
     item->quantity = read_quantity(value, parent, faults);
     item->unit_price = read_price(value, parent, faults);
@@ -116,9 +64,9 @@ static void read_items(const json_t *body, struct arena *arena, struct order *or
     json_t *items = json_object_get(body, "items"), *value;
     size_t count = json_array_size(items), i;
     if (!items)
-        http_fault(faults, "/items", "is required");
+        http_fault(faults, "", "items", "is required");
     else if (!json_is_array(items) || count < 1 || count > ORDER_MAX_ITEMS)
-        http_fault(faults, "/items", "must be an array of 1 to %d items", ORDER_MAX_ITEMS);
+        http_fault(faults, "", "items", "must be an array of 1 to %d items", ORDER_MAX_ITEMS);
     else
         order->items = arena_array(arena, count, sizeof *order->items);
     if (!order->items)
@@ -131,7 +79,7 @@ static void sum_up(struct order *order, struct http_faults *faults) {
     for (size_t i = 0; i < order->item_count; i++) {
         if (!money_add(&order->total, order->items[i].unit_price, order->items[i].quantity) ||
             order->total > ORDER_MAX_TOTAL) {
-            http_fault(faults, "/items", "must not cost more than 9999999999.99 in total");
+            http_fault(faults, "", "items", "must not cost more than 9999999999.99 in total");
             return;
         }
     }
@@ -151,10 +99,10 @@ bool order_from_json(const char *body, size_t len, struct arena *arena, struct o
     char error[JSON_ERROR_SIZE];
     json_t *root = json_parse_object(body, len, error);
     if (!root) {
-        http_fault(faults, "", "%s", error);
+        http_fault(faults, "", NULL, "%s", error);
         return false;
     }
-    check_members(root, "", known, faults);
+    http_fault_unknown(faults, root, "", known);
     order->customer_id = read_id(root, "", "customer_id", arena, faults);
     read_items(root, arena, order, faults);
     json_decref(root);
@@ -232,7 +180,7 @@ static bool event_text(const json_t *event, const char *name, struct arena *aren
     if (!value || json_is_null(value))
         return true;
     const char *text = json_string_value(value);
-    if (!text || !*text || character_count(text) > ORDER_MAX_ID_LENGTH || has_control_character(text))
+    if (!text || !json_text_plain(text, ORDER_MAX_ID_LENGTH))
         return false;
     *out = arena_strdup(arena, text);
     return *out != NULL;

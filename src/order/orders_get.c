@@ -146,7 +146,7 @@ struct listing {
 static const char *text_filter(struct http_request *request, const char *name, struct http_faults *faults) {
     const char *value = http_query(request, name);
     if (value && (!*value || strlen(value) > 4 * ORDER_MAX_ID_LENGTH))
-        http_fault(faults, name, "must have 1 to %d characters", ORDER_MAX_ID_LENGTH);
+        http_fault(faults, name, NULL, "must have 1 to %d characters", ORDER_MAX_ID_LENGTH);
     return value ? arena_strdup(&request->arena, value) : NULL;
 }
 
@@ -157,11 +157,11 @@ static void read_listing(struct http_request *request, struct listing *listing, 
     const char *cursor = http_query(request, "cursor");
     struct order_page *page = &listing->page;
     if (fault)
-        http_fault(faults, fault, "is not known here, or was sent twice");
+        http_fault(faults, fault, NULL, "is not known here, or was sent twice");
     page->client_id = visible_client(request);
     page->customer_id = text_filter(request, "customer_id", faults);
     if (status && !order_status_parse(status, &listing->status))
-        http_fault(faults, "status", "must be PENDING_SHIPMENT, SHIPPED or DELIVERED");
+        http_fault(faults, "status", NULL, "must be PENDING_SHIPMENT, SHIPPED or DELIVERED");
     page->status = status ? &listing->status : NULL;
     page->limit = LIST_DEFAULT;
     if (limit) {
@@ -169,10 +169,10 @@ static void read_listing(struct http_request *request, struct listing *listing, 
         errno = 0;
         page->limit = strtoul(limit, &end, 10);
         if (errno || *end || limit[0] < '0' || limit[0] > '9' || page->limit < 1 || page->limit > LIST_MAX)
-            http_fault(faults, "limit", "must be a number from 1 to %d", LIST_MAX);
+            http_fault(faults, "limit", NULL, "must be a number from 1 to %d", LIST_MAX);
     }
     if (cursor && !uuid_parse(cursor, &listing->before))
-        http_fault(faults, "cursor", "must be a next_cursor of an earlier answer");
+        http_fault(faults, "cursor", NULL, "must be a next_cursor of an earlier answer");
     page->before = cursor ? &listing->before : NULL;
 }
 
