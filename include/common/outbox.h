@@ -28,6 +28,6 @@ struct outbox *outbox_start(const struct outbox_options *options);
 /* Tells the relay that rows were committed. Any thread, never blocks. NULL is fine. */
 void outbox_wake(struct outbox *outbox);
 
-/* Publishes what waits once more, until deadline_ms on clock_mono_ms's clock, stops the thread, frees. NULL
- * is fine. */
+/* Publishes a last page of what waits, until deadline_ms on clock_mono_ms's clock, stops the thread, frees.
+ * NULL is fine. */
 void outbox_stop(struct outbox *outbox, int64_t deadline_ms);

@@ -94,28 +94,38 @@ static char short_escape(char c) {
     }
 }
 
-static void append_escaped(struct buf *b, char c) {
-    char letter = short_escape(c);
-    if (letter)
-        buf_append(b, (char[]){'\\', letter}, 2);
-    else
-        buf_printf(b, "\\u%04x", (unsigned)c);
+/* U+FFFE and U+FFFF are valid in JSON, but SQS takes no message with them: they go as escapes. */
+static bool is_noncharacter(const char *text) {
+    return strncmp(text, "\xef\xbf\xbe", 3) == 0 || strncmp(text, "\xef\xbf\xbf", 3) == 0;
 }
 
-static bool needs_escape(char c) {
-    return (unsigned char)c < 0x20 || c == '"' || c == '\\';
+static bool needs_escape(const char *text) {
+    unsigned char c = (unsigned char)*text;
+    return c < 0x20 || c == '"' || c == '\\' || (c == 0xef && is_noncharacter(text));
+}
+
+/* Appends the escape of the character that text begins with; returns the bytes it has. */
+static size_t append_escaped(struct buf *b, const char *text) {
+    char letter = short_escape(*text);
+    if (letter)
+        buf_append(b, (char[]){'\\', letter}, 2);
+    else if ((unsigned char)*text == 0xef)
+        buf_str(b, (unsigned char)text[2] == 0xbe ? "\\ufffe" : "\\uffff");
+    else
+        buf_printf(b, "\\u%04x", (unsigned)*text);
+    return (unsigned char)*text == 0xef ? 3 : 1;
 }
 
 void buf_json(struct buf *b, const char *text) {
     buf_char(b, '"');
     while (*text) {
         size_t plain = 0;
-        while (text[plain] && !needs_escape(text[plain]))
+        while (text[plain] && !needs_escape(text + plain))
             plain++;
         buf_append(b, text, plain);
         text += plain;
         if (*text)
-            append_escaped(b, *text++);
+            text += append_escaped(b, text);
     }
     buf_char(b, '"');
 }

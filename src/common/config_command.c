@@ -27,6 +27,8 @@ static void print_usage(FILE *out, enum config_service service) {
     fprintf(out,
             "usage: %s [--env FILE] [--check-config | --print-config | --migrate | --help | --version]\n",
             daemon_name(service));
+    if (service == CONFIG_ORDER)
+        fputs("       order-svc [--env FILE] client add|list|rotate|disable ...\n", out);
 }
 
 static void print_help(enum config_service service) {

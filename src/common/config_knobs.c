@@ -84,7 +84,7 @@ const struct config_knob config_knobs[] = {
      "how long a received message is hidden from others; set when a queue is created"},
     {"SQS_MAX_RECEIVE_COUNT", CONFIG_INTEGER, CONFIG_BOTH, "3", 1, 1000, NULL, FIELD(sqs_max_receive_count),
      "receives before a message is a dead letter; set when a queue is created"},
-    {"SQS_WAIT_TIME", CONFIG_DURATION, CONFIG_BOTH, "20s", 0, 20 * SECOND, NULL, FIELD(sqs_wait_time),
+    {"SQS_WAIT_TIME", CONFIG_DURATION, CONFIG_BOTH, "20s", SECOND, 20 * SECOND, NULL, FIELD(sqs_wait_time),
      "long poll of a consumer"},
     {"CONSUMER_THREADS", CONFIG_INTEGER, CONFIG_BOTH, "1", 1, 16, NULL, FIELD(consumer_threads),
      "threads that consume the queue"},

@@ -174,12 +174,10 @@ static bool process(struct worker *w, const struct queue_batch *batch) {
 }
 
 static void *consume(void *cls) {
-    /* Fails on a standby, too, that could not take our writes. */
-    static const struct db_query ping = {"consumer_ping", "SELECT pg_current_xact_id()"};
     struct worker *w = cls;
     bool database = false; /* as far as we know; while it is away messages stay in the queue */
     while (!stopping(w)) {
-        if (!database && db_run(w->db, &ping, NULL, NULL) != DB_OK) {
+        if (!database && db_run(w->db, w->consumer->options.probe, NULL, NULL) != DB_OK) {
             rest(w, "database", db_error(w->db));
             continue;
         }

@@ -86,6 +86,11 @@ static bool wait_socket(const struct db *db, short events, int64_t deadline_ms) 
     }
 }
 
+/* What the server only mentions; what matters comes back as an error. */
+static void ignore_notice(void *cls, const char *message) {
+    (void)cls, (void)message;
+}
+
 static bool start_connecting(struct db *db) {
     const struct db_options *o = &db->options;
     char session[512];
@@ -130,6 +135,7 @@ static enum db_status connect_now(struct db *db) {
     }
     if (PQsetnonblocking(db->conn, 1) != 0)
         return lost(db, PQerrorMessage(db->conn));
+    PQsetNoticeProcessor(db->conn, ignore_notice, NULL);
     db->generation++;
     return DB_OK;
 }
@@ -153,9 +159,11 @@ static enum db_status ensure_connected(struct db *db) {
     return connect_now(db);
 }
 
+/* Classes and codes of SQLSTATE. Tables or columns that are missing (42P01, 42703) count as away: they come
+ * with the migrations. */
 static enum db_status classify(const char *sqlstate) {
     static const char *const busy[] = {"40001", "40P01", "55P03", "57014"};
-    static const char *const away[] = {"08", "53", "57P", "25006"};
+    static const char *const away[] = {"08", "53", "57P", "58", "25006", "42P01", "42703"};
     for (size_t i = 0; i < sizeof busy / sizeof *busy; i++)
         if (strcmp(sqlstate, busy[i]) == 0)
             return DB_BUSY;

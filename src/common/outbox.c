@@ -114,7 +114,7 @@ static enum db_status elect(struct outbox *o) {
         return DB_OK;
     status = db_run(o->db, &o->listen, NULL, NULL);
     o->active = status == DB_OK;
-    if (o->active)
+    if (o->active && o->failures == 0) /* after a failure there is another line for what goes on */
         log_info(NULL, "%s: this replica publishes", o->table);
     return status;
 }
@@ -173,10 +173,10 @@ static void *relay(void *cls) {
         bool last = atomic_load(&o->stopping);
         bool woken = take_wake(o), more = false;
         bool ok = turn(o, woken, &more);
+        if (last)
+            return NULL; /* what is left is safe in its table, for another replica or the next start */
         if (ok && more)
             continue;
-        if (last)
-            return NULL;
         if (ok)
             (void)db_wait_notify(o->db, o->wake_fd, IDLE_MS);
         else

@@ -11,6 +11,7 @@
 #include "common/service.h"
 #include "order_consumer.h"
 #include "routes.h"
+#include "shipment_store.h"
 
 static const char name[] = "delivery-service";
 static const char ledger[] = "delivery";
@@ -59,6 +60,7 @@ static bool start_consumer(void *arg) {
     struct consumer_options options = {.db = db_options(app->config),
                                        .threads = (unsigned)app->config->consumer_threads,
                                        .wait_s = (int)(app->config->sqs_wait_time / 1000),
+                                       .probe = &shipment_store_probe,
                                        .handle = order_consumer_handle,
                                        .app = app};
     config_orders_queue(app->config, &options.queue);

@@ -11,6 +11,9 @@
     "SELECT id, order_id, status, tracking_number, carrier, correlation_id, traceparent" EPOCH_MS(           \
         "created_at") EPOCH_MS("updated_at") EPOCH_MS("delivered_at") EPOCH_MS("next_transition_at")
 
+const struct db_query shipment_store_probe = {"shipment_probe",
+                                              "SELECT pg_current_xact_id(), EXISTS (SELECT FROM shipments)"};
+
 static const struct db_query insert_shipments = {
     "shipment_create",
     "WITH created AS ("

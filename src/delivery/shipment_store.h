@@ -9,6 +9,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* Succeeds when shipments can be written: the table is there, and the server is no standby. */
+extern const struct db_query shipment_store_probe;
+
 /* Shipments read; their strings live in it. Zero-initialise; free it whatever the status. */
 struct shipment_rows {
     struct shipment *list;

@@ -5,6 +5,9 @@
 
 #include <string.h>
 
+const struct db_query order_store_probe = {"order_probe",
+                                           "SELECT pg_current_xact_id(), EXISTS (SELECT FROM orders)"};
+
 /* One statement is one transaction and one round trip. Whoever inserts a key first (or takes over an expired
  * one) creates the order; the others wait for that transaction and find the key taken. */
 static const struct db_query create_query = {

@@ -10,6 +10,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* Succeeds when orders can be written: the table is there, and the server is no standby. */
+extern const struct db_query order_store_probe;
+
 enum order_outcome {
     ORDER_CREATED,
     ORDER_REPLAYED,   /* its key is known: order has id, total and created_ms of the first one, expires_ms is

@@ -106,6 +106,7 @@ struct status_consumer *status_consumer_start(struct order_app *app) {
     struct cache_options cache;
     struct consumer_options options = {.threads = (unsigned)app->config->consumer_threads,
                                        .wait_s = (int)(app->config->sqs_wait_time / 1000),
+                                       .probe = &order_store_probe,
                                        .handle = handle,
                                        .app = self};
     if (!self)

@@ -102,6 +102,7 @@ static void test_json_strings(void **state) {
         {"\b\f\n\r\t", "\"\\b\\f\\n\\r\\t\""},
         {"\x01\x1f\x0b", "\"\\u0001\\u001f\\u000b\""},
         {"\x7f", "\"\x7f\""},
+        {"a\xef\xbf\xbe\xef\xbf\xbf\xef\xbf\xbd", "\"a\\ufffe\\uffff\xef\xbf\xbd\""},
         {"gr\xc3\xbc\xc3\x9f \xf0\x9f\x93\xa6", "\"gr\xc3\xbc\xc3\x9f \xf0\x9f\x93\xa6\""},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {

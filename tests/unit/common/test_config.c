@@ -90,7 +90,7 @@ static void test_good_values(void **state) {
         {"JWT_EXPIRES_IN", "90m", "90m"},
         {"JWT_EXPIRES_IN", "3600", "1h"},
         {"REDIS_TIMEOUT", "1500ms", "1500ms"},
-        {"SQS_WAIT_TIME", "0", "0s"},
+        {"SQS_WAIT_TIME", "1", "1s"},
         {"BATCH_SIZE", "1024", "1024"},
         {"LOG_LEVEL", "warn", "warn"},
         {"CARRIER_SIMULATION", "off", "false"},
