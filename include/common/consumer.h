@@ -34,9 +34,9 @@ struct consumer_options {
     struct queue_options queue;
     unsigned threads;
     int wait_s; /* long poll */
-    const struct db_query
-        *probe; /* succeeds when the database can take what handle writes: asked before messages
-                 * are received, so that an outage does not use up their receives */
+    /* Succeeds when the database can take what handle writes: asked before messages are received, so that an
+     * outage does not use up their receives. */
+    const struct db_query *probe;
     consumer_fn *handle;
     void *app;
 };

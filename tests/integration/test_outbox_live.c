@@ -149,13 +149,12 @@ static void publishes_what_waits_before_it_stops(void **state) {
     struct fixture *f = *state;
     struct outbox *relay = start_relay(f, "relay");
     await_active(f, "relay");
-    write_rows(f, 3, 0, 400); /* nobody wakes it */
+    write_rows(f, 3, 0, 100); /* nobody wakes it */
     stop_relay(relay);
-    assert_true(answers(f, "SELECT 1", "1"));
     char rows[64];
     ask(f, rows, "SELECT count(*) FROM %s", f->table);
     assert_string_equal(rows, "0");
-    read_messages(f, 3, 400);
+    read_messages(f, 3, 100);
 }
 
 static void stops_though_the_queue_is_away(void **state) {
