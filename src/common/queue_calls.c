@@ -3,6 +3,7 @@
 
 #include "queue_private.h"
 
+#include <stdio.h>
 #include <string.h>
 
 static bool is_missing(const struct queue *q, enum queue_status status) {
@@ -54,33 +55,33 @@ static enum queue_status set_redrive(struct queue *q, const char *url, const cha
     return status;
 }
 
-/* Ensures one queue, with a redrive policy unless dead_letter_arn is "". */
+/* Ensures one queue, with a redrive policy unless dead_letter_arn is "". *found is what it was found to be.
+ */
 static enum queue_status ensure_one(struct queue *q, const char *name, const char *dead_letter_arn,
-                                    char url[static QUEUE_URL_SIZE], char arn[static QUEUE_ARN_SIZE]) {
-    struct queue_attributes found;
+                                    char url[static QUEUE_URL_SIZE], struct queue_attributes *found) {
     enum queue_status status = find_or_create(q, name, dead_letter_arn, url);
     if (status == QUEUE_OK)
-        status = describe(q, url, &found);
+        status = describe(q, url, found);
     if (status != QUEUE_OK)
         return status;
-    if (!found.fifo)
+    if (!found->fifo)
         return queue_fail(q, QUEUE_REFUSED, "queue %s exists and is not FIFO", name);
-    strcpy(arn, found.arn);
-    if (strcmp(found.dead_letter_arn, dead_letter_arn) == 0 || !*dead_letter_arn)
+    if (!*dead_letter_arn || strcmp(found->dead_letter_arn, dead_letter_arn) == 0)
         return QUEUE_OK;
-    if (*found.dead_letter_arn)
+    if (*found->dead_letter_arn)
         return queue_fail(q, QUEUE_REFUSED, "queue %s sends its dead letters to %s, not to %s", name,
-                          found.dead_letter_arn, dead_letter_arn);
+                          found->dead_letter_arn, dead_letter_arn);
     return set_redrive(q, url, dead_letter_arn);
 }
 
 enum queue_status queue_ensure(struct queue *q) {
-    char url[QUEUE_URL_SIZE], dead_letter_arn[QUEUE_ARN_SIZE], arn[QUEUE_ARN_SIZE];
-    enum queue_status status = ensure_one(q, q->options.dead_letter_name, "", url, dead_letter_arn);
+    char url[QUEUE_URL_SIZE];
+    struct queue_attributes dead_letters = {0}, found = {0};
+    enum queue_status status = ensure_one(q, q->options.dead_letter_name, "", url, &dead_letters);
     if (status == QUEUE_OK)
-        status = ensure_one(q, q->options.name, dead_letter_arn, url, arn);
+        status = ensure_one(q, q->options.name, dead_letters.arn, url, &found);
     if (status == QUEUE_OK)
-        strcpy(q->url, url);
+        snprintf(q->url, sizeof q->url, "%s", url);
     return status;
 }
 

@@ -126,10 +126,10 @@ void queue_json_receipts(struct buf *out, const char *url, const struct queue_me
 
 /* Copies a string that fits; false when it is missing or too long. */
 static bool copy_member(const json_t *object, const char *name, char *out, size_t size) {
-    const char *text = json_member_string(object, name);
-    if (!text || strlen(text) >= size)
+    const json_t *text = json_object_get(object, name);
+    if (!json_is_string(text) || json_string_length(text) >= size)
         return false;
-    strcpy(out, text);
+    memcpy(out, json_string_value(text), json_string_length(text) + 1);
     return true;
 }
 
