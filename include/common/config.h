@@ -53,7 +53,7 @@ struct config {
     char *jwt_secret, *jwt_issuer, *jwt_audience;
     int64_t jwt_expires_in;
     bool demo_clients, delivery_anonymous;
-    int64_t idempotency_ttl, idempotency_fingerprint_ttl, order_view_ttl;
+    int64_t idempotency_ttl, idempotency_fingerprint_ttl, order_view_ttl, reconcile_after;
     bool carrier_simulation;
     int64_t carrier_assign_delay, carrier_ship_delay, carrier_deliver_delay;
     int64_t shutdown_delay, shutdown_timeout;

@@ -109,6 +109,8 @@ const struct config_knob config_knobs[] = {
      "how long an equal order without a key counts as the same one; 0 switches it off"},
     {"ORDER_VIEW_TTL", CONFIG_DURATION, CONFIG_ORDER, "60s", SECOND, DAY, NULL, FIELD(order_view_ttl),
      "how long Redis keeps an order that was read"},
+    {"RECONCILE_AFTER", CONFIG_DURATION, CONFIG_ORDER, "10m", SECOND, 7 * DAY, NULL, FIELD(reconcile_after),
+     "how long nothing is heard of an order on its way before it is announced again"},
 
     {"CARRIER_SIMULATION", CONFIG_BOOLEAN, CONFIG_DELIVERY, "true", 0, 0, NULL, FIELD(carrier_simulation),
      "shipments move by themselves"},

@@ -7,6 +7,7 @@ struct expiry;
 struct health;
 struct http_server;
 struct outbox;
+struct reconcile;
 struct status_consumer;
 struct token_keys;
 
@@ -17,6 +18,7 @@ struct order_app {
     struct health *health;
     struct outbox *outbox;
     struct status_consumer *consumer;
+    struct reconcile *reconcile;
     struct expiry *expiry;
     struct http_server *http;
 };

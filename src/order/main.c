@@ -11,6 +11,7 @@
 #include "common/outbox.h"
 #include "common/service.h"
 #include "expiry.h"
+#include "reconcile.h"
 #include "routes.h"
 #include "status_consumer.h"
 
@@ -85,6 +86,18 @@ static void stop_consumer(void *arg, int64_t deadline_ms) {
     status_consumer_stop(((struct order_app *)arg)->consumer);
 }
 
+static bool start_reconcile(void *arg) {
+    struct order_app *app = arg;
+    struct db_options db = db_options(app->config);
+    app->reconcile = reconcile_start(&db, app->config->reconcile_after, app->outbox);
+    return app->reconcile != NULL;
+}
+
+static void stop_reconcile(void *arg, int64_t deadline_ms) {
+    (void)deadline_ms;
+    reconcile_stop(((struct order_app *)arg)->reconcile);
+}
+
 static bool start_expiry(void *arg) {
     struct order_app *app = arg;
     struct db_options db = db_options(app->config);
@@ -134,6 +147,7 @@ static const struct service_component components[] = {
     {"clients", start_clients, stop_clients},
     {"outbox relay", start_outbox, stop_outbox},
     {"status consumer", start_consumer, stop_consumer},
+    {"reconciler", start_reconcile, stop_reconcile},
     {"key expiry", start_expiry, stop_expiry},
     {"http", start_http, stop_http},
 };

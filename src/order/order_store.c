@@ -108,7 +108,7 @@ static const struct db_query lock_query = {
 static const struct db_query update_query = {
     "order_update",
     "UPDATE orders o SET status = t.status, tracking_number = t.tracking_number, carrier = t.carrier,"
-    "  version = t.version, updated_at = t.updated_at"
+    "  version = t.version, updated_at = t.updated_at, quiet_since = now()"
     " FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::bigint[], $6::timestamptz[])"
     "  AS t(id, status, tracking_number, carrier, version, updated_at) WHERE o.id = t.id"};
 
