@@ -39,8 +39,11 @@ static void send_reply(int fd, const struct reply *reply) {
     size_t len = reply->body ? strlen(reply->body) : HUGE_ANSWER;
     char *text = calloc(1, len + 128);
     int head = sprintf(text, "HTTP/1.1 %d Status\r\nContent-Length: %zu\r\n\r\n", reply->status, len);
+    memset(text + head, ' ', len);
     if (reply->body)
-        strcpy(text + head, reply->body);
+        memcpy(text + head, reply->body, len);
+    else /* JSON that says nothing, at length */
+        text[head] = '{', text[head + HUGE_ANSWER - 1] = '}';
     (void)!send(fd, text, (size_t)head + len, MSG_NOSIGNAL);
     free(text);
 }
