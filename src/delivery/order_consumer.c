@@ -3,7 +3,9 @@
 
 #include "app.h"
 #include "common/clock.h"
+#include "common/outbox.h"
 #include "common/trace.h"
+#include "repeat_store.h"
 #include "shipment_json.h"
 #include "shipment_store.h"
 
@@ -36,7 +38,13 @@ enum db_status order_consumer_handle(void *app, struct db *db, struct consumer_m
         messages[i].accepted = read_message(&messages[i], &arena, &delivery->pace, &shipments[count]);
         count += messages[i].accepted;
     }
-    enum db_status status = count ? shipment_store_create(db, shipments, count) : DB_OK;
+    size_t created = 0;
+    enum db_status status = count ? shipment_store_create(db, shipments, count, &created) : DB_OK;
+    if (status == DB_OK && created < count) {
+        /* An order that is announced again has not heard of its shipment: what it was told may be lost. */
+        status = repeat_store_updates(db, shipments, count);
+        outbox_wake(delivery->outbox);
+    }
     arena_free(&arena);
     return status;
 }

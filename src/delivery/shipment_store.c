@@ -27,7 +27,7 @@ static const struct db_query insert_shipments = {
     "  RETURNING id, order_id, status, correlation_id, created_at)"
     " INSERT INTO delivery_events (shipment_id, order_id, status, description, actor, request_id, "
     "occurred_at)"
-    " SELECT id, order_id, status, $8, 'order-events', correlation_id, created_at FROM created"};
+    " SELECT id, order_id, status, $8, 'order-events', correlation_id, created_at FROM created RETURNING id"};
 
 static const struct db_query select_by_order = {
     "shipment_find", SELECT_SHIPMENTS " FROM shipments WHERE order_id = ANY ($1) ORDER BY order_id"};
@@ -98,8 +98,10 @@ void shipment_rows_free(struct shipment_rows *rows) {
     *rows = (struct shipment_rows){0};
 }
 
-enum db_status shipment_store_create(struct db *db, const struct shipment shipments[], size_t n) {
+enum db_status shipment_store_create(struct db *db, const struct shipment shipments[], size_t n,
+                                     size_t *created) {
     struct db_params p = {0};
+    struct db_result *result = NULL;
     int id = db_array(&p, DB_UUID), order_id = db_array(&p, DB_UUID), customer_id = db_array(&p, DB_TEXT);
     int correlation_id = db_array(&p, DB_TEXT), traceparent = db_array(&p, DB_TEXT);
     int created_at = db_array(&p, DB_TIME), next_at = db_array(&p, DB_TIME);
@@ -113,7 +115,9 @@ enum db_status shipment_store_create(struct db *db, const struct shipment shipme
         db_add_time(&p, created_at, shipments[i].created_ms);
         db_add_time(&p, next_at, shipments[i].next_ms);
     }
-    enum db_status status = db_run(db, &insert_shipments, &p, NULL);
+    enum db_status status = db_run(db, &insert_shipments, &p, &result);
+    *created = db_rows(result);
+    db_result_free(result);
     db_params_free(&p);
     return status;
 }

@@ -21,8 +21,9 @@ struct shipment_rows {
 void shipment_rows_free(struct shipment_rows *rows);
 
 /* Creates shipments for those orders that have none yet, each with its first row of the audit trail. Uses id,
- * order_id, customer_id, correlation_id, traceparent, created_ms and next_ms. */
-enum db_status shipment_store_create(struct db *db, const struct shipment shipments[], size_t n) MUST_CHECK;
+ * order_id, customer_id, correlation_id, traceparent, created_ms and next_ms. *created tells how many. */
+enum db_status shipment_store_create(struct db *db, const struct shipment shipments[], size_t n,
+                                     size_t *created) MUST_CHECK;
 
 /* The shipments of n orders. */
 enum db_status shipment_store_find(struct db *db, const struct uuid *const order_ids[], size_t n,

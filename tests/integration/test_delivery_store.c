@@ -80,7 +80,8 @@ static struct shipment new_shipment(int64_t next_ms) {
 }
 
 static void create(struct db *db, const struct shipment shipments[], size_t n) {
-    assert_int_equal(shipment_store_create(db, shipments, n), DB_OK);
+    size_t created;
+    assert_int_equal(shipment_store_create(db, shipments, n, &created), DB_OK);
 }
 
 /* What a query of one text column says of an order, rows joined by commas; the caller frees it. */
