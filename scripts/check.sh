@@ -42,7 +42,7 @@ daemons_apart() {
 
 file_lengths() {
     files -name '*.[ch]' | xargs -0 wc -l |
-        awk '$2 ~ /\.c$/ && $1 > 400 || $2 ~ /\.h$/ && $1 > 160 {print $2 ": " $1 " lines"}'
+        awk '$2 ~ /\.c$/ && $1 > ($2 ~ /^.\/tests/ ? 450 : 400) || $2 ~ /\.h$/ && $1 > 160 {print $2 ": " $1 " lines"}'
 }
 
 settings() {
@@ -70,7 +70,7 @@ build check dev -DBUILD_TESTING=OFF
 check "C files are formatted (clang-format -i)" format
 check "third-party headers stay in their modules" third_party
 check "the daemons do not include each other" daemons_apart
-check "no .c file above 400 lines, no .h file above 160" file_lengths
+check "no .c file above 400 lines (tests: 450), no .h file above 160" file_lengths
 check "env.example and README.md name every setting" settings
 check "shellcheck finds nothing in the scripts" scripts
 check "nothing is left to do" leftovers

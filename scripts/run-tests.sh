@@ -57,8 +57,7 @@ say "building build/asan"
 build asan asan
 if $quick; then
     run_tests asan ctest -L unit
-    finish
-    exit
+    exit "${#failed[@]}"
 fi
 
 "$ROOT/scripts/install-deps.sh" run

@@ -1,6 +1,7 @@
-/* One Redis connection, its breaker, and batches of GET and SET in one round trip. */
+/* One Redis connection behind a breaker, and batches of GET and SET in one round trip. */
 #include "common/cache.h"
 
+#include "common/breaker.h"
 #include "common/clock.h"
 #include "common/id.h"
 
@@ -11,9 +12,6 @@
 #include <string.h>
 
 enum {
-    FAILURES_TO_OPEN = 2, /* one alone may be a connection that went stale while it was idle */
-    OPEN_MS = 1000,
-    OPEN_LIMIT_MS = 5000,
     PIPELINE = 256, /* commands sent before their replies are read */
     ERROR_SIZE = 160,
 };
@@ -21,9 +19,8 @@ enum {
 struct cache {
     struct cache_options options;
     redisContext *redis; /* NULL: not connected */
-    unsigned failures;   /* in a row */
-    int64_t retry_at_ms; /* the breaker is open until then */
-    bool just_failed;    /* not yet told */
+    struct breaker breaker;
+    bool just_failed; /* not yet told */
     char script_id[2 * SHA_DIGEST_LENGTH + 1];
     char error[ERROR_SIZE];
 };
@@ -72,26 +69,16 @@ bool cache_just_failed(struct cache *cache) {
     return failed;
 }
 
-/* Opens the breaker for 1, 2, 4, then 5 s, give or take a quarter so that workers do not come back together.
- * When that time is over the next call is the one that tries. */
-static void open_breaker(struct cache *cache) {
-    int64_t open_ms = OPEN_MS;
-    for (unsigned i = FAILURES_TO_OPEN; i < cache->failures && open_ms < OPEN_LIMIT_MS; i++)
-        open_ms *= 2;
-    if (open_ms > OPEN_LIMIT_MS)
-        open_ms = OPEN_LIMIT_MS;
-    cache->retry_at_ms = clock_mono_ms() + open_ms * 3 / 4 + (int64_t)random_below((uint64_t)open_ms / 2);
-}
-
 /* Redis is away, or answers what cannot be: no reply may be left behind for the next command to read. */
 static void fail(struct cache *cache, const char *why) {
     snprintf(cache->error, sizeof cache->error, "%s", why);
     disconnect(cache);
-    cache->failures++;
-    if (cache->failures == FAILURES_TO_OPEN)
+    if (breaker_note(&cache->breaker, false, clock_mono_ms()))
         cache->just_failed = true;
-    if (cache->failures >= FAILURES_TO_OPEN)
-        open_breaker(cache);
+}
+
+static void succeed(struct cache *cache) {
+    (void)breaker_note(&cache->breaker, true, clock_mono_ms());
 }
 
 /* Sends the commands appended so far. Each write waits at most the timeout, all of them until the deadline.
@@ -169,9 +156,7 @@ static bool connect_now(struct cache *cache) {
 }
 
 static bool ready(struct cache *cache) {
-    if (cache->redis)
-        return true;
-    return clock_mono_ms() >= cache->retry_at_ms && connect_now(cache);
+    return breaker_allows(&cache->breaker, clock_mono_ms()) && (cache->redis || connect_now(cache));
 }
 
 bool cache_ping(struct cache *cache) {
@@ -179,7 +164,7 @@ bool cache_ping(struct cache *cache) {
         return false;
     if (!run(cache, 1, (const char *[]){"PING"}))
         return false;
-    cache->failures = 0;
+    succeed(cache);
     return true;
 }
 
@@ -212,7 +197,7 @@ struct cache_values *cache_get(struct cache *cache, const char *const keys[], si
         cache_values_free(values);
         return NULL;
     }
-    cache->failures = 0;
+    succeed(cache);
     return values;
 }
 
@@ -271,7 +256,7 @@ static bool read_puts(struct cache *cache, size_t n, int64_t deadline_ms, bool *
         }
         freeReplyObject(reply);
     }
-    cache->failures = 0;
+    succeed(cache);
     if (refused)
         disconnect(cache); /* it may lead to a server that became a replica */
     return !refused;

@@ -136,8 +136,8 @@ bool http_make_lanes(struct http_server *server, struct batch_lane **out) {
     size_t routes = 0;
     while (o->routes[routes].method)
         routes++;
-    server->lanes = calloc(routes, sizeof *server->lanes);
-    *out = calloc(routes, sizeof **out);
+    server->lanes = calloc(routes + 1, sizeof *server->lanes);
+    *out = calloc(routes + 1, sizeof **out);
     if (!server->lanes || !*out)
         return false;
     for (size_t i = 0; i < routes; i++) {

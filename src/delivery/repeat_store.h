@@ -7,6 +7,6 @@
 
 #include <stddef.h>
 
-/* Puts the last ORDER_STATUS_UPDATE of those of n orders whose shipment has left into the outbox once more, as
- * one transaction. Uses order_id. */
+/* Puts the last ORDER_STATUS_UPDATE of those of n orders whose shipment has left into the outbox once more,
+ * as one transaction. Uses order_id. */
 enum db_status repeat_store_updates(struct db *db, const struct shipment shipments[], size_t n) MUST_CHECK;

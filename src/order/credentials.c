@@ -37,11 +37,13 @@ static void set(struct oauth_params *params, const char *name, const char *value
 static bool form_decode(char *text) {
     char *out = text;
     for (const char *in = text; *in; in++) {
-        char c = *in == '+' ? ' ' : *in;
-        if (c == '%') {
-            const char digits[] = {in[1], in[1] ? in[2] : '\0', '\0'};
-            if (!isxdigit((unsigned char)digits[0]) || !isxdigit((unsigned char)digits[1]))
+        char c = *in;
+        if (c == '+') {
+            c = ' ';
+        } else if (c == '%') {
+            if (!isxdigit((unsigned char)in[1]) || !isxdigit((unsigned char)in[2]))
                 return false;
+            const char digits[] = {in[1], in[2], '\0'};
             c = (char)strtoul(digits, NULL, 16);
             in += 2;
         }

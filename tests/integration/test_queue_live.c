@@ -16,7 +16,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#define RAW_SIZE 8192
+enum { RAW_SIZE = 8192 };
 
 /* A call that the client never makes, past it. The credential says "sqs" to a server of many services. */
 static void raw_call(const char *action, const char *body, char answer[static RAW_SIZE]) {
