@@ -66,7 +66,7 @@ prepare_python &
 python=$!
 build tsan tsan
 build valgrind dev \
-    "-DCMAKE_CROSSCOMPILING_EMULATOR=valgrind;-q;--error-exitcode=99;--leak-check=full;--show-leak-kinds=definite"
+    "-DCMAKE_CROSSCOMPILING_EMULATOR=valgrind;-q;--error-exitcode=99;--leak-check=full;--show-leak-kinds=definite;--errors-for-leak-kinds=definite"
 wait "$python"
 say "starting the parts in build/test-parts"
 trap '"$ROOT/scripts/parts.sh" remove "$parts"' EXIT
