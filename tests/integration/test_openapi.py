@@ -1,0 +1,343 @@
+"""docs/openapi.yaml is valid, has exactly the routes of the code, and is true of what the daemons answer."""
+
+import contextlib
+import decimal
+import re
+import time
+import types
+import urllib.parse
+import uuid
+
+import jsonschema
+import openapi_spec_validator
+import pytest
+import yaml
+from harness import ROOT, Api, System, basket, eventually
+
+DOCUMENT = yaml.safe_load((ROOT / "docs/openapi.yaml").read_text())
+DAEMONS = {"order-svc": "order", "delivery-svc": "delivery"}
+METHODS = ("get", "post", "put", "patch", "delete")
+
+
+def operations():
+    """Path, path item, method and operation of each."""
+    for path, item in DOCUMENT["paths"].items():
+        for method in item.keys() & set(METHODS):
+            yield path, item, method, item[method]
+
+
+def resolved(node):
+    """What a $ref within the document leads to."""
+    while "$ref" in node:
+        target = DOCUMENT
+        for name in node["$ref"].split("/")[1:]:
+            target = target[name]
+        node = target
+    return node
+
+
+# The document itself
+
+def test_document_is_valid():
+    openapi_spec_validator.validate(DOCUMENT)
+
+
+def test_document_has_the_version_of_the_code():
+    version = re.search(r"^project\(\S+ VERSION (\S+)", (ROOT / "CMakeLists.txt").read_text(), re.MULTILINE)
+    assert DOCUMENT["info"]["version"] == version[1]
+
+
+def routes_of_the_code():
+    """Daemon, method, path and scope of each row of the tables."""
+    row = re.compile(r'"([A-Z]+)",\s*(?:\.pattern = )?"(/[^"]*)"(?:,\s*(?:\.scope = )?"([^"]+)")?')
+    for daemon, folder in DAEMONS.items():
+        for method, pattern, scope in row.findall((ROOT / f"src/{folder}/routes.c").read_text()):
+            yield daemon, method.lower(), re.sub(r":(\w+)", r"{\1}", pattern), scope
+
+
+def routes_of_the_document():
+    for path, item, method, operation in operations():
+        scopes = [scope for way in operation.get("security", []) for scope in way.get("accessToken", [])]
+        for server in item.get("servers", DOCUMENT["servers"]):
+            yield server["description"], method, path, *(scopes or [""])
+
+
+def test_document_has_the_routes_of_the_code():
+    routes = set(routes_of_the_code())
+    assert len(routes) >= 14, "the tables are not read any more"
+    assert set(routes_of_the_document()) == routes
+
+
+# Validation against its schemas
+
+def nodes(tree):
+    if isinstance(tree, dict):
+        yield tree
+    for child in tree.values() if isinstance(tree, dict) else tree if isinstance(tree, list) else ():
+        yield from nodes(child)
+
+
+def make_validator():
+    """Stricter than the document: an answer holds nothing that is not listed. Money is not divided as binary."""
+    for schema in nodes(DOCUMENT["components"]["schemas"]):
+        if "properties" in schema:
+            schema.setdefault("additionalProperties", False)
+
+    def multiple_of(_, divisor, value, schema):
+        if decimal.Decimal(str(value)) % decimal.Decimal(str(divisor)):
+            yield jsonschema.ValidationError(f"{value} is not a multiple of {divisor}")
+
+    validator = jsonschema.validators.extend(jsonschema.Draft202012Validator, {"multipleOf": multiple_of})
+    return validator(DOCUMENT, format_checker=validator.FORMAT_CHECKER)
+
+
+VALIDATOR = make_validator()
+
+
+def validate(schema, value):
+    VALIDATOR.evolve(schema=schema).validate(value)
+
+
+def test_examples_fit_their_schemas():
+    fitting = [(node.get("schema", node), node["example"]) for node in nodes(DOCUMENT) if "example" in node]
+    assert len(fitting) >= 10
+    for schema, example in fitting:
+        validate(schema, example)
+
+
+def documented(response):
+    """Name and response object of what the document says of this answer."""
+    path, method = urllib.parse.urlsplit(response.request.url).path, response.request.method.lower()
+    item = next((item for template, item in DOCUMENT["paths"].items()
+                 if re.fullmatch(re.sub(r"{\w+}", "[^/]+", template), path)), None)
+    if item is None or method not in item:
+        name = "MethodNotAllowed" if item else "NotFound"
+        return name, DOCUMENT["components"]["responses"][name]
+    return item[method]["operationId"], resolved(item[method]["responses"][str(response.status_code)])
+
+
+HEADERS = {"X-Request-Id", "Location", "Idempotent-Replayed", "ETag", "Cache-Control", "Pragma", "Retry-After",
+           "WWW-Authenticate", "Allow"}
+
+
+def assert_headers(response, headers):
+    headers = {name: resolved(header) for name, header in headers.items()}
+    assert headers.keys() <= HEADERS
+    sent = {name: response.headers[name] for name in HEADERS & response.headers.keys()}
+    if "Cache-Control" not in headers:
+        assert sent.pop("Cache-Control") == "no-store"
+    assert {name for name, header in headers.items() if header.get("required")} <= sent.keys() <= headers.keys()
+    for name, value in sent.items():
+        schema = headers[name]["schema"]
+        validate(schema, int(value) if schema.get("type") == "integer" else value)
+
+
+def assert_documented(response, operation, status):
+    assert response.status_code == status, response.text
+    name, promised = documented(response)
+    assert name == operation
+    assert_headers(response, promised["headers"])
+    if "content" not in promised:
+        assert response.content == b""
+        return
+    assert response.headers["Content-Type"] in promised["content"]
+    validate(promised["content"][response.headers["Content-Type"]]["schema"], response.json())
+
+
+# What the daemons answer: each case is named by an operation, a status and, where there are several, a remark
+
+def example(schema):
+    return DOCUMENT["components"]["schemas"][schema]["example"]
+
+
+def token_example():
+    return DOCUMENT["paths"]["/auth/token"]["post"]["requestBody"]["content"]["application/json"]["example"]
+
+
+def ask_token(w, **options):
+    return Api(w.order.url).request("POST", "/auth/token", **options)
+
+
+def introspect(w, **options):
+    return Api(w.order.url).request("POST", "/auth/introspect", **options)
+
+
+def too_large(api, path, size):
+    return api.post(path, b" " * (size + 1))
+
+
+def replay(w):
+    key = {"key": str(uuid.uuid4())}
+    return [w.order.create(example("NewOrder"), **key) for _ in range(2)][1]
+
+
+def create_while_another_does(w):
+    """With a key that another transaction is taking."""
+    w.order.create(key="taken")
+    with w.system.parts.connect(w.system.name) as rival, rival.transaction():
+        rival.execute("UPDATE idempotency_keys SET expires_at = now() WHERE key = 'k:taken'")
+        w.system.redis.flushdb()
+        return w.order.create(key="taken")
+
+
+def revalidate(w):
+    return w.order.get(f"/orders/{w.order_id}", headers={"If-None-Match": "*"})
+
+
+def expired(w):
+    return Api(w.order.url, w.system.mint(exp=int(time.time()) - 1)).get("/orders")
+
+
+def move(w, **fields):
+    return w.delivery.post(f"/delivery/shipment/{w.shipment_id}/status", fields)
+
+
+GOOD = {  # requests of the routes with a scope
+    "createOrder": lambda w: w.order.create(),
+    "listOrders": lambda w: w.order.get("/orders", params={"customer_id": "customer-demo-001", "limit": 1}),
+    "getOrder": lambda w: w.order.get(f"/orders/{w.order_id}"),
+    "getShipment": lambda w: w.delivery.get(f"/delivery/shipment/{w.order_id}"),
+    "getShipmentEvents": lambda w: w.delivery.get(f"/delivery/shipment/{w.order_id}/events"),
+    "changeShipmentStatus": lambda w: move(w, **example("StatusChange")),
+}
+HEALTHY = {f"{operation} 200": send for operation, send in GOOD.items() if operation != "createOrder"} | {
+    "issueToken 200 form": lambda w: ask_token(w, data=token_example()),
+    "issueToken 200 JSON": lambda w: ask_token(w, json=token_example()),
+    "issueToken 200 Basic": lambda w: ask_token(w, data={"grant_type": "client_credentials"},
+                                                auth=("demo-client", "demo-secret")),
+    "issueToken 400 grant": lambda w: ask_token(w, data=token_example() | {"grant_type": "password"}),
+    "issueToken 400 scope": lambda w: ask_token(w, data=token_example() | {"scope": "order:read:all"}),
+    "issueToken 400 body": lambda w: ask_token(w, data="{"),
+    "issueToken 401": lambda w: ask_token(w, data=token_example() | {"client_secret": "wrong"}),
+    "issueToken 413": lambda w: too_large(w.order, "/auth/token", 16384),
+    "introspectToken 200 active": lambda w: introspect(w, data={"token": w.order.token}),
+    "introspectToken 200 inactive": lambda w: introspect(w, json={"token": "a.b.c"}),
+    "introspectToken 400": lambda w: introspect(w, data={}),
+    "introspectToken 401": lambda w: introspect(w, data={"token": "a.b.c"}, auth=("demo-client", "wrong")),
+    "introspectToken 413": lambda w: too_large(w.order, "/auth/introspect", 16384),
+    "createOrder 201": lambda w: w.order.create(example("NewOrder"), key=str(uuid.uuid4())),
+    "createOrder 201 replayed": replay,
+    "createOrder 400 body": lambda w: w.order.create(basket(items=[{"colour": "red"}] * 100)),
+    "createOrder 400 key": lambda w: w.order.create(key="x" * 256),
+    "createOrder 409": create_while_another_does,
+    "createOrder 413": lambda w: too_large(w.order, "/orders", 65536),
+    "createOrder 415": lambda w: w.order.create(headers={"Content-Type": "text/plain"}),
+    "createOrder 422": lambda w: [w.order.create(key="reused") for _ in range(2)][1],
+    "listOrders 200 pages": lambda w: [w.order.created(), w.order.get("/orders", params={"limit": 1})][1],
+    "listOrders 400": lambda w: w.order.get("/orders", params={"limit": 101, "colour": "red"}),
+    "listOrders 401 expired": expired,
+    "getOrder 200 new": lambda w: w.order.get(f"/orders/{w.order.created()}"),
+    "getOrder 304": revalidate,
+    "getOrder 404": lambda w: w.order.get(f"/orders/{uuid.uuid4()}"),
+    "getShipment 404": lambda w: w.delivery.get(f"/delivery/shipment/{uuid.uuid4()}"),
+    "getShipmentEvents 404": lambda w: w.delivery.get(f"/delivery/shipment/{uuid.uuid4()}/events"),
+    "changeShipmentStatus 400": lambda w: move(w, status="LOST", colour="red"),
+    "changeShipmentStatus 404": lambda w: w.delivery.move(uuid.uuid4(), "SHIPPED"),
+    "changeShipmentStatus 409": lambda w: move(w, status="PROCESSING"),
+    "changeShipmentStatus 413": lambda w: too_large(w.delivery, f"/delivery/shipment/{w.shipment_id}/status", 4096),
+    "changeShipmentStatus 415": lambda w: w.delivery.post(f"/delivery/shipment/{w.shipment_id}/status", b"{}",
+                                                          headers={"Content-Type": "text/plain"}),
+    "getHealth 200 order-svc": lambda w: w.order.get("/health"),
+    "getHealth 200 delivery-svc": lambda w: w.delivery.get("/health"),
+    "getLiveness 200 order-svc": lambda w: w.order.get("/health/live"),
+    "getLiveness 200 delivery-svc": lambda w: w.delivery.get("/health/live"),
+    "getReadiness 200 order-svc": lambda w: w.order.get("/health/ready"),
+    "getReadiness 200 delivery-svc": lambda w: w.delivery.get("/health/ready"),
+    "MethodNotAllowed 405 order-svc": lambda w: w.order.request("DELETE", "/orders"),
+    "MethodNotAllowed 405 delivery-svc": lambda w: w.delivery.post(f"/delivery/shipment/{w.order_id}"),
+    "NotFound 404 order-svc": lambda w: w.order.get("/"),
+    "NotFound 404 delivery-svc": lambda w: w.delivery.get("/delivery"),
+}
+NO_DATABASE = {f"{operation} 503": send for operation, send in GOOD.items()} | {
+    "issueToken 503": HEALTHY["issueToken 200 form"],
+    "introspectToken 503": HEALTHY["introspectToken 401"],
+    "getHealth 503 order-svc": HEALTHY["getHealth 200 order-svc"],
+    "getHealth 503 delivery-svc": HEALTHY["getHealth 200 delivery-svc"],
+    "getReadiness 503 order-svc": HEALTHY["getReadiness 200 order-svc"],
+    "getReadiness 503 delivery-svc": HEALTHY["getReadiness 200 delivery-svc"],
+}
+
+
+@contextlib.contextmanager
+def world(parts, **settings):
+    """Both daemons, which are alive but need not be ready, and a client of each that may do everything."""
+    with System(parts, CARRIER_SIMULATION="false", DB_LOCK_TIMEOUT="200ms", **settings) as system:
+        for daemon in [system.order_svc(), system.delivery_svc()]:
+            daemon.launch()
+        for daemon in system.daemons:
+            eventually(daemon.is_live)
+        scopes = DOCUMENT["components"]["securitySchemes"]["accessToken"]["flows"]["clientCredentials"]["scopes"]
+        token = system.mint(scope=" ".join(scopes), secret=system.settings["JWT_SECRET"])
+        yield types.SimpleNamespace(system=system, order=Api(system.order.url, token),
+                                    delivery=Api(system.delivery.url, token),
+                                    order_id=uuid.uuid4(), shipment_id=uuid.uuid4())
+
+
+PRODUCTION = {"APP_ENV": "production", "DEMO_CLIENTS": "false", "DELIVERY_ANONYMOUS": "false",
+              "JWT_SECRET": "a-secret-of-production-that-is-long-enough"}
+
+
+@contextlib.contextmanager
+def ready_world(parts):
+    with world(parts) as w:
+        for daemon in w.system.daemons:
+            eventually(daemon.is_ready)
+        yield w
+
+
+@pytest.fixture(scope="module")
+def healthy(parts):
+    """With an order that is shipped."""
+    with ready_world(parts) as w:
+        w.order_id = w.order.created(basket("customer-demo-001"))
+        w.shipment_id = eventually(lambda: w.delivery.shipment(w.order_id))["id"]
+        assert move(w, **example("StatusChange")).status_code == 200
+        eventually(lambda: w.order.order(w.order_id)["status"] == "SHIPPED")
+        yield w
+
+
+@pytest.fixture(scope="module")
+def broken(parts):
+    """Tables that fit no query."""
+    with ready_world(parts) as w:
+        w.system.query("ALTER TABLE orders ALTER client_id TYPE integer USING 0, ALTER created_at TYPE text")
+        w.system.query("ALTER TABLE shipments ALTER order_id TYPE text, ALTER created_at TYPE text")
+        yield w
+
+
+@pytest.fixture(scope="module")
+def no_database(parts):
+    with world(parts, **PRODUCTION, DB_NAME="nowhere") as w:
+        yield w
+
+
+@pytest.mark.parametrize("case", HEALTHY)
+def test_answer_is_documented(healthy, case):
+    operation, status = case.split()[:2]
+    assert_documented(HEALTHY[case](healthy), operation, int(status))
+
+
+@pytest.mark.parametrize("operation", GOOD)
+@pytest.mark.parametrize("token, scope, status", [("a.b.c", None, 401), (None, "", 403)])
+def test_refusal_is_documented(healthy, operation, token, scope, status):
+    token = token or healthy.system.mint(scope=scope)
+    stranger = types.SimpleNamespace(**vars(healthy) | {"order": Api(healthy.order.url, token),
+                                                        "delivery": Api(healthy.delivery.url, token)})
+    assert_documented(GOOD[operation](stranger), operation, status)
+
+
+@pytest.mark.parametrize("operation", GOOD)
+def test_failure_is_documented(broken, operation):
+    assert_documented(GOOD[operation](broken), operation, 500)
+
+
+@pytest.mark.parametrize("case", NO_DATABASE)
+def test_absence_of_the_database_is_documented(no_database, case):
+    assert_documented(NO_DATABASE[case](no_database), case.split()[0], 503)
+
+
+def test_every_documented_answer_is_tried():
+    tried = {tuple(case.split()[:2]) for case in HEALTHY | NO_DATABASE}
+    tried |= {(operation, status) for operation in GOOD for status in ("401", "403", "500")}
+    promised = {(operation["operationId"], status) for *_, operation in operations() for status in operation["responses"]}
+    assert promised == tried - {("MethodNotAllowed", "405"), ("NotFound", "404")}
