@@ -1,8 +1,9 @@
 /* Redis: one connection and the few commands we use, each for a whole batch in one round trip. The only
  * module that includes hiredis.
  *
- * Nothing here is needed for correctness: when Redis is away every call fails at once for a while (a breaker)
- * and the caller goes on without it. A connection belongs to one thread at a time. Keys and values are bytes.
+ * Nothing here is needed for correctness: when Redis is away a breaker lets every call fail at once for a
+ * while (common/breaker.h), and the caller goes on without it. A connection belongs to one thread at a time.
+ * Keys and values are bytes.
  */
 #pragma once
 
@@ -44,11 +45,11 @@ void cache_values_free(struct cache_values *values); /* NULL is fine */
 /* Writes n entries; false when Redis is away or refused one of them. */
 bool cache_put(struct cache *cache, const struct cache_entry entries[], size_t n);
 
-/* Whether Redis answers, breaker or not: for health checks. */
+/* Whether Redis answers, breaker or not, which it closes if so: for health checks. */
 bool cache_ping(struct cache *cache);
 
 /* Words for the last failure, for the log; valid until the next call. */
 const char *cache_error(const struct cache *cache);
 
-/* True once after each change from answering to away: the caller logs it, once per outage. */
+/* True once after the breaker has opened: the caller logs it, once per outage. */
 bool cache_just_failed(struct cache *cache);

@@ -2,7 +2,8 @@
  * includes curl.
  *
  * A client belongs to one thread at a time, except queue_interrupt. It keeps its connection. Calls block,
- * with a deadline. Requests are signed (SigV4) when an access key is set. */
+ * with a deadline; when too many fail a breaker refuses the next ones for a while (common/breaker.h).
+ * Requests are signed (SigV4) when an access key is set. */
 #pragma once
 
 #include "common/attributes.h"
@@ -100,6 +101,6 @@ enum queue_status queue_delete(struct queue *queue, const struct queue_message *
 enum queue_status queue_set_visibility(struct queue *queue, const struct queue_message *const messages[],
                                        const int seconds[], size_t n) MUST_CHECK;
 
-/* Whether the server answers for this queue: GetQueueAttributes, which touches no message. For health checks.
- */
+/* Whether the server answers for this queue, breaker or not: GetQueueAttributes, which touches no message.
+ * For health checks. */
 enum queue_status queue_check(struct queue *queue) MUST_CHECK;

@@ -164,7 +164,7 @@ bool cache_ping(struct cache *cache) {
         return false;
     if (!run(cache, 1, (const char *[]){"PING"}))
         return false;
-    succeed(cache);
+    cache->breaker = (struct breaker){0};
     return true;
 }
 

@@ -1,6 +1,7 @@
 /* The SQS client's HTTP: one exchange at a time over libcurl, that another thread may interrupt. */
 #include "common/queue.h"
 
+#include "common/clock.h"
 #include "common/json.h"
 #include "queue_private.h"
 
@@ -171,8 +172,8 @@ static enum queue_status refused(struct queue *q, const char *action, long code)
                       words);
 }
 
-enum queue_status queue_call(struct queue *q, const char *action, const struct buf *body, int wait_s,
-                             json_t **answer) {
+static enum queue_status call(struct queue *q, const char *action, const struct buf *body, int wait_s,
+                              json_t **answer) {
     char why[CURL_ERROR_SIZE] = "";
     q->error[0] = q->refusal[0] = '\0';
     CURLcode result = exchange(q, action, body, wait_s, why);
@@ -190,4 +191,14 @@ enum queue_status queue_call(struct queue *q, const char *action, const struct b
     if (!*answer)
         return queue_fail(q, QUEUE_UNAVAILABLE, "%s: answer not understood: %s", action, reason);
     return QUEUE_OK;
+}
+
+enum queue_status queue_call(struct queue *q, const char *action, const struct buf *body, int wait_s,
+                             json_t **answer) {
+    if (!breaker_allows(&q->breaker, clock_mono_ms()))
+        return queue_fail(q, QUEUE_UNAVAILABLE, "%s: not tried, too many calls have failed", action);
+    enum queue_status status = call(q, action, body, wait_s, answer);
+    if (status != QUEUE_INTERRUPTED)
+        (void)breaker_note(&q->breaker, status != QUEUE_UNAVAILABLE, clock_mono_ms());
+    return status;
 }

@@ -171,6 +171,7 @@ enum queue_status queue_set_visibility(struct queue *q, const struct queue_messa
 }
 
 enum queue_status queue_check(struct queue *q) {
+    q->breaker = (struct breaker){0};
     enum queue_status status = ready(q);
     if (status != QUEUE_OK)
         return status;

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "common/attributes.h"
+#include "common/breaker.h"
 #include "common/buf.h"
 #include "common/queue.h"
 #include "queue_json.h"
@@ -17,6 +18,7 @@ struct queue {
     char url[QUEUE_URL_SIZE]; /* "" until queue_ensure has succeeded */
     char error[QUEUE_ERROR_SIZE];
     char refusal[QUEUE_REFUSAL_SIZE]; /* type of the last error answer */
+    struct breaker breaker;
     atomic_bool interrupted;
 };
 

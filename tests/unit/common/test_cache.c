@@ -84,12 +84,18 @@ static pthread_t serve(struct fixture *fixture, void *(*server)(void *)) {
     return thread;
 }
 
+/* Redis refuses to be connected to until the breaker opens. */
+static void open_breaker(struct cache *cache) {
+    for (int calls = 0; calls < 10; calls++) {
+        assert_false(cache_just_failed(cache)); /* few failures are no outage */
+        assert_null(cache_get(cache, keys, 1));
+    }
+    assert_true(cache_just_failed(cache));
+}
+
 static void test_breaker_opens_and_is_told_once(void **state) {
     struct fixture *fixture = *state;
-    assert_null(cache_get(fixture->cache, keys, 1));
-    assert_false(cache_just_failed(fixture->cache)); /* one failure is no outage */
-    assert_null(cache_get(fixture->cache, keys, 1));
-    assert_true(cache_just_failed(fixture->cache));
+    open_breaker(fixture->cache);
     assert_false(cache_just_failed(fixture->cache));
     assert_string_equal(cache_error(fixture->cache), "Connection refused");
 
@@ -113,8 +119,7 @@ static void *answer_ping_then_value(void *arg) {
 
 static void test_ping_passes_the_breaker_and_closes_it(void **state) {
     struct fixture *fixture = *state;
-    assert_null(cache_get(fixture->cache, keys, 1));
-    assert_null(cache_get(fixture->cache, keys, 1));
+    open_breaker(fixture->cache);
     pthread_t server = serve(fixture, answer_ping_then_value);
     bool well = cache_ping(fixture->cache);
     struct cache_values *values = cache_get(fixture->cache, keys, 1);
@@ -188,7 +193,6 @@ static void test_odd_answers_are_no_values(void **state) {
     assert_null(cache_get(fixture->cache, keys, 1));
     pthread_join(server, NULL);
     assert_memory_equal(first, "LOADING", 7);
-    assert_true(cache_just_failed(fixture->cache));
 }
 
 int main(void) {

@@ -290,6 +290,29 @@ static void a_server_away_is_unavailable(void **state) {
     queue_close(s.client);
 }
 
+static void a_breaker_spares_a_server_that_fails(void **state) {
+    (void)state;
+    struct server s;
+    start_server(&s, (const struct reply[11]){{500, ""},
+                                              {500, ""},
+                                              {500, ""},
+                                              {500, ""},
+                                              {500, ""},
+                                              {500, ""},
+                                              {500, ""},
+                                              {500, ""},
+                                              {500, ""},
+                                              {500, ""},
+                                              {500, ""}});
+    for (int i = 0; i < 20; i++)
+        assert_int_equal(queue_ensure(s.client), QUEUE_UNAVAILABLE);
+    assert_non_null(strstr(queue_error(s.client), "not tried"));
+    assert_int_equal(s.next, 10);
+    assert_int_equal(queue_check(s.client), QUEUE_UNAVAILABLE); /* is always tried */
+    assert_int_equal(s.next, 11);
+    stop_server(&s);
+}
+
 static int setup(void **state) {
     (void)state;
     return queue_global_setup() ? 0 : -1;
@@ -311,6 +334,7 @@ int main(void) {
         cmocka_unit_test(interrupt_ends_this_call_and_the_next),
         cmocka_unit_test(nothing_to_settle_is_no_call),
         cmocka_unit_test(a_server_away_is_unavailable),
+        cmocka_unit_test(a_breaker_spares_a_server_that_fails),
     };
     return cmocka_run_group_tests_name("queue", tests, setup, teardown);
 }

@@ -1,0 +1,95 @@
+/* When a breaker opens, tries and closes. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "common/breaker.h"
+
+enum { LONGEST_MS = 6250 }; /* 5 s and the most of its jitter */
+
+/* '+' a success, '-' a failure; the outcome of the last is returned. */
+static bool play(struct breaker *b, const char *outcomes, int64_t now_ms) {
+    bool opened = false;
+    for (; *outcomes; outcomes++) {
+        assert_true(breaker_allows(b, now_ms));
+        opened = breaker_note(b, *outcomes == '+', now_ms);
+    }
+    return opened;
+}
+
+static void opens_when_half_of_enough_calls_fail(void **state) {
+    (void)state;
+    static const struct {
+        const char *outcomes;
+        bool opens; /* with the last of them */
+    } cases[] = {
+        {"-", false},
+        {"---------", false},
+        {"----------", true},
+        {"+++++-----", true},
+        {"++++++-----", false},
+        {"++++++------", true},
+        {"++++++++++++++++++++++++++++++---------", false}, /* the last 20 count */
+        {"++++++++++++++++++++++++++++++----------", true},
+        {"---------+++++++++++++++++++++---------", false}, /* what left the window is forgotten */
+        {"-+-+-+-+-+", false},                              /* opens with a failure only */
+        {"-+-+-+-+-+-", true},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct breaker b = {0};
+        if (play(&b, cases[i].outcomes, 1) != cases[i].opens)
+            fail_msg("%s", cases[i].outcomes);
+        assert_int_equal(breaker_allows(&b, 1), !cases[i].opens);
+    }
+}
+
+static struct breaker opened_at(int64_t now_ms) {
+    struct breaker b = {0};
+    assert_true(play(&b, "----------", now_ms));
+    return b;
+}
+
+static void stays_open_for_about_five_seconds(void **state) {
+    (void)state;
+    int64_t first = 0;
+    bool differs = false;
+    for (int i = 0; i < 100; i++) {
+        struct breaker b = opened_at(1000);
+        int64_t now = 1000;
+        while (!breaker_allows(&b, now))
+            now++;
+        assert_in_range(now - 1000, 3750, LONGEST_MS);
+        differs |= first && now != first;
+        first = now;
+    }
+    assert_true(differs);
+}
+
+static void three_successes_close_it(void **state) {
+    (void)state;
+    struct breaker b = opened_at(0);
+    assert_false(play(&b, "+++", LONGEST_MS));
+    assert_false(play(&b, "---------", LONGEST_MS)); /* counts anew */
+    assert_true(play(&b, "-", LONGEST_MS));
+}
+
+static void a_failure_while_trying_opens_it_again_and_is_no_new_outage(void **state) {
+    (void)state;
+    struct breaker b = opened_at(0);
+    assert_false(play(&b, "++-", LONGEST_MS));
+    assert_false(breaker_allows(&b, LONGEST_MS));
+    assert_true(breaker_allows(&b, 2 * LONGEST_MS));
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(opens_when_half_of_enough_calls_fail),
+        cmocka_unit_test(stays_open_for_about_five_seconds),
+        cmocka_unit_test(three_successes_close_it),
+        cmocka_unit_test(a_failure_while_trying_opens_it_again_and_is_no_new_outage),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
