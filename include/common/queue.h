@@ -63,6 +63,7 @@ struct queue_entry { /* a message to send */
     const char *deduplication_id; /* MessageDeduplicationId */
     const char *correlation_id;   /* attribute; NULL or "": none */
     const char *traceparent;      /* attribute; NULL or "": none */
+    const char *reason;           /* attribute, of a dead letter; NULL or "": none */
     bool accepted;                /* out */
     bool refused;                 /* out: SenderFault, sending it again does not help */
 };
@@ -83,6 +84,11 @@ struct queue_message { /* a message received; strings belong to the batch */
     int64_t sent_ms;            /* SentTimestamp */
 };
 
+/* Sends the message to the dead-letter queue as well, in its own group, with the reason as an attribute.
+ * QUEUE_OK when it is accepted there. */
+enum queue_status queue_bury(struct queue *queue, const struct queue_message *message,
+                             const char *reason) MUST_CHECK;
+
 struct queue_batch {
     struct queue_message messages[QUEUE_BATCH];
     size_t count;
@@ -94,8 +100,9 @@ struct queue_batch {
 enum queue_status queue_receive(struct queue *queue, int wait_s, struct queue_batch *batch) MUST_CHECK;
 void queue_batch_free(struct queue_batch *batch);
 
-/* Deletes, or sets the visibility of, messages in one call. QUEUE_OK also when single entries failed: those
- * come back after their visibility timeout, and the failure is in queue_error (else it is ""). n may be 0. */
+/* Deletes, or sets the visibility of, messages in one call; entries that failed for no fault of theirs are
+ * tried once more, each alone. QUEUE_OK also when single entries failed for good: those come back after their
+ * visibility timeout, and the failure is in queue_error (else it is ""). n may be 0. */
 enum queue_status queue_delete(struct queue *queue, const struct queue_message *const messages[],
                                size_t n) MUST_CHECK;
 enum queue_status queue_set_visibility(struct queue *queue, const struct queue_message *const messages[],

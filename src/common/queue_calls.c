@@ -75,13 +75,15 @@ static enum queue_status ensure_one(struct queue *q, const char *name, const cha
 }
 
 enum queue_status queue_ensure(struct queue *q) {
-    char url[QUEUE_URL_SIZE];
+    char url[QUEUE_URL_SIZE], dead_letter_url[QUEUE_URL_SIZE];
     struct queue_attributes dead_letters = {0}, found = {0};
-    enum queue_status status = ensure_one(q, q->options.dead_letter_name, "", url, &dead_letters);
+    enum queue_status status = ensure_one(q, q->options.dead_letter_name, "", dead_letter_url, &dead_letters);
     if (status == QUEUE_OK)
         status = ensure_one(q, q->options.name, dead_letters.arn, url, &found);
-    if (status == QUEUE_OK)
+    if (status == QUEUE_OK) {
+        snprintf(q->dead_letter_url, sizeof q->dead_letter_url, "%s", dead_letter_url);
         snprintf(q->url, sizeof q->url, "%s", url);
+    }
     return status;
 }
 
@@ -104,7 +106,8 @@ static enum queue_status call(struct queue *q, const char *action, struct buf *b
     return status;
 }
 
-enum queue_status queue_send(struct queue *q, struct queue_entry entries[], size_t n) {
+/* url is one of q's, known once q is ready. */
+static enum queue_status send_to(struct queue *q, const char *url, struct queue_entry entries[], size_t n) {
     for (size_t i = 0; i < n; i++)
         entries[i].accepted = entries[i].refused = false;
     enum queue_status status = ready(q);
@@ -112,12 +115,30 @@ enum queue_status queue_send(struct queue *q, struct queue_entry entries[], size
         return status;
     struct buf body = {0};
     json_t *answer = NULL;
-    queue_json_send(&body, q->url, entries, n);
+    queue_json_send(&body, url, entries, n);
     status = call(q, "SendMessageBatch", &body, 0, &answer);
     if (status == QUEUE_OK && !queue_json_read_sent(answer, entries, n, q->error))
         status = QUEUE_UNAVAILABLE;
     json_decref(answer);
     return status;
+}
+
+enum queue_status queue_send(struct queue *q, struct queue_entry entries[], size_t n) {
+    return send_to(q, q->url, entries, n);
+}
+
+/* The deduplication id is the message's, as when the server moves it: put there again it is recognised. */
+enum queue_status queue_bury(struct queue *q, const struct queue_message *message, const char *reason) {
+    struct queue_entry entry = {.body = message->body,
+                                .group_id = message->group_id,
+                                .deduplication_id = message->id,
+                                .correlation_id = message->correlation_id,
+                                .traceparent = message->traceparent,
+                                .reason = reason};
+    enum queue_status status = send_to(q, q->dead_letter_url, &entry, 1);
+    if (status != QUEUE_OK || entry.accepted)
+        return status;
+    return entry.refused ? QUEUE_REFUSED : QUEUE_UNAVAILABLE;
 }
 
 enum queue_status queue_receive(struct queue *q, int wait_s, struct queue_batch *batch) {
@@ -142,23 +163,36 @@ void queue_batch_free(struct queue_batch *batch) {
     batch->count = 0;
 }
 
+/* One call of settle. Failed entries that may be tried again are marked in again, unless that is NULL; of the
+ * others there are words. */
+static enum queue_status settle_once(struct queue *q, const char *action,
+                                     const struct queue_message *const messages[], const int seconds[],
+                                     size_t n, bool again[], char words[static QUEUE_ERROR_SIZE]) {
+    struct buf body = {0};
+    json_t *answer = NULL;
+    queue_json_receipts(&body, q->url, messages, seconds, n);
+    enum queue_status status = call(q, action, &body, 0, &answer);
+    if (status == QUEUE_OK)
+        queue_json_read_failures(answer, n, again, words);
+    json_decref(answer);
+    return status;
+}
+
 /* DeleteMessageBatch and ChangeMessageVisibilityBatch. */
 static enum queue_status settle(struct queue *q, const char *action,
                                 const struct queue_message *const messages[], const int seconds[], size_t n) {
+    bool again[QUEUE_BATCH] = {false};
+    char words[QUEUE_ERROR_SIZE] = "";
     q->error[0] = '\0';
     if (n == 0)
         return QUEUE_OK;
     enum queue_status status = ready(q);
-    if (status != QUEUE_OK)
-        return status;
-    struct buf body = {0};
-    json_t *answer = NULL;
-    queue_json_receipts(&body, q->url, messages, seconds, n);
-    status = call(q, action, &body, 0, &answer);
     if (status == QUEUE_OK)
-        queue_json_read_failures(answer, q->error);
-    json_decref(answer);
-    return status;
+        status = settle_once(q, action, messages, seconds, n, again, words);
+    for (size_t i = 0; i < n && status == QUEUE_OK; i++)
+        if (again[i])
+            status = settle_once(q, action, &messages[i], seconds ? &seconds[i] : NULL, 1, NULL, words);
+    return status == QUEUE_OK ? queue_fail(q, QUEUE_OK, "%s", words) : status;
 }
 
 enum queue_status queue_delete(struct queue *q, const struct queue_message *const messages[], size_t n) {

@@ -16,6 +16,7 @@ struct queue {
     void *multi, *easy; /* libcurl's handles */
     struct buf answer;
     char url[QUEUE_URL_SIZE]; /* "" until queue_ensure has succeeded */
+    char dead_letter_url[QUEUE_URL_SIZE];
     char error[QUEUE_ERROR_SIZE];
     char refusal[QUEUE_REFUSAL_SIZE]; /* type of the last error answer */
     struct breaker breaker;
