@@ -2,8 +2,8 @@
  * after the daemon's commit what it accepted.
  *
  * A message that fails keeps its place: it and the later ones of its group in the batch come back after a
- * backoff, and the server moves it to the dead-letter queue after maxReceiveCount receives. Other groups go
- * on. */
+ * backoff, and the server moves it to the dead-letter queue after maxReceiveCount receives. One that is
+ * hopeless is put there at once. Other groups go on. */
 #pragma once
 
 #include "common/attributes.h"
@@ -18,14 +18,20 @@ struct consumer;
 
 #define CONSUMER_REASON_SIZE 256
 
+enum consumer_outcome {
+    CONSUMER_RETRY,    /* failed: comes back */
+    CONSUMER_DONE,     /* its effect is committed, or it needs none: may be deleted */
+    CONSUMER_HOPELESS, /* failed and would again, whenever and wherever it is tried: a dead letter */
+};
+
 struct consumer_message {
     const struct queue_message *message;
-    bool accepted;                     /* out: its effect is committed, or it needs none; may be deleted */
-    char reason[CONSUMER_REASON_SIZE]; /* out: why not accepted, for the log */
+    enum consumer_outcome outcome;     /* out */
+    char reason[CONSUMER_REASON_SIZE]; /* out: why not done, for the log and its dead letter; printable */
 };
 
 /* Applies a batch in one transaction, on the consumer's thread, with its own connection. Returns DB_OK when
- * the transaction is committed: then accepted and reason count, message by message. Another status: nothing
+ * the transaction is committed: then outcome and reason count, message by message. Another status: nothing
  * is committed; after DB_UNAVAILABLE the messages come back later, else each is tried again by itself. */
 typedef enum db_status consumer_fn(void *app, struct db *db, struct consumer_message messages[], size_t n);
 

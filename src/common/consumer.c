@@ -3,6 +3,7 @@
 #include "common/consumer.h"
 
 #include "common/backoff.h"
+#include "common/clock.h"
 #include "common/log.h"
 
 #include <poll.h>
@@ -28,12 +29,14 @@ struct worker {
     struct queue *queue;    /* deletes and puts back, also while stopping */
     struct db *db;
     unsigned failures; /* of receiving or of the database, in a row */
+    int64_t hidden_ms; /* when the batch at work was last hidden from others */
 };
 
 struct consumer {
     struct consumer_options options;
     atomic_bool stopping;
-    int stop_fd; /* readable from the stop on */
+    atomic_ullong dead_letters; /* messages given up since the start */
+    int stop_fd;                /* readable from the stop on */
     size_t count;
     struct worker workers[];
 };
@@ -68,11 +71,11 @@ static bool is_last_receive(const struct worker *w, const struct queue_message *
 
 /* The message before which m must wait: one of its group that failed and comes back. NULL when there is none.
  * One that failed for the last time does not come back: those behind it go on, or they would be moved to the
- * dead-letter queue with it, untried. */
+ * dead-letter queue with it, untried. Nor does one that is hopeless. */
 static const struct consumer_message *blocker(const struct worker *w,
                                               const struct consumer_message messages[], size_t m) {
     for (size_t i = 0; i < m; i++)
-        if (!messages[i].accepted && same_group(&messages[i], &messages[m]) &&
+        if (messages[i].outcome == CONSUMER_RETRY && same_group(&messages[i], &messages[m]) &&
             !is_last_receive(w, messages[i].message))
             return &messages[i];
     return NULL;
@@ -82,10 +85,26 @@ static enum db_status handle(struct worker *w, struct consumer_message messages[
     const struct consumer_options *o = &w->consumer->options;
     enum db_status status = o->handle(o->app, w->db, messages, n);
     for (size_t i = 0; i < n && status != DB_OK; i++) {
-        messages[i].accepted = false;
+        messages[i].outcome = CONSUMER_RETRY;
         snprintf(messages[i].reason, sizeof messages[i].reason, "%s", db_error(w->db));
     }
     return status;
+}
+
+/* Before half of the time is over in which nobody else receives what is at work, it begins anew. */
+static void keep_hidden(struct worker *w, const struct consumer_message messages[], size_t n) {
+    const struct queue_options *o = &w->consumer->options.queue;
+    const struct queue_message *all[QUEUE_BATCH];
+    int seconds[QUEUE_BATCH];
+    if (clock_mono_ms() - w->hidden_ms < o->visibility_timeout_s * INT64_C(500))
+        return;
+    for (size_t i = 0; i < n; i++) {
+        all[i] = messages[i].message;
+        seconds[i] = o->visibility_timeout_s;
+    }
+    if (queue_set_visibility(w->queue, all, seconds, n) != QUEUE_OK || *queue_error(w->queue))
+        log_warn(NULL, "consumer of %s: messages at work may come again: %s", o->name, queue_error(w->queue));
+    w->hidden_ms = clock_mono_ms();
 }
 
 /* All in one transaction; if one of them spoils it, each in its own. */
@@ -95,28 +114,49 @@ static enum db_status apply(struct worker *w, struct consumer_message messages[]
         return status;
     for (size_t i = 0; i < n; i++)
         messages[i].reason[0] = '\0';
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < n; i++) {
+        keep_hidden(w, messages, n);
         if (!blocker(w, messages, i) && handle(w, &messages[i], 1) == DB_UNAVAILABLE)
             return DB_UNAVAILABLE;
+    }
     return DB_OK;
 }
 
-static void log_failure(const struct worker *w, const struct consumer_message *m) {
-    bool last = is_last_receive(w, m->message);
+static void log_failure(struct worker *w, const struct consumer_message *m, bool dead) {
     const char *correlation_id = m->message->correlation_id;
-    log_write(last ? LOG_ERROR : LOG_WARN, *correlation_id ? correlation_id : NULL,
+    char number[64] = "";
+    if (dead)
+        snprintf(number, sizeof number, ", dead letter number %llu since the start",
+                 atomic_fetch_add(&w->consumer->dead_letters, 1) + 1);
+    log_write(dead ? LOG_ERROR : LOG_WARN, *correlation_id ? correlation_id : NULL,
               "consumer of %s: message %s of %s failed, receive %u of %d%s: %s",
               w->consumer->options.queue.name, m->message->id, m->message->group_id,
-              m->message->receive_count, w->consumer->options.queue.max_receive_count,
-              last ? ", a dead letter now" : "", m->reason);
+              m->message->receive_count, w->consumer->options.queue.max_receive_count, number,
+              *m->reason ? m->reason : "out of memory");
 }
 
-/* When each message that was not accepted comes back: one for which it is the last time at once, to be moved
+/* Makes dead letters of the messages that are hopeless. Those the queue does not take now are tried again. */
+static void bury(struct worker *w, struct consumer_message messages[], size_t n) {
+    for (size_t i = 0; i < n; i++) {
+        if (messages[i].outcome != CONSUMER_HOPELESS)
+            continue;
+        keep_hidden(w, messages, n);
+        bool dead = queue_bury(w->queue, messages[i].message, messages[i].reason) == QUEUE_OK;
+        messages[i].outcome = dead ? CONSUMER_DONE : CONSUMER_RETRY;
+        if (dead)
+            log_failure(w, &messages[i], true);
+        else
+            log_warn(NULL, "consumer of %s: the dead-letter queue did not take message %s: %s",
+                     w->consumer->options.queue.name, messages[i].message->id, queue_error(w->queue));
+    }
+}
+
+/* When each message that is not done comes back: one for which it is the last time at once, to be moved
  * to the dead-letter queue; those of a group together, or a later one would overtake. */
-static void plan_retries(const struct worker *w, const struct consumer_message messages[], size_t n,
+static void plan_retries(struct worker *w, const struct consumer_message messages[], size_t n,
                          int seconds[]) {
     for (size_t i = 0; i < n; i++) {
-        if (messages[i].accepted)
+        if (messages[i].outcome == CONSUMER_DONE)
             continue;
         const struct consumer_message *first = blocker(w, messages, i);
         if (first)
@@ -128,18 +168,18 @@ static void plan_retries(const struct worker *w, const struct consumer_message m
                 (int)(backoff_ms(messages[i].message->receive_count - 1, RETRY_BASE_MS, RETRY_CAP_MS) / 1000 +
                       1);
         if (!first || messages[i].reason[0])
-            log_failure(w, &messages[i]);
+            log_failure(w, &messages[i], is_last_receive(w, messages[i].message));
     }
 }
 
-/* Deletes what was accepted and puts the rest back. What the queue does not take comes back by itself. */
+/* Deletes what is done and puts the rest back. What the queue does not take comes back by itself. */
 static void settle(struct worker *w, const struct consumer_message messages[], const int seconds[],
                    size_t n) {
     const struct queue_message *done[QUEUE_BATCH], *back[QUEUE_BATCH];
     int back_seconds[QUEUE_BATCH];
     size_t done_count = 0, back_count = 0;
     for (size_t i = 0; i < n; i++) {
-        if (messages[i].accepted) {
+        if (messages[i].outcome == CONSUMER_DONE) {
             done[done_count++] = messages[i].message;
         } else {
             back_seconds[back_count] = seconds[i];
@@ -162,7 +202,9 @@ static bool process(struct worker *w, const struct queue_batch *batch) {
     for (size_t i = 0; i < n; i++)
         messages[i] = (struct consumer_message){.message = &batch->messages[i]};
     if (!stopping(w)) {
+        w->hidden_ms = clock_mono_ms();
         status = apply(w, messages, n);
+        bury(w, messages, n);
         if (status != DB_UNAVAILABLE)
             plan_retries(w, messages, n, seconds);
         int pause = 1 + (int)random_below(2);

@@ -13,7 +13,7 @@
 
 enum {
     CONNECT_MS = 2000,
-    ANSWER_MS = 5000, /* of a call, on top of the seconds it asks the server to wait */
+    ANSWER_MS = 5000,              /* of a call, on top of the seconds it asks the server to wait */
     MAX_ANSWER = 24 * 1024 * 1024, /* ten messages of SQS's largest, 1 MiB, with every byte escaped */
 };
 

@@ -96,6 +96,7 @@ void queue_json_send(struct buf *out, const char *url, const struct queue_entry 
         buf_str(out, ",\"MessageAttributes\":{");
         put_attribute(out, "correlationId", entries[i].correlation_id);
         put_attribute(out, "traceparent", entries[i].traceparent);
+        put_attribute(out, "reason", entries[i].reason);
         buf_char(out, '}');
     }
     buf_str(out, "}]}");
@@ -174,12 +175,13 @@ static bool md5_matches(const char *text, size_t len, const char *expected) {
     return strcmp(hex, expected) == 0;
 }
 
-/* The entry that an element of Successful or Failed speaks of, or NULL. */
-static struct queue_entry *find_entry(const json_t *element, struct queue_entry entries[], size_t n) {
+/* The index of the entry that an element of Successful or Failed speaks of; false when there is none. */
+static bool read_entry_id(const json_t *element, size_t n, size_t *index) {
     const char *id = json_member_string(element, "Id");
     if (!id || id[0] < '0' || id[0] > '9' || id[1] != '\0' || (size_t)(id[0] - '0') >= n)
-        return NULL;
-    return &entries[id[0] - '0'];
+        return false;
+    *index = (size_t)(id[0] - '0');
+    return true;
 }
 
 bool queue_json_read_sent(const json_t *answer, struct queue_entry entries[], size_t n,
@@ -190,23 +192,21 @@ bool queue_json_read_sent(const json_t *answer, struct queue_entry entries[], si
         snprintf(words, QUEUE_ERROR_SIZE, "the answer names no entry");
         return false;
     }
-    size_t i;
+    size_t i, k;
     const json_t *element;
     json_array_foreach(sent, i, element) {
-        struct queue_entry *entry = find_entry(element, entries, n);
-        if (!entry)
+        if (!read_entry_id(element, n, &k))
             continue;
         const char *md5 = json_member_string(element, "MD5OfMessageBody");
-        entry->accepted = md5_matches(entry->body, strlen(entry->body), md5);
-        if (!entry->accepted)
+        entries[k].accepted = md5_matches(entries[k].body, strlen(entries[k].body), md5);
+        if (!entries[k].accepted)
             snprintf(words, QUEUE_ERROR_SIZE, "the server's MD5 of the body differs");
     }
     json_array_foreach(failed, i, element) {
-        struct queue_entry *entry = find_entry(element, entries, n);
-        if (!entry)
+        if (!read_entry_id(element, n, &k))
             continue;
-        entry->accepted = false;
-        entry->refused = json_is_true(json_object_get(element, "SenderFault"));
+        entries[k].accepted = false;
+        entries[k].refused = json_is_true(json_object_get(element, "SenderFault"));
         describe_failure(element, words);
     }
     return true;
@@ -280,10 +280,17 @@ bool queue_json_read_received(json_t *answer, struct queue_batch *batch,
     return true;
 }
 
-void queue_json_read_failures(const json_t *answer, char words[static QUEUE_ERROR_SIZE]) {
-    const json_t *failed = json_object_get(answer, "Failed");
-    if (json_array_size(failed) > 0)
-        describe_failure(json_array_get(failed, 0), words);
+void queue_json_read_failures(const json_t *answer, size_t n, bool again[],
+                              char words[static QUEUE_ERROR_SIZE]) {
+    size_t i, entry;
+    const json_t *failure;
+    json_array_foreach(json_object_get(answer, "Failed"), i, failure) {
+        bool senders_fault = json_is_true(json_object_get(failure, "SenderFault"));
+        if (again && !senders_fault && read_entry_id(failure, n, &entry))
+            again[entry] = true;
+        else
+            describe_failure(failure, words);
+    }
 }
 
 void queue_json_read_error(const json_t *answer, char refusal[static QUEUE_REFUSAL_SIZE],

@@ -42,7 +42,10 @@ bool queue_json_read_sent(const json_t *answer, struct queue_entry entries[], si
 /* The batch shares the answer. A damaged message is left out, and so are the later ones of its group. */
 bool queue_json_read_received(json_t *answer, struct queue_batch *batch,
                               char words[static QUEUE_ERROR_SIZE]) MUST_CHECK;
-void queue_json_read_failures(const json_t *answer, char words[static QUEUE_ERROR_SIZE]);
+/* Of n entries: those that failed and may be tried again are marked in again, of the others there are words;
+ * of all that failed when again is NULL. */
+void queue_json_read_failures(const json_t *answer, size_t n, bool again[],
+                              char words[static QUEUE_ERROR_SIZE]);
 /* An error answer (NULL: it was no JSON): its type without the namespace ("QueueDoesNotExist"), and words. */
 void queue_json_read_error(const json_t *answer, char refusal[static QUEUE_REFUSAL_SIZE],
                            char words[static QUEUE_ERROR_SIZE]);

@@ -11,9 +11,9 @@
 
 #include <stdio.h>
 
-/* The new shipment of a message; false, with the reason in the message, when it is no ORDER_CREATED. */
-static bool read_message(struct consumer_message *in, struct arena *arena, const struct shipment_pace *pace,
-                         struct shipment *out) {
+/* The new shipment of a message; the reason is left in the message when it is no ORDER_CREATED. */
+static enum consumer_outcome read_message(struct consumer_message *in, struct arena *arena,
+                                          const struct shipment_pace *pace, struct shipment *out) {
     const struct queue_message *message = in->message;
     *out = (struct shipment){.id = uuid_new(), .status = SHIPMENT_PROCESSING, .created_ms = clock_epoch_ms()};
     out->next_ms = shipment_next_ms(out, pace, out->created_ms);
@@ -24,9 +24,11 @@ static bool read_message(struct consumer_message *in, struct arena *arena, const
     out->traceparent = arena_strdup(arena, traceparent);
     if (!out->traceparent) {
         snprintf(in->reason, sizeof in->reason, "out of memory");
-        return false;
+        return CONSUMER_RETRY;
     }
-    return shipment_order_parse(message->body, message->body_len, arena, out, in->reason, sizeof in->reason);
+    if (shipment_order_parse(message->body, message->body_len, arena, out, in->reason, sizeof in->reason))
+        return CONSUMER_DONE;
+    return *in->reason ? CONSUMER_HOPELESS : CONSUMER_RETRY;
 }
 
 enum db_status order_consumer_handle(void *app, struct db *db, struct consumer_message messages[], size_t n) {
@@ -35,8 +37,8 @@ enum db_status order_consumer_handle(void *app, struct db *db, struct consumer_m
     struct arena arena = {0};
     size_t count = 0;
     for (size_t i = 0; i < n; i++) {
-        messages[i].accepted = read_message(&messages[i], &arena, &delivery->pace, &shipments[count]);
-        count += messages[i].accepted;
+        messages[i].outcome = read_message(&messages[i], &arena, &delivery->pace, &shipments[count]);
+        count += messages[i].outcome == CONSUMER_DONE;
     }
     size_t created = 0;
     enum db_status status = count ? shipment_store_create(db, shipments, count, &created) : DB_OK;

@@ -1,6 +1,7 @@
 /* Reads changes of status and ORDER_CREATED, writes shipments, their audit trail and ORDER_STATUS_UPDATE. */
 #include "shipment_json.h"
 
+#include "common/event.h"
 #include "common/json.h"
 
 #include <stdio.h>
@@ -45,29 +46,18 @@ bool shipment_change_parse(const char *text, size_t len, struct arena *arena, st
     return whole && faults->count == 0;
 }
 
-static const char *order_fault(const json_t *event, struct arena *arena, struct shipment *shipment) {
-    const char *type = json_member_string(event, "eventType");
-    const char *order_id = json_member_string(event, "orderId");
-    const char *customer_id = json_member_string(event, "customerId");
-    if (!type || strcmp(type, "ORDER_CREATED") != 0)
-        return "eventType is not ORDER_CREATED";
-    if (!order_id || !uuid_parse(order_id, &shipment->order_id))
-        return "orderId is no UUID";
-    if (!customer_id || !json_text_plain(customer_id, SHIPMENT_MAX_TEXT))
-        return "customerId is not 1 to 255 characters without control characters";
-    shipment->customer_id = arena_strdup(arena, customer_id);
-    return shipment->customer_id ? NULL : "out of memory";
-}
-
 bool shipment_order_parse(const char *body, size_t len, struct arena *arena, struct shipment *shipment,
                           char *reason, size_t reason_size) {
-    char error[JSON_ERROR_SIZE];
-    json_t *event = json_parse_object(body, len, error);
-    const char *fault = event ? order_fault(event, arena, shipment) : error;
-    if (fault)
-        snprintf(reason, reason_size, "%s", fault);
+    json_t *event = event_parse(body, len, "ORDER_CREATED", &shipment->order_id, reason, reason_size);
+    const char *customer_id = json_member_string(event, "customerId");
+    bool known = customer_id && json_text_plain(customer_id, SHIPMENT_MAX_TEXT);
+    shipment->customer_id = known ? arena_strdup(arena, customer_id) : NULL;
+    if (event && !known)
+        snprintf(reason, reason_size, "customerId is not 1 to 255 characters without control characters");
+    else if (event && !shipment->customer_id)
+        reason[0] = '\0';
     json_decref(event);
-    return !fault;
+    return shipment->customer_id != NULL;
 }
 
 static void member_uuid(struct buf *out, const char *name, const struct uuid *id) {

@@ -16,7 +16,7 @@ bool shipment_change_parse(const char *body, size_t len, struct arena *arena, st
                            struct http_faults *faults) MUST_CHECK;
 
 /* Reads an ORDER_CREATED into shipment (order_id and customer_id; in arena). False with a one-line reason
- * when the body is no such event. Unknown members are ignored. */
+ * when the body is no such event, with an empty one when out of memory. Unknown members are ignored. */
 bool shipment_order_parse(const char *body, size_t len, struct arena *arena, struct shipment *shipment,
                           char *reason, size_t reason_size) MUST_CHECK;
 

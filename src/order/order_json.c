@@ -1,6 +1,7 @@
 /* Orders and their events as JSON, both ways. */
 #include "order_json.h"
 
+#include "common/event.h"
 #include "common/json.h"
 #include "common/money.h"
 
@@ -174,41 +175,37 @@ void order_created_json(struct buf *out, const struct order *order, const struct
     buf_char(out, '}');
 }
 
-/* An optional text of an event; false when it is there but no text an order may carry. */
-static bool event_text(const json_t *event, const char *name, struct arena *arena, const char **out) {
+static const char out_of_memory[] = ""; /* no reason to give: the event is not at fault */
+
+/* An optional text of an event; what is wrong when it is there but no text an order may carry, else NULL. */
+static const char *event_text(const json_t *event, const char *name, const char *fault, struct arena *arena,
+                              const char **out) {
     const json_t *value = json_object_get(event, name);
     if (!value || json_is_null(value))
-        return true;
+        return NULL;
     const char *text = json_string_value(value);
     if (!text || !json_text_plain(text, ORDER_MAX_ID_LENGTH))
-        return false;
+        return fault;
     *out = arena_strdup(arena, text);
-    return *out != NULL;
+    return *out ? NULL : out_of_memory;
 }
 
 static const char *event_fault(const json_t *root, struct arena *arena, struct order_status_event *event) {
-    const char *type = json_member_string(root, "eventType");
-    const char *id = json_member_string(root, "orderId");
     const char *status = json_member_string(root, "currentStatus");
-    if (!type || strcmp(type, "ORDER_STATUS_UPDATE") != 0)
-        return "eventType is not ORDER_STATUS_UPDATE";
-    if (!id || !uuid_parse(id, &event->order_id))
-        return "orderId is no UUID";
     if (!status || !order_status_parse(status, &event->status))
         return "currentStatus is not known";
-    if (!event_text(root, "trackingNumber", arena, &event->tracking_number))
-        return "trackingNumber is not usable";
-    if (!event_text(root, "carrier", arena, &event->carrier))
-        return "carrier is not usable";
-    return NULL;
+    const char *fault =
+        event_text(root, "trackingNumber", "trackingNumber is not usable", arena, &event->tracking_number);
+    return fault ? fault : event_text(root, "carrier", "carrier is not usable", arena, &event->carrier);
 }
 
 bool order_status_event_parse(const char *body, size_t len, struct arena *arena,
                               struct order_status_event *event, char *reason, size_t reason_size) {
-    char error[JSON_ERROR_SIZE];
-    json_t *root = json_parse_object(body, len, error);
     *event = (struct order_status_event){0};
-    const char *fault = root ? event_fault(root, arena, event) : error;
+    json_t *root = event_parse(body, len, "ORDER_STATUS_UPDATE", &event->order_id, reason, reason_size);
+    if (!root)
+        return false;
+    const char *fault = event_fault(root, arena, event);
     if (fault)
         snprintf(reason, reason_size, "%s", fault);
     json_decref(root);

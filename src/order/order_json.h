@@ -25,6 +25,7 @@ struct order_status_event {
     enum order_status status;
     const char *tracking_number, *carrier; /* NULL when missing; in arena */
 };
-/* False with a one-line reason when the body is no such event. Unknown members are ignored. */
+/* False with a one-line reason when the body is no such event, with an empty one when out of memory. Unknown
+ * members are ignored. */
 bool order_status_event_parse(const char *body, size_t len, struct arena *arena,
                               struct order_status_event *event, char *reason, size_t reason_size) MUST_CHECK;

@@ -25,11 +25,14 @@ static size_t parse(struct consumer_message messages[], size_t n, struct arena *
                     struct order_status_event events[], struct uuid ids[]) {
     size_t count = 0;
     for (size_t i = 0; i < n; i++) {
-        const struct queue_message *m = messages[i].message;
-        messages[i].accepted = order_status_event_parse(m->body, m->body_len, arena, &events[i],
-                                                        messages[i].reason, sizeof messages[i].reason);
-        if (messages[i].accepted)
+        struct consumer_message *in = &messages[i];
+        if (order_status_event_parse(in->message->body, in->message->body_len, arena, &events[i], in->reason,
+                                     sizeof in->reason)) {
+            in->outcome = CONSUMER_DONE;
             ids[count++] = events[i].order_id;
+        } else {
+            in->outcome = *in->reason ? CONSUMER_HOPELESS : CONSUMER_RETRY;
+        }
     }
     return count;
 }
@@ -47,11 +50,11 @@ static size_t apply(struct consumer_message messages[], size_t n, const struct o
     bool dirty[QUEUE_BATCH] = {false};
     size_t count = 0;
     for (size_t i = 0; i < n; i++) {
-        if (!messages[i].accepted)
+        if (messages[i].outcome != CONSUMER_DONE)
             continue;
         struct order *order = find(orders, order_count, &events[i].order_id);
         if (!order) {
-            messages[i].accepted = false;
+            messages[i].outcome = CONSUMER_RETRY; /* it may be that a backup brings it back */
             snprintf(messages[i].reason, sizeof messages[i].reason, "there is no such order");
         } else if (order_apply_status(order, events[i].status, events[i].tracking_number, events[i].carrier,
                                       clock_epoch_ms())) {

@@ -21,10 +21,12 @@ static struct {
     pthread_cond_t changed;
     const char *batch;       /* NULL once it was received */
     unsigned probes_to_fail; /* of the database, from now on */
-    bool stop_while_receiving;
+    int visibility_timeout_s;
+    bool stop_while_receiving, refuses_dead_letters;
     bool idle, interrupted;
     struct buf trace;
-} world = {.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
+} world = {
+    .lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER, .visibility_timeout_s = 3600};
 
 static const struct db_query probe = {"probe", "SELECT"};
 
@@ -117,6 +119,12 @@ enum queue_status queue_delete(struct queue *q, const struct queue_message *cons
     return QUEUE_OK;
 }
 
+enum queue_status queue_bury(struct queue *q, const struct queue_message *message, const char *reason) {
+    (void)q;
+    note("bury %s: %s; ", message->id, reason);
+    return world.refuses_dead_letters ? QUEUE_UNAVAILABLE : QUEUE_OK;
+}
+
 /* Notes 0 or + for the seconds; those of a group that are not 0 must be the same. */
 enum queue_status queue_set_visibility(struct queue *q, const struct queue_message *const messages[],
                                        const int seconds[], size_t n) {
@@ -163,8 +171,8 @@ enum db_status db_run(struct db *db, const struct db_query *query, const struct 
     return DB_UNAVAILABLE;
 }
 
-/* Fates: ok, bad (known before the transaction), and what the database says of the transaction it is in;
- * busy only in company. */
+/* Fates: ok, bad and hopeless (known before the transaction), and what the database says of the transaction
+ * it is in; busy only in company. */
 static enum db_status handle(void *app, struct db *db, struct consumer_message messages[], size_t n) {
     (void)app;
     (void)db;
@@ -173,9 +181,13 @@ static enum db_status handle(void *app, struct db *db, struct consumer_message m
     for (size_t i = 0; i < n; i++) {
         const char *fate = messages[i].message->body;
         note("%s", messages[i].message->id);
-        messages[i].accepted = strcmp(fate, "bad") != 0;
-        if (!messages[i].accepted)
-            strcpy(messages[i].reason, "it is bad");
+        messages[i].outcome = CONSUMER_DONE;
+        if (strcmp(fate, "bad") == 0)
+            messages[i].outcome = CONSUMER_RETRY;
+        if (strcmp(fate, "hopeless") == 0)
+            messages[i].outcome = CONSUMER_HOPELESS;
+        if (messages[i].outcome != CONSUMER_DONE)
+            snprintf(messages[i].reason, sizeof messages[i].reason, "it is %s", fate);
         if (strcmp(fate, "refused") == 0)
             status = DB_REFUSED;
         if (strcmp(fate, "broken") == 0)
@@ -190,8 +202,12 @@ static enum db_status handle(void *app, struct db *db, struct consumer_message m
 }
 
 static void run(const char *batch) {
-    const struct consumer_options options = {
-        .queue = {.name = "q.fifo", .max_receive_count = 3}, .threads = 1, .probe = &probe, .handle = handle};
+    const struct consumer_options options = {.queue = {.name = "q.fifo",
+                                                       .max_receive_count = 3,
+                                                       .visibility_timeout_s = world.visibility_timeout_s},
+                                             .threads = 1,
+                                             .probe = &probe,
+                                             .handle = handle};
     world.batch = batch;
     world.idle = world.interrupted = false;
     buf_clear(&world.trace);
@@ -222,6 +238,13 @@ static const struct {
     /* one that becomes a dead letter holds nobody up */
     {"1 g refused 3,2 g ok 3,3 g ok 1", "do 123; do 1; do 2; do 3; delete 23; back 10; "},
     {"1 g refused 3,2 g refused 1,3 g ok 1", "do 123; do 1; do 2; back 102+3+; "},
+    /* what is hopeless is a dead letter at once, and holds nobody up */
+    {"1 g hopeless 1,2 g ok 1,3 h ok 1", "do 123; bury 1: it is hopeless; delete 123; "},
+    {"1 g hopeless 1,2 g refused 1,3 g ok 1",
+     "do 123; do 1; do 2; bury 1: it is hopeless; delete 1; back 2+3+; "},
+    {"1 g refused 1,2 g hopeless 1", "do 12; do 1; back 1+2+; "},
+    {"1 g hopeless 1,2 h lost-alone 1,3 i broken 1",
+     "do 123; do 1; do 2; bury 1: it is hopeless; delete 1; back 2+3+; "},
     /* no database: nobody's fault */
     {"1 g lost 3,2 g ok 1,3 h ok 1", "do 123; back 1+2+3+; "},
     {"1 g ok 1,2 h refused 1,3 i lost-alone 1", "do 123; do 1; do 2; do 3; delete 1; back 2+3+; "},
@@ -236,6 +259,24 @@ static void deletes_what_was_accepted_and_puts_back_the_rest(void **state) {
         if (strcmp(world.trace.data, cases[i].trace) != 0)
             fail_msg("%s:\n  %s\nnot %s", cases[i].batch, world.trace.data, cases[i].trace);
     }
+}
+
+static void what_the_dead_letter_queue_does_not_take_comes_back(void **state) {
+    (void)state;
+    world.refuses_dead_letters = true;
+    run("1 g hopeless 1,2 h ok 1,3 h hopeless 3");
+    world.refuses_dead_letters = false;
+    assert_string_equal(world.trace.data,
+                        "do 123; bury 1: it is hopeless; bury 3: it is hopeless; delete 2; back 1+30; ");
+}
+
+static void messages_stay_hidden_while_they_are_at_work(void **state) {
+    (void)state;
+    int before = world.visibility_timeout_s;
+    world.visibility_timeout_s = 0; /* half of it is always over */
+    run("1 g refused 3,2 h ok 3");
+    world.visibility_timeout_s = before;
+    assert_string_equal(world.trace.data, "do 12; back 1020; do 1; back 1020; do 2; delete 2; back 10; ");
 }
 
 static void receives_nothing_while_the_database_is_away(void **state) {
@@ -262,6 +303,8 @@ static int teardown(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(deletes_what_was_accepted_and_puts_back_the_rest),
+        cmocka_unit_test(what_the_dead_letter_queue_does_not_take_comes_back),
+        cmocka_unit_test(messages_stay_hidden_while_they_are_at_work),
         cmocka_unit_test(receives_nothing_while_the_database_is_away),
         cmocka_unit_test(a_stop_returns_what_was_not_started),
     };

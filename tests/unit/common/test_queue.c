@@ -17,7 +17,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define HUGE_ANSWER (4 * 1024 * 1024 + 1)
+#define HUGE_ANSWER (24 * 1024 * 1024 + 1)
 
 struct reply {
     int status; /* 0: closes without an answer; -1: interrupts the client and never answers */
@@ -239,6 +239,47 @@ static void makes_a_forgotten_queue_anew(void **state) {
                         READY_ACTIONS "SendMessageBatch SendMessageBatch " READY_ACTIONS "SendMessageBatch ");
 }
 
+static void entries_that_failed_are_tried_once_more_alone(void **state) {
+    (void)state;
+    static const struct reply replies[] = {
+        READY,
+        {200, "{\"Failed\":[{\"Id\":\"0\",\"Code\":\"InternalError\",\"Message\":\"a\"},"
+              "{\"Id\":\"1\",\"SenderFault\":true,\"Code\":\"ReceiptHandleIsInvalid\",\"Message\":\"b\"}]}"},
+        {200, "{\"Successful\":[{\"Id\":\"0\"}]}"},
+        {200, "{\"Failed\":[{\"Id\":\"0\",\"Code\":\"InternalError\",\"Message\":\"c\"}]}"},
+        {200, "{\"Successful\":[{\"Id\":\"0\"}]}"}};
+    const struct queue_message a = {.receipt = "ra"}, b = {.receipt = "rb"};
+    const struct queue_message *const messages[] = {&a, &b};
+    struct server s;
+    start_server(&s, replies);
+    assert_int_equal(queue_delete(s.client, messages, 2), QUEUE_OK);
+    assert_string_equal(queue_error(s.client), "ReceiptHandleIsInvalid: b");
+    assert_int_equal(queue_set_visibility(s.client, messages, (int[]){1, 1}, 2), QUEUE_OK);
+    assert_string_equal(queue_error(s.client), "");
+    stop_server(&s);
+    assert_string_equal(s.actions,
+                        READY_ACTIONS "DeleteMessageBatch DeleteMessageBatch "
+                                      "ChangeMessageVisibilityBatch ChangeMessageVisibilityBatch ");
+}
+
+static void a_dead_letter_is_sent_or_said_not_to_be(void **state) {
+    (void)state;
+    static const struct reply replies[] = {
+        READY,
+        {200, "{\"Successful\":[{\"Id\":\"0\"}]}"},
+        {200, "{\"Failed\":[{\"Id\":\"0\",\"Code\":\"InternalError\"}]}"},
+        {200, "{\"Failed\":[{\"Id\":\"0\",\"SenderFault\":true,\"Code\":\"InvalidMessageContents\"}]}"},
+        {503, ""}};
+    static const enum queue_status expected[] = {QUEUE_OK, QUEUE_UNAVAILABLE, QUEUE_REFUSED,
+                                                 QUEUE_UNAVAILABLE};
+    const struct queue_message message = {.id = "m", .body = "b", .group_id = "g"};
+    struct server s;
+    start_server(&s, replies);
+    for (size_t i = 0; i < sizeof expected / sizeof *expected; i++)
+        assert_int_equal(queue_bury(s.client, &message, "why"), expected[i]);
+    stop_server(&s);
+}
+
 static void a_failed_call_accepts_nothing(void **state) {
     (void)state;
     static const struct reply replies[] = {READY, {503, ""}};
@@ -330,6 +371,8 @@ int main(void) {
         cmocka_unit_test(judges_answers),
         cmocka_unit_test(keeps_its_connection),
         cmocka_unit_test(makes_a_forgotten_queue_anew),
+        cmocka_unit_test(entries_that_failed_are_tried_once_more_alone),
+        cmocka_unit_test(a_dead_letter_is_sent_or_said_not_to_be),
         cmocka_unit_test(a_failed_call_accepts_nothing),
         cmocka_unit_test(interrupt_ends_this_call_and_the_next),
         cmocka_unit_test(nothing_to_settle_is_no_call),

@@ -56,7 +56,12 @@ static void writes_messages_to_send(void **state) {
     const struct queue_entry entries[] = {
         {.body = "{\"a\":\"\xc3\xbc\\\"\"}", .group_id = "g", .deduplication_id = "d"},
         {.body = "x", .group_id = "h", .deduplication_id = "e", .correlation_id = "c\"", .traceparent = ""},
-        {.body = "y", .group_id = "i", .deduplication_id = "f", .correlation_id = "c", .traceparent = "t"}};
+        {.body = "y",
+         .group_id = "i",
+         .deduplication_id = "f",
+         .correlation_id = "c",
+         .traceparent = "t",
+         .reason = "r"}};
     struct buf b = {0};
     queue_json_send(&b, URL, entries, 3);
     assert_body(
@@ -67,7 +72,8 @@ static void writes_messages_to_send(void **state) {
             "\"MessageAttributes\":{\"correlationId\":{\"DataType\":\"String\",\"StringValue\":\"c\\\"\"}}},"
             "{\"Id\":\"2\",\"MessageBody\":\"y\",\"MessageGroupId\":\"i\",\"MessageDeduplicationId\":\"f\","
             "\"MessageAttributes\":{\"correlationId\":{\"DataType\":\"String\",\"StringValue\":\"c\"},"
-            "\"traceparent\":{\"DataType\":\"String\",\"StringValue\":\"t\"}}}]}");
+            "\"traceparent\":{\"DataType\":\"String\",\"StringValue\":\"t\"},"
+            "\"reason\":{\"DataType\":\"String\",\"StringValue\":\"r\"}}}]}");
 }
 
 static void writes_what_happens_to_received_messages(void **state) {
@@ -294,13 +300,25 @@ static void bounds_what_a_message_says_of_itself(void **state) {
 static void reads_failures_of_a_batch(void **state) {
     (void)state;
     char words[QUEUE_ERROR_SIZE] = "";
+    bool again[3] = {false};
     json_t *answer = parse("{\"Successful\":[{\"Id\":\"0\"}],\"Failed\":[]}");
-    queue_json_read_failures(answer, words);
+    queue_json_read_failures(answer, 3, again, words);
     assert_string_equal(words, "");
     json_decref(answer);
-    answer = parse("{\"Failed\":[{\"Id\":\"0\",\"Code\":\"ReceiptHandleIsInvalid\",\"Message\":\"old\"}]}");
-    queue_json_read_failures(answer, words);
+    answer = parse(
+        "{\"Failed\":[{\"Id\":\"2\",\"Code\":\"InternalError\"},"
+        "{\"Id\":\"0\",\"SenderFault\":true,\"Code\":\"ReceiptHandleIsInvalid\",\"Message\":\"old\"}]}");
+    queue_json_read_failures(answer, 3, again, words);
     assert_string_equal(words, "ReceiptHandleIsInvalid: old");
+    assert_true(!again[0] && !again[1] && again[2]);
+    json_decref(answer);
+    answer = parse("{\"Failed\":[{\"Id\":\"2\",\"Code\":\"InternalError\",\"Message\":\"odd\"}]}");
+    queue_json_read_failures(answer, 2, again, words); /* an entry that was not in the call */
+    assert_string_equal(words, "InternalError: odd");
+    json_decref(answer);
+    answer = parse("{\"Failed\":[{\"Id\":\"0\",\"Code\":\"InternalError\",\"Message\":\"still\"}]}");
+    queue_json_read_failures(answer, 1, NULL, words);
+    assert_string_equal(words, "InternalError: still");
     json_decref(answer);
 }
 

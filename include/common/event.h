@@ -1,0 +1,13 @@
+/* What the bodies of both queues have in common: {"eventType", "orderId", ...}. */
+#pragma once
+
+#include "common/attributes.h"
+#include "common/id.h"
+
+#include <jansson.h>
+#include <stddef.h>
+
+/* Reads a body as an event of this type (and of version 1, which is what a body without "version" is). NULL,
+ * with one line of why in reason, when it is none. The caller owns the result (json_decref). */
+json_t *event_parse(const char *body, size_t len, const char *type, struct uuid *order_id, char *reason,
+                    size_t reason_size) MUST_CHECK;
