@@ -111,15 +111,16 @@ static void adopt_request_id(struct http_request *request) {
 /* Refuses what another HTTP parser on the way might read differently (request smuggling, RFC 9112 §11.2):
  * libmicrohttpd lets these through. Such a connection is closed, as nobody knows where its next request
  * begins. */
-static bool framing_is_clear(struct http_request *request) {
+static bool framing_is_clear(struct http_request *request, const char *version) {
     const char *encoding = http_header(request, "Transfer-Encoding");
     unsigned lengths = http_header_count(request, "Content-Length");
     unsigned encodings = http_header_count(request, "Transfer-Encoding");
+    unsigned hosts = http_header_count(request, "Host");
     if (lengths > 1 || encodings > 1 || (lengths && encodings))
         http_reply_problem(request, "VALIDATION_ERROR", "The length of the body is given more than once");
     else if (encoding && strcasecmp(encoding, "chunked") != 0)
         http_reply_problem(request, "VALIDATION_ERROR", "Transfer-Encoding can only be chunked");
-    else if (http_header_count(request, "Host") != 1)
+    else if (hosts > 1 || (hosts == 0 && strcmp(version, "HTTP/1.0") != 0))
         http_reply_problem(request, "VALIDATION_ERROR", "Send exactly one Host header");
     else
         return true;
@@ -168,7 +169,7 @@ static enum MHD_Result send_reply(struct http_request *request) {
 
 /* The headers are there: what can be refused without the body is refused now, and its connection closed. */
 static enum MHD_Result begin(struct http_server *server, struct MHD_Connection *connection, const char *path,
-                             const char *method, void **context) {
+                             const char *method, const char *version, void **context) {
     struct http_request *request = calloc(1, sizeof *request);
     if (!request)
         return MHD_NO;
@@ -182,7 +183,7 @@ static enum MHD_Result begin(struct http_server *server, struct MHD_Connection *
     atomic_fetch_add(&server->in_flight, 1);
     adopt_request_id(request);
     trace_adopt(http_header(request, "traceparent"), request->traceparent);
-    if (!framing_is_clear(request))
+    if (!framing_is_clear(request, version))
         return send_reply(request);
     http_find_route(request);
     if (announced_too_large(request)) {
@@ -228,10 +229,9 @@ static enum MHD_Result process(struct http_request *request) {
 static enum MHD_Result handle(void *cls, struct MHD_Connection *connection, const char *path,
                               const char *method, const char *version, const char *data, size_t *size,
                               void **context) {
-    (void)version;
     struct http_request *request = *context;
     if (!request)
-        return begin(cls, connection, path, method, context);
+        return begin(cls, connection, path, method, version, context);
     if (request->stage == HTTP_ANSWERED)
         return send_reply(request);
     if (*size)

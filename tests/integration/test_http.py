@@ -72,9 +72,10 @@ def test_expect_100_continue_is_answered(system):
         assert statuses(until_closed(raw)) == [201]
 
 
-def test_http_1_0_is_answered_and_closed(system):
+@pytest.mark.parametrize("host", ["x", None])  # HTTP/1.0 does not know the field
+def test_http_1_0_is_answered_and_closed(system, host):
     with connected(system) as raw:
-        raw.sendall(request(system, version="1.0"))
+        raw.sendall(request(system, version="1.0", Host=host))
         assert re.match(rb"HTTP/1\.[01] 200 ", until_closed(raw))
 
 
