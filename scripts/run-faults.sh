@@ -1,0 +1,24 @@
+#!/usr/bin/env bash
+# Runs both daemons, two replicas each, under load and faults drawn from a seed, then checks that nothing was lost or done twice:
+#   run-faults.sh [--seed N] [--duration SECONDS] [--only REGEX] [--build DIR]
+# Without a seed it draws one; REGEX chooses faults by kind and target; DIR holds the daemons (build/asan).
+set -euo pipefail
+# shellcheck source=scripts/lib.sh
+source "$(dirname "$0")/lib.sh"
+
+seed=$RANDOM duration=60 only='' build=$ROOT/build/asan
+while (($# > 0)); do
+    case $1 in
+    --seed) seed=$2 ;;
+    --duration) duration=$2 ;;
+    --only) only=$2 ;;
+    --build) build=$(readlink -f "$2") ;;
+    *) die "usage: run-faults.sh [--seed N] [--duration SECONDS] [--only REGEX] [--build DIR]" ;;
+    esac
+    shift 2
+done
+
+python=$ROOT/build/venv/bin/python
+[[ -x $python && -x $build/order-svc ]] || die "no $python or no daemons in $build: scripts/run-tests.sh makes them"
+export ORDER_SVC=$build/order-svc DELIVERY_SVC=$build/delivery-svc
+exec "$python" -B "$ROOT/tests/faults/run.py" --seed "$seed" --duration "$duration" --only "$only"

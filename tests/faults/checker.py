@@ -1,0 +1,167 @@
+"""Compares what clients were told with the databases and the queues."""
+
+import collections
+import decimal
+import itertools
+
+from clients import STATUSES
+
+MANY = 10  # violations of one kind that are told in full
+
+
+class Findings:
+    """What was checked how often, and each violation in words."""
+
+    def __init__(self):
+        self.checked, self.violations = collections.Counter(), collections.defaultdict(list)
+
+    def check(self, promise, ok, words):
+        self.checked[promise] += 1
+        if not ok:
+            self.violations[promise].append(words)
+
+    def fail(self, promise, all_words):
+        """Notes violations that were seen on the way; none is a promise kept."""
+        self.checked[promise] += 1
+        self.violations[promise] += all_words
+
+    @property
+    def count(self):
+        return sum(map(len, self.violations.values()))
+
+
+def total(body):
+    return sum(item["quantity"] * decimal.Decimal(str(item["unit_price"])) for item in body["items"])
+
+
+def check_orders(journal, system, findings):
+    """What was answered exists, once and as it was sent; nothing else does."""
+    stored = {str(row[0]): row[1:] for row in system.query(
+        "SELECT id, client_id, customer_id, total_amount, status, tracking_number, carrier FROM orders")}
+    items = collections.defaultdict(list)
+    for order_id, *item in system.query(
+            "SELECT order_id, product_id, quantity, unit_price FROM order_items ORDER BY order_id, position"):
+        items[str(order_id)].append(item)
+    of_customer = collections.defaultdict(list)
+    for order_id, row in stored.items():
+        of_customer[row[1]].append(order_id)
+    for order in journal.orders:
+        mine = of_customer.pop(order.customer, [])
+        findings.check("one order per key", len(mine) <= 1, f"{order.customer} has orders {mine}")
+        findings.check("every client has its answer", order.answers or not order.wanted,
+                       f"{order.customer} was never answered")
+        if mine:
+            row = stored[mine[0]]
+            expected = [[i["product_id"], i["quantity"], decimal.Decimal(str(i["unit_price"]))] for i in order.body["items"]]
+            findings.check("an order has the content that was sent",
+                           (row[0], row[2]) == (order.client_id, total(order.body)) and items[mine[0]] == expected,
+                           f"{mine[0]} of {order.customer}: {row} {items[mine[0]]}, sent {order.body}")
+        if order.answers:
+            findings.check("an order answered 201 exists", mine == [order.order_id],
+                           f"{order.order_id} of {order.customer} is not stored: {mine}")
+            findings.check("all answers to one key are the same", len({a.body for a in order.answers}) == 1,
+                           f"{order.customer} was answered {[a.body for a in order.answers]}")
+    findings.fail("no order that nobody asked for", [f"{ids} of {c}" for c, ids in of_customer.items()])
+    return stored
+
+
+def check_shipments(stored, system, findings):
+    """One for each order, where the order says it is."""
+    shipments = {}
+    for shipment_id, order_id, *state in system.query(
+            "SELECT id, order_id, status, tracking_number, carrier FROM shipments"):
+        findings.check("no shipment without an order", str(order_id) in stored, f"{shipment_id} of {order_id}")
+        findings.check("no order has two shipments", str(order_id) not in shipments, f"{order_id} has two")
+        shipments[str(order_id)] = (shipment_id, state)
+    for order_id, row in stored.items():
+        findings.check("every order has a shipment", order_id in shipments, f"{order_id} has none")
+        findings.check("every order ends DELIVERED", row[3] == "DELIVERED",
+                       f"{order_id} is {row[3]}, its shipment {shipments.get(order_id)}")
+        if order_id in shipments and row[3] == "DELIVERED":
+            findings.check("order and shipment agree", list(row[3:6]) == shipments[order_id][1],
+                           f"{order_id} is {row[3:6]}, its shipment {shipments[order_id][1]}")
+    return shipments
+
+
+def check_audit(shipments, system, findings):
+    """The trail tells of each change once, and leads from the beginning to the state that is."""
+    trail = collections.defaultdict(list)
+    for order_id, *event in system.query(
+            "SELECT order_id, shipment_id, previous_status, status, tracking_number, carrier FROM delivery_events"
+            " ORDER BY id"):
+        trail[str(order_id)].append(event)
+    for order_id, (shipment_id, state) in shipments.items():
+        events = trail.pop(order_id, [])
+        whole = bool(events) and events[0][1:] == [None, "PROCESSING", None, None] and events[-1][2:] == state
+        for before, after in itertools.pairwise(events):
+            whole = whole and after[1] == before[2] and after[2:] != before[2:]
+        moves = [event[2] for event in events if event[1] != event[2]]
+        findings.check("one audit row per change", whole and len(moves) == len(set(moves)) and
+                       {event[0] for event in events} == {shipment_id}, f"{order_id} is {state}, told as {events}")
+    findings.fail("no audit row without a shipment", list(trail))
+
+
+def forward(reads):
+    """The first read that saw less than another had seen that ended before it began; else None."""
+    told = sorted((came, rank, where) for _, came, rank, _, where in reads if rank is not None)
+    best, i = (-1, None), 0
+    for sent, _, rank, _, where in sorted(reads, key=lambda read: read[0]):
+        while i < len(told) and told[i][0] < sent:
+            best, i = max(best, told[i][1:], key=lambda pair: pair[0]), i + 1
+        if (-1 if rank is None else rank) < best[0]:
+            return f"{where} saw {rank} after {best[1]} had seen {best[0]}"
+    return None
+
+
+def check_reads(journal, findings):
+    """What clients saw of an order only ever moved forward, whoever looked and wherever."""
+    for order in journal.orders:
+        if not order.answers:
+            continue
+        known = min(answer.came for answer in order.answers)
+        findings.check("an order can be read after its 201",
+                       not any(rank is None for sent, _, rank, _, _ in order.reads if sent > known),
+                       f"{order.order_id} was not found: {order.reads}")
+        for promise, reads in [("the status of an order never goes back", order.reads),
+                               ("the status of a shipment never goes back", order.shipment_reads)]:
+            back = forward(reads)
+            findings.check(promise, not back, f"{order.order_id}: {back}")
+        versions = [(s, c, v, None, w) for s, c, _, v, w in order.reads if v is not None]
+        back = forward(versions)
+        findings.check("the version of an order never goes back", not back, f"{order.order_id}: {back}")
+        ahead = max((r for r in order.reads if r[2] is not None), key=lambda r: (r[2], -r[1]), default=None)
+        late = [r for r in order.shipment_reads if ahead and r[0] > ahead[1] and (r[2] is None or r[2] < ahead[2])]
+        findings.check("an order is never ahead of its shipment", not late, f"{order.order_id}: {ahead} before {late}")
+
+
+def dead_letters(system, queue):
+    url, bodies = system.queue_url(queue), []
+    while found := system.sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages"):
+        for message in found:
+            bodies.append(message["Body"])
+            system.sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+    return bodies
+
+
+def check_queues(journal, system, findings):
+    for table in ("order_outbox", "delivery_outbox"):
+        waiting = system.query(f"SELECT count(*) FROM {table}")[0][0]
+        findings.check("the outboxes are empty", waiting == 0, f"{waiting} wait in {table}")
+    for queue in ("ORDERS_QUEUE", "DELIVERY_STATUS_QUEUE"):
+        waiting = system.messages_in(queue)
+        findings.check("the queues are empty", waiting == 0, f"{waiting} wait in {queue}")
+    for queue in ("ORDERS_DLQ", "DELIVERY_STATUS_DLQ"):
+        for body in dead_letters(system, queue):
+            findings.check("only poison is a dead letter", body in journal.poison, f"{queue}: {body}")
+
+
+def check(journal, system):
+    findings = Findings()
+    stored = check_orders(journal, system, findings)
+    shipments = check_shipments(stored, system, findings)
+    check_audit(shipments, system, findings)
+    check_reads(journal, findings)
+    check_queues(journal, system, findings)
+    findings.checked["every request has an answer of the API"] = sum(journal.outcomes.values()) - 1
+    findings.fail("every request has an answer of the API", journal.faults)
+    return findings

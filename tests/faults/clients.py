@@ -1,0 +1,230 @@
+"""Good clients: they order, try again, read and follow, and write down what they were told."""
+
+import asyncio
+import collections
+import dataclasses
+import json
+import random
+import time
+import uuid
+
+import harness
+import web
+
+CLIENTS = 24
+FOLLOW = 20  # seconds that an order is followed; the rest of its way is looked up at the end
+STATUSES = {"PENDING_SHIPMENT": 0, "SHIPPED": 1, "DELIVERED": 2}
+SHIPMENT_STATUSES = {"PROCESSING": 0, "SHIPPED": 1, "DELIVERED": 2}
+
+
+@dataclasses.dataclass
+class Order:
+    """What a client asked for, and what it was told of it."""
+    client_id: str
+    body: dict
+    key: str | None  # Idempotency-Key
+    order_id: str | None = None
+    asked: float = 0  # when it was first sent
+    wanted: bool = True  # False: the client gave up before it had an answer
+    answers: list = dataclasses.field(default_factory=list)  # Answers with 201
+    # (asked, told, rank of the status or None for "there is none", version, where)
+    reads: list = dataclasses.field(default_factory=list)
+    shipment_reads: list = dataclasses.field(default_factory=list)
+
+    @property
+    def customer(self):
+        return self.body["customer_id"]
+
+
+class Journal:
+    """All that clients asked for and were told."""
+
+    def __init__(self):
+        self.orders, self.poison = [], set()
+        self.outcomes = collections.Counter()  # (route, outcome)
+        self.faults = []  # answers that the API does not have, requests without an answer
+
+
+class Shop:
+    """One client: its connections, and its own source of chance."""
+
+    def __init__(self, stage, journal, seed, number):
+        self.stage, self.journal, self.rng = stage, journal, random.Random(f"{seed}/{number}")
+        self.number, self.client_id, self.count = number, f"shop-{number % 5}", 0
+        self.stopping = False
+        token = stage.system.mint(self.client_id, "order:create order:read delivery:read delivery:write")
+        self.headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+        self.webs = {}
+
+    # Asking
+
+    def address(self, service):
+        """Any replica, directly or through its link: (replica, port, whether directly)."""
+        replica = self.rng.choice(self.stage.replicas_of(service))
+        direct = self.rng.random() < 0.7
+        return replica, replica.port if direct else replica.link_port, direct
+
+    def free_web(self, port):
+        """A connection that no other request of this client is using."""
+        return self.webs.get(port, []).pop() if self.webs.get(port) else web.Web(port)
+
+    async def ask(self, service, route, method, path, body=None, **headers):
+        """The answer, or None when there was none that can be used; what went wrong is in the journal."""
+        replica, port, direct = self.address(service)
+        connection, sent = self.free_web(port), time.monotonic()
+        data = b"" if body is None else json.dumps(body).encode()
+        outcome, answer = None, None
+        try:
+            answer = await connection.request(method, path, self.headers | headers, data)
+            outcome = f"{answer.status} {answer.error or ''}".strip()
+            if fault := web.fault_of(answer):
+                self.journal.faults.append(f"{method} {path} of {replica.name}: {fault}: {answer.body[:300]}")
+        except TimeoutError:
+            outcome = "no answer in time"
+        except OSError:
+            outcome = "connection lost"
+        self.webs.setdefault(port, []).append(connection)
+        self.journal.outcomes[route, outcome] += 1
+        if answer is None and direct and not replica.was_disturbed(sent, time.monotonic()):
+            self.journal.faults.append(f"{method} {path} of {replica.name}: {outcome} at {sent:.1f}"
+                                       f" after {time.monotonic() - sent:.1f} s, though it was running")
+        return answer if answer and answer.error not in web.RETRY else None
+
+    async def pause(self, least, most):
+        await asyncio.sleep(self.rng.uniform(least, most))
+
+    # Ordering
+
+    def new_order(self):
+        self.count += 1
+        rng = self.rng
+        items = [{"product_id": f"product-{rng.randrange(1000)}", "quantity": rng.randint(1, 9),
+                  "unit_price": rng.randint(1, 99999) / 100} for _ in range(rng.randint(1, 4))]
+        customer = f"customer-{self.number}-{self.count}"
+        key = None if rng.random() < 0.2 else str(uuid.UUID(int=rng.getrandbits(128)))
+        order = Order(self.client_id, {"customer_id": customer, "items": items}, key, asked=time.monotonic())
+        self.journal.orders.append(order)
+        return order
+
+    async def send(self, order, body=None):
+        key = {"Idempotency-Key": order.key} if order.key else {}
+        return await self.ask("order", "POST /orders", "POST", "/orders", body or order.body, **key)
+
+    async def send_and_note(self, order):
+        answer = await self.send(order)
+        if answer:
+            if answer.status == 201:
+                order.answers.append(answer)
+                order.order_id = answer.json()["order_id"]
+            else:
+                self.journal.faults.append(f"order of {order.customer} was answered {answer.status} {answer.error}")
+
+    async def place(self, order):
+        """Sends the order until it is answered; a few clients give up early, as some do."""
+        tries = self.rng.randint(1, 3) if self.rng.random() < 0.05 else None
+        at_once = 2 if self.rng.random() < 0.1 else 1  # an impatient client, or a proxy that repeats requests
+        delay = 0.1
+        while not order.answers:
+            await asyncio.gather(*[self.send_and_note(order) for _ in range(at_once)])
+            if not order.answers and tries is not None:
+                tries -= 1
+                if tries == 0:
+                    order.wanted = False
+                    return
+            if not order.answers:
+                await asyncio.sleep(delay * self.rng.random())
+                delay = min(2, delay * 2)
+
+    async def repeat(self, order):
+        """The same again is the same order; the key with something else is refused."""
+        if self.rng.random() < 0.2:
+            await self.send_and_note(order)
+        if order.key and self.rng.random() < 0.1:
+            answer = await self.send(order, order.body | {"customer_id": order.customer + "-other"})
+            if answer and answer.error != "IDEMPOTENCY_KEY_REUSED":
+                self.journal.faults.append(f"key of {order.customer} was taken for another order: {answer.status}")
+
+    # Following
+
+    async def read(self, order):
+        """One look at the order; the rank of the status that was seen, or None."""
+        if self.rng.random() < 0.1:
+            answer = await self.ask("order", "GET /orders", "GET", f"/orders?customer_id={order.customer}")
+            found = answer.json()["orders"] if answer and answer.status == 200 else []
+            seen, version = next((o for o in found if o["id"] == order.order_id), None), None
+        else:
+            answer = await self.ask("order", "GET /orders/:id", "GET", f"/orders/{order.order_id}")
+            seen = answer.json() if answer and answer.status == 200 else None
+            version = int(answer.headers["etag"].strip('"v')) if seen else None
+        if answer is None:
+            return None
+        rank = STATUSES[seen["status"]] if seen else None
+        order.reads.append((answer.sent, answer.came, rank, version, answer.headers["x-request-id"]))
+        return rank
+
+    async def read_shipment(self, order):
+        answer = await self.ask("delivery", "GET shipment", "GET", f"/delivery/shipment/{order.order_id}")
+        if answer is None:
+            return
+        seen = answer.json() if answer.status == 200 else None
+        rank = SHIPMENT_STATUSES[seen["status"]] if seen else None
+        order.shipment_reads.append((answer.sent, answer.came, rank, None, answer.headers["x-request-id"]))
+        if rank == 0 and self.rng.random() < 0.2:  # somebody in the warehouse is quicker than the carrier
+            await self.ask("delivery", "POST status", "POST", f"/delivery/shipment/{seen['id']}/status",
+                           {"status": "SHIPPED", "tracking_number": f"T{self.count}", "carrier": "ByHand"})
+
+    async def follow(self, order):
+        """Reads until the order is delivered."""
+        end = time.monotonic() + FOLLOW
+        while not self.stopping and time.monotonic() < end:
+            if self.rng.random() < 0.3:
+                await self.read_shipment(order)
+            if await self.read(order) == STATUSES["DELIVERED"]:
+                return
+            await self.pause(0, 0.4)
+
+    async def live(self):
+        while not self.stopping:
+            order = self.new_order()
+            await self.place(order)
+            if order.order_id:
+                await asyncio.gather(self.repeat(order), self.follow(order), self.follow(order))
+                await self.read(order)  # after both have seen the end, nobody sees an earlier state
+
+
+class Vandal:
+    """Puts poison and repetitions into the queues, around the links."""
+
+    def __init__(self, stage, journal, seed):
+        self.system, self.journal, self.rng = stage.system, journal, random.Random(f"{seed}/vandal")
+        self.stopping = False
+
+    def poison(self):
+        body = json.dumps({"eventType": "ORDER_CREATED", "orderId": f"poison-{self.rng.getrandbits(64):x}"})
+        self.journal.poison.add(body)
+        return body
+
+    def repetition(self):
+        """An event that was true once, for an order that has gone on since."""
+        delivered = [o for o in self.journal.orders if o.reads and o.reads[-1][2] == STATUSES["DELIVERED"]]
+        if not delivered:
+            return None
+        order = self.rng.choice(delivered)
+        if self.rng.random() < 0.5:
+            return "ORDERS_QUEUE", harness.order_created(order.order_id), order.order_id
+        return "DELIVERY_STATUS_QUEUE", harness.status_update(order.order_id, "SHIPPED"), order.order_id
+
+    def put(self):
+        queue = self.rng.choice(["ORDERS_QUEUE", "DELIVERY_STATUS_QUEUE"])
+        what = self.repetition() if self.rng.random() < 0.7 else (queue, self.poison(), None)
+        if what:
+            self.system.send(*what)
+
+    async def live(self):
+        while not self.stopping:
+            await asyncio.sleep(self.rng.uniform(0.5, 3))
+            try:
+                await asyncio.to_thread(self.put)
+                self.journal.outcomes["into the queues", "sent"] += 1
+            except Exception:  # the queues are away
+                self.journal.outcomes["into the queues", "failed"] += 1

@@ -1,0 +1,130 @@
+"""Runs the system under load and under faults drawn from a seed, then checks every promise.
+
+Usage: run.py --seed N --duration SECONDS [--only REGEX]
+The daemons are those of ORDER_SVC and DELIVERY_SVC. Exits with 1 when a promise was broken.
+"""
+
+import argparse
+import asyncio
+import collections
+import pathlib
+import re
+import sys
+import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "integration"))
+
+import checker  # noqa: E402 (this and the next find harness through the line above)
+import clients  # noqa: E402
+import schedule  # noqa: E402
+import stage as stages  # noqa: E402
+
+CONVERGE = 180  # seconds until everything must have come to rest after the last fault
+
+
+def at_rest(system):
+    open_orders = system.query("SELECT count(*) FROM orders WHERE status <> 'DELIVERED'")[0][0]
+    return open_orders == 0 and system.is_drained()
+
+
+async def converge(stage):
+    """Waits until nothing is under way, or for as long as it may take; returns the seconds."""
+    start = time.monotonic()
+    while time.monotonic() < start + CONVERGE:
+        if await asyncio.to_thread(at_rest, stage.system):
+            break
+        await asyncio.sleep(0.5)
+    return time.monotonic() - start
+
+
+async def watch(stage, disorders):
+    """A daemon that ends by itself has broken a promise; an orchestrator would start it again, and so do we."""
+    while True:
+        for name, replica in stage.replicas.items():
+            process = replica.daemon.process
+            if not replica.in_trouble and process is not None and process.poll() is not None:
+                disorders.append(f"{name} ended by itself with {process.returncode}")
+                replica.daemon.process = None
+                replica.daemon.launch()
+        await asyncio.sleep(0.5)
+
+
+async def perform(stage, seed, duration, only):
+    """The whole play. Returns the journal, the faults done, the daemons' disorders, and the seconds to rest."""
+    journal, disorders = clients.Journal(), []
+    actors = [clients.Shop(stage, journal, seed, number) for number in range(clients.CLIENTS)]
+    actors.append(clients.Vandal(stage, journal, seed))
+    guard = asyncio.create_task(watch(stage, disorders))
+    lives = [asyncio.create_task(actor.live()) for actor in actors]
+    faults = [f for f in schedule.draw(seed, duration, stage.links) if re.search(only, f"{f.kind} {f.target}")]
+    done = await schedule.play(stage, faults, disorders)
+    await asyncio.to_thread(stage.heal)
+    for actor in actors:
+        actor.stopping = True
+    _, unfinished = await asyncio.wait(lives, timeout=CONVERGE)
+    for task in unfinished:
+        task.cancel()
+    for task in lives:
+        if task.done() and not task.cancelled():
+            task.result()  # a client that failed is a failure of the run
+    rest = await converge(stage)
+    guard.cancel()
+    return journal, done, disorders, rest
+
+
+def stop_daemons(stage, disorders):
+    """All of them stop in order, and none has anything to confess."""
+    for name, replica in stage.replicas.items():
+        try:
+            if replica.daemon.process is not None:
+                replica.daemon.stop()
+            replica.daemon.assert_no_sanitizer_report()
+        except Exception as error:
+            disorders.append(f"{name}: {error}")
+
+
+def print_table(title, rows):
+    print(f"\n{title}")
+    for name, *values in rows:
+        print(f"  {name:<48}" + "".join(f"{value:>10}" for value in values))
+
+
+def report(journal, done, findings):
+    print_table("Faults injected", sorted(done.items()) + [("all", sum(done.values()))])
+    outcomes = collections.Counter()
+    for (route, outcome), count in journal.outcomes.items():
+        outcomes[f"{route}: {outcome}"] = count
+    print_table("Requests", sorted(outcomes.items()) + [("all", sum(outcomes.values()))])
+    print_table("Promises: checked, broken",
+                [(name, count, len(findings.violations[name])) for name, count in findings.checked.items()])
+    for name, words in findings.violations.items():
+        for one in words[:checker.MANY]:
+            print(f"BROKEN  {name}: {one}")
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--seed", type=int, required=True)
+    parser.add_argument("--duration", type=int, required=True)
+    parser.add_argument("--only", default="", help="only faults whose kind and target match this expression")
+    options = parser.parse_args()
+    stage = stages.Stage()
+    try:
+        journal, done, disorders, rest = asyncio.run(perform(stage, options.seed, options.duration, options.only))
+        findings = checker.check(journal, stage.system)
+        stop_daemons(stage, disorders)
+        findings.fail("the daemons stop in order and never end by themselves", disorders)
+        print(f"seed {options.seed}, {options.duration} s of faults, at rest {rest:.1f} s after the last,"
+              f" {len(journal.orders)} orders")
+        report(journal, done, findings)
+        if findings.count:
+            stage.keep_logs = True
+            print(f"\n{findings.count} violations; to repeat: scripts/run-faults.sh --seed {options.seed}"
+                  f" --duration {options.duration}\nlogs: {stage.system.folder}")
+    finally:
+        stage.close()
+    sys.exit(findings.count > 0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,165 @@
+"""The faults: which there are, what is drawn from a seed, and how each is done to the stage."""
+
+import asyncio
+import collections
+import contextlib
+import os
+import pathlib
+import random
+import signal
+import typing
+
+import harness
+import psycopg
+
+GAP = 1.2  # mean seconds between faults
+CALM, CALM_GAP = 0.08, 6  # how often, and how long, nothing new goes wrong
+QUIET_START = 2
+NETWORK = ("latency", "slow", "blackhole", "halfopen", "reset")
+
+
+class Fault(typing.NamedTuple):
+    at: float
+    kind: str
+    target: str
+    seconds: float
+    direction: str
+    value: float
+
+
+async def part_away(stage, fault, how):
+    await asyncio.to_thread(getattr(stage.parts, how), fault.target)
+    await asyncio.sleep(fault.seconds)
+    await asyncio.to_thread(stage.parts.thaw, fault.target)
+    await asyncio.to_thread(stage.parts.start, fault.target)
+
+
+async def kill_part(stage, fault):
+    await part_away(stage, fault, "kill")
+
+
+async def freeze_part(stage, fault):
+    await part_away(stage, fault, "freeze")
+
+
+def postmaster(stage):
+    return int(pathlib.Path(stage.parts.folder, "postgres.pid").read_text().split()[0])
+
+
+async def immediate_shutdown(stage, fault):
+    """The server ends its sessions without a checkpoint: its next start recovers from the log."""
+    os.kill(postmaster(stage), signal.SIGQUIT)
+    await asyncio.sleep(fault.seconds)
+    await asyncio.to_thread(stage.parts.start, "postgres")
+
+
+def sessions(stage):
+    return [row[0] for row in stage.system.query(
+        "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() ORDER BY pid")]
+
+
+async def end_sessions(stage, fault):
+    """An administrator's pg_terminate_backend, for every second session."""
+    def end():
+        with contextlib.suppress(psycopg.Error):
+            for pid in sessions(stage)[::2]:
+                stage.system.query("SELECT pg_terminate_backend(%s)", pid)
+    await asyncio.to_thread(end)
+
+
+async def kill_session(stage, fault):
+    """A backend that dies takes all others with it: the server starts over by itself."""
+    def kill():
+        with contextlib.suppress(psycopg.Error, ProcessLookupError, IndexError):
+            os.kill(sessions(stage)[int(fault.value)], signal.SIGKILL)
+    await asyncio.to_thread(kill)
+
+
+async def kill_daemon(stage, fault):
+    replica = stage.replicas[fault.target]
+    replica.disturb()
+    replica.daemon.kill()
+    await asyncio.sleep(fault.seconds)
+    await asyncio.to_thread(replica.launch)
+    replica.settle()
+
+
+async def pause_daemon(stage, fault):
+    replica = stage.replicas[fault.target]
+    replica.disturb()
+    replica.daemon.process.send_signal(signal.SIGSTOP)
+    await asyncio.sleep(fault.seconds)
+    replica.daemon.process.send_signal(signal.SIGCONT)
+    replica.settle()
+
+
+async def stop_daemon(stage, fault):
+    """An orderly stop, as a roll-out does; it must be a clean one whatever else is broken."""
+    replica = stage.replicas[fault.target]
+    replica.disturb()
+    replica.daemon.terminate()
+    await asyncio.to_thread(replica.daemon.finish)
+    await asyncio.to_thread(replica.launch)
+    replica.settle()
+
+
+async def spoil_link(stage, fault):
+    stage.proxy.fault(fault.target, fault.kind, fault.direction, fault.value)
+    await asyncio.sleep(fault.seconds)
+    stage.proxy.heal(fault.target)
+
+
+DAEMONS = ("order-1", "order-2", "delivery-1", "delivery-2")
+# kind: (weight, how, targets, least and most seconds)
+PROCESSES = {
+    "kill daemon": (9, kill_daemon, DAEMONS, 0, 3),
+    "pause daemon": (7, pause_daemon, DAEMONS, 0.1, 8),
+    "stop daemon": (4, stop_daemon, DAEMONS, 0, 0),
+    "kill part": (6, kill_part, ("redis", "elasticmq", "postgres"), 0, 3),
+    "freeze part": (6, freeze_part, ("redis", "elasticmq", "postgres"), 0.1, 6),
+    "immediate shutdown": (2, immediate_shutdown, ("postgres",), 0, 3),
+    "end sessions": (3, end_sessions, ("postgres",), 0, 0),
+    "kill session": (2, kill_session, ("postgres",), 0, 0),
+}
+
+
+def kinds(links):
+    """All kinds of faults: PROCESSES, and those of the network on each of the links."""
+    return PROCESSES | {kind: (6, spoil_link, links, 0.1, 8) for kind in NETWORK}
+
+
+def draw(seed, duration, links):
+    """The faults of a run, in the order of their times: the same for the same seed, duration and links."""
+    rng, table, faults, at = random.Random(seed), kinds(links), [], QUIET_START
+    weights = [row[0] for row in table.values()]
+    while at < duration:
+        kind = rng.choices(list(table), weights)[0]
+        _, _, targets, least, most = table[kind]
+        value = {"latency": rng.uniform(0.02, 0.6), "slow": rng.choice([200, 1000, 5000]),
+                 "kill session": rng.randrange(8)}.get(kind, 0)
+        faults.append(Fault(at, kind, rng.choice(targets), least + (most - least) * rng.random() ** 2,
+                            rng.choice(["up", "down", "both"]), value))
+        at += rng.expovariate(1 / (CALM_GAP if rng.random() < CALM else GAP))
+    return faults
+
+
+async def play(stage, faults, failures):
+    """Does the faults at their times, those of one target one after the other. Returns how many of each kind."""
+    start, locks, done = asyncio.get_running_loop().time(), collections.defaultdict(asyncio.Lock), collections.Counter()
+    table = kinds(stage.links)
+
+    async def do(fault):
+        async with locks[fault.target]:
+            try:
+                await table[fault.kind][1](stage, fault)
+                target = fault.target if fault.kind in PROCESSES else "link"
+                done[f"{fault.kind} {target}".replace(" daemon", "").replace(" part", "")] += 1
+            except Exception as error:  # a daemon that did not come back, or left in disorder
+                failures.append(f"{fault.kind} {fault.target} at {fault.at:.1f} s: {error}")
+
+    tasks = []
+    for fault in faults:
+        await asyncio.sleep(max(0, start + fault.at - asyncio.get_running_loop().time()))
+        tasks.append(asyncio.create_task(do(fault)))
+    await asyncio.gather(*tasks)
+    return done
