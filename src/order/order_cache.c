@@ -121,6 +121,8 @@ void order_cache_put_views(struct cache *cache, const struct order *const orders
     char(*names)[VIEW_KEY_SIZE] = arena_array(&arena, n, sizeof *names);
     size_t count = 0;
     for (size_t i = 0; entries && names && i < n; i++) {
+        if (orders[i]->status != ORDER_DELIVERED)
+            continue;
         view_key(&orders[i]->id, names[i]);
         buf_clear(&text);
         view_value(&text, orders[i]);

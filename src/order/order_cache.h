@@ -39,8 +39,9 @@ struct order_view { /* an answer to GET /orders/:id */
 bool order_cache_find_views(struct cache *cache, const struct uuid ids[], size_t n, struct arena *arena,
                             struct order_view out[]) MUST_CHECK;
 
-/* Write receipts, and views by version: an older view never replaces a newer one. Failures are logged once
- * per outage; cache may be NULL. */
+/* Write receipts, and views by version: an older view never replaces a newer one. Only the views of DELIVERED
+ * orders are kept: a view of an order that still moves may be out of date where Redis was out of reach when
+ * it moved, and a reader would see the status go back. Failures are logged once per outage. */
 void order_cache_put_receipts(struct cache *cache, const struct order_receipt receipts[], size_t n);
 void order_cache_put_views(struct cache *cache, const struct order *const orders[], size_t n, int64_t ttl_ms);
 
