@@ -130,7 +130,7 @@ def check_reads(journal, findings):
         back = forward(versions)
         findings.check("the version of an order never goes back", not back, f"{order.order_id}: {back}")
         ahead = max((r for r in order.reads if r[2] is not None), key=lambda r: (r[2], -r[1]), default=None)
-        late = [r for r in order.shipment_reads if ahead and r[0] > ahead[1] and (r[2] is None or r[2] < ahead[2])]
+        late = [r for r in order.shipment_reads if ahead and r[0] > ahead[1] and (r[2] or 0) < ahead[2]]
         findings.check("an order is never ahead of its shipment", not late, f"{order.order_id}: {ahead} before {late}")
 
 

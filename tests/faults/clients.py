@@ -9,6 +9,7 @@ import time
 import uuid
 
 import harness
+import stage as stages
 import web
 
 CLIENTS = 24
@@ -52,7 +53,8 @@ class Shop:
         self.stage, self.journal, self.rng = stage, journal, random.Random(f"{seed}/{number}")
         self.number, self.client_id, self.count = number, f"shop-{number % 5}", 0
         self.stopping = False
-        token = stage.system.mint(self.client_id, "order:create order:read delivery:read delivery:write")
+        token = stage.system.mint(
+            self.client_id, "order:create order:read delivery:read delivery:write", secret=stages.SECRET)
         self.headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
         self.webs = {}
 

@@ -8,7 +8,10 @@ import time
 
 import harness
 
+SECRET = "a-secret-of-production-that-is-long-enough"
 SETTINGS = {
+    # A production's daemons, which also start when their database is away.
+    "APP_ENV": "production", "DEMO_CLIENTS": "false", "DELIVERY_ANONYMOUS": "false", "JWT_SECRET": SECRET,
     # Shipments that take a few seconds, and deadlines shorter than the faults.
     "CARRIER_ASSIGN_DELAY": "300ms", "CARRIER_SHIP_DELAY": "700ms", "CARRIER_DELIVER_DELAY": "1s",
     "DB_CONNECT_TIMEOUT": "1s", "DB_STATEMENT_TIMEOUT": "2s", "DB_LOCK_TIMEOUT": "1s", "HTTP_QUEUE_TIMEOUT": "3s",
@@ -16,7 +19,7 @@ SETTINGS = {
     # So many consumers die here with a message in hand that three receives mean nothing.
     "SQS_MAX_RECEIVE_COUNT": "50",
 }
-RELIEF = 2  # seconds that a replica is given after a disturbance before it is held to its promises
+RELIEF = 2  # seconds after a disturbance: until clients have noticed that their connections are gone
 
 
 class Proxy:
@@ -83,6 +86,8 @@ class Stage:
             self.add_replica(f"order-{number}", self.system.order_svc)
             self.add_replica(f"delivery-{number}", self.system.delivery_svc)
         for replica in self.replicas.values():
+            subprocess.run([replica.daemon.program, "--migrate"], env=replica.daemon.environment, check=True,
+                           capture_output=True)
             replica.daemon.launch()
         for replica in self.replicas.values():
             harness.eventually(replica.daemon.is_ready, what=f"readiness of {replica.name}")

@@ -7,7 +7,7 @@ import time
 import typing
 
 DEADLINE = 20  # seconds; longer than every deadline within the daemons together
-KEEP = 5  # seconds that an idle connection is kept: less than the server keeps it
+KEEP = 1  # seconds that an idle connection is kept: less than the server keeps it, and than stage.RELIEF
 
 # The errors of docs/openapi.yaml that a good request may meet.
 ERRORS = {"ORDER_NOT_FOUND": 404, "SHIPMENT_NOT_FOUND": 404, "IDEMPOTENCY_CONFLICT": 409, "INVALID_TRANSITION": 409,
