@@ -6,7 +6,8 @@ import signal
 import uuid
 
 import pytest
-from harness import ROOT, Api, System, assert_problem, at_once, basket, eventually, free_port, http, order_created
+from harness import (ROOT, Api, System, assert_problem, at_once, basket, eventually, free_port, http, order_created,
+                     status_update)
 
 NOWHERE = f"http://127.0.0.1:{free_port()}"
 
@@ -59,12 +60,20 @@ def test_04_poison_order_blocks_no_other(system, api):
     system.receive("ORDERS_DLQ", 20)
 
 
-def test_05_message_that_fails_is_retried_then_a_dead_letter(system):
+def test_05_message_that_fails_is_counted_and_then_a_dead_letter(system):
+    event = status_update(str(uuid.uuid4()))  # of an order that is not there (yet, for all one knows)
+    system.send("DELIVERY_STATUS_QUEUE", event, event["orderId"])
+    dead, = system.receive("DELIVERY_STATUS_DLQ", 1)
+    assert json.loads(dead["Body"]) == event
+    log = system.order.log_text()
+    assert all(f"{event['orderId']} failed, receive {n} of 3" in log for n in (1, 2, 3))
+
+
+def test_05_message_that_can_never_succeed_is_a_dead_letter_with_its_reason(system):
     system.send("ORDERS_QUEUE", "poison")
     dead, = system.receive("ORDERS_DLQ", 1)
     assert dead["Body"] == "poison"
-    log = system.delivery.log_text()
-    assert all(f"{dead['Attributes']['MessageGroupId']} failed, receive {n} of 3" in log for n in (1, 2, 3))
+    assert dead["MessageAttributes"]["reason"]["StringValue"]
 
 
 def test_05_order_that_is_delivered_twice_is_no_failure(system):
