@@ -15,6 +15,7 @@ struct batch_pool;
 
 struct batch_item { /* embedded in what is queued */
     struct batch_item *next;
+    int64_t queued_ms; /* set by batch_push, on clock_mono_ms's clock */
 };
 
 /* Called on a worker's thread with what open_worker returned. The items are the callee's now. */
@@ -22,9 +23,10 @@ typedef void batch_fn(void *lane, void *worker, struct batch_item *items[], size
 
 struct batch_lane {
     batch_fn *run;
-    void *self;       /* passed to run as lane */
-    size_t capacity;  /* most items waiting */
-    size_t max_batch; /* most items in one batch, 1..BATCH_LIMIT */
+    void *self;          /* passed to run as lane */
+    size_t capacity;     /* most items waiting */
+    int64_t patience_ms; /* when the first in the lane has waited for longer, the lane counts as full */
+    size_t max_batch;    /* most items in one batch, 1..BATCH_LIMIT */
 };
 
 #define BATCH_LIMIT 1024
@@ -41,6 +43,10 @@ struct batch_options {
 
 /* Starts the workers. NULL when out of memory or threads. */
 struct batch_pool *batch_pool_start(const struct batch_options *options);
+
+/* Whether batch_reserve would succeed now: asked before work that is in vain when it would not. Any thread.
+ */
+bool batch_has_room(struct batch_pool *pool, size_t lane);
 
 /* Takes a place in the lane: false when it is full or the pool is stopping. A place taken must be filled by
  * batch_push, at once. Any thread. */

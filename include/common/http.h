@@ -75,12 +75,11 @@ struct http_request {
     struct token_claims claims; /* of the verified token, where the route has a scope */
     void *command;              /* from prepare to run */
     struct http_reply reply;
-    /* private to http.c and http_dispatch.c */
+    /* private to the server */
     struct MHD_Connection *connection;
     const char *method;
     const char *path;
     size_t body_limit;
-    int64_t started_ms, queued_ms;
     enum { HTTP_RECEIVING, HTTP_WAITING, HTTP_ANSWERED } stage;
     bool too_large;
 };
@@ -90,8 +89,9 @@ struct http_options {
     int port; /* 0: any free one, see http_port */
     unsigned threads;
     unsigned max_connections;
-    unsigned timeout_s;       /* of an idle connection, and of the arrival of one whole request */
-    int64_t queue_timeout_ms; /* a request that waited longer in its lane is answered 503 */
+    int64_t timeout_ms; /* of each step of a client: an idle connection, a request's arrival, an answer's */
+    int64_t queue_timeout_ms; /* a request that waited longer in its lane is answered 503; and when the first
+                                 in a lane has waited for half of it, new ones are answered 503 at once */
     size_t lane_capacity, max_batch, workers;
     const struct http_route *routes; /* ends with a NULL method; must outlive the server */
     http_guard *guard;               /* called for each request of a route with a scope */
@@ -113,7 +113,8 @@ void http_stop(struct http_server *server, int64_t deadline_ms);
 const char *http_header(struct http_request *request, const char *name);
 unsigned http_header_count(struct http_request *request, const char *name);
 const char *http_query(struct http_request *request, const char *name);
-/* The first query argument that is not in known (NULL-terminated), or is there twice; NULL if there is none.
+/* The first query argument that is not in known (NULL-terminated), is there twice, or has no value (not even
+ * an empty one); NULL if there is none.
  */
 const char *http_query_fault(struct http_request *request, const char *const known[]);
 

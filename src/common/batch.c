@@ -1,6 +1,8 @@
 /* Lanes of waiting work, and the workers that take all that waits in one of them as one batch. */
 #include "common/batch.h"
 
+#include "common/clock.h"
+
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -129,19 +131,35 @@ struct batch_pool *batch_pool_start(const struct batch_options *options) {
     return NULL;
 }
 
+static bool has_room(const struct batch_pool *pool, const struct lane *lane, int64_t now_ms) {
+    if (pool->stopping || lane->taken >= lane->options.capacity)
+        return false;
+    return !lane->head || now_ms - lane->head->queued_ms <= lane->options.patience_ms;
+}
+
+bool batch_has_room(struct batch_pool *pool, size_t index) {
+    int64_t now = clock_mono_ms();
+    pthread_mutex_lock(&pool->lock);
+    bool room = has_room(pool, &pool->lanes[index], now);
+    pthread_mutex_unlock(&pool->lock);
+    return room;
+}
+
 bool batch_reserve(struct batch_pool *pool, size_t index) {
+    int64_t now = clock_mono_ms();
     struct lane *lane = &pool->lanes[index];
     pthread_mutex_lock(&pool->lock);
-    bool free_place = !pool->stopping && lane->taken < lane->options.capacity;
-    if (free_place)
+    bool room = has_room(pool, lane, now);
+    if (room)
         lane->taken++;
     pthread_mutex_unlock(&pool->lock);
-    return free_place;
+    return room;
 }
 
 void batch_push(struct batch_pool *pool, size_t index, struct batch_item *item) {
     struct lane *lane = &pool->lanes[index];
     item->next = NULL;
+    item->queued_ms = clock_mono_ms();
     pthread_mutex_lock(&pool->lock);
     *lane->tail = item;
     lane->tail = &item->next;

@@ -63,18 +63,13 @@ void config_token(const struct config *config, struct token_options *out) {
     };
 }
 
-/* Rounded up: zero would mean never. */
-static unsigned seconds(int64_t ms) {
-    return (unsigned)((ms + 999) / 1000);
-}
-
 void config_http(const struct config *config, struct http_options *out) {
     *out = (struct http_options){
         .bind_address = config->bind_address,
         .port = (int)(config->service == CONFIG_ORDER ? config->order_port : config->delivery_port),
         .threads = (unsigned)config->http_threads,
         .max_connections = (unsigned)config->http_max_connections,
-        .timeout_s = seconds(config->http_timeout),
+        .timeout_ms = config->http_timeout,
         .queue_timeout_ms = config->http_queue_timeout,
         .lane_capacity = (size_t)config->http_queue_limit,
         .max_batch = (size_t)config->batch_size,

@@ -11,10 +11,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 enum {
+    OWN_FILES = 64,            /* of the process, at most: its parts' connections, queues, threads */
+    WORKER_FILES = 4,          /* of a worker, its database's and Redis's while they reconnect included */
     CONNECTION_MEMORY = 16384, /* request line, headers and I/O buffers of one connection */
     DISCARD_LIMIT = 1 << 20,   /* of a body that turned out too large; beyond, the connection is cut */
     QUIET_MS = 300,            /* a draining server with nothing to do for this long is done */
@@ -27,68 +29,6 @@ static const struct http_header common_headers[] = {
     {"X-Content-Type-Options", "nosniff"},
     {"X-Frame-Options", "DENY"},
 };
-
-const char *http_header(struct http_request *request, const char *name) {
-    return MHD_lookup_connection_value(request->connection, MHD_HEADER_KIND, name);
-}
-
-const char *http_query(struct http_request *request, const char *name) {
-    return MHD_lookup_connection_value(request->connection, MHD_GET_ARGUMENT_KIND, name);
-}
-
-struct header_count {
-    const char *name;
-    unsigned count;
-};
-
-static enum MHD_Result count_header(void *cls, enum MHD_ValueKind kind, const char *key, const char *value) {
-    (void)kind, (void)value;
-    struct header_count *c = cls;
-    c->count += strcasecmp(key, c->name) == 0;
-    return MHD_YES;
-}
-
-unsigned http_header_count(struct http_request *request, const char *name) {
-    struct header_count c = {name, 0};
-    MHD_get_connection_values(request->connection, MHD_HEADER_KIND, count_header, &c);
-    return c.count;
-}
-
-struct query_check {
-    const char *const *known;
-    unsigned long long seen; /* bit i: known[i] */
-    const char *fault;
-};
-
-static enum MHD_Result check_query(void *cls, enum MHD_ValueKind kind, const char *key, const char *value) {
-    (void)kind, (void)value;
-    struct query_check *check = cls;
-    for (unsigned i = 0; check->known[i]; i++) {
-        if (strcmp(key, check->known[i]) != 0)
-            continue;
-        if (check->seen & 1ULL << i)
-            break;
-        check->seen |= 1ULL << i;
-        return MHD_YES;
-    }
-    check->fault = key;
-    return MHD_NO;
-}
-
-const char *http_query_fault(struct http_request *request, const char *const known[]) {
-    struct query_check check = {.known = known};
-    MHD_get_connection_values(request->connection, MHD_GET_ARGUMENT_KIND, check_query, &check);
-    return check.fault;
-}
-
-bool http_expect_json(struct http_request *request) {
-    static const char json[] = "application/json";
-    const char *type = http_header(request, "Content-Type");
-    if (type && strncasecmp(type, json, sizeof json - 1) == 0 && strchr(" \t;", type[sizeof json - 1]))
-        return true; /* strchr also finds the end of the text */
-    http_reply_problem(request, "UNSUPPORTED_MEDIA_TYPE", "Send the body as application/json");
-    return false;
-}
 
 static bool request_id_valid(const char *id) {
     static const char allowed[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-";
@@ -106,25 +46,6 @@ static void adopt_request_id(struct http_request *request) {
         struct uuid fresh = uuid_new();
         uuid_format(&fresh, request->request_id);
     }
-}
-
-/* Refuses what another HTTP parser on the way might read differently (request smuggling, RFC 9112 §11.2):
- * libmicrohttpd lets these through. Such a connection is closed, as nobody knows where its next request
- * begins. */
-static bool framing_is_clear(struct http_request *request, const char *version) {
-    const char *encoding = http_header(request, "Transfer-Encoding");
-    unsigned lengths = http_header_count(request, "Content-Length");
-    unsigned encodings = http_header_count(request, "Transfer-Encoding");
-    unsigned hosts = http_header_count(request, "Host");
-    if (lengths > 1 || encodings > 1 || (lengths && encodings))
-        http_reply_problem(request, "VALIDATION_ERROR", "The length of the body is given more than once");
-    else if (encoding && strcasecmp(encoding, "chunked") != 0)
-        http_reply_problem(request, "VALIDATION_ERROR", "Transfer-Encoding can only be chunked");
-    else if (hosts > 1 || (hosts == 0 && strcmp(version, "HTTP/1.0") != 0))
-        http_reply_problem(request, "VALIDATION_ERROR", "Send exactly one Host header");
-    else
-        return true;
-    return false;
 }
 
 static bool announced_too_large(struct http_request *request) {
@@ -161,6 +82,7 @@ static enum MHD_Result send_reply(struct http_request *request) {
         MHD_add_response_header(response, common_headers[i].name, common_headers[i].value);
     if (atomic_load_explicit(&request->server->draining, memory_order_relaxed))
         MHD_add_response_header(response, "Connection", "close");
+    http_connection_limit(http_connection_of(request->connection));
     enum MHD_Result result = MHD_queue_response(request->connection, reply->status, response);
     MHD_destroy_response(response);
     log_debug(request->request_id, "%s %s %u", request->method, request->path, reply->status);
@@ -170,7 +92,7 @@ static enum MHD_Result send_reply(struct http_request *request) {
 /* The headers are there: what can be refused without the body is refused now, and its connection closed. */
 static enum MHD_Result begin(struct http_server *server, struct MHD_Connection *connection, const char *path,
                              const char *method, const char *version, void **context) {
-    struct http_request *request = calloc(1, sizeof *request);
+    struct http_request *request = http_connection_of(connection) ? calloc(1, sizeof *request) : NULL;
     if (!request)
         return MHD_NO;
     *context = request;
@@ -178,12 +100,11 @@ static enum MHD_Result begin(struct http_server *server, struct MHD_Connection *
     request->app = server->options.app;
     request->connection = connection;
     request->method = method;
-    request->path = path;
-    request->started_ms = clock_mono_ms();
+    request->path = http_origin_form(path);
     atomic_fetch_add(&server->in_flight, 1);
     adopt_request_id(request);
     trace_adopt(http_header(request, "traceparent"), request->traceparent);
-    if (!framing_is_clear(request, version))
+    if (!http_framing_is_clear(request, version))
         return send_reply(request);
     http_find_route(request);
     if (announced_too_large(request)) {
@@ -194,9 +115,6 @@ static enum MHD_Result begin(struct http_server *server, struct MHD_Connection *
 }
 
 static enum MHD_Result receive(struct http_request *request, const char *data, size_t *size) {
-    int64_t age_ms = clock_mono_ms() - request->started_ms;
-    if (age_ms > (int64_t)request->server->options.timeout_s * 1000)
-        return MHD_NO; /* a body that drips in keeps its connection no longer than an idle one */
     if (request->body.len + *size > request->body_limit)
         request->too_large = true;
     if (!request->too_large)
@@ -219,6 +137,7 @@ static enum MHD_Result process(struct http_request *request) {
     if (!http_prepare(request))
         return send_reply(request);
     request->stage = HTTP_WAITING;
+    http_connection_unlimit(http_connection_of(request->connection));
     MHD_suspend_connection(request->connection);
     http_enqueue(request); /* from here on the request is a worker's, until it resumes the connection */
     return MHD_YES;
@@ -249,11 +168,12 @@ void http_resume(struct http_request *const requests[], size_t n) {
 
 static void completed(void *cls, struct MHD_Connection *connection, void **context,
                       enum MHD_RequestTerminationCode code) {
-    (void)connection, (void)code;
+    (void)code;
     struct http_server *server = cls;
     struct http_request *request = *context;
     if (!request)
         return;
+    http_connection_limit(http_connection_of(connection)); /* for the next request */
     buf_free(&request->body);
     buf_free(&request->reply.body);
     arena_free(&request->arena);
@@ -291,7 +211,8 @@ static struct MHD_Daemon *start_daemon(struct http_server *server) {
         flags, 0, NULL, NULL, handle, server, MHD_OPTION_EXTERNAL_LOGGER, log_mhd, NULL, MHD_OPTION_SOCK_ADDR,
         &address, MHD_OPTION_NOTIFY_COMPLETED, completed, server, MHD_OPTION_UNESCAPE_CALLBACK, unescape,
         NULL, MHD_OPTION_THREAD_POOL_SIZE, o->threads, MHD_OPTION_CONNECTION_LIMIT, o->max_connections,
-        MHD_OPTION_CONNECTION_TIMEOUT, o->timeout_s, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+        MHD_OPTION_NOTIFY_CONNECTION, http_connection_notify, server->connections,
+        MHD_OPTION_URI_LOG_CALLBACK, http_connection_target, NULL, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
         (size_t)CONNECTION_MEMORY, MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_LISTEN_BACKLOG_SIZE, 1024u,
         MHD_OPTION_END);
     if (!daemon)
@@ -299,38 +220,73 @@ static struct MHD_Daemon *start_daemon(struct http_server *server) {
     return daemon;
 }
 
+/* Leaves files for what is not a client's: running out of them would cost us the database. False when there
+ * are none left for clients. */
+static bool limit_connections(struct http_options *o) {
+    struct rlimit files;
+    size_t own = OWN_FILES + o->workers * WORKER_FILES;
+    if (getrlimit(RLIMIT_NOFILE, &files) != 0)
+        return true;
+    rlim_t wanted = own + o->max_connections;
+    if (files.rlim_cur < wanted) {
+        files.rlim_cur = files.rlim_max < wanted ? files.rlim_max : wanted;
+        (void)setrlimit(RLIMIT_NOFILE, &files);
+    }
+    if (files.rlim_cur < wanted) {
+        o->max_connections = files.rlim_cur > own ? (unsigned)(files.rlim_cur - own) : 0;
+        log_write(o->max_connections ? LOG_WARN : LOG_ERROR, NULL,
+                  "http: a limit of %llu open files leaves room for %u connections",
+                  (unsigned long long)files.rlim_cur, o->max_connections);
+    }
+    return o->max_connections > 0;
+}
+
 static void free_server(struct http_server *server) {
+    http_connections_stop(server->connections);
     batch_pool_free(server->pool);
     free(server->lanes);
     free(server);
 }
 
+static struct batch_pool *start_pool(struct http_server *server) {
+    const struct http_options *o = &server->options;
+    struct batch_pool *pool = NULL;
+    struct batch_lane *lanes = NULL;
+    if (http_make_lanes(server, &lanes))
+        pool = batch_pool_start(&(struct batch_options){.lanes = lanes,
+                                                        .lane_count = server->lane_count,
+                                                        .workers = o->workers,
+                                                        .open_worker = o->open_worker,
+                                                        .close_worker = o->close_worker,
+                                                        .cls = o->app});
+    free(lanes);
+    return pool;
+}
+
+static bool start(struct http_server *server) {
+    if (!limit_connections(&server->options))
+        return false;
+    server->connections = http_connections_start(server->options.timeout_ms);
+    server->pool = start_pool(server);
+    if (!server->connections || !server->pool) {
+        log_error(NULL, "http: cannot start the workers");
+        return false;
+    }
+    server->daemon = start_daemon(server);
+    return server->daemon;
+}
+
 struct http_server *http_start(const struct http_options *options) {
     struct http_server *server = calloc(1, sizeof *server);
-    struct batch_lane *lanes = NULL;
     if (!server)
         return NULL;
     server->options = *options;
-    if (http_make_lanes(server, &lanes)) {
-        server->pool = batch_pool_start(&(struct batch_options){.lanes = lanes,
-                                                                .lane_count = server->lane_count,
-                                                                .workers = options->workers,
-                                                                .open_worker = options->open_worker,
-                                                                .close_worker = options->close_worker,
-                                                                .cls = options->app});
-    }
-    free(lanes);
-    if (!server->pool)
-        log_error(NULL, "http: cannot start the workers");
-    else
-        server->daemon = start_daemon(server);
-    if (!server->daemon) {
-        if (server->pool)
-            batch_pool_stop(server->pool);
-        free_server(server);
-        return NULL;
-    }
-    return server;
+    if (start(server))
+        return server;
+    if (server->pool)
+        batch_pool_stop(server->pool);
+    free_server(server);
+    return NULL;
 }
 
 int http_port(const struct http_server *server) {

@@ -8,7 +8,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { DEFAULT_BODY_LIMIT = 65536 }; /* of what is read and ignored where no body is expected */
+enum {
+    DEFAULT_BODY_LIMIT = 65536, /* of what is read and ignored where no body is expected */
+    RETRY_MS = 5000,            /* a worker tries the requests of a refused batch again for no longer */
+};
 
 void http_find_route(struct http_request *request) {
     char allow[ROUTE_ALLOW_SIZE];
@@ -39,24 +42,27 @@ static size_t lane_of(const struct http_server *server, const struct http_route 
     return i;
 }
 
+static bool shed(struct http_request *request) {
+    http_reply_problem(request, "OVERLOADED", "Too many requests are waiting");
+    return false;
+}
+
 bool http_prepare(struct http_request *request) {
+    const struct http_server *server = request->server;
     const struct http_route *route = request->route;
     if (request->reply.status)
         return false;
-    if (route->scope && !request->server->options.guard(request))
+    if (route->run && !batch_has_room(server->pool, lane_of(server, route)))
+        return shed(request); /* before the guard and prepare: what is refused must cost little */
+    if (route->scope && !server->options.guard(request))
         return false;
     route->prepare(request);
     if (request->reply.status || !route->run)
         return false;
-    if (!batch_reserve(request->server->pool, lane_of(request->server, route))) {
-        http_reply_problem(request, "OVERLOADED", "Too many requests are waiting");
-        return false;
-    }
-    return true;
+    return batch_reserve(server->pool, lane_of(server, route)) || shed(request);
 }
 
 void http_enqueue(struct http_request *request) {
-    request->queued_ms = clock_mono_ms();
     batch_push(request->server->pool, lane_of(request->server, request->route), &request->item);
 }
 
@@ -85,15 +91,17 @@ static size_t unanswered(struct http_request *const requests[], size_t n, const 
 }
 
 /* Runs the route for the requests; a batch that the database refuses is tried again one by one, so a bad
- * request never fails its neighbours. One failure, one line in the log. */
+ * request never fails its neighbours: for a while only, as each may wait for the same lock. One failure, one
+ * line in the log. */
 static void run_route(const struct http_route *route, struct http_worker *worker,
                       struct http_request *requests[], size_t n) {
     enum db_status status = route->run(worker, requests, n);
     if ((status == DB_REFUSED || status == DB_BUSY) && n > 1) {
-        for (size_t i = 0; i < n; i++)
+        int64_t enough_ms = clock_mono_ms() + RETRY_MS;
+        for (size_t i = 0; i < n && clock_mono_ms() < enough_ms; i++)
             if (!requests[i]->reply.status)
                 run_route(route, worker, &requests[i], 1);
-        return;
+        status = DB_BUSY; /* of those that had no turn */
     }
     const char *id = NULL;
     size_t left = unanswered(requests, n, &id);
@@ -112,7 +120,7 @@ static size_t drop_stale(struct http_server *server, struct http_request *reques
     bool expired = atomic_load(&server->expired);
     size_t kept = 0;
     for (size_t i = 0; i < n; i++) {
-        if (expired || requests[i]->queued_ms < oldest)
+        if (expired || requests[i]->item.queued_ms < oldest)
             http_reply_problem(requests[i], "OVERLOADED", "The request waited too long");
         else
             requests[kept++] = requests[i];
@@ -145,8 +153,11 @@ bool http_make_lanes(struct http_server *server, struct batch_lane **out) {
             continue;
         struct http_lane *lane = &server->lanes[server->lane_count];
         *lane = (struct http_lane){server, &o->routes[i]};
-        (*out)[server->lane_count++] = (struct batch_lane){
-            .run = run_lane, .self = lane, .capacity = o->lane_capacity, .max_batch = o->max_batch};
+        (*out)[server->lane_count++] = (struct batch_lane){.run = run_lane,
+                                                           .self = lane,
+                                                           .capacity = o->lane_capacity,
+                                                           .patience_ms = o->queue_timeout_ms / 2,
+                                                           .max_batch = o->max_batch};
     }
     return true;
 }

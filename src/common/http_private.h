@@ -1,8 +1,9 @@
-/* What http.c and http_dispatch.c share: the server, and the two halves of a request's way. */
+/* What the files of the HTTP server share: the server, its connections, and the steps of a request's way. */
 #pragma once
 
 #include "common/http.h"
 
+#include <microhttpd.h>
 #include <stdatomic.h>
 
 struct http_lane { /* one route with run */
@@ -13,6 +14,7 @@ struct http_lane { /* one route with run */
 struct http_server {
     struct http_options options;
     struct MHD_Daemon *daemon;
+    struct http_connections *connections;
     struct batch_pool *pool;
     struct http_lane *lanes;
     size_t lane_count;
@@ -20,6 +22,30 @@ struct http_server {
     atomic_bool draining;    /* no keep-alive any more */
     atomic_bool expired;     /* the deadline of http_stop has passed: what waits is answered 503 */
 };
+
+/* The connections of a server. Each step of a client may take limit_ms: to send the line of its next request,
+ * the rest of that request, to take the answer; then its connection is closed. NULL when out of memory. */
+struct http_connections *http_connections_start(int64_t limit_ms);
+/* When all are closed. NULL is fine. */
+void http_connections_stop(struct http_connections *connections);
+
+/* libmicrohttpd's calls when a connection opens or closes, and when the line of a request came. */
+void http_connection_notify(void *cls, struct MHD_Connection *connection, void **context,
+                            enum MHD_ConnectionNotificationCode what);
+void *http_connection_target(void *cls, const char *target, struct MHD_Connection *connection);
+
+struct http_connection *http_connection_of(struct MHD_Connection *connection); /* NULL: out of memory */
+const char *http_connection_target_end(const struct http_connection *connection);
+void http_connection_limit(struct http_connection *connection);   /* the client's next step begins */
+void http_connection_unlimit(struct http_connection *connection); /* the next step is ours */
+
+/* Refuses what another HTTP parser on the way might read differently (request smuggling, RFC 9112 §11.2), and
+ * what libmicrohttpd should refuse but does not. The connection must then be closed, as nobody knows where
+ * its next request begins. */
+bool http_framing_is_clear(struct http_request *request, const char *version);
+
+/* The path of a target, which a client may send with the scheme and host in front (RFC 9112 §3.2.2). */
+const char *http_origin_form(const char *target);
 
 /* Finds the route of a new request, before its body is read; without one the answer is in the reply. */
 void http_find_route(struct http_request *request);

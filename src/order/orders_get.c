@@ -3,6 +3,7 @@
 
 #include "app.h"
 #include "common/config.h"
+#include "common/json.h"
 #include "order_cache.h"
 #include "order_json.h"
 #include "order_store.h"
@@ -143,11 +144,20 @@ struct listing {
     struct uuid before;
 };
 
+static bool is_utf8(const char *text) {
+    json_t *value = json_string(text);
+    json_decref(value);
+    return value != NULL;
+}
+
 static const char *text_filter(struct http_request *request, const char *name, struct http_faults *faults) {
     const char *value = http_query(request, name);
-    if (value && (!*value || strlen(value) > 4 * ORDER_MAX_ID_LENGTH))
-        http_fault(faults, name, NULL, "must have 1 to %d characters", ORDER_MAX_ID_LENGTH);
-    return value ? arena_strdup(&request->arena, value) : NULL;
+    if (!value)
+        return NULL;
+    if (!is_utf8(value) || !json_text_plain(value, ORDER_MAX_ID_LENGTH))
+        http_fault(faults, name, NULL, "must have 1 to %d characters, no control characters",
+                   ORDER_MAX_ID_LENGTH);
+    return arena_strdup(&request->arena, value);
 }
 
 static void read_listing(struct http_request *request, struct listing *listing, struct http_faults *faults) {
@@ -157,7 +167,8 @@ static void read_listing(struct http_request *request, struct listing *listing, 
     const char *cursor = http_query(request, "cursor");
     struct order_page *page = &listing->page;
     if (fault)
-        http_fault(faults, fault, NULL, "is not known here, or was sent twice");
+        http_fault(faults, is_utf8(fault) ? fault : "?", NULL,
+                   "is not known here, was sent twice, or has no value");
     page->client_id = visible_client(request);
     page->customer_id = text_filter(request, "customer_id", faults);
     if (status && !order_status_parse(status, &listing->status))

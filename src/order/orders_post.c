@@ -37,7 +37,7 @@ static bool read_key(struct http_request *request, const char **key) {
     len -= quoted ? 2 : 0;
     bool valid = count == 1 && len >= 1 && len <= KEY_MAX;
     for (size_t i = 0; valid && i < len; i++)
-        valid = text[i] > ' ' && text[i] <= '~' && !(quoted && (text[i] == '"' || text[i] == '\\'));
+        valid = text[i] > ' ' && text[i] <= '~' && text[i] != '"' && !(quoted && text[i] == '\\');
     char *copy = valid ? arena_alloc(&request->arena, len + 3) : NULL;
     if (copy) {
         memcpy(copy, "k:", 2);

@@ -90,7 +90,7 @@ def test_good_keys_are_taken(by_hand, good):
     assert_replay(api.create(body, good), first)
 
 
-@pytest.mark.parametrize("bad", ["", '""', "x" * 256, "a b", "tab\there", "caf\u00e9", '"x" trailing'])
+@pytest.mark.parametrize("bad", ["", '""', "x" * 256, "a b", "tab\there", "caf\u00e9", '"x" trailing', '"abc', 'a"b'])
 def test_bad_keys_are_400_and_create_nothing(by_hand, api, bad):
     body = basket()
     assert_problem(api.create(body, headers={"Idempotency-Key": bad}), 400, "VALIDATION_ERROR")

@@ -187,10 +187,17 @@ def test_list_shows_twenty_unless_told(system):
 @pytest.mark.parametrize("name, value", [
     ("limit", "0"), ("limit", "101"), ("limit", "-1"), ("limit", "ten"), ("limit", "1.5"), ("limit", "9" * 30),
     ("limit", ""), ("status", "LOST"), ("status", "shipped"), ("cursor", "no-cursor"), ("cursor", "A" * 5000),
-    ("colour", "red"),
+    ("colour", "red"), ("customer_id", ""), ("customer_id", "x" * 256), ("customer_id", "a\nb"),
+    ("customer_id", b"\xff"), ("customer_id", "\u0085"),
 ])
 def test_bad_query_arguments_are_named(api, name, value):
     assert pointers(api.get("/orders", params={name: value})) == {name}
+
+
+@pytest.mark.parametrize("query, name", [("limit", "limit"), ("status=SHIPPED&cursor", "cursor"), ("%FF=1", "?"),
+                                         ("limit=1&limit=2", "limit")])
+def test_query_arguments_that_say_nothing_clear_are_named(api, query, name):
+    assert pointers(api.get(f"/orders?{query}")) == {name}
 
 
 # The body of POST /orders

@@ -8,11 +8,13 @@
 
 #include "common/batch.h"
 
+#include "common/clock.h"
+
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 
-enum { MANY = 20000 };
+enum { MANY = 20000, PATIENT_MS = 3600000 };
 
 struct job {
     struct batch_item item;
@@ -69,11 +71,14 @@ static void *refuse_worker(void *cls) {
     return NULL;
 }
 
-static struct batch_pool *start(struct gate *gate, size_t workers, size_t capacity, size_t max_batch,
-                                atomic_int *open) {
+static struct batch_pool *start(struct gate *gate, size_t workers, size_t capacity, int64_t patience_ms,
+                                size_t max_batch, atomic_int *open) {
     *gate = (struct gate){.lock = PTHREAD_MUTEX_INITIALIZER, .opened = PTHREAD_COND_INITIALIZER};
-    struct batch_lane lanes[] = {
-        {.run = run_gated, .self = gate, .capacity = capacity, .max_batch = max_batch}};
+    struct batch_lane lanes[] = {{.run = run_gated,
+                                  .self = gate,
+                                  .capacity = capacity,
+                                  .patience_ms = patience_ms,
+                                  .max_batch = max_batch}};
     return batch_pool_start(&(struct batch_options){.lanes = lanes,
                                                     .lane_count = 1,
                                                     .workers = workers,
@@ -99,7 +104,7 @@ static void what_waits_becomes_one_batch_in_order(void **state) {
     struct gate gate;
     atomic_int open = 0;
     struct job jobs[21] = {0};
-    struct batch_pool *pool = start(&gate, 1, 100, 100, &open);
+    struct batch_pool *pool = start(&gate, 1, 100, PATIENT_MS, 100, &open);
     assert_true(put(pool, &jobs[0]));
     wait_for(&gate.batches, 1); /* the worker stands at the gate with the first */
     for (int i = 1; i < 21; i++)
@@ -119,7 +124,7 @@ static void a_batch_has_a_limit(void **state) {
     struct gate gate;
     atomic_int open = 0;
     struct job jobs[21] = {0};
-    struct batch_pool *pool = start(&gate, 1, 100, 8, &open);
+    struct batch_pool *pool = start(&gate, 1, 100, PATIENT_MS, 8, &open);
     assert_true(put(pool, &jobs[0]));
     wait_for(&gate.batches, 1);
     for (int i = 1; i < 21; i++)
@@ -137,7 +142,7 @@ static void a_full_lane_refuses(void **state) {
     struct gate gate;
     atomic_int open = 0;
     struct job jobs[5] = {0};
-    struct batch_pool *pool = start(&gate, 1, 3, 8, &open);
+    struct batch_pool *pool = start(&gate, 1, 3, PATIENT_MS, 8, &open);
     assert_true(put(pool, &jobs[0]));
     wait_for(&gate.batches, 1); /* taken by the worker: waits no more */
     for (int i = 1; i < 4; i++)
@@ -151,12 +156,34 @@ static void a_full_lane_refuses(void **state) {
     assert_int_equal(gate.items, 5);
 }
 
+static void a_lane_whose_first_waits_too_long_refuses(void **state) {
+    (void)state;
+    struct gate gate;
+    atomic_int open = 0;
+    struct job jobs[4] = {0};
+    struct batch_pool *pool = start(&gate, 1, 100, 1, 8, &open);
+    assert_true(put(pool, &jobs[0]));
+    wait_for(&gate.batches, 1);
+    assert_true(put(pool, &jobs[1])); /* the first that waits */
+    assert_int_equal(gate.items, 1);
+    clock_sleep_ms(5);
+    assert_false(batch_has_room(pool, 0));
+    assert_false(put(pool, &jobs[2]));
+    gate_open(&gate);
+    wait_for(&gate.items, 2);
+    assert_true(batch_has_room(pool, 0));
+    assert_true(put(pool, &jobs[3]));
+    batch_pool_stop(pool);
+    batch_pool_free(pool);
+    assert_int_equal(gate.items, 3);
+}
+
 static void stopping_refuses_new_and_finishes_old(void **state) {
     (void)state;
     struct gate gate;
     atomic_int open = 0;
     struct job jobs[50] = {0};
-    struct batch_pool *pool = start(&gate, 3, 100, 4, &open);
+    struct batch_pool *pool = start(&gate, 3, 100, PATIENT_MS, 4, &open);
     gate_open(&gate);
     for (int i = 0; i < 50; i++)
         assert_true(put(pool, &jobs[i]));
@@ -200,7 +227,7 @@ static void each_item_runs_once_under_many_threads(void **state) {
     atomic_int open = 0;
     struct producer producers[4];
     pthread_t threads[4];
-    struct batch_pool *pool = start(&gate, 4, 256, 32, &open);
+    struct batch_pool *pool = start(&gate, 4, 256, PATIENT_MS, 32, &open);
     gate_open(&gate);
     for (int i = 0; i < 4; i++) {
         producers[i] = (struct producer){pool, calloc(MANY, sizeof(struct job)), 0};
@@ -224,6 +251,7 @@ int main(void) {
         cmocka_unit_test(what_waits_becomes_one_batch_in_order),
         cmocka_unit_test(a_batch_has_a_limit),
         cmocka_unit_test(a_full_lane_refuses),
+        cmocka_unit_test(a_lane_whose_first_waits_too_long_refuses),
         cmocka_unit_test(stopping_refuses_new_and_finishes_old),
         cmocka_unit_test(a_worker_that_cannot_open_fails_the_pool),
         cmocka_unit_test(each_item_runs_once_under_many_threads),

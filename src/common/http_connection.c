@@ -1,0 +1,130 @@
+/* The open connections, and the end of those that take too long. libmicrohttpd only limits the pause between
+ * two bytes: a client that sends or reads a byte a second would stay for ever. */
+#include "http_private.h"
+
+#include "common/clock.h"
+#include "common/log.h"
+#include "common/ticker.h"
+
+#include <microhttpd.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+enum { LONGEST_TICK_MS = 1000 };
+
+struct http_connections {
+    int64_t limit_ms;
+    pthread_mutex_t lock; /* guards the list; the sockets of those in it are open while it is held */
+    struct http_connection *first;
+    struct ticker *ticker;
+};
+
+struct http_connection {
+    struct http_connections *all;
+    int socket;
+    atomic_llong deadline_ms; /* of the client's next step; set on the connection's HTTP thread */
+    const char *target_end;   /* of the request's target, in libmicrohttpd's buffer */
+    struct http_connection *next, **link;
+};
+
+/* Ends the connections that are late: libmicrohttpd sees it as the client's hanging up, and closes them. */
+static int64_t end_late(void *self) {
+    struct http_connections *all = self;
+    int64_t now = clock_mono_ms();
+    size_t count = 0;
+    pthread_mutex_lock(&all->lock);
+    for (struct http_connection *c = all->first; c; c = c->next) {
+        if (atomic_load_explicit(&c->deadline_ms, memory_order_relaxed) < now) {
+            (void)shutdown(c->socket, SHUT_RDWR);
+            count++;
+        }
+    }
+    pthread_mutex_unlock(&all->lock);
+    if (count)
+        log_debug(NULL, "http: %zu connection(s) ended that took too long", count);
+    return all->limit_ms / 4 < LONGEST_TICK_MS ? all->limit_ms / 4 : LONGEST_TICK_MS;
+}
+
+struct http_connections *http_connections_start(int64_t limit_ms) {
+    struct http_connections *all = calloc(1, sizeof *all);
+    if (!all)
+        return NULL;
+    all->limit_ms = limit_ms;
+    pthread_mutex_init(&all->lock, NULL);
+    all->ticker = ticker_start(end_late, all);
+    if (all->ticker)
+        return all;
+    http_connections_stop(all);
+    return NULL;
+}
+
+void http_connections_stop(struct http_connections *all) {
+    if (!all)
+        return;
+    ticker_stop(all->ticker);
+    pthread_mutex_destroy(&all->lock);
+    free(all);
+}
+
+static struct http_connection *opened(struct http_connections *all, int socket) {
+    struct http_connection *c = calloc(1, sizeof *c);
+    if (!c)
+        return NULL;
+    c->all = all;
+    c->socket = socket;
+    http_connection_limit(c);
+    pthread_mutex_lock(&all->lock);
+    c->next = all->first;
+    c->link = &all->first;
+    if (c->next)
+        c->next->link = &c->next;
+    all->first = c;
+    pthread_mutex_unlock(&all->lock);
+    return c;
+}
+
+static void closed(struct http_connection *c) {
+    pthread_mutex_lock(&c->all->lock);
+    *c->link = c->next;
+    if (c->next)
+        c->next->link = c->link;
+    pthread_mutex_unlock(&c->all->lock);
+    free(c);
+}
+
+void http_connection_notify(void *cls, struct MHD_Connection *connection, void **context,
+                            enum MHD_ConnectionNotificationCode what) {
+    if (what == MHD_CONNECTION_NOTIFY_STARTED)
+        *context =
+            opened(cls, MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd);
+    else if (*context)
+        closed(*context);
+}
+
+struct http_connection *http_connection_of(struct MHD_Connection *connection) {
+    return MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT)->socket_context;
+}
+
+void *http_connection_target(void *cls, const char *target, struct MHD_Connection *connection) {
+    (void)cls;
+    struct http_connection *c = http_connection_of(connection);
+    if (c) {
+        http_connection_limit(c);
+        c->target_end = target + strlen(target);
+    }
+    return NULL;
+}
+
+const char *http_connection_target_end(const struct http_connection *c) {
+    return c->target_end;
+}
+
+void http_connection_limit(struct http_connection *c) {
+    atomic_store_explicit(&c->deadline_ms, clock_mono_ms() + c->all->limit_ms, memory_order_relaxed);
+}
+
+void http_connection_unlimit(struct http_connection *c) {
+    atomic_store_explicit(&c->deadline_ms, INT64_MAX, memory_order_relaxed);
+}

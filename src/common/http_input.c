@@ -1,0 +1,152 @@
+/* What came with a request: headers and arguments, and the refusal of what can be read in two ways. */
+#include "http_private.h"
+
+#include <microhttpd.h>
+#include <string.h>
+#include <strings.h>
+
+#define LETTERS_AND_DIGITS "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+
+const char *http_header(struct http_request *request, const char *name) {
+    return MHD_lookup_connection_value(request->connection, MHD_HEADER_KIND, name);
+}
+
+const char *http_query(struct http_request *request, const char *name) {
+    return MHD_lookup_connection_value(request->connection, MHD_GET_ARGUMENT_KIND, name);
+}
+
+struct header_count {
+    const char *name;
+    unsigned count;
+};
+
+static enum MHD_Result count_header(void *cls, enum MHD_ValueKind kind, const char *key, const char *value) {
+    (void)kind, (void)value;
+    struct header_count *c = cls;
+    c->count += strcasecmp(key, c->name) == 0;
+    return MHD_YES;
+}
+
+unsigned http_header_count(struct http_request *request, const char *name) {
+    struct header_count c = {name, 0};
+    MHD_get_connection_values(request->connection, MHD_HEADER_KIND, count_header, &c);
+    return c.count;
+}
+
+struct query_check {
+    const char *const *known;
+    unsigned long long seen; /* bit i: known[i] */
+    const char *fault;
+};
+
+static enum MHD_Result check_query(void *cls, enum MHD_ValueKind kind, const char *key, const char *value) {
+    (void)kind;
+    struct query_check *check = cls;
+    for (unsigned i = 0; check->known[i]; i++) {
+        if (strcmp(key, check->known[i]) != 0)
+            continue;
+        if (!value || check->seen & 1ULL << i)
+            break;
+        check->seen |= 1ULL << i;
+        return MHD_YES;
+    }
+    check->fault = key;
+    return MHD_NO;
+}
+
+const char *http_query_fault(struct http_request *request, const char *const known[]) {
+    struct query_check check = {.known = known};
+    MHD_get_connection_values(request->connection, MHD_GET_ARGUMENT_KIND, check_query, &check);
+    return check.fault;
+}
+
+bool http_expect_json(struct http_request *request) {
+    static const char json[] = "application/json";
+    const char *type = http_header(request, "Content-Type");
+    if (type && strncasecmp(type, json, sizeof json - 1) == 0 && strchr(" \t;", type[sizeof json - 1]))
+        return true; /* strchr also finds the end of the text */
+    http_reply_problem(request, "UNSUPPORTED_MEDIA_TYPE", "Send the body as application/json");
+    return false;
+}
+
+const char *http_origin_form(const char *target) {
+    static const char scheme[] = "http://";
+    if (strncasecmp(target, scheme, sizeof scheme - 1) != 0)
+        return target;
+    const char *path = strchr(target + sizeof scheme - 1, '/');
+    return path ? path : "/";
+}
+
+/* What a request says of itself, gathered in one look at its headers. */
+struct framing {
+    unsigned hosts, lengths, encodings;
+    const char *host, *encoding;
+    bool malformed;
+    const char *end; /* of the line before, in libmicrohttpd's buffer */
+};
+
+static bool is_token(const char *text, size_t len) {
+    return len > 0 && strspn(text, LETTERS_AND_DIGITS "!#$%&'*+-.^_`|~") == len;
+}
+
+static bool is_field_value(const char *text, size_t len) {
+    for (size_t i = 0; i < len; i++)
+        if (((unsigned char)text[i] < ' ' && text[i] != '\t') || text[i] == '\177')
+            return false;
+    return true;
+}
+
+/* libmicrohttpd before 1.0 ends a line at a CR alone or an LF alone, cuts it at a NUL, and joins folded
+ * lines. It parses in place: so a line that does not begin where the CR LF of the one before ends is not what
+ * was sent. */
+static bool follows(const char *line, const char *end_of_last) {
+    return MHD_VERSION >= 0x00097701 || line == end_of_last + 2;
+}
+
+static enum MHD_Result look_at_header(void *cls, enum MHD_ValueKind kind, const char *name, size_t name_len,
+                                      const char *value, size_t value_len) {
+    (void)kind;
+    struct framing *f = cls;
+    f->malformed |= !is_token(name, name_len) || !is_field_value(value, value_len) || !follows(name, f->end);
+    f->end = value + value_len;
+    if (strcasecmp(name, "Host") == 0) {
+        f->hosts++;
+        f->host = value;
+    } else if (strcasecmp(name, "Content-Length") == 0) {
+        f->lengths++;
+    } else if (strcasecmp(name, "Transfer-Encoding") == 0) {
+        f->encodings++;
+        f->encoding = value;
+    }
+    return MHD_YES;
+}
+
+/* Whether the request line and the header lines are, byte for byte, what libmicrohttpd made of them. */
+static bool read_head(struct http_request *request, const char *version, struct framing *f) {
+    const char *target_end = http_connection_target_end(http_connection_of(request->connection));
+    f->end = version + strlen(version);
+    f->malformed = !is_token(request->method, strlen(request->method)) ||
+                   (MHD_VERSION < 0x00097701 && version != target_end + 1);
+    MHD_get_connection_values_n(request->connection, MHD_HEADER_KIND, look_at_header, f);
+    size_t size =
+        MHD_get_connection_info(request->connection, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE)->header_size;
+    return !f->malformed && follows(request->method + size - 2, f->end);
+}
+
+bool http_framing_is_clear(struct http_request *request, const char *version) {
+    struct framing f = {0};
+    bool old = strcmp(version, "HTTP/1.0") == 0;
+    if (!read_head(request, version, &f))
+        http_reply_problem(request, "VALIDATION_ERROR", "The request line or a header is malformed");
+    else if (f.lengths + f.encodings > 1)
+        http_reply_problem(request, "VALIDATION_ERROR", "The length of the body is given more than once");
+    else if (f.encoding && (old || strcasecmp(f.encoding, "chunked") != 0))
+        http_reply_problem(request, "VALIDATION_ERROR", "Transfer-Encoding can only be chunked, in HTTP/1.1");
+    else if (f.hosts > 1 || (f.hosts == 0 && !old))
+        http_reply_problem(request, "VALIDATION_ERROR", "Send exactly one Host header");
+    else if (f.host && strspn(f.host, LETTERS_AND_DIGITS "-._~%!$&'()*+;=:[]") != strlen(f.host))
+        http_reply_problem(request, "VALIDATION_ERROR", "The Host header names no host");
+    else
+        return true;
+    return false;
+}
