@@ -56,6 +56,16 @@ build() {
     quietly "build/log/$name-build.log" cmake --build "build/$name"
 }
 
+# A Python with what the tests import, in build/venv.
+prepare_python() {
+    local venv=$ROOT/build/venv wanted=$ROOT/tests/requirements.txt
+    if ! cmp -s "$wanted" "$venv/requirements.txt"; then
+        quietly "$ROOT/build/log/venv.log" python3 -m venv "$venv"
+        quietly "$ROOT/build/log/pip.log" "$venv/bin/pip" install --disable-pip-version-check -r "$wanted"
+        cp "$wanted" "$venv/requirements.txt"
+    fi
+}
+
 ENV_FILE=$ROOT/.env
 [[ -f $ENV_FILE ]] || ENV_FILE=$ROOT/env.example
 

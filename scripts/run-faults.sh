@@ -18,7 +18,7 @@ while (($# > 0)); do
     shift 2
 done
 
-python=$ROOT/build/venv/bin/python
-[[ -x $python && -x $build/order-svc ]] || die "no $python or no daemons in $build: scripts/run-tests.sh makes them"
+[[ -x $build/order-svc ]] || die "there are no daemons in $build: scripts/run-tests.sh makes build/asan"
+prepare_python
 export ORDER_SVC=$build/order-svc DELIVERY_SVC=$build/delivery-svc
-exec "$python" -B "$ROOT/tests/faults/run.py" --seed "$seed" --duration "$duration" --only "$only"
+exec "$ROOT/build/venv/bin/python" -B "$ROOT/tests/faults/run.py" --seed "$seed" --duration "$duration" --only "$only"

@@ -43,15 +43,6 @@ finish() {
     ((${#failed[@]} == 0))
 }
 
-prepare_python() {
-    local venv=$ROOT/build/venv wanted=$ROOT/tests/requirements.txt
-    if ! cmp -s "$wanted" "$venv/requirements.txt"; then
-        quietly "$logs/venv.log" python3 -m venv "$venv"
-        quietly "$logs/pip.log" "$venv/bin/pip" install --disable-pip-version-check -r "$wanted"
-        cp "$wanted" "$venv/requirements.txt"
-    fi
-}
-
 "$ROOT/scripts/install-deps.sh" build test
 say "building build/asan"
 build asan asan

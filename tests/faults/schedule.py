@@ -110,7 +110,7 @@ async def spoil_link(stage, fault):
 
 
 DAEMONS = ("order-1", "order-2", "delivery-1", "delivery-2")
-# kind: (weight, how, targets, least and most seconds)
+# kind: (weight, how, targets, least and most seconds: most last a quarter of that or less)
 PROCESSES = {
     "kill daemon": (9, kill_daemon, DAEMONS, 0, 3),
     "pause daemon": (7, pause_daemon, DAEMONS, 0.1, 8),
@@ -125,7 +125,7 @@ PROCESSES = {
 
 def kinds(links):
     """All kinds of faults: PROCESSES, and those of the network on each of the links."""
-    return PROCESSES | {kind: (6, spoil_link, links, 0.1, 8) for kind in NETWORK}
+    return PROCESSES | {kind: (6, spoil_link, links, 0.1, 25) for kind in NETWORK}
 
 
 def draw(seed, duration, links):
@@ -137,7 +137,7 @@ def draw(seed, duration, links):
         _, _, targets, least, most = table[kind]
         value = {"latency": rng.uniform(0.02, 0.6), "slow": rng.choice([200, 1000, 5000]),
                  "kill session": rng.randrange(8)}.get(kind, 0)
-        faults.append(Fault(at, kind, rng.choice(targets), least + (most - least) * rng.random() ** 2,
+        faults.append(Fault(at, kind, rng.choice(targets), least + (most - least) * rng.random() ** 3,
                             rng.choice(["up", "down", "both"]), value))
         at += rng.expovariate(1 / (CALM_GAP if rng.random() < CALM else GAP))
     return faults

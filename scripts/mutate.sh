@@ -1,0 +1,68 @@
+#!/usr/bin/env bash
+# Breaks one promise at a time in a copy of the tree and lets the fault tests find it:
+#   mutate.sh [--seed N] [--duration SECONDS] [NAME...]     of tests/faults/mutations; all when none is named
+# A mutation that survives three seeds is a failure. Afterwards the table of what was caught is printed.
+set -euo pipefail
+# shellcheck source=scripts/lib.sh
+source "$(dirname "$0")/lib.sh"
+
+seed=1 duration=60
+while [[ ${1:-} == --* ]]; do
+    case $1 in
+    --seed) seed=$2 ;;
+    --duration) duration=$2 ;;
+    *) die "usage: mutate.sh [--seed N] [--duration SECONDS] [NAME...]" ;;
+    esac
+    shift 2
+done
+mutations=$ROOT/tests/faults/mutations
+names=("$@")
+(($# > 0)) || mapfile -t names < <(cd "$mutations" && printf '%s\n' *.patch | sed 's/\.patch$//')
+
+tree=$ROOT/build/mutate
+python=$ROOT/build/venv/bin/python
+prepare_python
+survivors=0
+results=()
+
+# The tree as it is now. A patch that is taken back leaves files newer than what was built of them.
+copy_tree() {
+    rm -rf "$tree"
+    mkdir -p "$tree"
+    (cd "$ROOT" && git ls-files -z | tar --null -T - -c) | tar -x -C "$tree"
+}
+
+build_mutant() {
+    cmake -S "$tree" --preset release -B "$tree/bin" -DBUILD_TESTING=OFF && cmake --build "$tree/bin"
+}
+
+# try_seed NAME SEED: true when the run found a broken promise; whatever else goes wrong ends the script.
+try_seed() {
+    local name=$1 log=$ROOT/build/log/mutant-$1.log only
+    only=$(sed -n 's/^Faults: *//p' "$mutations/$name.patch")
+    if ORDER_SVC=$tree/bin/order-svc DELIVERY_SVC=$tree/bin/delivery-svc "$python" -B "$tree/tests/faults/run.py" \
+        --seed "$2" --duration "$duration" --only "$only" >"$log" 2>&1; then
+        return 1
+    fi
+    grep -q '^BROKEN' "$log" || die "the run itself failed: see $log"
+}
+
+copy_tree
+for name in "${names[@]}"; do
+    patch -s -p1 -d "$tree" <"$mutations/$name.patch" || die "$name does not apply"
+    (cd "$tree" && quietly "$ROOT/build/log/mutant-build.log" build_mutant)
+    result="survived"
+    for try in 0 1 2; do
+        if try_seed "$name" $((seed + try)); then
+            result="caught with seed $((seed + try)): $(sed -n 's/^BROKEN  \([^:]*\):.*/\1/p' "$ROOT/build/log/mutant-$name.log" |
+                sort -u | paste -sd ';')"
+            break
+        fi
+    done
+    [[ $result != survived ]] || survivors=$((survivors + 1))
+    say "$name: $result"
+    patch -s -R -p1 -d "$tree" <"$mutations/$name.patch"
+    results+=("| $name | $result |")
+done
+printf '%s\n' "${results[@]}"
+((survivors == 0))
