@@ -56,7 +56,7 @@ call() {
 await() {
     local begin=$SECONDS came=''
     while ((SECONDS - begin < $1)); do
-        came=$(ask "$2" | jq -r "$3" 2>/dev/null) || came=''
+        came=$(ask "$2" 2>/dev/null | jq -r "$3" 2>/dev/null) || came=''
         if [[ $came == "$4" ]]; then
             [[ ! -t 1 ]] || printf '\r\e[K'
             printf '%s   ok: %s is %s, after %d s%s\n' "$green" "$3" "$4" $((SECONDS - begin)) "$plain"
@@ -85,10 +85,10 @@ fi
 order_url=${ORDER_URL%/} delivery_url=${DELIVERY_URL%/}
 
 step "Both daemons are healthy"
-call 200 GET "$order_url/health"
-expect_field .status healthy
-call 200 GET "$delivery_url/health"
-expect_field .status healthy
+for url in "$order_url" "$delivery_url"; do
+    await 60 "$url/health" .status healthy
+    call 200 GET "$url/health"
+done
 
 step "A client gets a token"
 call 200 POST "$order_url/auth/token" -H 'Content-Type: application/json' \
