@@ -2,6 +2,7 @@
 #include "common/log.h"
 #include "common/migrate.h"
 #include "delivery/event_store.h"
+#include "delivery/repeat_store.h"
 #include "delivery/shipment_store.h"
 
 #include <setjmp.h>
@@ -174,6 +175,32 @@ static void test_changes_of_a_batch_are_applied_in_order(void **state) {
     assert_told(db, &outbox, &made[1].order_id, NULL);
 }
 
+static void test_where_shipments_are_is_told_again(void **state) {
+    struct db *db = ((struct fixture *)*state)->db;
+    struct shipment made[] = {new_shipment(DB_NO_TIME), new_shipment(DB_NO_TIME), new_shipment(DB_NO_TIME)};
+    create(db, made, 3);
+    struct shipment_change list[] = {
+        {.shipment_id = made[0].id, .status = SHIPMENT_SHIPPED, BY_HAND},
+        {.shipment_id = made[0].id, .status = SHIPMENT_DELIVERED, .tracking_number = "T", BY_HAND},
+        {.shipment_id = made[1].id, .status = SHIPMENT_SHIPPED, BY_HAND},
+    };
+    struct shipment_change *changes[] = {&list[0], &list[1], &list[2]};
+    struct shipment_rows rows = {0};
+    assert_int_equal(shipment_store_change(db, &stillness, changes, COUNT(list), &rows), DB_OK);
+    shipment_rows_free(&rows);
+    static const struct db_query forget = {"forget", "DELETE FROM delivery_outbox"};
+    static const struct db_query told = {
+        "told", "SELECT concat_ws(' ', payload::json->>'previousStatus', payload::json->>'currentStatus',"
+                " payload::json->>'trackingNumber', correlation_id, traceparent)"
+                " FROM delivery_outbox WHERE group_id = $1 AND event_id::text = payload::json->>'eventId'"};
+    assert_int_equal(db_run(db, &forget, NULL, NULL), DB_OK);
+    assert_int_equal(repeat_store_updates(db, made, 3), DB_OK);
+    assert_told(db, &told, &made[0].order_id, "SHIPPED DELIVERED T correlation trace");
+    assert_told(db, &told, &made[1].order_id, "PENDING_SHIPMENT SHIPPED correlation trace");
+    assert_told(db, &told, &made[2].order_id, NULL); /* it has not left */
+    assert_told(db, &trail, &made[1].order_id, "PROCESSING,PROCESSING>SHIPPED");
+}
+
 static void test_a_refused_batch_leaves_nothing(void **state) {
     struct db *db = ((struct fixture *)*state)->db;
     struct shipment made = new_shipment(DB_NO_TIME);
@@ -261,6 +288,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_an_order_gets_one_shipment),
         cmocka_unit_test(test_changes_of_a_batch_are_applied_in_order),
+        cmocka_unit_test(test_where_shipments_are_is_told_again),
         cmocka_unit_test(test_a_refused_batch_leaves_nothing),
         cmocka_unit_test(test_carrier_takes_what_is_due_to_the_end),
         cmocka_unit_test(test_carrier_leaves_what_another_replica_holds),
