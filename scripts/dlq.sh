@@ -30,8 +30,10 @@ credentials() {
 }
 
 sqs() { # ACTION, the request's JSON on standard input
-    curl -sS -m 30 --fail-with-body --config <(credentials) -H 'Content-Type: application/x-amz-json-1.0' \
-        -H "X-Amz-Target: AmazonSQS.$1" --data-binary @- "$endpoint/" || die "$1 at $endpoint failed"
+    local answer
+    answer=$(curl -sS -m 30 --fail-with-body --config <(credentials) -H 'Content-Type: application/x-amz-json-1.0' \
+        -H "X-Amz-Target: AmazonSQS.$1" --data-binary @- "$endpoint/") || die "$1 at $endpoint failed: $answer"
+    printf '%s\n' "$answer"
 }
 
 queue_url() { jq -n --arg name "$(setting "$1")" '{QueueName: $name}' | sqs GetQueueUrl | jq -r .QueueUrl; } # KNOB

@@ -5,6 +5,7 @@ import pathlib
 import subprocess
 
 import pytest
+from harness import ROOT
 from sigv4_check import SignedSqs, signature
 
 PROGRAMS = pathlib.Path(os.environ.get("TEST_PROGRAMS", "build/asan/tests/integration"))
@@ -49,3 +50,15 @@ def test_a_wrong_credential_is_refused(wrong, fault):
     assert result.returncode != 0
     assert fault in result.stderr, result.stderr
     assert not server.sqs.actions
+
+
+@pytest.mark.parametrize("secret, code", [(SECRET, 0), (SECRET[:-1] + "y", 1)])
+def test_calls_of_the_script_for_dead_letters_are_signed(secret, code):
+    with SignedSqs(KEY, SECRET, REGION, TOKEN) as server:
+        server.sqs.queues["orders-dlq.fifo"] = []
+        settings = {"SQS_ENDPOINT": server.endpoint, "AWS_REGION": REGION, "AWS_ACCESS_KEY_ID": KEY,
+                    "AWS_SECRET_ACCESS_KEY": secret, "AWS_SESSION_TOKEN": TOKEN, "ORDERS_DLQ": "orders-dlq.fifo"}
+        result = subprocess.run([ROOT / "scripts/dlq.sh", "show", "orders"], env=os.environ | settings,
+                                capture_output=True, text=True, timeout=60)
+    assert (result.returncode, set(server.sqs.actions)) == (code, set() if code else {"GetQueueUrl", "ReceiveMessage"})
+    assert secret == SECRET or "SignatureDoesNotMatch" in result.stdout + result.stderr
