@@ -16,6 +16,7 @@ struct batch_pool;
 struct batch_item { /* embedded in what is queued */
     struct batch_item *next;
     int64_t queued_ms; /* set by batch_push, on clock_mono_ms's clock */
+    size_t ahead;      /* items that waited in front of it then */
 };
 
 /* Called on a worker's thread with what open_worker returned. The items are the callee's now. */
@@ -25,7 +26,7 @@ struct batch_lane {
     batch_fn *run;
     void *self;          /* passed to run as lane */
     size_t capacity;     /* most items waiting */
-    int64_t patience_ms; /* when the first in the lane has waited for longer, the lane counts as full */
+    int64_t patience_ms; /* a lane in which a new item would wait for longer counts as full */
     size_t max_batch;    /* most items in one batch, 1..BATCH_LIMIT */
 };
 

@@ -90,8 +90,8 @@ struct http_options {
     unsigned threads;
     unsigned max_connections;
     int64_t timeout_ms; /* of each step of a client: an idle connection, a request's arrival, an answer's */
-    int64_t queue_timeout_ms; /* a request that waited longer in its lane is answered 503; and when the first
-                                 in a lane has waited for half of it, new ones are answered 503 at once */
+    int64_t queue_timeout_ms; /* a request that waited longer in its lane is answered 503; one that is
+                                 expected to wait for half of it, at once */
     size_t lane_capacity, max_batch, workers;
     const struct http_route *routes; /* ends with a NULL method; must outlive the server */
     http_guard *guard;               /* called for each request of a route with a scope */

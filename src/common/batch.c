@@ -11,7 +11,8 @@ struct lane { /* guarded by the pool's lock */
     struct batch_lane options;
     struct batch_item *head, **tail;
     size_t queued;
-    size_t taken; /* places: queued, or reserved and about to be */
+    size_t taken;   /* places: queued, or reserved and about to be */
+    double pace_ms; /* that an item lately took to leave the lane */
 };
 
 struct worker {
@@ -51,6 +52,12 @@ static bool drained(const struct batch_pool *pool) {
     return true;
 }
 
+/* While the first item waited, those ahead of it left the lane, and now it leaves with the others of its
+ * batch. */
+static void note_pace(struct lane *lane, const struct batch_item *first, size_t n) {
+    lane->pace_ms = (double)(clock_mono_ms() - first->queued_ms) / (double)(first->ahead + n);
+}
+
 static size_t take(struct lane *lane, struct batch_item *items[static BATCH_LIMIT]) {
     size_t n = 0;
     while (lane->head && n < lane->options.max_batch) {
@@ -61,6 +68,7 @@ static size_t take(struct lane *lane, struct batch_item *items[static BATCH_LIMI
         lane->tail = &lane->head;
     lane->queued -= n;
     lane->taken -= n;
+    note_pace(lane, items[0], n);
     return n;
 }
 
@@ -131,10 +139,17 @@ struct batch_pool *batch_pool_start(const struct batch_options *options) {
     return NULL;
 }
 
+/* How long a new item would wait: as the pace says, and no less than the first has already. What fits in one
+ * batch waits for nothing but a free worker. */
+static double expected_wait_ms(const struct lane *lane, int64_t now_ms) {
+    double first = lane->head ? (double)(now_ms - lane->head->queued_ms) : 0;
+    double all = lane->taken < lane->options.max_batch ? 0 : (double)lane->taken * lane->pace_ms;
+    return first > all ? first : all;
+}
+
 static bool has_room(const struct batch_pool *pool, const struct lane *lane, int64_t now_ms) {
-    if (pool->stopping || lane->taken >= lane->options.capacity)
-        return false;
-    return !lane->head || now_ms - lane->head->queued_ms <= lane->options.patience_ms;
+    return !pool->stopping && lane->taken < lane->options.capacity &&
+           expected_wait_ms(lane, now_ms) <= (double)lane->options.patience_ms;
 }
 
 bool batch_has_room(struct batch_pool *pool, size_t index) {
@@ -161,6 +176,7 @@ void batch_push(struct batch_pool *pool, size_t index, struct batch_item *item) 
     item->next = NULL;
     item->queued_ms = clock_mono_ms();
     pthread_mutex_lock(&pool->lock);
+    item->ahead = lane->queued;
     *lane->tail = item;
     lane->tail = &item->next;
     lane->queued++;
