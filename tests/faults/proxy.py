@@ -89,7 +89,7 @@ class Link:
 
     def __init__(self, host, port):
         self.target, self.up, self.down = (host, port), Direction(), Direction()
-        self.pairs, self.refusing = set(), False
+        self.pairs, self.tasks, self.refusing = set(), set(), False
 
     async def listen(self):
         server = await asyncio.start_server(self.serve, "127.0.0.1", 0)
@@ -102,12 +102,14 @@ class Link:
             from_server, server = await asyncio.open_connection(*self.target)
         except OSError:
             return reset(client)
-        pair = Pair(self, client, server)
+        pair, task = Pair(self, client, server), asyncio.current_task()
         self.pairs.add(pair)
+        self.tasks.add(task)  # nobody else holds on to it
         try:
             await pair.run(from_client, from_server)
         finally:
             self.pairs.discard(pair)
+            self.tasks.discard(task)
             client.close()
             server.close()
 

@@ -9,6 +9,7 @@ import asyncio
 import collections
 import pathlib
 import re
+import signal
 import sys
 import time
 
@@ -108,6 +109,7 @@ def main():
     parser.add_argument("--duration", type=int, required=True)
     parser.add_argument("--only", default="", help="only faults whose kind and target match this expression")
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # to stop what was started
     stage = stages.Stage()
     try:
         journal, done, disorders, rest = asyncio.run(perform(stage, options.seed, options.duration, options.only))

@@ -4,7 +4,6 @@ import asyncio
 import collections
 import contextlib
 import os
-import pathlib
 import random
 import signal
 import typing
@@ -42,13 +41,9 @@ async def freeze_part(stage, fault):
     await part_away(stage, fault, "freeze")
 
 
-def postmaster(stage):
-    return int(pathlib.Path(stage.parts.folder, "postgres.pid").read_text().split()[0])
-
-
 async def immediate_shutdown(stage, fault):
     """The server ends its sessions without a checkpoint: its next start recovers from the log."""
-    os.kill(postmaster(stage), signal.SIGQUIT)
+    os.kill(stage.postmaster(), signal.SIGQUIT)
     await asyncio.sleep(fault.seconds)
     await asyncio.to_thread(stage.parts.start, "postgres")
 

@@ -112,6 +112,13 @@ class Stage:
     def replicas_of(self, service):
         return [replica for name, replica in self.replicas.items() if name.startswith(service)]
 
+    def postmaster(self):
+        """The process of the PostgreSQL server, surely: numbers of processes come again."""
+        pid, started = pathlib.Path(self.parts.folder, "postgres.pid").read_text().split()
+        now = pathlib.Path("/proc", pid, "stat").read_text().rpartition(")")[2].split()[19]
+        assert now == started, "PostgreSQL is not running"
+        return int(pid)
+
     def heal(self):
         """Ends what may be left of any fault."""
         for link in self.links:
