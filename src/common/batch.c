@@ -58,12 +58,13 @@ static void note_pace(struct lane *lane, const struct batch_item *first, size_t 
     lane->pace_ms = (double)(clock_mono_ms() - first->queued_ms) / (double)(first->ahead + n);
 }
 
+/* Of a lane that has work. */
 static size_t take(struct lane *lane, struct batch_item *items[static BATCH_LIMIT]) {
     size_t n = 0;
-    while (lane->head && n < lane->options.max_batch) {
+    do {
         items[n++] = lane->head;
         lane->head = lane->head->next;
-    }
+    } while (lane->head && n < lane->options.max_batch);
     if (!lane->head)
         lane->tail = &lane->head;
     lane->queued -= n;
