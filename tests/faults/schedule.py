@@ -5,6 +5,7 @@ import collections
 import contextlib
 import os
 import random
+import select
 import signal
 import typing
 
@@ -43,7 +44,12 @@ async def freeze_part(stage, fault):
 
 async def immediate_shutdown(stage, fault):
     """The server ends its sessions without a checkpoint: its next start recovers from the log."""
-    os.kill(stage.postmaster(), signal.SIGQUIT)
+    postmaster = os.pidfd_open(stage.postmaster())
+    try:
+        signal.pidfd_send_signal(postmaster, signal.SIGQUIT)
+        await asyncio.to_thread(select.select, [postmaster], [], [])  # until it is gone
+    finally:
+        os.close(postmaster)
     await asyncio.sleep(fault.seconds)
     await asyncio.to_thread(stage.parts.start, "postgres")
 
