@@ -59,18 +59,21 @@ void buf_printf(struct buf *b, const char *format, ...) {
 }
 
 void buf_vprintf(struct buf *b, const char *format, va_list args) {
-    va_list measure;
-    va_copy(measure, args);
-    int len = vsnprintf(NULL, 0, format, measure);
-    va_end(measure);
-    if (len < 0) {
+    if (!reserve(b, 0))
+        return;
+    size_t room = b->cap - b->len; /* most texts fit at once */
+    va_list again;
+    va_copy(again, args);
+    int len = vsnprintf(b->data + b->len, room, format, args);
+    if (len < 0)
         b->failed = true;
-        return;
-    }
-    if (!reserve(b, (size_t)len))
-        return;
-    vsnprintf(b->data + b->len, (size_t)len + 1, format, args);
-    b->len += (size_t)len;
+    else if ((size_t)len < room)
+        b->len += (size_t)len;
+    else if (reserve(b, (size_t)len))
+        b->len += (size_t)vsnprintf(b->data + b->len, (size_t)len + 1, format, again);
+    va_end(again);
+    if (b->failed)
+        b->data[b->len] = '\0';
 }
 
 /* The letter of the short escape of c, or 0 when it has none. */

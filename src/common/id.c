@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <openssl/evp.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
@@ -75,8 +76,7 @@ int uuid_compare(const struct uuid *a, const struct uuid *b) {
     return memcmp(a->bytes, b->bytes, sizeof a->bytes);
 }
 
-void random_bytes(void *out, size_t len) {
-    unsigned char *bytes = out;
+static void ask_kernel(unsigned char *bytes, size_t len) {
     while (len > 0) {
         ssize_t got = getrandom(bytes, len, 0);
         if (got < 0 && errno == EINTR)
@@ -88,6 +88,23 @@ void random_bytes(void *out, size_t len) {
         bytes += got;
         len -= (size_t)got;
     }
+}
+
+/* The kernel is asked for many bytes at a time: each request needs a few. */
+void random_bytes(void *out, size_t len) {
+    static _Thread_local unsigned char stock[512];
+    static _Thread_local size_t left;
+    if (len > sizeof stock) {
+        ask_kernel(out, len);
+        return;
+    }
+    if (left < len) {
+        ask_kernel(stock, sizeof stock);
+        left = sizeof stock;
+    }
+    left -= len;
+    memcpy(out, stock + left, len);
+    explicit_bzero(stock + left, len);
 }
 
 uint64_t random_below(uint64_t bound) {
@@ -108,10 +125,19 @@ void hex_encode(const void *bytes, size_t len, char *out) {
     *out = '\0';
 }
 
+/* Looked up once: that costs more than hashing a short text. */
+static EVP_MD *sha256_method;
+
+static void find_sha256(void) {
+    sha256_method = EVP_MD_fetch(NULL, "SHA256", NULL);
+}
+
 void sha256(const void *data, size_t len, uint8_t out[static SHA256_SIZE]) {
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, find_sha256);
     /* Fails only without memory or without a usable OpenSSL; a made-up hash would be worse than no process.
      */
-    if (EVP_Digest(data, len, out, NULL, EVP_sha256(), NULL) != 1) {
+    if (!sha256_method || EVP_Digest(data, len, out, NULL, sha256_method, NULL) != 1) {
         log_error(NULL, "SHA-256 is not available");
         abort();
     }

@@ -1,9 +1,6 @@
 /* Cents to and from JSON numbers and text. */
 #include "common/money.h"
 
-#include <inttypes.h>
-#include <stdio.h>
-
 #define MAX_CENTS                                                                                            \
     INT64_C(9999999999999) /* 99,999,999,999.99; far below 2^53, so a double holds it exactly                \
                             */
@@ -63,8 +60,18 @@ bool money_parse(const char *text, int64_t *cents) {
 
 void money_format(int64_t cents, char text[static MONEY_TEXT_SIZE]) {
     uint64_t amount = cents < 0 ? 0 - (uint64_t)cents : (uint64_t)cents;
-    snprintf(text, MONEY_TEXT_SIZE, "%s%" PRIu64 ".%02u", cents < 0 ? "-" : "", amount / 100,
-             (unsigned)(amount % 100));
+    char reversed[MONEY_TEXT_SIZE];
+    size_t len = 0;
+    for (; len < 4 || amount > 0; amount /= 10) {
+        reversed[len++] = (char)('0' + amount % 10);
+        if (len == 2)
+            reversed[len++] = '.';
+    }
+    if (cents < 0)
+        reversed[len++] = '-';
+    while (len > 0)
+        *text++ = reversed[--len];
+    *text = '\0';
 }
 
 bool money_add(int64_t *total, int64_t price, int64_t quantity) {

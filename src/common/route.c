@@ -42,10 +42,16 @@ static bool more_literal(const struct http_route *a, const struct http_route *b)
     return b == NULL || (strchr(a->pattern, ':') == NULL && strchr(b->pattern, ':') != NULL);
 }
 
-static void add_method(char allow[static ROUTE_ALLOW_SIZE], const char *method) {
-    size_t len = strlen(allow);
-    snprintf(allow + len, ROUTE_ALLOW_SIZE - len, "%s%s%s", len ? ", " : "", method,
-             strcmp(method, "GET") == 0 ? ", HEAD" : "");
+/* The methods of the routes that match the path. */
+static void list_methods(const struct http_route *routes, const char *path,
+                         char allow[static ROUTE_ALLOW_SIZE]) {
+    struct segment params[HTTP_MAX_PARAMS];
+    size_t len = 0;
+    allow[0] = '\0';
+    for (const struct http_route *r = routes; r->method && len < ROUTE_ALLOW_SIZE; r++)
+        if (matches(r->pattern, path, params))
+            len += (size_t)snprintf(allow + len, ROUTE_ALLOW_SIZE - len, "%s%s%s", len ? ", " : "", r->method,
+                                    strcmp(r->method, "GET") == 0 ? ", HEAD" : "");
 }
 
 enum route_result route_match(const struct http_route *routes, const char *method, const char *path,
@@ -55,19 +61,18 @@ enum route_result route_match(const struct http_route *routes, const char *metho
     const char *wanted = strcmp(method, "HEAD") == 0 ? "GET" : method;
     const struct http_route *found = NULL;
     struct segment values[HTTP_MAX_PARAMS] = {{0}};
-    allow[0] = '\0';
     for (const struct http_route *r = routes; r->method; r++) {
         struct segment candidate[HTTP_MAX_PARAMS] = {{0}};
-        if (!matches(r->pattern, path, candidate))
-            continue;
-        add_method(allow, r->method);
-        if (strcmp(r->method, wanted) == 0 && more_literal(r, found)) {
+        if (strcmp(r->method, wanted) == 0 && matches(r->pattern, path, candidate) &&
+            more_literal(r, found)) {
             found = r;
             memcpy(values, candidate, sizeof values);
         }
     }
-    if (!found)
+    if (!found) {
+        list_methods(routes, path, allow);
         return allow[0] ? ROUTE_NOT_ALLOWED : ROUTE_NOT_FOUND;
+    }
     for (size_t i = 0; i < HTTP_MAX_PARAMS; i++) {
         params[i] = values[i].text ? arena_memdup(arena, values[i].text, values[i].len) : NULL;
         if (values[i].text && !params[i])
