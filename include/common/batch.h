@@ -1,8 +1,9 @@
 /* The bounded queues between the HTTP threads and the workers, and the workers themselves.
  *
  * A lane is one queue of work of one kind. A free worker takes all that waits in a lane, up to max_batch, as
- * one batch; while it works the next batch gathers by itself. No timers: at low load a batch is one item and
- * waits for nothing. */
+ * one batch. While it works the next batch gathers, until it is done, or half a batch has gathered, or the
+ * first of it has waited for 5 ms: then another worker takes that. At low load a batch is one item and waits
+ * for nothing. */
 #pragma once
 
 #include "common/attributes.h"
@@ -16,7 +17,6 @@ struct batch_pool;
 struct batch_item { /* embedded in what is queued */
     struct batch_item *next;
     int64_t queued_ms; /* set by batch_push, on clock_mono_ms's clock */
-    size_t ahead;      /* items that waited in front of it then */
 };
 
 /* Called on a worker's thread with what open_worker returned. The items are the callee's now. */

@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <time.h>
 
 #define TIME_TEXT_SIZE sizeof "2026-01-31T08:15:30.123Z"
 
@@ -17,6 +18,9 @@ int64_t clock_mono_ms(void);
 
 /* RFC 3339, UTC, milliseconds. */
 void clock_format(int64_t epoch_ms, char text[static TIME_TEXT_SIZE]);
+
+/* The time of the monotonic clock in ms milliseconds, for waiting with a deadline. */
+void clock_mono_after(int64_t ms, struct timespec *out);
 
 /* Sleeps to the full even when interrupted. */
 void clock_sleep_ms(int64_t ms);

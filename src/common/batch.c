@@ -7,12 +7,21 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* About how long work gathers behind a batch that does not end. */
+enum { GATHER_MS = 5 };
+
+/* Batches over which the pace is averaged. */
+enum { PACE_MEMORY = 8 };
+
 struct lane { /* guarded by the pool's lock */
     struct batch_lane options;
     struct batch_item *head, **tail;
     size_t queued;
-    size_t taken;   /* places: queued, or reserved and about to be */
-    double pace_ms; /* that an item lately took to leave the lane */
+    size_t taken;     /* places: queued, or reserved and about to be */
+    size_t working;   /* workers with a batch of it */
+    bool backlog;     /* the last batch left items behind */
+    int64_t taken_ms; /* when it was taken */
+    double pace_ms;   /* from an item's leaving to the next one's, while there was a backlog */
 };
 
 struct worker {
@@ -22,9 +31,10 @@ struct worker {
 };
 
 struct batch_pool {
-    pthread_mutex_t lock; /* guards stopping, next_lane and the lanes */
+    pthread_mutex_t lock; /* guards all up to the lanes and what is in them */
     pthread_cond_t work;  /* something was queued, or the pool is stopping */
     bool stopping;
+    bool watched;     /* a worker waits for what gathers to be due */
     size_t next_lane; /* where the search for work begins: no lane starves */
     struct lane *lanes;
     size_t lane_count;
@@ -33,16 +43,39 @@ struct batch_pool {
     void (*close_worker)(void *worker);
 };
 
-/* The lane to serve next; NULL when none has work. */
-static struct lane *find_work(struct batch_pool *pool) {
+/* Whether a worker should take what waits. While another is at work on the lane, half a batch must have
+ * gathered: few large batches cost the database and Redis far less than many small ones. */
+static bool is_due(const struct batch_pool *pool, const struct lane *lane, int64_t now_ms) {
+    return lane->queued && (!lane->working || pool->stopping || lane->queued >= lane->options.max_batch / 2 ||
+                            now_ms - lane->head->queued_ms >= GATHER_MS);
+}
+
+/* The lane to serve next; NULL when none is due, and *gathering says whether one will be. */
+static struct lane *find_work(struct batch_pool *pool, bool *gathering) {
+    int64_t now = clock_mono_ms();
+    *gathering = false;
     for (size_t i = 0; i < pool->lane_count; i++) {
         size_t index = (pool->next_lane + i) % pool->lane_count;
-        if (pool->lanes[index].queued) {
+        if (is_due(pool, &pool->lanes[index], now)) {
             pool->next_lane = index + 1;
             return &pool->lanes[index];
         }
+        *gathering |= pool->lanes[index].queued > 0;
     }
     return NULL;
+}
+
+/* Waits for work, or until what gathers is due: for that, one of the idle workers is enough. */
+static void await_work(struct batch_pool *pool, bool gathering) {
+    if (!gathering || pool->watched) {
+        pthread_cond_wait(&pool->work, &pool->lock);
+        return;
+    }
+    struct timespec due;
+    clock_mono_after(GATHER_MS, &due);
+    pool->watched = true;
+    pthread_cond_timedwait(&pool->work, &pool->lock, &due);
+    pool->watched = false;
 }
 
 static bool drained(const struct batch_pool *pool) {
@@ -52,10 +85,13 @@ static bool drained(const struct batch_pool *pool) {
     return true;
 }
 
-/* While the first item waited, those ahead of it left the lane, and now it leaves with the others of its
- * batch. */
-static void note_pace(struct lane *lane, const struct batch_item *first, size_t n) {
-    lane->pace_ms = (double)(clock_mono_ms() - first->queued_ms) / (double)(first->ahead + n);
+/* How fast a lane empties shows between two batches while there is more than one of them. */
+static void note_pace(struct lane *lane, size_t n) {
+    int64_t now = clock_mono_ms();
+    if (lane->backlog)
+        lane->pace_ms += ((double)(now - lane->taken_ms) / (double)n - lane->pace_ms) / PACE_MEMORY;
+    lane->backlog = lane->head != NULL;
+    lane->taken_ms = now;
 }
 
 /* Of a lane that has work. */
@@ -69,7 +105,7 @@ static size_t take(struct lane *lane, struct batch_item *items[static BATCH_LIMI
         lane->tail = &lane->head;
     lane->queued -= n;
     lane->taken -= n;
-    note_pace(lane, items[0], n);
+    note_pace(lane, n);
     return n;
 }
 
@@ -79,16 +115,21 @@ static void *work(void *arg) {
     struct batch_item *items[BATCH_LIMIT];
     pthread_mutex_lock(&pool->lock);
     for (;;) {
-        struct lane *lane = find_work(pool);
+        bool gathering;
+        struct lane *lane = find_work(pool, &gathering);
         if (lane) {
             size_t n = take(lane, items);
+            lane->working++;
+            if (!pool->watched && !drained(pool))
+                pthread_cond_signal(&pool->work); /* another worker, for what is left and what will come */
             pthread_mutex_unlock(&pool->lock);
             lane->options.run(lane->options.self, worker->state, items, n);
             pthread_mutex_lock(&pool->lock);
+            lane->working--;
         } else if (pool->stopping && drained(pool)) {
             break;
         } else {
-            pthread_cond_wait(&pool->work, &pool->lock);
+            await_work(pool, gathering);
         }
     }
     pthread_cond_broadcast(&pool->work); /* the others may have been waiting for our last batch's place */
@@ -131,8 +172,12 @@ struct batch_pool *batch_pool_start(const struct batch_options *options) {
     struct batch_pool *pool = calloc(1, sizeof *pool);
     if (!pool)
         return NULL;
+    pthread_condattr_t monotonic;
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
     pthread_mutex_init(&pool->lock, NULL);
-    pthread_cond_init(&pool->work, NULL);
+    pthread_cond_init(&pool->work, &monotonic);
+    pthread_condattr_destroy(&monotonic);
     if (start(pool, options))
         return pool;
     batch_pool_stop(pool);
@@ -177,11 +222,11 @@ void batch_push(struct batch_pool *pool, size_t index, struct batch_item *item) 
     item->next = NULL;
     item->queued_ms = clock_mono_ms();
     pthread_mutex_lock(&pool->lock);
-    item->ahead = lane->queued;
     *lane->tail = item;
     lane->tail = &item->next;
     lane->queued++;
-    pthread_cond_signal(&pool->work);
+    if (!pool->watched || is_due(pool, lane, item->queued_ms))
+        pthread_cond_signal(&pool->work);
     pthread_mutex_unlock(&pool->lock);
 }
 

@@ -51,17 +51,21 @@ void clock_format(int64_t epoch_ms, char text[static TIME_TEXT_SIZE]) {
     put_digits(text + 20, (int)ms, 3);
 }
 
+void clock_mono_after(int64_t ms, struct timespec *out) {
+    clock_gettime(CLOCK_MONOTONIC, out);
+    out->tv_sec += ms / 1000;
+    out->tv_nsec += ms % 1000 * 1000000;
+    if (out->tv_nsec >= 1000000000) {
+        out->tv_sec++;
+        out->tv_nsec -= 1000000000;
+    }
+}
+
 void clock_sleep_ms(int64_t ms) {
     if (ms <= 0)
         return;
     struct timespec end;
-    clock_gettime(CLOCK_MONOTONIC, &end);
-    end.tv_sec += ms / 1000;
-    end.tv_nsec += ms % 1000 * 1000000;
-    if (end.tv_nsec >= 1000000000) {
-        end.tv_sec++;
-        end.tv_nsec -= 1000000000;
-    }
+    clock_mono_after(ms, &end);
     while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &end, NULL) == EINTR)
         continue;
 }

@@ -1,10 +1,11 @@
 /* A thread that does one small job again and again. */
 #include "common/ticker.h"
 
+#include "common/clock.h"
+
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdlib.h>
-#include <time.h>
 
 struct ticker {
     pthread_t thread;
@@ -18,13 +19,7 @@ struct ticker {
 /* Waits; true when it is time to stop. */
 static bool wait_stop(struct ticker *ticker, int64_t ms) {
     struct timespec until;
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += ms / 1000;
-    until.tv_nsec += ms % 1000 * 1000000;
-    if (until.tv_nsec >= 1000000000) {
-        until.tv_sec++;
-        until.tv_nsec -= 1000000000;
-    }
+    clock_mono_after(ms, &until);
     pthread_mutex_lock(&ticker->lock);
     int waited = 0;
     while (!ticker->stopping && waited == 0)

@@ -119,6 +119,23 @@ static void what_waits_becomes_one_batch_in_order(void **state) {
     assert_int_equal(open, 0);
 }
 
+/* What gathers behind a batch that hangs is taken by another worker, half a batch or not. */
+static void nobody_waits_for_a_batch_that_hangs(void **state) {
+    (void)state;
+    struct gate gate;
+    atomic_int open = 0;
+    struct job jobs[3] = {0};
+    struct batch_pool *pool = start(&gate, 3, 100, PATIENT_MS, 8, &open);
+    for (size_t i = 0; i < 3; i++) {
+        assert_true(put(pool, &jobs[i]));
+        wait_for(&gate.items, i + 1);
+    }
+    gate_open(&gate);
+    batch_pool_stop(pool);
+    batch_pool_free(pool);
+    assert_int_equal(gate.batches, 3);
+}
+
 static void a_batch_has_a_limit(void **state) {
     (void)state;
     struct gate gate;
@@ -249,6 +266,7 @@ static void each_item_runs_once_under_many_threads(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_waits_becomes_one_batch_in_order),
+        cmocka_unit_test(nobody_waits_for_a_batch_that_hangs),
         cmocka_unit_test(a_batch_has_a_limit),
         cmocka_unit_test(a_full_lane_refuses),
         cmocka_unit_test(a_lane_whose_first_waits_too_long_refuses),
