@@ -2,7 +2,7 @@
  * module that includes hiredis.
  *
  * Nothing here is needed for correctness: when Redis is away a breaker lets every call fail at once for a
- * while (common/breaker.h), and the caller goes on without it. A connection belongs to one thread at a time.
+ * while, and the caller goes on without it. A connection belongs to one thread at a time.
  * Keys and values are bytes.
  */
 #pragma once
@@ -13,15 +13,17 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct breaker;
 struct cache;
 struct cache_values;
 
-struct cache_options { /* strings are borrowed and must outlive the connection */
+struct cache_options { /* what it points to is borrowed and must outlive the connection */
     const char *host;
     int port;
     const char *password; /* "" for none */
     int database;
-    int timeout_ms; /* of connecting, and of each round trip */
+    int timeout_ms;          /* of connecting, and of each round trip */
+    struct breaker *breaker; /* of all of the process's connections; NULL: none, for health checks */
 };
 
 struct cache_entry {
@@ -45,11 +47,12 @@ void cache_values_free(struct cache_values *values); /* NULL is fine */
 /* Writes n entries; false when Redis is away or refused one of them. */
 bool cache_put(struct cache *cache, const struct cache_entry entries[], size_t n);
 
-/* Whether Redis answers, breaker or not, which it closes if so: for health checks. */
+/* Whether Redis answers. */
 bool cache_ping(struct cache *cache);
 
 /* Words for the last failure, for the log; valid until the next call. */
 const char *cache_error(const struct cache *cache);
 
-/* True once after the breaker has opened: the caller logs it, once per outage. */
+/* True once after a failure on this connection has opened the breaker: the caller logs it, once per outage.
+ */
 bool cache_just_failed(struct cache *cache);

@@ -2,7 +2,7 @@
  * includes curl.
  *
  * A client belongs to one thread at a time, except queue_interrupt. It keeps its connection. Calls block,
- * with a deadline; when too many fail a breaker refuses the next ones for a while (common/breaker.h).
+ * with a deadline; when too many fail a breaker refuses the next ones for a while.
  * Requests are signed (SigV4) when an access key is set. */
 #pragma once
 
@@ -18,15 +18,17 @@
 #define QUEUE_URL_SIZE 512
 #define QUEUE_CORRELATION_SIZE 129
 
+struct breaker;
 struct queue;
 
-struct queue_options { /* strings are borrowed and must outlive the client */
+struct queue_options { /* what it points to is borrowed and must outlive the client */
     const char *endpoint, *region;
     const char *access_key, *secret_key, *session_token; /* "": unsigned */
     const char *name;
     const char *dead_letter_name;
     int max_receive_count;
     int visibility_timeout_s;
+    struct breaker *breaker; /* of all of the process's clients; NULL: none, for health checks */
 };
 
 enum queue_status {
@@ -101,13 +103,13 @@ enum queue_status queue_receive(struct queue *queue, int wait_s, struct queue_ba
 void queue_batch_free(struct queue_batch *batch);
 
 /* Deletes, or sets the visibility of, messages in one call; entries that failed for no fault of theirs are
- * tried once more, each alone. QUEUE_OK also when single entries failed for good: those come back after their
- * visibility timeout, and the failure is in queue_error (else it is ""). n may be 0. */
+ * tried once more, each alone, unless that happened too often lately (common/retry_budget.h). QUEUE_OK also
+ * when single entries failed for good: those come back after their visibility timeout, and the failure is in
+ * queue_error (else it is ""). n may be 0. */
 enum queue_status queue_delete(struct queue *queue, const struct queue_message *const messages[],
                                size_t n) MUST_CHECK;
 enum queue_status queue_set_visibility(struct queue *queue, const struct queue_message *const messages[],
                                        const int seconds[], size_t n) MUST_CHECK;
 
-/* Whether the server answers for this queue, breaker or not: GetQueueAttributes, which touches no message.
- * For health checks. */
+/* Whether the server answers for this queue: GetQueueAttributes, which touches no message. */
 enum queue_status queue_check(struct queue *queue) MUST_CHECK;

@@ -10,9 +10,10 @@ enum {
     TRIALS = 3,
 };
 
-static void open_breaker(struct breaker *b, int64_t now_ms) {
-    int64_t open_ms = OPEN_MS * 3 / 4 + (int64_t)random_below(OPEN_MS / 2);
-    *b = (struct breaker){.state = BREAKER_OPEN, .open_until_ms = now_ms + open_ms};
+static void enter(struct breaker *b, unsigned state, int64_t now_ms) {
+    b->state = state;
+    b->failed = b->calls = b->trials = 0;
+    b->next_ms = now_ms + OPEN_MS * 3 / 4 + (int64_t)random_below(OPEN_MS / 2);
 }
 
 static bool half_failed(const struct breaker *b) {
@@ -20,23 +21,38 @@ static bool half_failed(const struct breaker *b) {
 }
 
 bool breaker_allows(struct breaker *b, int64_t now_ms) {
-    if (b->state == BREAKER_OPEN && now_ms >= b->open_until_ms)
-        *b = (struct breaker){.state = BREAKER_TRYING};
-    return b->state != BREAKER_OPEN;
+    pthread_mutex_lock(&b->lock);
+    if (b->state != BREAKER_CLOSED && now_ms >= b->next_ms)
+        enter(b, BREAKER_TRYING, now_ms);
+    bool allowed = b->state == BREAKER_CLOSED || (b->state == BREAKER_TRYING && b->trials++ < TRIALS);
+    pthread_mutex_unlock(&b->lock);
+    return allowed;
 }
 
-bool breaker_note(struct breaker *b, bool success, int64_t now_ms) {
-    if (b->state != BREAKER_CLOSED) {
-        if (!success)
-            open_breaker(b, now_ms);
-        else if (++b->calls >= TRIALS)
-            *b = (struct breaker){0};
-        return false;
-    }
+/* True when it opens. */
+static bool note_closed(struct breaker *b, bool success, int64_t now_ms) {
     b->failed = (b->failed << 1 | !success) & ((1U << WINDOW) - 1);
     b->calls += b->calls < WINDOW;
     if (success || !half_failed(b))
         return false;
-    open_breaker(b, now_ms);
+    enter(b, BREAKER_OPEN, now_ms);
     return true;
+}
+
+static void note_trial(struct breaker *b, bool success, int64_t now_ms) {
+    if (!success)
+        enter(b, BREAKER_OPEN, now_ms);
+    else if (++b->calls == TRIALS)
+        enter(b, BREAKER_CLOSED, now_ms);
+}
+
+bool breaker_note(struct breaker *b, bool success, int64_t now_ms) {
+    bool opened = false;
+    pthread_mutex_lock(&b->lock);
+    if (b->state == BREAKER_CLOSED)
+        opened = note_closed(b, success, now_ms);
+    else if (b->state == BREAKER_TRYING) /* what comes while it is open was begun before */
+        note_trial(b, success, now_ms);
+    pthread_mutex_unlock(&b->lock);
+    return opened;
 }

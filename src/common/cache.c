@@ -19,8 +19,7 @@ enum {
 struct cache {
     struct cache_options options;
     redisContext *redis; /* NULL: not connected */
-    struct breaker breaker;
-    bool just_failed; /* not yet told */
+    bool just_failed;    /* not yet told */
     char script_id[2 * SHA_DIGEST_LENGTH + 1];
     char error[ERROR_SIZE];
 };
@@ -69,16 +68,18 @@ bool cache_just_failed(struct cache *cache) {
     return failed;
 }
 
+/* Tells the breaker the outcome of a call; true when it opens. */
+static bool note(const struct cache *cache, bool success) {
+    struct breaker *breaker = cache->options.breaker;
+    return breaker && breaker_note(breaker, success, clock_mono_ms());
+}
+
 /* Redis is away, or answers what cannot be: no reply may be left behind for the next command to read. */
 static void fail(struct cache *cache, const char *why) {
     snprintf(cache->error, sizeof cache->error, "%s", why);
     disconnect(cache);
-    if (breaker_note(&cache->breaker, false, clock_mono_ms()))
+    if (note(cache, false))
         cache->just_failed = true;
-}
-
-static void succeed(struct cache *cache) {
-    (void)breaker_note(&cache->breaker, true, clock_mono_ms());
 }
 
 /* Sends the commands appended so far. Each write waits at most the timeout, all of them until the deadline.
@@ -156,15 +157,16 @@ static bool connect_now(struct cache *cache) {
 }
 
 static bool ready(struct cache *cache) {
-    return breaker_allows(&cache->breaker, clock_mono_ms()) && (cache->redis || connect_now(cache));
+    struct breaker *breaker = cache->options.breaker;
+    if (breaker && !breaker_allows(breaker, clock_mono_ms()))
+        return false;
+    return cache->redis || connect_now(cache);
 }
 
 bool cache_ping(struct cache *cache) {
-    if (!cache->redis && !connect_now(cache))
+    if (!ready(cache) || !run(cache, 1, (const char *[]){"PING"}))
         return false;
-    if (!run(cache, 1, (const char *[]){"PING"}))
-        return false;
-    cache->breaker = (struct breaker){0};
+    (void)note(cache, true);
     return true;
 }
 
@@ -197,7 +199,7 @@ struct cache_values *cache_get(struct cache *cache, const char *const keys[], si
         cache_values_free(values);
         return NULL;
     }
-    succeed(cache);
+    (void)note(cache, true);
     return values;
 }
 
@@ -256,7 +258,7 @@ static bool read_puts(struct cache *cache, size_t n, int64_t deadline_ms, bool *
         }
         freeReplyObject(reply);
     }
-    succeed(cache);
+    (void)note(cache, true);
     if (refused)
         disconnect(cache); /* it may lead to a server that became a replica */
     return !refused;

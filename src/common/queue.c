@@ -1,6 +1,7 @@
 /* The SQS client's HTTP: one exchange at a time over libcurl, that another thread may interrupt. */
 #include "common/queue.h"
 
+#include "common/breaker.h"
 #include "common/clock.h"
 #include "common/json.h"
 #include "queue_private.h"
@@ -158,8 +159,8 @@ static CURLcode exchange(struct queue *q, const char *action, const struct buf *
     return result;
 }
 
-static bool is_throttled(const char *refusal) {
-    return strstr(refusal, "Throttl") || strcmp(refusal, "OverLimit") == 0;
+static bool is_throttled(const char *refusal, long code) {
+    return code == 429 || strstr(refusal, "Throttl") || strcmp(refusal, "OverLimit") == 0;
 }
 
 static enum queue_status refused(struct queue *q, const char *action, long code) {
@@ -167,7 +168,8 @@ static enum queue_status refused(struct queue *q, const char *action, long code)
     json_t *answer = json_parse_object(q->answer.data, q->answer.len, reason);
     queue_json_read_error(answer, q->refusal, words);
     json_decref(answer);
-    bool later = code >= 500 || code == 429 || is_throttled(q->refusal);
+    q->throttled = is_throttled(q->refusal, code);
+    bool later = code >= 500 || q->throttled;
     return queue_fail(q, later ? QUEUE_UNAVAILABLE : QUEUE_REFUSED, "%s: HTTP %ld, %.200s", action, code,
                       words);
 }
@@ -176,6 +178,7 @@ static enum queue_status call(struct queue *q, const char *action, const struct 
                               json_t **answer) {
     char why[CURL_ERROR_SIZE] = "";
     q->error[0] = q->refusal[0] = '\0';
+    q->throttled = false;
     CURLcode result = exchange(q, action, body, wait_s, why);
     if (result == CURLE_ABORTED_BY_CALLBACK)
         return queue_fail(q, QUEUE_INTERRUPTED, "%s: interrupted", action);
@@ -193,12 +196,18 @@ static enum queue_status call(struct queue *q, const char *action, const struct 
     return QUEUE_OK;
 }
 
+/* Throttling is no outage: the server is well and asks this caller for less; the process's other queues go
+ * on.
+ */
 enum queue_status queue_call(struct queue *q, const char *action, const struct buf *body, int wait_s,
                              json_t **answer) {
-    if (!breaker_allows(&q->breaker, clock_mono_ms()))
+    struct breaker *breaker = q->options.breaker;
+    if (breaker && !breaker_allows(breaker, clock_mono_ms()))
         return queue_fail(q, QUEUE_UNAVAILABLE, "%s: not tried, too many calls have failed", action);
     enum queue_status status = call(q, action, body, wait_s, answer);
-    if (status != QUEUE_INTERRUPTED)
-        (void)breaker_note(&q->breaker, status != QUEUE_UNAVAILABLE, clock_mono_ms());
+    if (status == QUEUE_OK)
+        retry_budget_give(&q->budget);
+    if (breaker && status != QUEUE_INTERRUPTED)
+        (void)breaker_note(breaker, status != QUEUE_UNAVAILABLE || q->throttled, clock_mono_ms());
     return status;
 }

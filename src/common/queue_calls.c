@@ -190,8 +190,10 @@ static enum queue_status settle(struct queue *q, const char *action,
     if (status == QUEUE_OK)
         status = settle_once(q, action, messages, seconds, n, again, words);
     for (size_t i = 0; i < n && status == QUEUE_OK; i++)
-        if (again[i])
+        if (again[i] && retry_budget_take(&q->budget))
             status = settle_once(q, action, &messages[i], seconds ? &seconds[i] : NULL, 1, NULL, words);
+        else if (again[i])
+            snprintf(words, sizeof words, "too many entries have failed to try them again");
     return status == QUEUE_OK ? queue_fail(q, QUEUE_OK, "%s", words) : status;
 }
 
@@ -205,7 +207,6 @@ enum queue_status queue_set_visibility(struct queue *q, const struct queue_messa
 }
 
 enum queue_status queue_check(struct queue *q) {
-    q->breaker = (struct breaker){0};
     enum queue_status status = ready(q);
     if (status != QUEUE_OK)
         return status;

@@ -3,9 +3,9 @@
 #pragma once
 
 #include "common/attributes.h"
-#include "common/breaker.h"
 #include "common/buf.h"
 #include "common/queue.h"
+#include "common/retry_budget.h"
 #include "queue_json.h"
 
 #include <jansson.h>
@@ -19,7 +19,8 @@ struct queue {
     char dead_letter_url[QUEUE_URL_SIZE];
     char error[QUEUE_ERROR_SIZE];
     char refusal[QUEUE_REFUSAL_SIZE]; /* type of the last error answer */
-    struct breaker breaker;
+    bool throttled;                   /* by the last answer */
+    struct retry_budget budget;
     atomic_bool interrupted;
 };
 

@@ -1,6 +1,7 @@
 /* delivery-svc as its handlers see it: the parts that live as long as the process. */
 #pragma once
 
+#include "common/breaker.h"
 #include "shipment.h"
 
 struct carrier;
@@ -14,6 +15,7 @@ struct token_keys;
 struct delivery_app {
     const struct config *config;
     struct shipment_pace pace;
+    struct breaker sqs_breaker;
     struct token_keys *keys;
     struct outbox *outbox;
     struct consumer *consumer;

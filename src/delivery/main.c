@@ -47,6 +47,7 @@ static bool start_outbox(void *arg) {
     struct delivery_app *app = arg;
     struct outbox_options options = {.table = "delivery_outbox", .db = db_options(app->config)};
     config_status_queue(app->config, &options.queue);
+    options.queue.breaker = &app->sqs_breaker;
     app->outbox = outbox_start(&options);
     return app->outbox != NULL;
 }
@@ -64,6 +65,7 @@ static bool start_consumer(void *arg) {
                                        .handle = order_consumer_handle,
                                        .app = app};
     config_orders_queue(app->config, &options.queue);
+    options.queue.breaker = &app->sqs_breaker;
     app->consumer = consumer_start(&options);
     return app->consumer != NULL;
 }
@@ -124,6 +126,7 @@ static const struct service_component components[] = {
 
 static int serve(const struct config *config) {
     struct delivery_app app = {.config = config,
+                               .sqs_breaker = BREAKER_INIT,
                                .pace = {.simulated = config->carrier_simulation,
                                         .assign_ms = config->carrier_assign_delay,
                                         .ship_ms = config->carrier_ship_delay,

@@ -1,6 +1,8 @@
 /* order-svc as its handlers see it: the parts that live as long as the process. */
 #pragma once
 
+#include "common/breaker.h"
+
 struct clients;
 struct config;
 struct expiry;
@@ -13,6 +15,7 @@ struct token_keys;
 
 struct order_app {
     const struct config *config;
+    struct breaker redis_breaker, sqs_breaker;
     struct token_keys *keys;
     struct clients *clients;
     struct health *health;

@@ -67,6 +67,7 @@ static bool start_outbox(void *arg) {
     struct order_app *app = arg;
     struct outbox_options options = {.table = "order_outbox", .db = db_options(app->config)};
     config_orders_queue(app->config, &options.queue);
+    options.queue.breaker = &app->sqs_breaker;
     app->outbox = outbox_start(&options);
     return app->outbox != NULL;
 }
@@ -115,6 +116,7 @@ static void *open_worker(void *arg) {
     struct db_options db = db_options(app->config);
     struct cache_options cache;
     config_cache(app->config, &cache);
+    cache.breaker = &app->redis_breaker;
     return http_worker_open(&db, &cache, app);
 }
 
@@ -153,7 +155,7 @@ static const struct service_component components[] = {
 };
 
 static int serve(const struct config *config) {
-    struct order_app app = {.config = config};
+    struct order_app app = {.config = config, .redis_breaker = BREAKER_INIT, .sqs_breaker = BREAKER_INIT};
     struct token_options options;
     config_token(config, &options);
     app.keys = token_keys_new(&options);

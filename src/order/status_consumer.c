@@ -117,8 +117,10 @@ struct status_consumer *status_consumer_start(struct order_app *app) {
     self->app = app;
     pthread_mutex_init(&self->lock, NULL);
     config_cache(app->config, &cache);
+    cache.breaker = &app->redis_breaker;
     config_db(app->config, "order-svc consumer", &options.db);
     config_status_queue(app->config, &options.queue);
+    options.queue.breaker = &app->sqs_breaker;
     self->cache = cache_open(&cache);
     self->consumer = self->cache ? consumer_start(&options) : NULL;
     if (self->consumer)

@@ -39,7 +39,7 @@ static void opens_when_half_of_enough_calls_fail(void **state) {
         {"-+-+-+-+-+-", true},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        struct breaker b = {0};
+        struct breaker b = BREAKER_INIT;
         if (play(&b, cases[i].outcomes, 1) != cases[i].opens)
             fail_msg("%s", cases[i].outcomes);
         assert_int_equal(breaker_allows(&b, 1), !cases[i].opens);
@@ -47,7 +47,7 @@ static void opens_when_half_of_enough_calls_fail(void **state) {
 }
 
 static struct breaker opened_at(int64_t now_ms) {
-    struct breaker b = {0};
+    struct breaker b = BREAKER_INIT;
     assert_true(play(&b, "----------", now_ms));
     return b;
 }
@@ -84,12 +84,85 @@ static void a_failure_while_trying_opens_it_again_and_is_no_new_outage(void **st
     assert_true(breaker_allows(&b, 2 * LONGEST_MS));
 }
 
+/* Many threads wait for the part; three of them try it. */
+static unsigned allowed_at(struct breaker *b, int64_t now_ms) {
+    unsigned count = 0;
+    for (int i = 0; i < 100; i++)
+        count += breaker_allows(b, now_ms);
+    return count;
+}
+
+static void three_calls_try_it_at_a_time(void **state) {
+    (void)state;
+    struct breaker b = opened_at(0);
+    assert_int_equal(allowed_at(&b, LONGEST_MS), 3);
+    assert_false(breaker_note(&b, true, LONGEST_MS));
+    assert_false(breaker_note(&b, true, LONGEST_MS));
+    assert_int_equal(allowed_at(&b, LONGEST_MS), 0); /* the third has not told */
+    assert_false(breaker_note(&b, true, LONGEST_MS));
+    assert_int_equal(allowed_at(&b, LONGEST_MS), 100);
+}
+
+static void trials_that_never_tell_hold_nobody_back(void **state) {
+    (void)state;
+    struct breaker b = opened_at(0);
+    assert_int_equal(allowed_at(&b, LONGEST_MS), 3);
+    assert_int_equal(allowed_at(&b, 2 * LONGEST_MS), 3);
+    for (int i = 0; i < 3; i++)
+        assert_false(breaker_note(&b, true, 2 * LONGEST_MS));
+    assert_int_equal(allowed_at(&b, 2 * LONGEST_MS), 100);
+}
+
+static void calls_begun_before_it_opened_neither_close_it_nor_keep_it_open(void **state) {
+    (void)state;
+    struct breaker b = opened_at(0);
+    for (int i = 0; i < 3; i++)
+        assert_false(breaker_note(&b, true, 1));
+    assert_int_equal(allowed_at(&b, 1), 0);
+    assert_false(breaker_note(&b, false, LONGEST_MS - 1));
+    assert_int_equal(allowed_at(&b, LONGEST_MS), 3);
+}
+
+struct caller {
+    pthread_t thread;
+    struct breaker *breaker;
+    unsigned opened;
+};
+
+static void *fail_often(void *arg) {
+    struct caller *c = arg;
+    for (int i = 0; i < 1000; i++)
+        if (breaker_allows(c->breaker, i / 100))
+            c->opened += breaker_note(c->breaker, false, i / 100);
+    return NULL;
+}
+
+static void opens_once_for_all_threads(void **state) {
+    (void)state;
+    struct breaker b = BREAKER_INIT;
+    struct caller callers[8] = {0};
+    unsigned opened = 0;
+    for (size_t i = 0; i < 8; i++) {
+        callers[i].breaker = &b;
+        assert_int_equal(pthread_create(&callers[i].thread, NULL, fail_often, &callers[i]), 0);
+    }
+    for (size_t i = 0; i < 8; i++) {
+        pthread_join(callers[i].thread, NULL);
+        opened += callers[i].opened;
+    }
+    assert_int_equal(opened, 1);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(opens_when_half_of_enough_calls_fail),
         cmocka_unit_test(stays_open_for_about_five_seconds),
         cmocka_unit_test(three_successes_close_it),
         cmocka_unit_test(a_failure_while_trying_opens_it_again_and_is_no_new_outage),
+        cmocka_unit_test(three_calls_try_it_at_a_time),
+        cmocka_unit_test(trials_that_never_tell_hold_nobody_back),
+        cmocka_unit_test(calls_begun_before_it_opened_neither_close_it_nor_keep_it_open),
+        cmocka_unit_test(opens_once_for_all_threads),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

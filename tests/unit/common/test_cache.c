@@ -1,6 +1,7 @@
 /* cache.c when Redis is away, slow or odd: played by a socket of our own. */
 #include "common/cache.h"
 
+#include "common/breaker.h"
 #include "common/clock.h"
 
 #include <setjmp.h>
@@ -28,30 +29,39 @@ static const char *const keys[] = {"key"};
 
 struct fixture {
     int socket; /* bound; listens only where a test says so */
-    struct cache *cache;
+    struct breaker breaker;
+    struct cache *cache, *other; /* two connections with one breaker */
+    struct cache *unguarded;     /* one without */
 };
 
 static int set_up(void **state) {
     static struct fixture fixture;
+    fixture.breaker = (struct breaker)BREAKER_INIT;
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     socklen_t len = sizeof address;
     fixture.socket = socket(AF_INET, SOCK_STREAM, 0);
     if (bind(fixture.socket, (struct sockaddr *)&address, len) != 0 ||
         getsockname(fixture.socket, (struct sockaddr *)&address, &len) != 0)
         return -1;
-    const struct cache_options options = {.host = "127.0.0.1",
-                                          .port = ntohs(address.sin_port),
-                                          .password = "sesame",
-                                          .database = 3,
-                                          .timeout_ms = 500};
+    struct cache_options options = {.host = "127.0.0.1",
+                                    .port = ntohs(address.sin_port),
+                                    .password = "sesame",
+                                    .database = 3,
+                                    .timeout_ms = 500,
+                                    .breaker = &fixture.breaker};
     fixture.cache = cache_open(&options);
+    fixture.other = cache_open(&options);
+    options.breaker = NULL;
+    fixture.unguarded = cache_open(&options);
     *state = &fixture;
-    return fixture.cache ? 0 : -1;
+    return fixture.cache && fixture.other && fixture.unguarded ? 0 : -1;
 }
 
 static int tear_down(void **state) {
     struct fixture *fixture = *state;
     cache_close(fixture->cache);
+    cache_close(fixture->other);
+    cache_close(fixture->unguarded);
     close(fixture->socket);
     return 0;
 }
@@ -93,7 +103,7 @@ static void open_breaker(struct cache *cache) {
     assert_true(cache_just_failed(cache));
 }
 
-static void test_breaker_opens_and_is_told_once(void **state) {
+static void test_breaker_opens_for_all_connections_and_is_told_once(void **state) {
     struct fixture *fixture = *state;
     open_breaker(fixture->cache);
     assert_false(cache_just_failed(fixture->cache));
@@ -102,31 +112,29 @@ static void test_breaker_opens_and_is_told_once(void **state) {
     assert_int_equal(listen(fixture->socket, 8), 0);
     const struct cache_entry entry = {"key", "v", 1, 1000, 0};
     assert_null(cache_get(fixture->cache, keys, 1));
+    assert_null(cache_get(fixture->other, keys, 1));
     assert_false(cache_put(fixture->cache, &entry, 1));
     struct pollfd listener = {.fd = fixture->socket, .events = POLLIN};
     assert_int_equal(poll(&listener, 1, 0), 0); /* nobody tried to connect */
-    assert_false(cache_just_failed(fixture->cache));
+    assert_false(cache_just_failed(fixture->cache) || cache_just_failed(fixture->other));
 }
 
-static void *answer_ping_then_value(void *arg) {
+static void *answer_ping(void *arg) {
     int fd = take_client(*(int *)arg, PING);
     send_text(fd, "+PONG\r\n");
-    if (take_command(fd, MGET))
-        send_text(fd, ONE_VALUE("v"));
     close(fd);
     return NULL;
 }
 
-static void test_ping_passes_the_breaker_and_closes_it(void **state) {
+static void test_connection_without_breaker_always_tries(void **state) {
     struct fixture *fixture = *state;
-    open_breaker(fixture->cache);
-    pthread_t server = serve(fixture, answer_ping_then_value);
-    bool well = cache_ping(fixture->cache);
-    struct cache_values *values = cache_get(fixture->cache, keys, 1);
+    for (int calls = 0; calls < 20; calls++)
+        assert_false(cache_ping(fixture->unguarded));
+    assert_false(cache_just_failed(fixture->unguarded));
+    pthread_t server = serve(fixture, answer_ping);
+    bool well = cache_ping(fixture->unguarded);
     pthread_join(server, NULL);
     assert_true(well);
-    assert_non_null(values);
-    cache_values_free(values);
 }
 
 static void *answer_late_then_right(void *arg) {
@@ -197,8 +205,9 @@ static void test_odd_answers_are_no_values(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_breaker_opens_and_is_told_once, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_ping_passes_the_breaker_and_closes_it, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_breaker_opens_for_all_connections_and_is_told_once, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(test_connection_without_breaker_always_tries, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_late_reply_never_answers_the_next_command, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_trickling_reply_is_given_up, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_odd_answers_are_no_values, set_up, tear_down),

@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 
+#include "common/breaker.h"
 #include "common/queue.h"
 
 #include <arpa/inet.h>
@@ -30,8 +31,9 @@ struct server {
     pthread_t thread;
     const struct reply *replies; /* in their order; one with no body and status 0 ends them */
     size_t next;
+    struct queue_options options;
     struct queue *client;
-    char actions[512]; /* what was asked for, each followed by a blank */
+    char actions[512]; /* what was asked for first, each followed by a blank */
     unsigned connections;
 };
 
@@ -63,8 +65,8 @@ static bool read_request(struct server *s, int fd) {
             break;
     }
     const char *action = strstr(text, "X-Amz-Target: AmazonSQS.") + 24;
-    strncat(s->actions, action, strcspn(action, "\r"));
-    strcat(s->actions, " ");
+    size_t used = strlen(s->actions);
+    snprintf(s->actions + used, sizeof s->actions - used, "%.*s ", (int)strcspn(action, "\r"), action);
     return true;
 }
 
@@ -93,16 +95,16 @@ static void start_server(struct server *s, const struct reply replies[]) {
     assert_int_equal(getsockname(s->fd, (struct sockaddr *)&address, &len), 0);
     assert_int_equal(listen(s->fd, 8), 0);
     snprintf(s->endpoint, sizeof s->endpoint, "http://127.0.0.1:%d", ntohs(address.sin_port));
-    const struct queue_options options = {.endpoint = s->endpoint,
-                                          .region = "us-east-1",
-                                          .access_key = "",
-                                          .secret_key = "",
-                                          .session_token = "",
-                                          .name = "q.fifo",
-                                          .dead_letter_name = "d.fifo",
-                                          .max_receive_count = 3,
-                                          .visibility_timeout_s = 30};
-    s->client = queue_open(&options);
+    s->options = (struct queue_options){.endpoint = s->endpoint,
+                                        .region = "us-east-1",
+                                        .access_key = "",
+                                        .secret_key = "",
+                                        .session_token = "",
+                                        .name = "q.fifo",
+                                        .dead_letter_name = "d.fifo",
+                                        .max_receive_count = 3,
+                                        .visibility_timeout_s = 30};
+    s->client = queue_open(&s->options);
     assert_non_null(s->client);
     assert_int_equal(pthread_create(&s->thread, NULL, serve, s), 0);
 }
@@ -262,6 +264,26 @@ static void entries_that_failed_are_tried_once_more_alone(void **state) {
                                       "ChangeMessageVisibilityBatch ChangeMessageVisibilityBatch ");
 }
 
+/* Every entry of every call fails, for hours: calls and their retries are bounded. */
+static void retries_have_a_budget(void **state) {
+    (void)state;
+    static const struct reply all_fail = {200, "{\"Failed\":[{\"Id\":\"0\",\"Code\":\"InternalError\"}]}"};
+    enum { CALLS = 400 };
+    struct reply replies[4 + 2 * CALLS + 1] = {READY};
+    for (size_t i = 4; i < sizeof replies / sizeof *replies; i++)
+        replies[i] = all_fail;
+    const struct queue_message a = {.receipt = "ra"};
+    const struct queue_message *const messages[] = {&a};
+    struct server s;
+    start_server(&s, replies);
+    for (int i = 0; i < CALLS; i++)
+        assert_int_equal(queue_delete(s.client, messages, 1), QUEUE_OK);
+    assert_string_equal(queue_error(s.client), "too many entries have failed to try them again");
+    stop_server(&s);
+    size_t retries = s.next - 4 - CALLS;
+    assert_in_range(retries, 100, 250);
+}
+
 static void a_dead_letter_is_sent_or_said_not_to_be(void **state) {
     (void)state;
     static const struct reply replies[] = {
@@ -331,26 +353,46 @@ static void a_server_away_is_unavailable(void **state) {
     queue_close(s.client);
 }
 
+#define TWICE(...) __VA_ARGS__, __VA_ARGS__
+#define TEN(...) TWICE(TWICE(TWICE(__VA_ARGS__))), TWICE(__VA_ARGS__)
+#define CLOSES                                                                                               \
+    { 0, NULL }
+#define THROTTLED                                                                                            \
+    { 400, "{\"__type\":\"com.amazonaws.sqs#RequestThrottled\"}" }
+
 static void a_breaker_spares_a_server_that_fails(void **state) {
     (void)state;
+    static const struct reply replies[] = {TEN(CLOSES), CLOSES};
+    struct breaker breaker = BREAKER_INIT;
     struct server s;
-    start_server(&s, (const struct reply[11]){{500, ""},
-                                              {500, ""},
-                                              {500, ""},
-                                              {500, ""},
-                                              {500, ""},
-                                              {500, ""},
-                                              {500, ""},
-                                              {500, ""},
-                                              {500, ""},
-                                              {500, ""},
-                                              {500, ""}});
+    start_server(&s, replies);
+    struct queue_options options = s.options;
+    options.breaker = &breaker;
+    struct queue *one = queue_open(&options), *other = queue_open(&options);
     for (int i = 0; i < 20; i++)
-        assert_int_equal(queue_ensure(s.client), QUEUE_UNAVAILABLE);
-    assert_non_null(strstr(queue_error(s.client), "not tried"));
+        assert_int_equal(queue_ensure(i % 2 ? one : other), QUEUE_UNAVAILABLE);
+    assert_non_null(strstr(queue_error(one), "not tried"));
     assert_int_equal(s.next, 10);
-    assert_int_equal(queue_check(s.client), QUEUE_UNAVAILABLE); /* is always tried */
+    assert_int_equal(queue_check(s.client), QUEUE_UNAVAILABLE); /* has none, and always tries */
     assert_int_equal(s.next, 11);
+    queue_close(one);
+    queue_close(other);
+    stop_server(&s);
+}
+
+static void throttling_opens_no_breaker(void **state) {
+    (void)state;
+    static const struct reply replies[] = {TEN(THROTTLED), TEN({429, ""}), READY, {200, "{}"}};
+    struct breaker breaker = BREAKER_INIT;
+    struct server s;
+    start_server(&s, replies);
+    struct queue_options options = s.options;
+    options.breaker = &breaker;
+    struct queue *q = queue_open(&options);
+    for (int i = 0; i < 20; i++)
+        assert_int_equal(queue_check(q), QUEUE_UNAVAILABLE);
+    assert_int_equal(queue_check(q), QUEUE_OK);
+    queue_close(q);
     stop_server(&s);
 }
 
@@ -372,12 +414,14 @@ int main(void) {
         cmocka_unit_test(keeps_its_connection),
         cmocka_unit_test(makes_a_forgotten_queue_anew),
         cmocka_unit_test(entries_that_failed_are_tried_once_more_alone),
+        cmocka_unit_test(retries_have_a_budget),
         cmocka_unit_test(a_dead_letter_is_sent_or_said_not_to_be),
         cmocka_unit_test(a_failed_call_accepts_nothing),
         cmocka_unit_test(interrupt_ends_this_call_and_the_next),
         cmocka_unit_test(nothing_to_settle_is_no_call),
         cmocka_unit_test(a_server_away_is_unavailable),
         cmocka_unit_test(a_breaker_spares_a_server_that_fails),
+        cmocka_unit_test(throttling_opens_no_breaker),
     };
     return cmocka_run_group_tests_name("queue", tests, setup, teardown);
 }
