@@ -1,6 +1,7 @@
 /* One PostgreSQL connection: connecting, statements with a deadline, transactions. */
 #include "common/db.h"
 
+#include "common/backoff.h"
 #include "common/clock.h"
 
 #include <errno.h>
@@ -11,7 +12,7 @@
 #include <string.h>
 
 enum {
-    RETRY_MS = 500,    /* a server that was away is asked again after this long */
+    RETRY_MS = 1000,   /* a server that was away is asked again after this long at most */
     GRACE_MS = 1000,   /* how much longer than the server's own statement timeout we wait */
     MAX_PREPARED = 32, /* statements of one connection: there are fewer queries in a daemon */
     ERROR_SIZE = 320,
@@ -67,7 +68,7 @@ static enum db_status lost(struct db *db, const char *why) {
     set_error(db, "", why);
     drop(db);
     db->in_transaction = false;
-    db->retry_at_ms = clock_mono_ms() + RETRY_MS;
+    db->retry_at_ms = clock_mono_ms() + backoff_ms(0, RETRY_MS, RETRY_MS);
     return DB_UNAVAILABLE;
 }
 
@@ -94,7 +95,9 @@ static void ignore_notice(void *cls, const char *message) {
 static bool start_connecting(struct db *db) {
     const struct db_options *o = &db->options;
     char session[512];
-    /* The keepalives and the idle limit make the server drop the locks of a client that hangs or vanished. */
+    /* The keepalives and the idle limit make the server drop the locks of a client that hangs or vanished;
+     * the client's own end the wait for a server that vanished during a migration, which has no other limit.
+     */
     snprintf(session, sizeof session,
              "-c statement_timeout=%d -c lock_timeout=%d -c idle_in_transaction_session_timeout=%d"
              " -c synchronous_commit=on -c timezone=UTC -c client_min_messages=warning"
@@ -109,11 +112,14 @@ static bool start_connecting(struct db *db) {
                                 "options",
                                 "application_name",
                                 "tcp_user_timeout",
+                                "keepalives_idle",
+                                "keepalives_interval",
+                                "keepalives_count",
                                 "client_encoding",
                                 NULL};
-    const char *const values[] = {o->host,     o->port,    o->name, o->user,
-                                  o->password, o->sslmode, session, o->application_name,
-                                  "10000",     "UTF8",     NULL};
+    const char *const values[] = {
+        o->host, o->port, o->name, o->user, o->password, o->sslmode, session, o->application_name,
+        "10000", "5",     "2",     "3",     "UTF8",      NULL};
     db->conn = PQconnectStartParams(keys, values, 0);
     return db->conn && PQstatus(db->conn) != CONNECTION_BAD;
 }
