@@ -91,13 +91,11 @@ static enum db_status handle(struct worker *w, struct consumer_message messages[
     return status;
 }
 
-/* Before half of the time is over in which nobody else receives what is at work, it begins anew. */
-static void keep_hidden(struct worker *w, const struct consumer_message messages[], size_t n) {
+/* The time in which nobody else receives what is at work begins anew. */
+static void hide(struct worker *w, const struct consumer_message messages[], size_t n) {
     const struct queue_options *o = &w->consumer->options.queue;
     const struct queue_message *all[QUEUE_BATCH];
     int seconds[QUEUE_BATCH];
-    if (clock_mono_ms() - w->hidden_ms < o->visibility_timeout_s * INT64_C(500))
-        return;
     for (size_t i = 0; i < n; i++) {
         all[i] = messages[i].message;
         seconds[i] = o->visibility_timeout_s;
@@ -105,6 +103,12 @@ static void keep_hidden(struct worker *w, const struct consumer_message messages
     if (queue_set_visibility(w->queue, all, seconds, n) != QUEUE_OK || *queue_error(w->queue))
         log_warn(NULL, "consumer of %s: messages at work may come again: %s", o->name, queue_error(w->queue));
     w->hidden_ms = clock_mono_ms();
+}
+
+/* Hides them again before half of that time is over. */
+static void keep_hidden(struct worker *w, const struct consumer_message messages[], size_t n) {
+    if (clock_mono_ms() - w->hidden_ms >= w->consumer->options.queue.visibility_timeout_s * INT64_C(500))
+        hide(w, messages, n);
 }
 
 /* All in one transaction; if one of them spoils it, each in its own. */
@@ -120,6 +124,25 @@ static enum db_status apply(struct worker *w, struct consumer_message messages[]
             return DB_UNAVAILABLE;
     }
     return DB_OK;
+}
+
+static enum db_status probe(struct worker *w) {
+    return db_run(w->db, w->consumer->options.probe, NULL, NULL);
+}
+
+/* The database could not take the batch. While it answers all the same (its disk is full, or it is a
+ * standby), the batch is held and tried again: given back, good messages would soon have used up their
+ * receives. */
+static enum db_status hold(struct worker *w, struct consumer_message messages[], size_t n) {
+    enum db_status status = DB_UNAVAILABLE;
+    while (status == DB_UNAVAILABLE && !stopping(w)) {
+        rest(w, "database", db_error(w->db));
+        if (probe(w) != DB_OK)
+            break; /* another replica may reach it: they go back */
+        hide(w, messages, n);
+        status = apply(w, messages, n);
+    }
+    return status;
 }
 
 static void log_failure(struct worker *w, const struct consumer_message *m, bool dead) {
@@ -204,6 +227,8 @@ static bool process(struct worker *w, const struct queue_batch *batch) {
     if (!stopping(w)) {
         w->hidden_ms = clock_mono_ms();
         status = apply(w, messages, n);
+        if (status == DB_UNAVAILABLE)
+            status = hold(w, messages, n);
         bury(w, messages, n);
         if (status != DB_UNAVAILABLE)
             plan_retries(w, messages, n, seconds);
@@ -219,7 +244,7 @@ static void *consume(void *cls) {
     struct worker *w = cls;
     bool database = false; /* as far as we know; while it is away messages stay in the queue */
     while (!stopping(w)) {
-        if (!database && db_run(w->db, w->consumer->options.probe, NULL, NULL) != DB_OK) {
+        if (!database && probe(w) != DB_OK) {
             rest(w, "database", db_error(w->db));
             continue;
         }

@@ -69,7 +69,7 @@ void http_enqueue(struct http_request *request) {
 static void answer_failure(struct http_request *request, enum db_status status) {
     switch (status) {
     case DB_UNAVAILABLE:
-        http_reply_problem(request, "UNAVAILABLE", "The service cannot reach its database");
+        http_reply_problem(request, "UNAVAILABLE", "The service cannot use its database now");
         break;
     case DB_BUSY:
         http_reply_problem(request, "UNAVAILABLE", "The request was in conflict with others too often");

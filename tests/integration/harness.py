@@ -98,7 +98,7 @@ class PrivateParts(Parts):
     """Parts of one's own, made by scripts/parts.sh, that a test may stop, freeze and bring back."""
 
     def __init__(self):
-        self.folder = tempfile.mkdtemp(prefix="parts-")
+        self.folder, self.environment = tempfile.mkdtemp(prefix="parts-"), dict(os.environ)
         try:
             self.start()
             lines = pathlib.Path(self.folder, "env").read_text().splitlines()
@@ -110,7 +110,7 @@ class PrivateParts(Parts):
 
     def _script(self, command, *names):
         subprocess.run([ROOT / "scripts/parts.sh", command, self.folder, *names], check=True,
-                       stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+                       env=self.environment, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
 
     def start(self, *names):
         self._script("start", *names)

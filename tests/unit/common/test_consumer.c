@@ -21,6 +21,7 @@ static struct {
     pthread_cond_t changed;
     const char *batch;       /* NULL once it was received */
     unsigned probes_to_fail; /* of the database, from now on */
+    unsigned full;           /* so many transactions fail on a full disk */
     int visibility_timeout_s;
     bool stop_while_receiving, refuses_dead_letters;
     bool idle, interrupted;
@@ -194,8 +195,14 @@ static enum db_status handle(void *app, struct db *db, struct consumer_message m
             status = DB_FAILED;
         if (strcmp(fate, "busy") == 0 && n > 1)
             status = DB_BUSY;
-        if (strcmp(fate, "lost") == 0 || (strcmp(fate, "lost-alone") == 0 && n == 1))
+        if (strcmp(fate, "lost") == 0 || (strcmp(fate, "lost-alone") == 0 && n == 1)) {
             status = DB_UNAVAILABLE;
+            world.probes_to_fail = 1;
+        }
+        if (strcmp(fate, "full") == 0 && world.full > 0) {
+            status = DB_UNAVAILABLE;
+            world.full--;
+        }
     }
     note("; ");
     return status;
@@ -244,10 +251,10 @@ static const struct {
      "do 123; do 1; do 2; bury 1: it is hopeless; delete 1; back 2+3+; "},
     {"1 g refused 1,2 g hopeless 1", "do 12; do 1; back 1+2+; "},
     {"1 g hopeless 1,2 h lost-alone 1,3 i broken 1",
-     "do 123; do 1; do 2; bury 1: it is hopeless; delete 1; back 2+3+; "},
+     "do 123; do 1; do 2; away; bury 1: it is hopeless; delete 1; back 2+3+; "},
     /* no database: nobody's fault */
-    {"1 g lost 3,2 g ok 1,3 h ok 1", "do 123; back 1+2+3+; "},
-    {"1 g ok 1,2 h refused 1,3 i lost-alone 1", "do 123; do 1; do 2; do 3; delete 1; back 2+3+; "},
+    {"1 g lost 3,2 g ok 1,3 h ok 1", "do 123; away; back 1+2+3+; "},
+    {"1 g ok 1,2 h refused 1,3 i lost-alone 1", "do 123; do 1; do 2; do 3; away; delete 1; back 2+3+; "},
     /* a server that counts wrong */
     {"1 g bad 0,2 h bad 1000000", "do 12; back 1+20; "},
 };
@@ -279,6 +286,19 @@ static void messages_stay_hidden_while_they_are_at_work(void **state) {
     assert_string_equal(world.trace.data, "do 12; back 1020; do 1; back 1020; do 2; delete 2; back 10; ");
 }
 
+/* A database that answers but takes nothing: full disk, standby. */
+static void holds_what_the_database_cannot_take_now(void **state) {
+    (void)state;
+    int before = world.visibility_timeout_s;
+    world.full = 3;
+    world.visibility_timeout_s = 25; /* noted as + */
+    run("1 g full 3,2 h ok 3,3 i hopeless 3");
+    world.visibility_timeout_s = before;
+    assert_string_equal(world.trace.data,
+                        "do 123; back 1+2+3+; do 123; back 1+2+3+; do 123; back 1+2+3+; do 123; "
+                        "bury 3: it is hopeless; delete 123; ");
+}
+
 static void receives_nothing_while_the_database_is_away(void **state) {
     (void)state;
     world.probes_to_fail = 2;
@@ -305,6 +325,7 @@ int main(void) {
         cmocka_unit_test(deletes_what_was_accepted_and_puts_back_the_rest),
         cmocka_unit_test(what_the_dead_letter_queue_does_not_take_comes_back),
         cmocka_unit_test(messages_stay_hidden_while_they_are_at_work),
+        cmocka_unit_test(holds_what_the_database_cannot_take_now),
         cmocka_unit_test(receives_nothing_while_the_database_is_away),
         cmocka_unit_test(a_stop_returns_what_was_not_started),
     };
