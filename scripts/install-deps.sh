@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs the Debian packages that are missing: install-deps.sh SET..., sets: run build test check maven.
+# Installs the Debian packages that are missing: install-deps.sh SET..., sets: run build test check bench maven.
 set -euo pipefail
 # shellcheck source=scripts/lib.sh
 source "$(dirname "$0")/lib.sh"
@@ -11,6 +11,7 @@ declare -A sets=(
         libhiredis-dev libcurl4-openssl-dev libjansson-dev libssl-dev"
     [test]="libcmocka-dev libjwt-dev valgrind=valgrind python3-venv"
     [check]="clang-format=clang-format clang-tidy=clang-tidy shellcheck=shellcheck git=git"
+    [bench]="wrk=wrk python3-venv"
     [maven]="maven=mvn"
 )
 

@@ -1,0 +1,14 @@
+#!/usr/bin/env bash
+# Measures the daemons against the limits of their parts, side by side on parts of its own, and prints a table:
+#   bench.sh [--quick] [--full] [--only REGEX] [--write]      see bench.sh --help
+# Exits with 1 when a floor is missed. For figures that mean something the machine should do nothing else.
+set -euo pipefail
+# shellcheck source=scripts/lib.sh
+source "$(dirname "$0")/lib.sh"
+
+"$ROOT/scripts/install-deps.sh" build run bench
+build release release -DBUILD_TESTING=OFF -DBENCH=ON
+prepare_python
+export TMPDIR=$ROOT/build/bench # what is measured is written to a disk, which /tmp may not be
+mkdir -p "$TMPDIR"
+exec "$ROOT/build/venv/bin/python" -B "$ROOT/tests/bench/run.py" "$@"

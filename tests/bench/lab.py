@@ -1,0 +1,249 @@
+"""What the measures work with: parts, daemons, databases, and the programs that make load."""
+
+import collections
+import contextlib
+import dataclasses
+import http.client
+import json
+import os
+import pathlib
+import re
+import signal
+import subprocess
+import sys
+
+HERE = pathlib.Path(__file__).parent
+ROOT = HERE.parents[1]
+BUILD = ROOT / "build/release"
+os.environ.setdefault("ORDER_SVC", str(BUILD / "order-svc"))
+os.environ.setdefault("DELIVERY_SVC", str(BUILD / "delivery-svc"))
+sys.path.insert(0, str(ROOT / "tests/integration"))
+
+import harness  # noqa: E402 (found through the line above)
+
+# As configured by default; only the carrier is off, and a view stays in Redis for as long as it is measured.
+SETTINGS = {"SQS_WAIT_TIME": "20s", "SQS_VISIBILITY_TIMEOUT": "30s", "CARRIER_SIMULATION": "false",
+            "ORDER_VIEW_TTL": "1h"}
+AWAY = {"SQS_ENDPOINT": "http://127.0.0.1:9"}  # nobody listens on the port "discard"
+TABLES = "orders, order_items, idempotency_keys, order_outbox"
+HTTP_THREADS = 2  # the daemons' default, for the bare program too
+TICK = os.sysconf("SC_CLK_TCK")
+
+Load = collections.namedtuple("Load", "requests rate median_us")
+
+
+class Failed(Exception):
+    """A measurement that says nothing: an answer was wrong, or a row is missing."""
+
+
+def check(condition, what):
+    if not condition:
+        raise Failed(what)
+
+
+def raw_request(method, path, body=None, **headers):
+    """The bytes of a request, to be sent as they are. @ in it has 36 characters once it is replaced."""
+    lines = [f"{method} {path} HTTP/1.1", "Host: 127.0.0.1"]
+    lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
+    if body is not None:
+        lines += ["Content-Type: application/json", f"Content-Length: {len(body) + 35 * body.count('@')}"]
+    return ("\r\n".join(lines) + "\r\n\r\n" + (body or "")).encode()
+
+
+def order_request(system):
+    """POST /orders of two items, with a key and a customer of its own."""
+    body = json.dumps(harness.basket("customer-@"), separators=(",", ":"))
+    return raw_request("POST", "/orders", body, Authorization=f"Bearer {system.mint()}", Idempotency_Key="@")
+
+
+def get_request(system, path="/orders/@"):
+    return raw_request("GET", path, Authorization=f"Bearer {system.mint()}")
+
+
+def token_request():
+    body = '{"client_id":"demo-client","client_secret":"demo-secret","grant_type":"client_credentials"}'
+    return raw_request("POST", "/auth/token", body)
+
+
+class Connection:
+    """One connection of a client that sends raw requests, one at a time."""
+
+    def __init__(self, url):
+        self.connection = http.client.HTTPConnection(url.removeprefix("http://"), timeout=harness.PATIENCE)
+        self.connection.connect()
+
+    def exchange(self, request, status):
+        """The answer to a request, which must have this status: its head as it came, and its body."""
+        self.connection.sock.sendall(request)
+        response = http.client.HTTPResponse(self.connection.sock)
+        response.begin()
+        body = response.read()
+        check(response.status == status, f"answered {response.status} instead of {status}: {body[:300]}")
+        head = f"HTTP/1.1 {response.status} {response.reason}\r\n"
+        head += "".join(f"{name}: {value}\r\n" for name, value in response.getheaders())
+        return head.encode() + b"\r\n" + body
+
+    def close(self):
+        self.connection.close()
+
+
+def wrk_command(url, connections, seconds, *arguments):
+    return ["wrk", "-t", str(min(2, connections)), "-c", str(connections), "-d", str(seconds), "--timeout", "10s",
+            "-s", HERE / "load.lua", url, "--", *arguments]
+
+
+def good_load(output):
+    """What load.lua says; any wrong answer makes it worthless."""
+    load = json.loads(output.splitlines()[-1])
+    check(load["requests"] > 0 and not any(load["errors"].values()), f"wrk: {load}")
+    return Load(load["requests"], load["requests"] / load["seconds"], load["median_us"])
+
+
+@dataclasses.dataclass
+class Lab:
+    """Parts of its own, and how long to measure."""
+
+    rounds: int
+    seconds: int  # of one load
+
+    def __post_init__(self):
+        self.parts = harness.PrivateParts()
+        self.folder = pathlib.Path(self.parts.folder)
+        with self.parts.connect("postgres") as admin:
+            # Checkpoints come between the measures, not in them.
+            admin.execute("ALTER SYSTEM SET max_wal_size = '16GB'")
+            admin.execute("ALTER SYSTEM SET checkpoint_timeout = '1h'")
+            admin.execute("SELECT pg_reload_conf()")
+
+    @property
+    def few(self):
+        """Rounds of what takes long."""
+        return (self.rounds + 1) // 2
+
+    def close(self):
+        self.parts.close()
+
+    # Daemons
+
+    @contextlib.contextmanager
+    def orders(self, **settings):
+        """order-svc on an empty database."""
+        with harness.System(self.parts, **SETTINGS | settings) as system:
+            system.order_svc().start()
+            yield system
+
+    @contextlib.contextmanager
+    def both(self):
+        """Both daemons on an empty database."""
+        with harness.System(self.parts, **SETTINGS) as system:
+            yield system.start()
+
+    @contextlib.contextmanager
+    def bare(self, answer):
+        """The URL of a bare libmicrohttpd program that answers every request so."""
+        path = self.folder / "answer"
+        path.write_bytes(answer)
+        with subprocess.Popen([BUILD / "tests/bench/bare_http", str(HTTP_THREADS), path], stdin=subprocess.PIPE,
+                              stdout=subprocess.PIPE, text=True) as process:
+            port = process.stdout.readline().strip()
+            yield f"http://127.0.0.1:{port}"
+            process.stdin.close()
+
+    # Databases
+
+    @contextlib.contextmanager
+    def reference(self):
+        """The name of a database with the tables of order-svc, for pgbench."""
+        with harness.System(self.parts) as system:
+            subprocess.run([harness.ORDER_SVC, "--migrate"], env=system.order_svc().environment, check=True,
+                           capture_output=True)
+            yield system.name
+
+    def execute(self, database, sql, *arguments):
+        with self.parts.connect(database) as connection:
+            cursor = connection.execute(sql, arguments or None)
+            return cursor.fetchone() if cursor.description else None
+
+    def clear(self, database):
+        """Empty tables, and no checkpoint soon."""
+        self.execute(database, f"TRUNCATE {TABLES}")
+        self.execute(database, "CHECKPOINT")
+
+    def count(self, database, table="orders"):
+        return self.execute(database, f"SELECT count(*) FROM {table}")[0]
+
+    def fill(self, database, count):
+        """Stores delivered orders of demo-client, each with its key, as if they had come one each millisecond."""
+        sql = (HERE / "fill.sql").read_text()
+        with self.parts.connect(database) as connection:
+            for statement in sql.replace(":count", str(count)).split(";\n"):
+                connection.execute(statement)
+
+    # Load
+
+    def wrk(self, url, request, connections=64, seconds=None, values=None):
+        """Sends the request over and over; every answer must be a good one."""
+        path = self.folder / "request"
+        path.write_bytes(request)
+        arguments = [path]
+        if values:
+            (self.folder / "values").write_text("\n".join(values))
+            arguments.append(self.folder / "values")
+        command = wrk_command(url, connections, seconds or self.seconds, *arguments)
+        return good_load(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
+
+    def post(self, system, connections, seconds=None):
+        """Orders until the time is over. Each that was answered must be stored, with all that belongs to it."""
+        before = self.count(system.name)
+        load = self.wrk(system.order.url, order_request(system), connections, seconds)
+        stored = self.count(system.name) - before
+        check(load.requests <= stored <= load.requests + connections, f"{load.requests} answers, {stored} orders")
+        check(self.count(system.name, "idempotency_keys") >= stored, "keys are missing")
+        check(self.count(system.name, "order_items") >= 2 * stored, "items are missing")
+        return load
+
+    def backlog(self, system, count):
+        """Orders until there are so many, faster than they can be published; returns how many there are."""
+        (self.folder / "request").write_bytes(order_request(system))
+        with subprocess.Popen(wrk_command(system.order.url, 64, 600, self.folder / "request"), stdout=subprocess.PIPE,
+                              text=True) as process:
+            try:
+                harness.eventually(lambda: self.count(system.name) >= count, timeout=120, what=f"{count} orders")
+            finally:
+                process.send_signal(signal.SIGINT)  # as if the time were over
+            good_load(process.stdout.read())
+        return self.count(system.name)
+
+    def pgbench(self, database, clients, seconds=None):
+        """The same rows, an order a transaction."""
+        s = self.parts.settings
+        before = self.count(database)
+        logs = self.folder / "pgbench"
+        output = subprocess.run(
+            ["pgbench", "-h", s["DB_HOST"], "-p", s["DB_PORT"], "-U", s["DB_USER"], "-n", "-M", "prepared", "-c",
+             str(clients), "-j", str(min(2, clients)), "-T", str(seconds or self.seconds), "-l", "--log-prefix", logs,
+             "-D", f"start={before}", "-D", "counter=0", "-f", HERE / "order.pgbench", database],
+            env=os.environ | {"PGPASSWORD": s["DB_PASSWORD"]}, check=True, capture_output=True, text=True).stdout
+        done = int(re.search(r"transactions actually processed: (\d+)", output).group(1))
+        check("number of failed transactions: 0 " in output, output)
+        check(self.count(database) - before == done, f"{done} transactions, other rows")
+        latencies = []
+        for log in self.folder.glob("pgbench.*"):
+            latencies += [int(line.split()[2]) for line in log.read_text().splitlines()]
+            log.unlink()
+        rate = float(re.search(r"tps = ([\d.]+)", output).group(1))
+        return Load(done, rate, sorted(latencies)[len(latencies) // 2])
+
+
+# What a process uses
+
+def cpu_seconds(process):
+    """User and system time of all its threads."""
+    fields = pathlib.Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / TICK
+
+
+def memory_mb(process, line="VmRSS"):
+    """Resident memory, in 10^6 bytes; VmHWM: the most there was."""
+    status = pathlib.Path(f"/proc/{process.pid}/status").read_text()
+    return int(re.search(rf"{line}:\s+(\d+) kB", status).group(1)) * 1024 / 1e6

@@ -1,0 +1,179 @@
+"""The measures: each returns its rows of the table. In a round ours and the reference take turns, so that what else the
+machine does hits both."""
+
+import contextlib
+import socket
+import time
+
+import lab as tools
+from lab import harness
+from table import Row
+
+ORDERS = 10_000  # that are read
+BACKLOG = 20_000  # that wait to be published
+PAGE = 20
+
+
+def post(lab):
+    """Durable orders. There is nobody behind SQS: orders do not wait for it, and pgbench publishes nothing either."""
+    ours, against = {64: [], 256: []}, []
+    with lab.orders(**tools.AWAY) as system, lab.reference() as reference:
+        lab.post(system, 64, 2)
+        lab.pgbench(reference, 16, 2)
+        for _ in range(lab.rounds):
+            rates = {clients: 0 for clients in (8, 16, 32)}
+            for clients in rates:
+                lab.clear(reference)
+                rates[clients] = lab.pgbench(reference, clients).rate
+            against.append(max(rates.values()))
+            for connections, figures in ours.items():
+                lab.clear(system.name)
+                figures.append(lab.post(system, connections).rate)
+    return [Row(f"POST /orders, {connections} connections", "pgbench, best of 8, 16, 32 clients", "orders/s", figures,
+                against, 3, 4) for connections, figures in ours.items()]
+
+
+def single(lab):
+    """One client that waits for each answer."""
+    ours, against = [], []
+    with lab.orders(**tools.AWAY) as system, lab.reference() as reference:
+        for _ in range(lab.rounds):
+            lab.clear(reference)
+            against.append(lab.pgbench(reference, 1).median_us / 1000)
+            lab.clear(system.name)
+            ours.append(lab.post(system, 1).median_us / 1000)
+    return [Row("POST /orders, 1 connection, p50", "pgbench, 1 client, p50", "ms", ours, against, 1.2, 1, less=True)]
+
+
+def against_bare(lab, system, request, values=None, status=200):
+    """Rates of the daemon and of a bare program that gives the same answer, round by round."""
+    ours, bare_rates = [], []
+    first = request.replace(b"@", values[0].encode()) if values else request
+    connection = tools.Connection(system.order.url)
+    answer = connection.exchange(first, status)
+    connection.close()
+    with lab.bare(answer) as bare:
+        lab.wrk(system.order.url, request, seconds=2, values=values)  # what Redis may keep is in Redis then
+        for _ in range(lab.rounds):
+            bare_rates.append(lab.wrk(bare, request, values=values).rate)
+            ours.append(lab.wrk(system.order.url, request, values=values).rate)
+    return ours, bare_rates
+
+
+def stored_ids(system, count=ORDERS):
+    """Ids of stored orders, spread over all of them."""
+    return [str(row[0]) for row in system.query("SELECT id FROM orders ORDER BY random() LIMIT %s", count)]
+
+
+def get(lab):
+    """Orders read at random: those that are delivered, which Redis may keep, and those on their way."""
+    rows = []
+    with lab.orders(**tools.AWAY) as system:
+        lab.fill(system.name, ORDERS)
+        for status, floor, aim in [("PENDING_SHIPMENT", None, None), ("DELIVERED", 0.5, 0.75)]:
+            system.query("UPDATE orders SET status = %s", status)
+            system.redis.flushdb()
+            ours, bare = against_bare(lab, system, tools.get_request(system), stored_ids(system))
+            rows.append(Row(f"GET /orders/:id, {status}", "bare libmicrohttpd", "reads/s", ours, bare, floor, aim))
+    return rows
+
+
+def replay(lab):
+    """Known Idempotency-Keys again, against reading delivered orders."""
+    ours, reads = [], []
+    with lab.orders(**tools.AWAY) as system:
+        lab.fill(system.name, ORDERS)
+        request, ids = tools.get_request(system), stored_ids(system)
+        again = tools.order_request(system)
+        keys = [f"{n:036}" for n in range(1000)]
+        connection = tools.Connection(system.order.url)
+        for key in keys:
+            connection.exchange(again.replace(b"@", key.encode()), 201)
+        before = lab.count(system.name)
+        lab.wrk(system.order.url, request, seconds=2, values=ids)
+        for _ in range(lab.rounds):
+            reads.append(lab.wrk(system.order.url, request, values=ids).rate)
+            ours.append(lab.wrk(system.order.url, again, values=keys).rate)
+        tools.check(lab.count(system.name) == before, "a replay made an order")
+        tools.check(b"Idempotent-Replayed: true" in connection.exchange(again.replace(b"@", keys[0].encode()), 201),
+                    "no replay")
+        connection.close()
+    return [Row("replay of an Idempotency-Key", "GET of a delivered order", "requests/s", ours, reads, 0.8, 1)]
+
+
+def token(lab):
+    with lab.orders(**tools.AWAY) as system:
+        ours, bare = against_bare(lab, system, tools.token_request())
+    return [Row("POST /auth/token", "bare libmicrohttpd", "tokens/s", ours, bare, 0.3, 0.5)]
+
+
+def cpu(lab):
+    """User and system time of order-svc: for an order until its event is published, for a read that Redis answers."""
+    per_order, per_read = [], []
+    for _ in range(lab.few):
+        with lab.orders() as system:
+            process = system.order.process
+            before = tools.cpu_seconds(process)
+            count = lab.backlog(system, BACKLOG)
+            harness.eventually(lambda: not lab.count(system.name, "order_outbox"), timeout=300, what="publishing")
+            per_order.append((tools.cpu_seconds(process) - before) / count * 1e6)
+            system.query("UPDATE orders SET status = 'DELIVERED'")
+            request, ids = tools.get_request(system), stored_ids(system)
+            lab.wrk(system.order.url, request, seconds=2, values=ids)
+            before = tools.cpu_seconds(process)
+            load = lab.wrk(system.order.url, request, values=ids)
+            per_read.append((tools.cpu_seconds(process) - before) / load.requests * 1e6)
+    return [Row("CPU time of order-svc per order, relay included", "", "us", per_order, None, 60, 35, less=True),
+            Row("CPU time of order-svc per read", "", "us", per_read, None, 15, 8, less=True)]
+
+
+def memory(lab):
+    """Resident memory of the daemons: some time after their start, and the most there was under load."""
+    idle, loaded = {"order-svc": [], "delivery-svc": []}, {"order-svc": [], "delivery-svc": []}
+    for _ in range(lab.few):
+        with lab.both() as system:
+            daemons = {"order-svc": system.order, "delivery-svc": system.delivery}
+            time.sleep(2)
+            for name, daemon in daemons.items():
+                idle[name].append(tools.memory_mb(daemon.process))
+            lab.post(system, 1000)
+            harness.eventually(system.is_drained, timeout=300, what="shipments")
+            ids = stored_ids(system)
+            lab.wrk(system.order.url, tools.get_request(system), 1000, values=ids)
+            lab.wrk(system.delivery.url, tools.get_request(system, "/delivery/shipment/@"), 1000, values=ids)
+            for name, daemon in daemons.items():
+                loaded[name].append(tools.memory_mb(daemon.process, "VmHWM"))
+    return [Row(f"memory of {name}, idle", "", "MB", figures, None, 15, 10, less=True)
+            for name, figures in idle.items()] + \
+           [Row(f"memory of {name}, 1,000 connections under load", "", "MB", figures, None, 40, 25, less=True)
+            for name, figures in loaded.items()]
+
+
+def until_ready(daemon):
+    """Milliseconds from the start of the process to the first 200 of /health/ready."""
+    request = tools.raw_request("GET", "/health/ready")
+    start = time.perf_counter()
+    daemon.launch()
+    while True:
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", daemon.port), timeout=5) as client:
+            client.sendall(request)
+            if client.recv(4096).startswith(b"HTTP/1.1 200"):
+                return 1000 * (time.perf_counter() - start)
+        tools.check(time.perf_counter() < start + harness.PATIENCE, "never became ready")
+        time.sleep(0.001)
+
+
+def start(lab):
+    times = {}
+    with lab.both() as system:
+        for name, daemon in [("order-svc", system.order), ("delivery-svc", system.delivery)]:
+            times[name] = []
+            for _ in range(4 * lab.rounds):
+                daemon.stop()
+                times[name].append(until_ready(daemon))
+    return [Row(f"start of {name} until it is ready", "", "ms", figures, None, 100, 30, less=True)
+            for name, figures in times.items()]
+
+
+MEASURES = {"post": post, "single": single, "get": get, "replay": replay, "token": token, "cpu": cpu, "memory": memory,
+            "start": start}

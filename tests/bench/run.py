@@ -1,0 +1,98 @@
+"""Measures the system against the limits of its parts and prints the table of docs/PERFORMANCE.md.
+
+Usage: run.py [--quick] [--full] [--only REGEX] [--write]
+Exits with 1 when a floor is missed, or a measurement failed.
+"""
+
+import argparse
+import datetime
+import os
+import pathlib
+import platform
+import re
+import signal
+import subprocess
+import sys
+import traceback
+
+import lab as tools
+import measures
+import table
+
+DOCUMENT = tools.ROOT / "docs/PERFORMANCE.md"
+
+
+def output_of(*command):
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    return (done.stdout + done.stderr).strip()
+
+
+def facts(lab):
+    """The machine, the versions, and that commits are durable: as the server says it."""
+    model = re.search(r"model name\s*: (.*)", pathlib.Path("/proc/cpuinfo").read_text())
+    memory = re.search(r"MemTotal:\s+(\d+)", pathlib.Path("/proc/meminfo").read_text())
+    names = ("server_version", "fsync", "synchronous_commit", "full_page_writes", "wal_sync_method", "shared_buffers",
+             "max_wal_size", "data_directory")
+    server = {name: lab.execute("postgres", f"SHOW {name}")[0] for name in names}
+    tools.check(server["fsync"] == server["synchronous_commit"] == "on", f"commits are not durable: {server}")
+    disk = output_of("df", "--output=fstype", server.pop("data_directory")).split()[-1]
+    version = server.pop("server_version")
+    return [
+        f"{datetime.date.today()}, {model.group(1) if model else platform.machine()}, {os.cpu_count()} cores,"
+        f" {int(memory.group(1)) >> 20} GiB, load average {os.getloadavg()[0]:.1f} at the start,"
+        f" commit {output_of('git', '-C', tools.ROOT, 'rev-parse', '--short', 'HEAD')}",
+        f"Linux {platform.release()}, PostgreSQL {version}, Redis {lab.parts.redis().info()['redis_version']},"
+        f" libmicrohttpd {output_of('pkg-config', '--modversion', 'libmicrohttpd')},"
+        f" {output_of('wrk', '-v').split(' [')[0]}, {output_of('cc', '--version').splitlines()[0]}",
+        "PostgreSQL: " + ", ".join(f"{name} {value}" for name, value in server.items()) + f", data on {disk}",
+    ]
+
+
+def measure(lab, names):
+    """The rows, as they come, and whether all measurements were good."""
+    rows, good = [], True
+    for name in names:
+        print(f"measuring: {name}", file=sys.stderr, flush=True)
+        try:
+            new = measures.MEASURES[name](lab)
+        except Exception:  # a failed measurement does not spoil the others
+            traceback.print_exc()
+            good = False
+            continue
+        rows += new
+        print(table.render(new), file=sys.stderr, flush=True)
+    return rows, good
+
+
+def write(text):
+    """Puts the text between the markers of the document."""
+    document = DOCUMENT.read_text()
+    begin, end = "<!-- bench -->\n", "<!-- /bench -->"
+    head, rest = document.split(begin)
+    DOCUMENT.write_text(head + begin + text + "\n" + end + rest.split(end)[1])
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="bench.sh", description=__doc__.splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="fewer and shorter rounds: figures to tune with")
+    parser.add_argument("--full", action="store_true", help="also with 5,000,000 stored orders")
+    parser.add_argument("--only", default="", metavar="REGEX", help="of: " + ", ".join(measures.MEASURES))
+    parser.add_argument("--write", action="store_true", help="writes the table into docs/PERFORMANCE.md")
+    options = parser.parse_args()
+    names = [name for name in measures.MEASURES if re.search(options.only, name)]
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # to stop what was started
+    lab = tools.Lab(rounds=3, seconds=2) if options.quick else tools.Lab(rounds=5, seconds=5)
+    try:
+        lines = facts(lab)
+        print("\n".join(lines), flush=True)
+        rows, good = measure(lab, names)
+    finally:
+        lab.close()
+    print("\n" + table.render(rows))
+    if options.write:
+        write("\n".join([*(f"* {line}" for line in lines), "", table.render(rows)]))
+    sys.exit(not good or any(row.missed for row in rows))
+
+
+if __name__ == "__main__":
+    main()
