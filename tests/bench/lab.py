@@ -56,8 +56,8 @@ def order_request(system):
     return raw_request("POST", "/orders", body, Authorization=f"Bearer {system.mint()}", Idempotency_Key="@")
 
 
-def get_request(system, path="/orders/@"):
-    return raw_request("GET", path, Authorization=f"Bearer {system.mint()}")
+def get_request(system, path="/orders/@", scope="order:read"):
+    return raw_request("GET", path, Authorization=f"Bearer {system.mint(scope=scope)}")
 
 
 def token_request():

@@ -140,7 +140,8 @@ def memory(lab):
             harness.eventually(system.is_drained, timeout=300, what="shipments")
             ids = stored_ids(system)
             lab.wrk(system.order.url, tools.get_request(system), 1000, values=ids)
-            lab.wrk(system.delivery.url, tools.get_request(system, "/delivery/shipment/@"), 1000, values=ids)
+            shipments = tools.get_request(system, "/delivery/shipment/@", "delivery:read")
+            lab.wrk(system.delivery.url, shipments, 1000, values=ids)
             for name, daemon in daemons.items():
                 loaded[name].append(tools.memory_mb(daemon.process, "VmHWM"))
     return [Row(f"memory of {name}, idle", "", "MB", figures, None, 15, 10, less=True)
