@@ -56,7 +56,7 @@ create_cluster() {
     "${as_postgres[@]}" "$(pg_bin)/initdb" -D "$data" -U admin --auth=trust --encoding=UTF8 --locale=C.UTF-8 &&
         echo 'host all all 127.0.0.1/32 scram-sha-256' >"$data/pg_hba.conf" &&
         "${as_postgres[@]}" "$(pg_bin)/postgres" --single -D "$data" postgres <<'SQL'
-ALTER ROLE admin PASSWORD 'admin123'
+ALTER ROLE admin PASSWORD 'password-of-the-parts'
 CREATE DATABASE orderprocessing
 SQL
 }
@@ -103,7 +103,7 @@ settings_of() { # PART
     local port
     port=$(<"$dir/$1.port")
     case $1 in
-    postgres) printf 'DB_%s\n' HOST=127.0.0.1 PORT="$port" NAME=orderprocessing USER=admin PASSWORD=admin123 ;;
+    postgres) printf 'DB_%s\n' HOST=127.0.0.1 PORT="$port" NAME=orderprocessing USER=admin PASSWORD=password-of-the-parts ;;
     redis) printf 'REDIS_%s\n' HOST=127.0.0.1 PORT="$port" ;;
     elasticmq) echo "SQS_ENDPOINT=http://127.0.0.1:$port" ;;
     esac

@@ -15,7 +15,7 @@ enum config_service { CONFIG_ORDER = 1, CONFIG_DELIVERY = 2, CONFIG_BOTH = 3 };
 
 enum config_type {
     CONFIG_STRING,
-    CONFIG_SECRET, /* a string that is never shown */
+    CONFIG_SECRET, /* a string that is never shown; also in a file that NAME_FILE names */
     CONFIG_INTEGER,
     CONFIG_BOOLEAN,  /* true|false|on|off|1|0 */
     CONFIG_DURATION, /* 24h, 15m, 30s, 250ms; a plain number is seconds */
@@ -59,7 +59,9 @@ struct config {
     int64_t shutdown_delay, shutdown_timeout;
 };
 
-#define CONFIG_DEFAULT_JWT_SECRET "dev-secret-key-change-in-production" /* refused in production */
+/* Refused in production. */
+#define CONFIG_DEFAULT_JWT_SECRET "dev-secret-key-change-in-production"
+#define CONFIG_DEFAULT_DB_PASSWORD "admin123"
 
 extern const struct config_knob config_knobs[];
 extern const size_t config_knob_count;
@@ -83,7 +85,8 @@ void config_unsafe(const struct config *config, struct buf *out);
 bool config_read_env_file(const char *path, struct buf *errors) MUST_CHECK;
 
 /* What a daemon's command line asks for: shared by both mains. Sets up the log. Before any thread starts.
- *   --env FILE  --help  --version  --check-config  --print-config  --migrate */
+ *   --env FILE  --help  --version  --check-config  --print-config  --migrate
+ * In production the process is from then on closed to debuggers, and leaves no core dump. */
 struct config_command {
     struct config *config; /* NULL: leave with exit_code */
     bool migrate_only;

@@ -41,7 +41,11 @@ static bool read_knob(struct config *config, const struct config_knob *knob, con
 static bool read_all(struct config *config, const char *(*lookup)(const char *name), struct buf *errors) {
     for (size_t i = 0; i < config_knob_count; i++) {
         const struct config_knob *knob = &config_knobs[i];
-        const char *text = knob->service & config->service ? lookup(knob->name) : NULL;
+        const char *text = NULL;
+        char secret[CONFIG_SECRET_SIZE];
+        if (knob->service & config->service)
+            text = knob->type == CONFIG_SECRET ? config_find_secret(knob, lookup, secret, errors)
+                                               : lookup(knob->name);
         if (!read_knob(config, knob, text, errors))
             return false;
     }

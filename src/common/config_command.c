@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 
 enum action { BAD_USAGE, RUN, MIGRATE, HELP, VERSION, CHECK, PRINT };
 
@@ -48,6 +49,8 @@ static void print_help(enum config_service service) {
             continue;
         buf_clear(&values);
         config_describe(knob, &values);
+        if (knob->type == CONFIG_SECRET)
+            buf_printf(&values, "; or set %s_FILE to the path of a file", knob->name);
         printf("  %s=%s\n      %s (%s)\n", knob->name, knob->fallback, knob->help,
                values.data ? values.data : "");
     }
@@ -74,6 +77,12 @@ static void warn_unsafe(const struct config *config) {
     for (char *line; rest && (line = strtok_r(NULL, "\n", &rest)) != NULL;)
         log_warn(NULL, "%s", line);
     buf_free(&lines);
+}
+
+/* What would show the secrets to others is closed: core dumps, debuggers, /proc/PID/environ. */
+static void close_memory(const struct config *config) {
+    if (config->app_env == ENV_PRODUCTION)
+        (void)prctl(PR_SET_DUMPABLE, 0);
 }
 
 static const char *environment(const char *name) {
@@ -135,6 +144,7 @@ struct config_command config_command_line(enum config_service service, int argc,
     log_setup(service == CONFIG_ORDER ? "order-service" : "delivery-service",
               (enum log_level)config->log_level, (enum log_format)config->log_format);
     warn_unsafe(config);
+    close_memory(config);
     command.config = config;
     command.migrate_only = action == MIGRATE;
     return command;

@@ -10,7 +10,7 @@
 
 const struct config_knob config_knobs[] = {
     {"APP_ENV", CONFIG_CHOICE, CONFIG_BOTH, "production", 0, 0, "production|development", FIELD(app_env),
-     "development allows the default secret, demo clients and anonymous use"},
+     "development allows default secrets, demo clients and anonymous use"},
     {"LOG_LEVEL", CONFIG_CHOICE, CONFIG_BOTH, "info", 0, 0, "debug|info|warn|error", FIELD(log_level),
      "least serious level that is logged"},
     {"LOG_FORMAT", CONFIG_CHOICE, CONFIG_BOTH, "auto", 0, 0, "auto|json|text", FIELD(log_format),
@@ -41,7 +41,8 @@ const struct config_knob config_knobs[] = {
     {"DB_NAME", CONFIG_STRING, CONFIG_BOTH, "orderprocessing", 1, 63, NULL, FIELD(db_name),
      "database; each daemon may have its own"},
     {"DB_USER", CONFIG_STRING, CONFIG_BOTH, "admin", 1, 63, NULL, FIELD(db_user), "user"},
-    {"DB_PASSWORD", CONFIG_SECRET, CONFIG_BOTH, "admin123", 1, 1024, NULL, FIELD(db_password), "password"},
+    {"DB_PASSWORD", CONFIG_SECRET, CONFIG_BOTH, CONFIG_DEFAULT_DB_PASSWORD, 1, 1024, NULL, FIELD(db_password),
+     "password"},
     {"DB_SSLMODE", CONFIG_STRING, CONFIG_BOTH, "prefer", 1, 16,
      "disable|allow|prefer|require|verify-ca|verify-full", FIELD(db_sslmode), "TLS to the database"},
     {"DB_POOL_SIZE", CONFIG_INTEGER, CONFIG_BOTH, "4", 1, 64, NULL, FIELD(db_pool_size),

@@ -65,6 +65,8 @@ static void check_credentials(const struct config *config, struct buf *errors) {
 void config_unsafe(const struct config *config, struct buf *out) {
     if (strcmp(config->jwt_secret, CONFIG_DEFAULT_JWT_SECRET) == 0)
         buf_str(out, "JWT_SECRET: the default is known to everybody; for development only\n");
+    if (strcmp(config->db_password, CONFIG_DEFAULT_DB_PASSWORD) == 0)
+        buf_str(out, "DB_PASSWORD: the default is known to everybody; for development only\n");
     if (config->demo_clients)
         buf_str(out, "DEMO_CLIENTS: their secrets are known to everybody; for development only\n");
     if (config->delivery_anonymous)

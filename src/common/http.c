@@ -85,7 +85,9 @@ static enum MHD_Result send_reply(struct http_request *request) {
     http_connection_limit(http_connection_of(request->connection));
     enum MHD_Result result = MHD_queue_response(request->connection, reply->status, response);
     MHD_destroy_response(response);
-    log_debug(request->request_id, "%s %s %u", request->method, request->path, reply->status);
+    /* The route, as the path is anything: somebody's token by mistake, too. */
+    log_debug(request->request_id, "%s %s %u", request->method,
+              request->route ? request->route->pattern : "(no route)", reply->status);
     return result;
 }
 

@@ -1,5 +1,6 @@
 """What the integration tests stand on: the parts, both daemons with a database and queues of their own, clients."""
 
+import base64
 import contextlib
 import json
 import os
@@ -32,6 +33,29 @@ TIMESTAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 SANITIZER_REPORT = re.compile(
     r"^.*(ERROR: AddressSanitizer|LeakSanitizer|WARNING: ThreadSanitizer|runtime error:).*$", re.MULTILINE
 )
+
+SECRETS = set()  # used, or handed out, by this run: no log may hold one
+SECRET_SETTING = re.compile(r"(SECRET|PASSWORD|TOKEN|SECRET_ACCESS_KEY)$")
+SECRET_FIELD = re.compile(r'(?:token|client_secret)"?\s*[:=]\s*"?([^"&\s]+)')
+ANY_TOKEN = re.compile(r"eyJ[\w-]{6,}")  # the beginning of a JWT, also of one that was cut
+
+
+def remember(*secrets):
+    """What no log may hold, unless it is as short as a word."""
+    SECRETS.update(text for text in secrets if len(text) >= 8)
+
+
+def remember_secrets(response):
+    """Those of an HTTP request and of its answer."""
+    scheme, _, credentials = response.request.headers.get("Authorization", "").partition(" ")
+    remember(credentials)
+    if scheme == "Basic":
+        with contextlib.suppress(ValueError):
+            remember(base64.b64decode(credentials).decode().partition(":")[2])
+    for text in (response.request.body, response.content):
+        text = text.decode(errors="replace") if isinstance(text, bytes) else text
+        if isinstance(text, str):
+            remember(*SECRET_FIELD.findall(text))
 
 
 def eventually(condition, timeout=PATIENCE, what="the condition"):
@@ -142,6 +166,7 @@ class Daemon:
         inherited = ("PATH", "HOME", "ASAN_OPTIONS", "UBSAN_OPTIONS", "TSAN_OPTIONS", "LSAN_OPTIONS")
         self.environment = {name: os.environ[name] for name in inherited if name in os.environ} | settings
         self.environment |= {"ORDER_SERVICE_PORT": str(self.port), "DELIVERY_SERVICE_PORT": str(self.port)}
+        remember(*(value for name, value in self.environment.items() if SECRET_SETTING.search(name)))
 
     def launch(self):
         """Starts the process without waiting for anything."""
@@ -150,6 +175,15 @@ class Daemon:
             self.process = subprocess.Popen([self.program], env=self.environment, stdin=subprocess.DEVNULL,
                                             stdout=log, stderr=log)
         return self
+
+    def command(self, *words):
+        """Runs the program with arguments, until it ends; what it says of errors goes to the log, too."""
+        done = subprocess.run([self.program, *words], env=self.environment, capture_output=True, text=True,
+                              timeout=PATIENCE, stdin=subprocess.DEVNULL)
+        remember(*re.findall(r"client_secret: (\S+)", done.stdout))
+        with self.log.open("a") as log:
+            log.write(done.stderr)
+        return done
 
     def start(self):
         self.launch()
@@ -201,6 +235,11 @@ class Daemon:
     def assert_no_sanitizer_report(self):
         report = SANITIZER_REPORT.search(self.log_text())
         assert report is None, f"{report.group()} in {self.program}:\n{self.log_text()[report.start():][:8000]}"
+
+    def assert_no_secret_logged(self):
+        log = self.log_text()
+        told = [text for text in SECRETS if text in log] + ANY_TOKEN.findall(log)
+        assert not told, f"{self.program} logged {told[:5]}"
 
 
 class System:
@@ -271,7 +310,9 @@ class System:
         payload = {"iss": "order-processing-system", "aud": "order-api", "sub": client_id, "client_id": client_id,
                    "iat": now, "exp": now + 3600, "jti": str(uuid.uuid4()), "scope": scope} | claims
         payload = {name: value for name, value in payload.items() if value is not None}
-        return jwt.encode(payload, secret, algorithm="HS256", headers={"typ": "at+jwt"})
+        token = jwt.encode(payload, secret, algorithm="HS256", headers={"typ": "at+jwt"})
+        remember(token)
+        return token
 
     def client(self, client_id="demo-client", scope="order:create order:read", daemon=None):
         return Api((daemon or self.order).url, self.mint(client_id, scope))
@@ -350,6 +391,7 @@ class System:
                     daemon.kill()
         for daemon in self.daemons:
             daemon.assert_no_sanitizer_report()
+            daemon.assert_no_secret_logged()
         for knob in ("ORDERS_QUEUE", "ORDERS_DLQ", "DELIVERY_STATUS_QUEUE", "DELIVERY_STATUS_DLQ"):
             if self.has_queue(knob):
                 self.sqs.delete_queue(QueueUrl=self.queue_url(knob))
@@ -389,6 +431,7 @@ def http(method, url, **options):
     with requests.Session() as session:
         session.trust_env = False
         response = session.request(method, url, **options)
+    remember_secrets(response)
     assert_common(response)
     return response
 

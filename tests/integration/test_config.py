@@ -11,8 +11,9 @@ SECRET = "a-secret-of-production-that-is-long-enough"
 
 
 def run(program, *arguments, **settings):
-    return subprocess.run([program, *arguments], env={"PATH": "/usr/bin:/bin", **settings}, capture_output=True,
-                          text=True, timeout=PATIENCE, stdin=subprocess.DEVNULL)
+    return subprocess.run([program, *arguments], capture_output=True, text=True,
+                          env={"PATH": "/usr/bin:/bin", "DB_PASSWORD": "not-the-default", **settings},
+                          timeout=PATIENCE, stdin=subprocess.DEVNULL)
 
 
 def knobs(program):
@@ -57,7 +58,9 @@ def test_bad_value_stops_the_start(program):
     (ORDER_SVC, {}, "JWT_SECRET"),
     (ORDER_SVC, {"JWT_SECRET": "dev-secret-key-change-in-production"}, "JWT_SECRET"),
     (ORDER_SVC, {"JWT_SECRET": SECRET, "DEMO_CLIENTS": "true"}, "DEMO_CLIENTS"),
+    (ORDER_SVC, {"JWT_SECRET": SECRET, "DB_PASSWORD": "admin123"}, "DB_PASSWORD"),
     (DELIVERY_SVC, {"JWT_SECRET": "dev-secret-key-change-in-production"}, "JWT_SECRET"),
+    (DELIVERY_SVC, {"JWT_SECRET": SECRET, "DB_PASSWORD": ""}, "DB_PASSWORD"),
     (DELIVERY_SVC, {"JWT_SECRET": SECRET, "DELIVERY_ANONYMOUS": "true"}, "DELIVERY_ANONYMOUS"),
 ])
 def test_production_refuses_what_suits_development_only(program, settings, name):
@@ -66,6 +69,15 @@ def test_production_refuses_what_suits_development_only(program, settings, name)
     assert name in refused.stderr
     allowed = run(program, "--check-config", APP_ENV="development", **settings)
     assert allowed.returncode == 0, allowed.stderr
+
+
+def test_production_refuses_all_of_it_in_one_message():
+    common = {"JWT_SECRET": "", "DB_PASSWORD": ""}
+    for program, name in ((ORDER_SVC, "DEMO_CLIENTS"), (DELIVERY_SVC, "DELIVERY_ANONYMOUS")):
+        refused = run(program, **common, **{name: "true"})
+        assert refused.returncode == 1
+        assert all(fault in refused.stderr for fault in ("JWT_SECRET:", "DB_PASSWORD:", f"{name}:"))
+    assert "JWT_SECRET: must be text of 32 to" in run(ORDER_SVC, JWT_SECRET="too-short-a-secret").stderr
 
 
 @BOTH
@@ -92,6 +104,18 @@ def test_env_file_is_read_and_the_environment_wins(tmp_path):
     file.write_text(f"# comment\nJWT_SECRET='{SECRET}'\nDB_NAME=from-file\nDB_USER=\"from file\"\n")
     shown = run(ORDER_SVC, "--env", str(file), "--print-config", DB_NAME="from-environment").stdout
     assert "from-environment" in shown and "from file" in shown and "from-file" not in shown
+
+
+@BOTH
+def test_secrets_may_be_in_files(program, tmp_path):
+    file = tmp_path / "secret"
+    file.write_text(SECRET + "\n")
+    names = {"JWT_SECRET_FILE": str(file), "DB_PASSWORD_FILE": str(file), "DB_PASSWORD": ""}
+    shown = run(program, "--print-config", **names)
+    assert "JWT_SECRET=***\nJWT" in shown.stdout and SECRET not in shown.stdout
+    for wrong in ({"DB_PASSWORD": "set-twice"}, {"JWT_SECRET_FILE": str(tmp_path / "missing")}):
+        refused = run(program, "--check-config", **names | wrong)
+        assert refused.returncode == 1 and f"{next(iter(wrong)).removesuffix('_FILE')}_FILE:" in refused.stderr
 
 
 @BOTH

@@ -1,17 +1,10 @@
 """Production from an empty database on: migrations by hand, clients by the command line, nobody else let in."""
 
-import subprocess
-
 import pytest
-from harness import PATIENCE, Api, System, assert_problem, eventually, http
+from harness import Api, System, assert_problem, eventually, http
 
 CLOSED = {"APP_ENV": "production", "DEMO_CLIENTS": "false", "DELIVERY_ANONYMOUS": "false",
           "JWT_SECRET": "a-secret-of-production-that-is-long-enough"}
-
-
-def command(daemon, *words):
-    return subprocess.run([daemon.program, *words], env=daemon.environment, capture_output=True, text=True,
-                          timeout=PATIENCE, stdin=subprocess.DEVNULL)
 
 
 @pytest.fixture(scope="module")
@@ -22,14 +15,14 @@ def system(parts):
             eventually(lambda: daemon.health("/health/ready") == 503)
             reason = http("GET", f"{daemon.url}/health/ready").json()["reason"]
             assert reason == "migrations"
-            assert command(daemon, "--migrate").returncode == 0
+            assert daemon.command("--migrate").returncode == 0
             eventually(daemon.is_ready)
-            assert command(daemon, "--migrate").returncode == 0, "twice does no harm"
+            assert daemon.command("--migrate").returncode == 0, "twice does no harm"
         yield both
 
 
 def client_command(system, *words):
-    return command(system.order, "client", *words)
+    return system.order.command("client", *words)
 
 
 def add(system, name, *scopes):

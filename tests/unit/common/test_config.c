@@ -39,6 +39,7 @@ static int fresh_settings(void **state) {
     (void)state;
     memset(settings, 0, sizeof settings);
     set("JWT_SECRET", SECRET);
+    set("DB_PASSWORD", SECRET);
     return 0;
 }
 
@@ -199,10 +200,12 @@ static void test_all_faults_at_once_and_no_secret(void **state) {
 static void test_production_refuses_what_development_allows(void **state) {
     (void)state;
     set("JWT_SECRET", CONFIG_DEFAULT_JWT_SECRET);
+    set("DB_PASSWORD", CONFIG_DEFAULT_DB_PASSWORD);
     set("DEMO_CLIENTS", "true");
     set("DELIVERY_ANONYMOUS", "true");
     char *errors = refused(CONFIG_BOTH);
     assert_non_null(strstr(errors, "JWT_SECRET:"));
+    assert_non_null(strstr(errors, "DB_PASSWORD:"));
     assert_non_null(strstr(errors, "DEMO_CLIENTS:"));
     assert_non_null(strstr(errors, "DELIVERY_ANONYMOUS:"));
 

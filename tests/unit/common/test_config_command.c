@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #define SECRET "a secret of our own, 32 bytes and more"
@@ -45,6 +46,8 @@ static void assert_left(struct config_command command, int exit_code) {
 static int set_environment(void **state) {
     (void)state;
     setenv("JWT_SECRET", SECRET, 1);
+    setenv("DB_PASSWORD", SECRET, 1);
+    unsetenv("APP_ENV");
     unsetenv("BATCH_SIZE");
     return 0;
 }
@@ -62,6 +65,7 @@ static void test_print_config_hides_secrets(void **state) {
     char print[] = "--print-config";
     assert_left(run((char *[]){name, print, NULL}, out), 0);
     assert_non_null(strstr(out, "JWT_SECRET=***\n"));
+    assert_non_null(strstr(out, "DB_PASSWORD=***\n"));
     assert_non_null(strstr(out, "BATCH_SIZE=128\n"));
     assert_null(strstr(out, SECRET));
 }
@@ -100,6 +104,19 @@ static void test_options_end_at_the_subcommand(void **state) {
     config_free(command.config);
 }
 
+/* A process that cannot be dumped leaves no core, and nobody of its user may trace it or read its environ. */
+static void test_memory_is_closed_in_production(void **state) {
+    (void)state;
+    assert_int_equal(prctl(PR_SET_DUMPABLE, 1), 0);
+    setenv("APP_ENV", "development", 1);
+    config_free(run((char *[]){name, NULL}, out).config);
+    assert_int_equal(prctl(PR_GET_DUMPABLE), 1);
+    setenv("APP_ENV", "production", 1);
+    config_free(run((char *[]){name, NULL}, out).config);
+    assert_int_equal(prctl(PR_GET_DUMPABLE), 0);
+    assert_int_equal(prctl(PR_SET_DUMPABLE, 1), 0);
+}
+
 static void test_unknown_option(void **state) {
     (void)state;
     char bogus[] = "--bogus", env[] = "--env";
@@ -123,6 +140,7 @@ int main(void) {
         cmocka_unit_test_setup(test_help_names_the_daemons_knobs, set_environment),
         cmocka_unit_test_setup(test_version, set_environment),
         cmocka_unit_test_setup(test_options_end_at_the_subcommand, set_environment),
+        cmocka_unit_test_setup(test_memory_is_closed_in_production, set_environment),
         cmocka_unit_test_setup(test_unknown_option, set_environment),
         cmocka_unit_test_setup(test_env_file_is_read_first, set_environment),
     };
