@@ -55,6 +55,35 @@ settings() {
 
 scripts() { files -name '*.sh' -o -path './.ci/run' | xargs -0 shellcheck -x; }
 
+# expect BINARY WHAT PATTERN: standard input has a line with it. (Not grep -q: its early end would kill the writer.)
+expect() { grep -E "$3" >/dev/null || echo "$1: $2"; }
+
+# What compiler and linker can do against exploits is in the daemons, and every source file was compiled with it.
+hardened() {
+    local binary flag flags=(-fstack-protector-strong -fstack-clash-protection)
+    [[ $(uname -m) != x86_64 ]] || flags+=(-fcf-protection)
+    for binary in build/check/order-svc build/check/delivery-svc; do
+        readelf -dW "$binary" | expect $binary "is not position-independent" 'FLAGS_1.* PIE'
+        readelf -dW "$binary" | expect $binary "binds symbols late" 'FLAGS_1.* NOW'
+        readelf -lW "$binary" | expect $binary "has a writable GOT" GNU_RELRO
+        readelf -lW "$binary" | expect $binary "has an executable stack" 'GNU_STACK.* RW '
+        readelf --dyn-syms -W "$binary" | expect $binary "calls no fortified functions" '__vsnprintf_chk'
+        readelf --debug-dump=info --dwarf-depth=1 -W "$binary" | expect $binary "tells no flags" DW_AT_producer
+        for flag in "${flags[@]}"; do
+            readelf --debug-dump=info --dwarf-depth=1 -W "$binary" | grep DW_AT_producer | grep -vF -e "$flag" |
+                sed "s|.*|$binary: a file was compiled without $flag|" | sort -u
+        done
+    done
+}
+
+units() { # 20 is 2.0 of 10
+    local unit
+    for unit in deploy/systemd/*.service; do
+        systemd-analyze security --offline=true --no-pager --threshold=20 "$unit" >/dev/null ||
+            echo "$unit: is exposed by more than 2.0"
+    done
+}
+
 leftovers() { files -not -name check.sh | xargs -0 grep -nwE 'TODO|FIXME|XXX'; }
 
 machine_paths() { files -name '*.md' | xargs -0 grep -nE "(^|[^[:alnum:]._-])/(home|root|Users)/|$ROOT"; }
@@ -66,12 +95,14 @@ tidy() { # on stderr it only counts what it does not report
 
 "$ROOT/scripts/install-deps.sh" build check
 say "building build/check"
-build check dev -DBUILD_TESTING=OFF
+build check release -DBUILD_TESTING=OFF
 check "C files are formatted (clang-format -i)" format
 check "third-party headers stay in their modules" third_party
 check "the daemons do not include each other" daemons_apart
 check "no .c file above 400 lines (tests: 450), no .h file above 160" file_lengths
 check "env.example and README.md name every setting" settings
+check "the binaries are hardened" hardened
+check "systemd's units are exposed by 2.0 at most" units
 check "shellcheck finds nothing in the scripts" scripts
 check "nothing is left to do" leftovers
 check "prose names no path of a machine" machine_paths

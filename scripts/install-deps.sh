@@ -10,7 +10,8 @@ declare -A sets=(
     [build]="gcc=gcc libc6-dev cmake=cmake ninja-build=ninja pkg-config=pkg-config libmicrohttpd-dev libpq-dev
         libhiredis-dev libcurl4-openssl-dev libjansson-dev libssl-dev"
     [test]="libcmocka-dev libjwt-dev valgrind=valgrind python3-venv"
-    [check]="clang-format=clang-format clang-tidy=clang-tidy shellcheck=shellcheck git=git"
+    [check]="clang-format=clang-format clang-tidy=clang-tidy shellcheck=shellcheck git=git systemd=systemd-analyze
+        binutils=readelf"
     [bench]="wrk=wrk python3-venv"
     [maven]="maven=mvn"
 )

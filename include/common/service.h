@@ -16,5 +16,6 @@ struct service_component {
 
 /* Starts the components, waits for SIGTERM or SIGINT, stops them within timeout_ms in reverse order. A second
  * signal, or a stop that overruns timeout_ms by a quarter, ends the process at once with exit code 1. Returns
- * the exit code. Call on the main thread, before there are others. */
+ * the exit code. systemd is told when all have started, and when the stop begins (Type=notify). Call on the
+ * main thread, before there are others. */
 int service_run(const struct service_component *components, size_t n, void *app, int64_t timeout_ms);

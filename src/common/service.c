@@ -7,7 +7,10 @@
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 struct life {
@@ -57,6 +60,26 @@ static void *take_signals(void *arg) {
     else
         log_error(NULL, "did not stop in time: ending at once");
     _exit(1);
+}
+
+/* Tells the service manager that started us, if it wants to know (sd_notify(3)): a datagram to a socket,
+ * whose name is a path or, after '@', an abstract one. */
+static void tell_manager(const char *state) {
+    const char *name = getenv("NOTIFY_SOCKET");
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    size_t len = name ? strlen(name) : 0;
+    if (len == 0 || len > sizeof address.sun_path)
+        return;
+    memcpy(address.sun_path, name, len);
+    if (*name == '@')
+        address.sun_path[0] = '\0';
+    int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return;
+    socklen_t size = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len);
+    if (sendto(fd, state, strlen(state), 0, (struct sockaddr *)&address, size) < 0)
+        log_warn(NULL, "the service manager cannot be told %s: %s", state, strerror(errno));
+    close(fd);
 }
 
 static bool stop_asked(struct life *life) {
@@ -110,10 +133,13 @@ int service_run(const struct service_component *components, size_t n, void *app,
     }
     size_t started;
     bool good = start_all(components, n, app, &life, &started);
-    if (good && started == n)
+    if (good && started == n) {
         log_info(NULL, "started, version %s", SERVICE_VERSION);
+        tell_manager("READY=1");
+    }
     if (good)
         wait_for_stop(&life);
+    tell_manager("STOPPING=1");
     stop_all(components, started, app, clock_mono_ms() + timeout_ms);
     pthread_cancel(listener);
     pthread_join(listener, NULL);

@@ -11,8 +11,11 @@
 
 #include <cmocka.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -174,6 +177,68 @@ static void test_stop_that_hangs_is_ended(void **state) {
     assert_ends(&child, 1);
 }
 
+/* A socket as systemd listens on; what is told to it must come within a minute. */
+static int listen_as_manager(const struct sockaddr_un *address, size_t name_len) {
+    int fd = socket(AF_UNIX, SOCK_DGRAM, 0);
+    socklen_t size = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + name_len);
+    assert_int_equal(bind(fd, (const struct sockaddr *)address, size), 0);
+    assert_int_equal(
+        setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &(struct timeval){60, 0}, sizeof(struct timeval)), 0);
+    return fd;
+}
+
+static void assert_told(int manager, const char *state) {
+    char told[64] = "";
+    assert_true(recv(manager, told, sizeof told - 1, 0) > 0);
+    assert_string_equal(told, state);
+}
+
+static void run_with_manager(const char *name) {
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    memcpy(address.sun_path, name, strlen(name));
+    if (*name == '@')
+        address.sun_path[0] = '\0';
+    int manager = listen_as_manager(&address, strlen(name));
+    setenv("NOTIFY_SOCKET", name, 1);
+    struct child child = run(three, 3, 10000);
+    unsetenv("NOTIFY_SOCKET");
+    assert_told(manager, "READY=1");
+    hear(&child, "+a+b+z");
+    kill(child.pid, SIGTERM);
+    assert_told(manager, "STOPPING=1");
+    hear(&child, "-b-a");
+    assert_ends(&child, 0);
+    close(manager);
+}
+
+static void test_manager_is_told(void **state) {
+    (void)state;
+    char folder[] = "/tmp/test_service.XXXXXX", name[64];
+    assert_non_null(mkdtemp(folder));
+    snprintf(name, sizeof name, "%s/notify", folder);
+    run_with_manager(name);
+    unlink(name);
+    rmdir(folder);
+    name[0] = '@';
+    run_with_manager(name);
+}
+
+static void test_manager_that_is_not_there_does_no_harm(void **state) {
+    (void)state;
+    static char long_name[200] = "/";
+    memset(long_name + 1, 'x', sizeof long_name - 2);
+    const char *const names[] = {"/nowhere/notify", long_name, ""};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        setenv("NOTIFY_SOCKET", names[i], 1);
+        struct child child = run(three, 3, 10000);
+        unsetenv("NOTIFY_SOCKET");
+        hear(&child, "+a+b+z");
+        kill(child.pid, SIGTERM);
+        hear(&child, "-b-a");
+        assert_ends(&child, 0);
+    }
+}
+
 static void test_broken_pipe_does_not_kill(void **state) {
     (void)state;
     const struct service_component components[] = {{"broken pipe", start_broken_pipe, NULL}};
@@ -190,6 +255,8 @@ int main(void) {
         cmocka_unit_test(test_signal_during_start_is_heard),
         cmocka_unit_test(test_second_signal_ends_at_once),
         cmocka_unit_test(test_stop_that_hangs_is_ended),
+        cmocka_unit_test(test_manager_is_told),
+        cmocka_unit_test(test_manager_that_is_not_there_does_no_harm),
         cmocka_unit_test(test_broken_pipe_does_not_kill),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
