@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Tries docker-compose.yml: builds, starts on free ports, runs the demo, looks at the hardening, stops in order.
+# Tries docker-compose.yml: builds, starts on free ports, runs the demo, looks at the hardening, stops in order. Then the
+# same with deploy/docker-compose.production.yml: an order of a registered client.
 # Needs a Docker daemon that has or can fetch the images.
 set -euo pipefail
 # shellcheck source=scripts/lib.sh
@@ -16,17 +17,21 @@ export ORDER_SERVICE_PORT DELIVERY_SERVICE_PORT DB_PORT REDIS_PORT ELASTICMQ_POR
 container() { "${compose[@]}" ps -q "$1"; }
 healthy() { [[ $(docker inspect -f '{{.State.Health.Status}}' "$(container "$1")") == healthy ]]; }
 
+start() {
+    quietly build/log/compose-up.log "${compose[@]}" up -d
+    for daemon in order-svc delivery-svc; do
+        wait_until 60 healthy "$daemon" || {
+            "${compose[@]}" logs "$daemon"
+            die "$daemon is not healthy"
+        }
+    done
+}
+
 trap '"${compose[@]}" down -v --remove-orphans >/dev/null 2>&1' EXIT
 say "building the image"
 quietly build/log/compose-build.log "${compose[@]}" build
 say "starting the containers"
-quietly build/log/compose-up.log "${compose[@]}" up -d
-for daemon in order-svc delivery-svc; do
-    wait_until 60 healthy "$daemon" || {
-        "${compose[@]}" logs "$daemon"
-        die "$daemon is not healthy"
-    }
-done
+start
 
 say "running the demo"
 ORDER_URL=http://localhost:$ORDER_SERVICE_PORT DELIVERY_URL=http://localhost:$DELIVERY_SERVICE_PORT demo/demo.sh
@@ -36,7 +41,30 @@ for daemon in order-svc delivery-svc; do
     [[ $(docker exec "$(container "$daemon")" bash -c 'echo $EUID') == 10001 ]] || die "$daemon runs as another user"
     ! docker exec "$(container "$daemon")" bash -c 'echo > /tmp/file' 2>/dev/null || die "$daemon may write files"
     id=$(container "$daemon")
+    limits='{{.HostConfig.ReadonlyRootfs}} {{.HostConfig.CapDrop}} {{.HostConfig.SecurityOpt}} {{.HostConfig.Memory}}'
+    [[ $(docker inspect -f "$limits {{.HostConfig.PidsLimit}}" "$id") == \
+        'true [ALL] [no-new-privileges:true] 536870912 256' ]] || die "$daemon is not limited as it should be"
     docker stop -t 30 "$id" >/dev/null
     [[ $(docker inspect -f '{{.State.ExitCode}}' "$id") == 0 ]] || die "$daemon did not stop in order"
 done
+say "starting it anew as in production"
+"${compose[@]}" down -v >/dev/null 2>&1
+export SECRETS=$ROOT/build/compose-secrets DB_PASSWORD=password-of-the-administrator
+mkdir -p "$SECRETS"
+for name in jwt_secret {order,delivery}_{svc,migrator}_password; do
+    od -An -N32 -tx1 /dev/urandom | tr -d ' \n' >"$SECRETS/$name"
+done
+compose+=(-f docker-compose.yml -f deploy/docker-compose.production.yml)
+start
+secret=$(docker exec "$(container order-svc)" order-svc client add shop order:create order:read |
+    sed -n 's/^client_secret: //p')
+token() {
+    curl -s -u "shop:$secret" -d grant_type=client_credentials "http://localhost:$ORDER_SERVICE_PORT/auth/token" |
+        jq -er .access_token
+}
+wait_until 30 token >/dev/null || die "the new client gets no token"
+ordered=$(curl -s -o /dev/null -w '%{http_code}' "http://localhost:$ORDER_SERVICE_PORT/orders" \
+    -H "Authorization: Bearer $(token)" -H 'Content-Type: application/json' \
+    -d '{"customer_id":"c","items":[{"product_id":"p","quantity":1,"unit_price":1.5}]}')
+[[ $ordered == 201 ]] || die "an order was answered $ordered"
 say "the composition works; its image has $(docker image inspect -f '{{.Size}}' order-processing-system | numfmt --to=iec)"

@@ -1,0 +1,27 @@
+-- The roles of production. Each daemon has one that reads and writes the rows of its own tables, and nothing else; the
+-- tables belong to another, which is for --migrate only. An administrator runs this once in the daemons' database, before
+-- the first migration (again does no harm):
+--     SECRETS=/etc/order-processing/secrets psql -d orderprocessing -f sql/roles.sql
+-- The passwords are in files named after the roles: order_svc_password and so on; without its file a role cannot log in.
+\set ON_ERROR_STOP on
+\set order_svc `cat "${SECRETS:-/run/secrets}/order_svc_password"`
+\set order_migrator `cat "${SECRETS:-/run/secrets}/order_migrator_password"`
+\set delivery_svc `cat "${SECRETS:-/run/secrets}/delivery_svc_password"`
+\set delivery_migrator `cat "${SECRETS:-/run/secrets}/delivery_migrator_password"`
+SET client_min_messages = warning;
+
+SELECT format('CREATE ROLE %I LOGIN', name)
+FROM unnest(ARRAY['order_svc', 'order_migrator', 'delivery_svc', 'delivery_migrator']) AS name
+WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = name) \gexec
+ALTER ROLE order_svc PASSWORD :'order_svc';
+ALTER ROLE order_migrator PASSWORD :'order_migrator';
+ALTER ROLE delivery_svc PASSWORD :'delivery_svc';
+ALTER ROLE delivery_migrator PASSWORD :'delivery_migrator';
+
+REVOKE ALL ON DATABASE :"DBNAME" FROM PUBLIC;
+GRANT CONNECT ON DATABASE :"DBNAME" TO order_svc, order_migrator, delivery_svc, delivery_migrator;
+REVOKE CREATE ON SCHEMA public FROM PUBLIC; -- as it is from PostgreSQL 15 on
+GRANT CREATE ON SCHEMA public TO order_migrator, delivery_migrator;
+
+ALTER DEFAULT PRIVILEGES FOR ROLE order_migrator GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO order_svc;
+ALTER DEFAULT PRIVILEGES FOR ROLE delivery_migrator GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO delivery_svc;
