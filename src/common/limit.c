@@ -1,0 +1,101 @@
+/* Rate limits: GCRA in a table of fixed size. */
+#include "common/limit.h"
+
+#include "common/id.h"
+#include "common/siphash.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+
+#define MS INT64_C(1000000) /* in nanoseconds, as are all times in here */
+#define SECOND (1000 * MS)
+#define REPORT_EVERY (60 * SECOND)
+
+enum { SETS = 8192, WAYS = 8 }; /* a key has its place in one of the ways of one set: 1 MiB in all */
+
+struct cell {
+    uint64_t key;  /* its hash */
+    int64_t whole; /* when its quota is whole again: in the past, the cell is free */
+};
+
+struct limit {
+    struct limit_policy policy;
+    int64_t interval; /* in which one more comes back */
+    uint8_t secret[SIPHASH_SECRET_SIZE];
+    pthread_mutex_t lock; /* of what follows; held for a look at one set, so one is enough */
+    int64_t refusals, next_report;
+    struct cell cells[SETS][WAYS];
+};
+
+struct limit *limit_new(const struct limit_policy *policy) {
+    struct limit *limit = calloc(1, sizeof *limit);
+    if (!limit)
+        return NULL;
+    limit->policy = *policy;
+    if (policy->quota > 0)
+        limit->interval = policy->window_s * SECOND / policy->quota;
+    random_bytes(limit->secret, sizeof limit->secret);
+    pthread_mutex_init(&limit->lock, NULL);
+    return limit;
+}
+
+void limit_free(struct limit *limit) {
+    if (!limit)
+        return;
+    pthread_mutex_destroy(&limit->lock);
+    free(limit);
+}
+
+/* The key's cell, or the one that gives way to it. */
+static struct cell *find(struct cell set[static WAYS], uint64_t key) {
+    struct cell *least = set;
+    for (struct cell *cell = set; cell < set + WAYS; cell++) {
+        if (cell->key == key)
+            return cell;
+        if (cell->whole < least->whole)
+            least = cell;
+    }
+    return least;
+}
+
+static int64_t report(struct limit *limit, int64_t now) {
+    limit->refusals++;
+    if (now < limit->next_report)
+        return 0;
+    int64_t count = limit->refusals;
+    limit->refusals = 0;
+    limit->next_report = now + REPORT_EVERY;
+    return count;
+}
+
+static struct limit_state ask(struct limit *limit, const void *key, size_t len, int64_t now, bool take) {
+    if (limit->policy.quota == 0)
+        return (struct limit_state){0};
+    struct limit_state state = {.policy = &limit->policy};
+    uint64_t hash = siphash(limit->secret, key, len);
+    int64_t whole = limit->interval * limit->policy.quota;
+
+    pthread_mutex_lock(&limit->lock);
+    struct cell *cell = find(limit->cells[hash % SETS], hash);
+    int64_t used = cell->key == hash && cell->whole > now ? cell->whole - now : 0;
+    state.refused = used + limit->interval > whole;
+    if (state.refused) {
+        state.report = report(limit, now);
+    } else if (take) {
+        used += limit->interval;
+        *cell = (struct cell){hash, now + used};
+    }
+    pthread_mutex_unlock(&limit->lock);
+
+    state.left = state.refused ? 0 : (whole - used) / limit->interval;
+    state.wait_ms = ((state.left + 1) * limit->interval - (whole - used) + MS - 1) / MS;
+    return state;
+}
+
+struct limit_state limit_take(struct limit *limit, const void *key, size_t len, int64_t now_ms) {
+    return ask(limit, key, len, now_ms * MS, true);
+}
+
+struct limit_state limit_look(struct limit *limit, const void *key, size_t len, int64_t now_ms) {
+    return ask(limit, key, len, now_ms * MS, false);
+}
