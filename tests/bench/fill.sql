@@ -1,3 +1,6 @@
+-- :count delivered orders of demo-client, each with its key, as if they had come one each millisecond.
+SET session_replication_role = replica;
+
 INSERT INTO orders (id, client_id, customer_id, status, total_amount, tracking_number, carrier, version, created_at,
                     updated_at, quiet_since)
 SELECT (lpad(to_hex((extract(epoch FROM at) * 1000)::bigint), 12, '0') || '-7' || substr(gen_random_uuid()::text, 16))::uuid,
@@ -9,6 +12,4 @@ SELECT id, position, product_id, quantity, unit_price
   FROM orders, (VALUES (1, 'laptop-001', 1, 999.99), (2, 'mouse-001', 2, 29.99)) AS i(position, product_id, quantity, unit_price);
 
 INSERT INTO idempotency_keys (client_id, key, fingerprint, order_id, expires_at)
-SELECT client_id, 'k:' || gen_random_uuid(), sha256(customer_id::bytea), id, created_at + interval '1 day' FROM orders;
-
-ANALYZE orders, order_items, idempotency_keys
+SELECT client_id, 'k:' || gen_random_uuid(), sha256(customer_id::bytea), id, created_at + interval '1 day' FROM orders

@@ -11,10 +11,12 @@ import re
 import signal
 import subprocess
 import sys
+import uuid
 
 HERE = pathlib.Path(__file__).parent
 ROOT = HERE.parents[1]
 BUILD = ROOT / "build/release"
+os.environ["_JAVA_OPTIONS"] = "-XX:TieredStopAtLevel=4"  # ElasticMQ with Java's best compiler
 os.environ.setdefault("ORDER_SVC", str(BUILD / "order-svc"))
 os.environ.setdefault("DELIVERY_SVC", str(BUILD / "delivery-svc"))
 sys.path.insert(0, str(ROOT / "tests/integration"))
@@ -26,7 +28,7 @@ SETTINGS = {"SQS_WAIT_TIME": "20s", "SQS_VISIBILITY_TIMEOUT": "30s", "CARRIER_SI
             "ORDER_VIEW_TTL": "1h"}
 AWAY = {"SQS_ENDPOINT": "http://127.0.0.1:9"}  # nobody listens on the port "discard"
 TABLES = "orders, order_items, idempotency_keys, order_outbox"
-HTTP_THREADS = 2  # the daemons' default, for the bare program too
+HTTP_THREADS, CONSUMER_THREADS = 2, 1  # the daemons' defaults, for the bare programs too
 TICK = os.sysconf("SC_CLK_TCK")
 
 Load = collections.namedtuple("Load", "requests rate median_us")
@@ -63,6 +65,17 @@ def get_request(system, path="/orders/@", scope="order:read"):
 def token_request():
     body = '{"client_id":"demo-client","client_secret":"demo-secret","grant_type":"client_credentials"}'
     return raw_request("POST", "/auth/token", body)
+
+
+def message(entry_id):
+    """An entry of SendMessageBatch, as order-svc sends it for an order of order_request()."""
+    order_id, event_id = str(uuid.uuid4()), str(uuid.uuid4())
+    body = harness.order_created(order_id, eventId=event_id, customerId=f"customer-{uuid.uuid4()}",
+                                 items=harness.basket()["items"], totalAmount=1059.97)
+    attributes = {"correlationId": str(uuid.uuid4()), "traceparent": f"00-{uuid.uuid4().hex}-{uuid.uuid4().hex[:16]}-01"}
+    return {"Id": entry_id, "MessageBody": json.dumps(body, separators=(",", ":")), "MessageGroupId": order_id,
+            "MessageDeduplicationId": event_id,
+            "MessageAttributes": {k: {"DataType": "String", "StringValue": v} for k, v in attributes.items()}}
 
 
 class Connection:
@@ -172,12 +185,24 @@ class Lab:
     def count(self, database, table="orders"):
         return self.execute(database, f"SELECT count(*) FROM {table}")[0]
 
-    def fill(self, database, count):
-        """Stores delivered orders of demo-client, each with its key, as if they had come one each millisecond."""
-        sql = (HERE / "fill.sql").read_text()
+    def fill(self, database, count, script="fill.sql"):
+        """Stores so many orders, or what else the script is for."""
+        statements = (HERE / script).read_text().replace(":count", str(count)).split(";\n")
         with self.parts.connect(database) as connection:
-            for statement in sql.replace(":count", str(count)).split(";\n"):
+            for statement in statements:
                 connection.execute(statement)
+            connection.execute("VACUUM ANALYZE")
+            connection.execute("CHECKPOINT")
+
+    @contextlib.contextmanager
+    def commit_times(self):
+        """PostgreSQL remembers when each transaction was committed. That costs it something, so it is not always on."""
+        for value in ("on", "off"):
+            self.execute("postgres", f"ALTER SYSTEM SET track_commit_timestamp = {value}")
+            self.parts.stop("postgres")
+            self.parts.start("postgres")
+            if value == "on":
+                yield
 
     # Load
 
@@ -213,6 +238,23 @@ class Lab:
                 process.send_signal(signal.SIGINT)  # as if the time were over
             good_load(process.stdout.read())
         return self.count(system.name)
+
+    def bare_sqs(self, count):
+        """Messages a second that a bare client moves through a queue of its own: events of so many orders."""
+        sqs, name = self.parts.sqs(), f"bare-{uuid.uuid4()}.fifo"
+        url = sqs.create_queue(QueueName=name, Attributes={"FifoQueue": "true", "VisibilityTimeout": "30"})["QueueUrl"]
+        path = self.folder / "messages"
+        with path.open("w") as file:
+            for _ in range(count // 10):
+                entries = [message(str(i)) for i in range(10)]
+                file.write(json.dumps({"QueueUrl": url, "Entries": entries}, separators=(",", ":")) + "\n")
+        output = subprocess.run(
+            [BUILD / "tests/bench/bare_sqs", self.parts.settings["SQS_ENDPOINT"], url, str(CONSUMER_THREADS), path],
+            check=True, stdout=subprocess.PIPE, text=True).stdout
+        sqs.delete_queue(QueueUrl=url)
+        deleted, seconds = output.split()
+        check(int(deleted) == count, f"{count} messages sent, {deleted} deleted")
+        return count / float(seconds)
 
     def pgbench(self, database, clients, seconds=None):
         """The same rows, an order a transaction."""

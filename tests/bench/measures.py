@@ -2,7 +2,9 @@
 machine does hits both."""
 
 import contextlib
+import random
 import socket
+import statistics
 import time
 
 import lab as tools
@@ -11,7 +13,7 @@ from table import Row
 
 ORDERS = 10_000  # that are read
 BACKLOG = 20_000  # that wait to be published
-PAGE = 20
+PAGES, PAGE = 10_000, 20
 
 
 def post(lab):
@@ -176,5 +178,72 @@ def start(lab):
             for name, figures in times.items()]
 
 
-MEASURES = {"post": post, "single": single, "get": get, "replay": replay, "token": token, "cpu": cpu, "memory": memory,
-            "start": start}
+# When the transactions that made the orders and their shipments were committed: neither is changed while the carrier is off.
+COMMITS = """SELECT pg_xact_commit_timestamp(o.xmin), pg_xact_commit_timestamp(s.xmin)
+               FROM orders o JOIN shipments s ON s.order_id = o.id"""
+
+
+def order_now_and_then(system, count, rate=50):
+    """Orders at random moments, as those of many clients are."""
+    request, connection = tools.order_request(system), tools.Connection(system.order.url)
+    due = time.perf_counter()
+    for n in range(count):
+        due += random.expovariate(rate)
+        time.sleep(max(0, due - time.perf_counter()))
+        connection.exchange(request.replace(b"@", f"{n:036}".encode()), 201)
+    connection.close()
+    harness.eventually(system.is_drained, what="shipments")
+
+
+def latency(lab):
+    """From the commit of an order to that of its shipment, 50 orders a second."""
+    middle, slow = [], []
+    with lab.commit_times():
+        for _ in range(lab.few):
+            with lab.both() as system:
+                order_now_and_then(system, 80 * lab.seconds)
+                times = [1000 * (shipped - ordered).total_seconds() for ordered, shipped in system.query(COMMITS)]
+            tools.check(len(times) == 80 * lab.seconds, "shipments are missing")
+            percentiles = statistics.quantiles(times, n=100)
+            middle.append(percentiles[49])
+            slow.append(percentiles[98])
+    return [Row("order committed to shipment committed, 50 orders/s, p50", "", "ms", middle, None, 20, 10, less=True),
+            Row("order committed to shipment committed, 50 orders/s, p99", "", "ms", slow, None, 100, 100, less=True)]
+
+
+def backlog(lab):
+    """Orders faster than they are shipped, until the last has its shipment, against the bare way through the queue. Each
+    round has queues of its own: ElasticMQ remembers for minutes what it has seen in one."""
+    ours, bare = [], []
+    with lab.commit_times():
+        lab.bare_sqs(BACKLOG)  # for Java to warm up
+        for _ in range(lab.few):
+            bare.append(lab.bare_sqs(BACKLOG))
+            with lab.both() as system:
+                count = lab.backlog(system, BACKLOG)
+                harness.eventually(system.is_drained, timeout=300, what="shipments")
+                commits = system.query(COMMITS)
+            tools.check(len(commits) == count, "shipments are missing")
+            took = max(shipped for _, shipped in commits) - min(ordered for ordered, _ in commits)
+            ours.append(count / took.total_seconds())
+    return [Row(f"backlog of {BACKLOG:,} orders, POST to shipment", "bare libcurl on the same ElasticMQ", "orders/s", ours,
+                bare, 0.8, 1)]
+
+
+def pages(lab):
+    """The first page of a client's orders, and the 10,000th."""
+    first, last = [], []
+    with lab.orders(**tools.AWAY) as system:
+        lab.fill(system.name, PAGES * PAGE + 50_000)
+        before = system.query("SELECT id FROM orders ORDER BY id DESC OFFSET %s LIMIT 1", (PAGES - 1) * PAGE - 1)
+        request = tools.get_request(system, f"/orders?limit={PAGE}")
+        deep = tools.get_request(system, f"/orders?limit={PAGE}&cursor={before[0][0]}")
+        lab.wrk(system.order.url, request, seconds=2)
+        for _ in range(lab.rounds):
+            first.append(lab.wrk(system.order.url, request).rate)
+            last.append(lab.wrk(system.order.url, deep).rate)
+    return [Row(f"GET /orders, page {PAGES:,}", "page 1", "pages/s", last, first, 0.9, 1)]
+
+
+MEASURES = {"post": post, "single": single, "get": get, "replay": replay, "token": token, "latency": latency,
+            "backlog": backlog, "cpu": cpu, "memory": memory, "start": start, "pages": pages}

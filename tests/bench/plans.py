@@ -1,0 +1,92 @@
+"""How PostgreSQL runs each statement of the daemons: the plans of the real ones, as auto_explain writes them to its log."""
+
+import pathlib
+import re
+import subprocess
+import textwrap
+import time
+
+import lab as tools
+from lab import harness
+
+SETTINGS = {"session_preload_libraries": "auto_explain", "auto_explain.log_min_duration": 0,
+            "auto_explain.log_analyze": "on", "auto_explain.log_timing": "off", "auto_explain.log_buffers": "on", "log_min_duration_statement": 0,
+            "log_parameter_max_length": 0}
+# Times at which every statement has something to do: orders are quiet before they are shipped, and once they are.
+DAEMONS = {"CARRIER_SIMULATION": "true", "CARRIER_ASSIGN_DELAY": "2s", "CARRIER_SHIP_DELAY": "10ms",
+           "CARRIER_DELIVER_DELAY": "5s", "RECONCILE_AFTER": "1s"}
+ENTRY = re.compile(r"^(?:order|delivery)[^|\n]*\|LOG:  duration: [\d.]+ ms  (plan|execute \w+):(.*(?:\n\t.*)*)", re.MULTILINE)
+ESSENTIAL = re.compile(r"^ *->|^\S|^ *(CTE|SubPlan|Index Cond|Filter|Rows Removed|Sort Key|Buffers)")
+
+
+def each_statement(lab, system):
+    """Makes the daemons run everything they can run, more than five times: then a plan may become a generic one."""
+    api, admin = system.client(), system.client("demo-admin", "order:create order:read order:read:all")
+    deliveries, program = system.deliveries(), [harness.ORDER_SVC, "client"]
+    for command in (["add", "shop", "order:read"], ["rotate", "shop"], ["disable", "shop"], ["list"]):
+        subprocess.run([*program, *command], env=system.order.environment, check=True, capture_output=True)
+    system.query("UPDATE idempotency_keys SET expires_at = now() - interval '1 s' WHERE order_id IN"
+                 " (SELECT id FROM orders ORDER BY id LIMIT 5000)")
+    for n in range(8):
+        order_id = api.created(key=f"known-{n}", body=harness.basket("customer-known"))
+        system.redis.flushdb()
+        assert api.created(key=f"known-{n}", body=harness.basket("customer-known")) == order_id
+        api.order(order_id)
+        for reader in (api, admin):
+            for customer in ("", "&customer_id=customer-known"):
+                for status in ("", "&status=DELIVERED", "&status=PENDING_SHIPMENT"):
+                    answer = reader.get(f"/orders?limit=20{customer}{status}")
+                    assert answer.status_code == 200, answer.text
+        harness.eventually(lambda: deliveries.shipment(order_id), what="the shipment")
+        assert deliveries.get(f"/delivery/shipment/{order_id}/events").status_code == 200
+        harness.eventually(lambda: deliveries.move(deliveries.shipment(order_id)["id"], "SHIPPED").status_code == 200)
+    lab.backlog(system, lab.count(system.name) + 2000)
+    harness.eventually(lambda: not system.query("SELECT FROM orders WHERE status <> 'DELIVERED' LIMIT 1"), timeout=300,
+                       what="deliveries")
+
+
+def touched(tree):
+    """How many pages, at most by a part of the plan."""
+    return max((sum(map(int, re.findall(r"(?:hit|read)=(\d+)", line))) for line in tree.splitlines()), default=0)
+
+
+def essential(tree):
+    """A plan without what PostgreSQL guessed, and without the values of long lists."""
+    tree = re.sub(r"  \(cost=[^)]*\)|(?<=\()actual ", "", tree)
+    tree = re.sub(r"'\{[^']{40,}\}'", "'{...}'", tree)
+    return "\n".join(line for line in tree.splitlines() if ESSENTIAL.search(line))
+
+
+def read_log(log):
+    """Of each statement the plan of the run that touched most pages, by the statement's name."""
+    names, plans = {}, {}
+    for kind, text in ENTRY.findall(log):
+        if kind == "plan":
+            sql, _, tree = text.replace("\n\t", "\n").lstrip().removeprefix("Query Text: ").partition("\n")
+            if touched(tree) >= touched(plans.get(sql, "")):
+                plans[sql] = tree
+        else:
+            names[text.strip()] = kind.removeprefix("execute ")
+    blocks = []
+    for sql, name in sorted(names.items(), key=lambda item: (item[1], item[0])):
+        words = textwrap.wrap(re.sub(r"\s+", " ", sql), 116, initial_indent="    ", subsequent_indent="    ")
+        if sql in plans and not name.startswith(("health", "migrate")):
+            blocks.append("\n".join([f"{name}: {touched(plans[sql])} pages", *words, essential(plans[sql])]))
+    return "\n\n".join(blocks) + "\n"
+
+
+def collect(lab, system):
+    """The text of docs/plans.txt. The daemons of the system must not run yet, for they keep their connections."""
+    log = pathlib.Path(lab.folder, "log/postgres.log")
+    lab.execute("postgres", "ALTER SYSTEM SET log_line_prefix = '%a|'")
+    lab.execute("postgres", "SELECT pg_reload_conf()")
+    for name, value in SETTINGS.items():
+        lab.execute(system.name, f"ALTER DATABASE {system.name} SET {name} = '{value}'")
+    start = log.stat().st_size
+    for daemon in (system.order_svc(**DAEMONS), system.delivery_svc(**DAEMONS)):
+        daemon.start()
+    each_statement(lab, system)
+    time.sleep(12)  # once around for what is done every ten seconds
+    with log.open() as file:
+        file.seek(start)
+        return read_log(file.read())
