@@ -10,4 +10,4 @@
 
 /* Puts the claims into request->claims, or answers 401 or 403 with WWW-Authenticate and returns false. keys:
  * the daemon's; anonymous: let requests without any Authorization header pass, with empty claims. */
-bool auth_bearer(struct http_request *request, const struct token_keys *keys, bool anonymous) MUST_CHECK;
+bool auth_bearer(struct http_request *request, struct token_keys *keys, bool anonymous) MUST_CHECK;

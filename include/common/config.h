@@ -50,7 +50,7 @@ struct config {
     char *sqs_endpoint, *aws_region, *aws_access_key_id, *aws_secret_access_key, *aws_session_token;
     char *orders_queue, *orders_dlq, *delivery_status_queue, *delivery_status_dlq;
     int64_t sqs_visibility_timeout, sqs_max_receive_count, sqs_wait_time, consumer_threads;
-    char *jwt_secret, *jwt_issuer, *jwt_audience;
+    char *jwt_keys, *jwt_secret, *jwt_issuer, *jwt_audience;
     int64_t jwt_expires_in;
     bool demo_clients, delivery_anonymous;
     int64_t idempotency_ttl, idempotency_fingerprint_ttl, order_view_ttl, reconcile_after;

@@ -31,6 +31,9 @@ struct http_reply {
 /* Answers with a body of type application/json; takes the bytes of body. */
 void http_reply_json(struct http_request *request, unsigned status, struct buf *body);
 
+/* The same with another media type; content_type is static. */
+void http_reply_as(struct http_request *request, unsigned status, const char *content_type, struct buf *body);
+
 /* Answers with no body (304, 204). */
 void http_reply_empty(struct http_request *request, unsigned status);
 

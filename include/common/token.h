@@ -1,8 +1,13 @@
-/* Access tokens: signed JWTs after RFC 9068 (typ at+jwt), issued and verified. A token_keys is read-only
- * after token_keys_new: any thread may use it. */
+/* Access tokens: signed JWTs after RFC 9068 (typ at+jwt), issued and verified, and the keys for that.
+ *
+ * The keys are one secret (HS256), or the PEM files of a folder (RS256, ES256), which is read again when it
+ * changes: each call works with the keys of one moment, and none waits for the reading. Any thread may use a
+ * token_keys. */
 #pragma once
 
 #include "common/attributes.h"
+#include "common/buf.h"
+#include "common/id.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -12,21 +17,22 @@
 #define TOKEN_MIN_SECRET 32 /* bytes; RFC 8725 §3.5 */
 #define TOKEN_CLIENT_ID_SIZE 256
 #define TOKEN_SCOPE_SIZE 512
-#define TOKEN_ID_SIZE 37
 
 struct token_keys;
 
 struct token_options {
+    const char *folder; /* "" or NULL: none, the secret is the key; else the secret is no key of ours */
     const char *secret; /* HS256 */
+    bool issues;        /* whether tokens are issued here, or only verified */
     const char *issuer, *audience;
     int64_t lifetime_s;
 };
 
 struct token_claims {
     char client_id[TOKEN_CLIENT_ID_SIZE];
-    char scope[TOKEN_SCOPE_SIZE];  /* space separated */
-    char id[TOKEN_ID_SIZE];        /* jti */
-    int64_t issued_at, expires_at; /* epoch seconds */
+    char scope[TOKEN_SCOPE_SIZE];              /* space separated */
+    struct uuid id;                            /* jti */
+    int64_t issued_at, not_before, expires_at; /* epoch seconds; not_before: INT64_MIN when there is none */
 };
 
 enum token_status {
@@ -37,18 +43,28 @@ enum token_status {
     TOKEN_NO_MEMORY,
 };
 
-/* Copies the options. NULL when the secret is shorter than TOKEN_MIN_SECRET bytes, or out of memory. */
+/* Copies the options. NULL, which is logged, when the secret is shorter than TOKEN_MIN_SECRET bytes, the
+ * folder is not usable, or out of memory.
+ *
+ * Every *.pem of the folder verifies and is published, RSA keys of 2048 to 4096 bits as RS256, keys on P-256
+ * as ES256; current.pem, a private key, signs. Where none are issued, private keys are refused: who cannot
+ * sign cannot lose a key. A thread looks at the folder each second; what cannot be used as a whole is logged,
+ * and the keys before it stay. */
 struct token_keys *token_keys_new(const struct token_options *options);
-void token_keys_free(struct token_keys *keys); /* NULL is fine */
+/* After the last use by any thread. NULL is fine. */
+void token_keys_free(struct token_keys *keys);
+
+/* Appends the public keys as a JWK Set (RFC 7517), that which signs first; of a secret there are none. */
+void token_keys_jwks(struct token_keys *keys, struct buf *out);
 
 /* A new token for client_id; *claims receives what it says. The caller frees the text; NULL when out of
  * memory or when client_id or scope does not fit. */
-char *token_issue(const struct token_keys *keys, const char *client_id, const char *scope, int64_t now_s,
+char *token_issue(struct token_keys *keys, const char *client_id, const char *scope, int64_t now_s,
                   struct token_claims *claims) MUST_CHECK;
 
-/* *claims is set only on TOKEN_OK. Trusts nothing in the token before its signature: key and algorithm come
- * from keys. Leeway of 0 s: the issuer is us. */
-enum token_status token_verify(const struct token_keys *keys, const char *token, int64_t now_s,
+/* *claims is set only on TOKEN_OK. Key and algorithm come from keys: the token's header may name one of them
+ * (kid), nothing else. Leeway of 0 s: the issuer is us. */
+enum token_status token_verify(struct token_keys *keys, const char *token, int64_t now_s,
                                struct token_claims *claims) MUST_CHECK;
 
 int64_t token_lifetime_s(const struct token_keys *keys);

@@ -36,7 +36,7 @@ static bool refuse(struct http_request *request, enum token_status status) {
     return false;
 }
 
-bool auth_bearer(struct http_request *request, const struct token_keys *keys, bool anonymous) {
+bool auth_bearer(struct http_request *request, struct token_keys *keys, bool anonymous) {
     unsigned headers = http_header_count(request, "Authorization");
     if (headers == 0 && anonymous)
         return true;

@@ -91,7 +91,9 @@ const struct config_knob config_knobs[] = {
      "threads that consume the queue"},
 
     {"JWT_SECRET", CONFIG_SECRET, CONFIG_BOTH, CONFIG_DEFAULT_JWT_SECRET, 32, 1024, NULL, FIELD(jwt_secret),
-     "key of the access tokens (HS256), the same for both daemons"},
+     "key of the access tokens (HS256), the same for both daemons; without JWT_KEYS only"},
+    {"JWT_KEYS", CONFIG_STRING, CONFIG_BOTH, "", 0, 4000, NULL, FIELD(jwt_keys),
+     "folder of the keys of the access tokens (RS256, ES256) as *.pem; current.pem signs"},
     {"JWT_ISSUER", CONFIG_STRING, CONFIG_BOTH, "order-processing-system", 1, 255, NULL, FIELD(jwt_issuer),
      "issuer (iss) of the access tokens"},
     {"JWT_AUDIENCE", CONFIG_STRING, CONFIG_BOTH, "order-api", 1, 255, NULL, FIELD(jwt_audience),

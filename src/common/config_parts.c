@@ -56,7 +56,9 @@ void config_status_queue(const struct config *config, struct queue_options *out)
 
 void config_token(const struct config *config, struct token_options *out) {
     *out = (struct token_options){
+        .folder = config->jwt_keys,
         .secret = config->jwt_secret,
+        .issues = config->service == CONFIG_ORDER,
         .issuer = config->jwt_issuer,
         .audience = config->jwt_audience,
         .lifetime_s = config->jwt_expires_in / 1000,

@@ -62,8 +62,22 @@ static void check_credentials(const struct config *config, struct buf *errors) {
         buf_str(errors, "AWS_ACCESS_KEY_ID: must be set when AWS_SESSION_TOKEN is\n");
 }
 
+/* An issuer that is a URL is one to which paths can be appended (RFC 8414 §2). */
+static void check_issuer(const struct config *config, struct buf *errors) {
+    const char *issuer = config->jwt_issuer;
+    size_t len = strlen(issuer);
+    bool https = strncmp(issuer, "https://", 8) == 0, http = strncmp(issuer, "http://", 7) == 0;
+    if (http && config->app_env == ENV_PRODUCTION)
+        buf_str(errors, "JWT_ISSUER: must be https://, not http://");
+    else if ((https || http) && (strpbrk(issuer, "?# \t") || issuer[len - 1] == '/'))
+        buf_str(errors, "JWT_ISSUER: a URL must have no query, no fragment and no / at its end");
+    else
+        return;
+    config_append_bad(errors, issuer);
+}
+
 void config_unsafe(const struct config *config, struct buf *out) {
-    if (strcmp(config->jwt_secret, CONFIG_DEFAULT_JWT_SECRET) == 0)
+    if (!*config->jwt_keys && strcmp(config->jwt_secret, CONFIG_DEFAULT_JWT_SECRET) == 0)
         buf_str(out, "JWT_SECRET: the default is known to everybody; for development only\n");
     if (strcmp(config->db_password, CONFIG_DEFAULT_DB_PASSWORD) == 0)
         buf_str(out, "DB_PASSWORD: the default is known to everybody; for development only\n");
@@ -78,6 +92,7 @@ void config_check_rules(const struct config *config, struct buf *errors) {
     check_endpoint(config->sqs_endpoint, errors);
     check_queues(config, errors);
     check_credentials(config, errors);
+    check_issuer(config, errors);
     if (config->shutdown_delay >= config->shutdown_timeout)
         buf_str(errors, "SHUTDOWN_DELAY: must be shorter than SHUTDOWN_TIMEOUT, which includes it\n");
     if (config->app_env == ENV_PRODUCTION)

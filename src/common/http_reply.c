@@ -49,12 +49,17 @@ void http_reply_empty(struct http_request *request, unsigned status) {
 }
 
 void http_reply_json(struct http_request *request, unsigned status, struct buf *body) {
+    http_reply_as(request, status, "application/json", body);
+}
+
+void http_reply_as(struct http_request *request, unsigned status, const char *content_type,
+                   struct buf *body) {
     if (body->failed) {
         buf_free(body);
         http_reply_problem(request, "UNAVAILABLE", "The service is short of memory");
         return;
     }
-    start_reply(request, status, "application/json");
+    start_reply(request, status, content_type);
     request->reply.body = *body;
     *body = (struct buf){0};
 }

@@ -1,76 +1,9 @@
-/* Access tokens: JWTs of type at+jwt, signed with HMAC-SHA256.
- *
- * Signed and checked with OpenSSL: libjwt 1.10 (Debian 12) neither writes nor accepts a typ other than JWT.
- */
-#include "common/token.h"
-#include "common/base64.h"
-#include "common/id.h"
+/* Access tokens: JWTs of type at+jwt, encoded and decoded. */
 #include "common/json.h"
+#include "token_private.h"
 
-#include <openssl/crypto.h>
-#include <openssl/evp.h>
-#include <openssl/hmac.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define HEADER "eyJhbGciOiJIUzI1NiIsInR5cCI6ImF0K2p3dCJ9" /* {"alg":"HS256","typ":"at+jwt"} */
-#define SIGNATURE_SIZE BASE64URL_SIZE(SHA256_SIZE)
-
-struct token_keys {
-    char *secret;
-    char *issuer, *audience;
-    int64_t lifetime_s;
-};
-
-struct token_keys *token_keys_new(const struct token_options *options) {
-    if (strlen(options->secret) < TOKEN_MIN_SECRET)
-        return NULL;
-    struct token_keys *keys = calloc(1, sizeof *keys);
-    if (!keys)
-        return NULL;
-    keys->secret = strdup(options->secret);
-    keys->issuer = strdup(options->issuer);
-    keys->audience = strdup(options->audience);
-    keys->lifetime_s = options->lifetime_s;
-    if (keys->secret && keys->issuer && keys->audience)
-        return keys;
-    token_keys_free(keys);
-    return NULL;
-}
-
-void token_keys_free(struct token_keys *keys) {
-    if (!keys)
-        return;
-    if (keys->secret)
-        OPENSSL_cleanse(keys->secret, strlen(keys->secret));
-    free(keys->secret);
-    free(keys->issuer);
-    free(keys->audience);
-    free(keys);
-}
-
-int64_t token_lifetime_s(const struct token_keys *keys) {
-    return keys->lifetime_s;
-}
-
-const char *token_issuer(const struct token_keys *keys) {
-    return keys->issuer;
-}
-
-const char *token_audience(const struct token_keys *keys) {
-    return keys->audience;
-}
-
-/* The signature of text as a token carries it; false when out of memory. */
-static bool sign(const struct token_keys *keys, const char *text, size_t len,
-                 char signature[static SIGNATURE_SIZE]) {
-    uint8_t mac[SHA256_SIZE];
-    if (!HMAC(EVP_sha256(), keys->secret, (int)strlen(keys->secret), (const unsigned char *)text, len, mac,
-              NULL))
-        return false;
-    base64url_encode(mac, sizeof mac, signature);
-    return true;
-}
 
 static bool copy_string(char *out, size_t size, const char *text) {
     size_t len = strlen(text);
@@ -81,44 +14,52 @@ static bool copy_string(char *out, size_t size, const char *text) {
 }
 
 static char *claims_to_json(const struct token_keys *keys, const struct token_claims *claims) {
+    char id[UUID_TEXT_SIZE];
+    uuid_format(&claims->id, id);
     json_t *payload =
         json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:I, s:I}", "iss", keys->issuer, "aud", keys->audience,
-                  "sub", claims->client_id, "client_id", claims->client_id, "scope", claims->scope, "jti",
-                  claims->id, "iat", (json_int_t)claims->issued_at, "exp", (json_int_t)claims->expires_at);
+                  "sub", claims->client_id, "client_id", claims->client_id, "scope", claims->scope, "jti", id,
+                  "iat", (json_int_t)claims->issued_at, "exp", (json_int_t)claims->expires_at);
     char *text = payload ? json_dumps(payload, JSON_COMPACT) : NULL;
     json_decref(payload);
     return text;
 }
 
 /* header.payload.signature; NULL when out of memory or too long. */
-static char *encode(const struct token_keys *keys, const char *payload) {
-    size_t payload_len = strlen(payload);
-    size_t size = sizeof HEADER + BASE64URL_SIZE(payload_len) + SIGNATURE_SIZE;
+static char *encode(const struct token_key *key, const char *payload) {
+    uint8_t signature[TOKEN_SIGNATURE_MAX];
+    size_t len = strlen(key->header), payload_len = strlen(payload);
+    size_t size = len + 1 + BASE64URL_SIZE(payload_len) + BASE64URL_SIZE(sizeof signature);
     char *token = size <= TOKEN_MAX_SIZE ? malloc(size) : NULL;
     if (!token)
         return NULL;
-    size_t len = sizeof HEADER;
-    memcpy(token, HEADER ".", len);
+    memcpy(token, key->header, len);
+    token[len++] = '.';
     len += base64url_encode(payload, payload_len, token + len);
-    if (!sign(keys, token, len, token + len + 1)) {
+    size_t signature_len = token_key_sign(key, token, len, signature);
+    if (!signature_len) {
         free(token);
         return NULL;
     }
     token[len] = '.';
+    base64url_encode(signature, signature_len, token + len + 1);
     return token;
 }
 
-char *token_issue(const struct token_keys *keys, const char *client_id, const char *scope, int64_t now_s,
+char *token_issue(struct token_keys *keys, const char *client_id, const char *scope, int64_t now_s,
                   struct token_claims *claims) {
-    struct token_claims new = {.issued_at = now_s, .expires_at = now_s + keys->lifetime_s};
+    struct token_claims new = {.id = uuid_new(),
+                               .issued_at = now_s,
+                               .not_before = INT64_MIN,
+                               .expires_at = now_s + keys->lifetime_s};
     if (!copy_string(new.client_id, sizeof new.client_id, client_id) ||
         !copy_string(new.scope, sizeof new.scope, scope))
         return NULL;
-    struct uuid id = uuid_new();
-    uuid_format(&id, new.id);
 
     char *payload = claims_to_json(keys, &new);
-    char *token = payload ? encode(keys, payload) : NULL;
+    struct token_set *set = token_keys_hold(keys);
+    char *token = payload && set->signing ? encode(set->signing, payload) : NULL;
+    token_keys_release(keys, set);
     free(payload);
     if (token)
         *claims = new;
@@ -140,11 +81,18 @@ static bool member_is(const json_t *object, const char *name, const char *expect
     return text && strcmp(text, expected) == 0;
 }
 
-/* A header that names another key, algorithm or type is no command to us: it is refused, or, as kid and jku,
- * not read. One with crit asks for what we do not know (RFC 7515 §4.1.11). */
-static bool header_ok(const json_t *header) {
-    return member_is(header, "alg", "HS256") && member_is(header, "typ", "at+jwt") &&
-           !json_object_get(header, "crit");
+/* The key that the header names, NULL for none of ours. The algorithm is the key's: a header that says
+ * another is refused, as is one that asks for what we do not know (crit, RFC 7515 §4.1.11). A secret has no
+ * name: there a kid is not read, no more than a jku or jwk is anywhere. */
+static const struct token_key *find_key(const struct token_set *set, const json_t *header) {
+    if (!member_is(header, "typ", "at+jwt") || json_object_get(header, "crit"))
+        return NULL;
+    for (size_t i = 0; i < set->count; i++) {
+        const struct token_key *key = &set->keys[i];
+        if (!*key->kid || member_is(header, "kid", key->kid))
+            return member_is(header, "alg", token_key_algorithm(key)) ? key : NULL;
+    }
+    return NULL;
 }
 
 /* aud is one string or an array of them (RFC 7519 §4.1.3). */
@@ -172,48 +120,77 @@ static bool read_time(const json_t *payload, const char *name, int64_t *out) {
     return json_is_integer(time);
 }
 
-static enum token_status read_claims(const struct token_keys *keys, const json_t *payload, int64_t now_s,
-                                     struct token_claims *claims) {
-    struct token_claims found;
-    int64_t not_before;
-    if (!member_is(payload, "iss", keys->issuer) ||
-        !is_audience(json_object_get(payload, "aud"), keys->audience) ||
-        !read_string(payload, "client_id", found.client_id, sizeof found.client_id) ||
-        !member_is(payload, "sub", found.client_id) ||
-        !read_string(payload, "scope", found.scope, sizeof found.scope) ||
-        !read_string(payload, "jti", found.id, sizeof found.id) ||
-        !read_time(payload, "iat", &found.issued_at) || !read_time(payload, "exp", &found.expires_at))
+static bool read_id(const json_t *payload, struct uuid *out) {
+    const char *text = json_member_string(payload, "jti");
+    return text && uuid_parse(text, out);
+}
+
+static bool read_claims(const struct token_keys *keys, const json_t *payload, struct token_claims *out) {
+    out->not_before = INT64_MIN;
+    return member_is(payload, "iss", keys->issuer) &&
+           is_audience(json_object_get(payload, "aud"), keys->audience) &&
+           read_string(payload, "client_id", out->client_id, sizeof out->client_id) &&
+           member_is(payload, "sub", out->client_id) &&
+           read_string(payload, "scope", out->scope, sizeof out->scope) && read_id(payload, &out->id) &&
+           read_time(payload, "iat", &out->issued_at) && read_time(payload, "exp", &out->expires_at) &&
+           (!json_object_get(payload, "nbf") || read_time(payload, "nbf", &out->not_before));
+}
+
+/* The signature over what stands before the last dot. */
+static enum token_status check_signature(const struct token_set *set, const char *token, const char *first,
+                                         const char *last) {
+    uint8_t signature[TOKEN_MAX_SIZE];
+    size_t len;
+    if (!base64url_decode(last + 1, strlen(last + 1), signature, &len))
         return TOKEN_INVALID;
-    if (json_object_get(payload, "nbf") && (!read_time(payload, "nbf", &not_before) || now_s < not_before))
+    json_t *header = parse_part(token, first);
+    const struct token_key *key = find_key(set, header);
+    enum token_status status =
+        key ? token_key_verify(key, token, (size_t)(last - token), signature, len) : TOKEN_INVALID;
+    json_decref(header);
+    return status;
+}
+
+/* All but the times. */
+static enum token_status decode(const struct token_keys *keys, const struct token_set *set, const char *token,
+                                struct token_claims *claims) {
+    const char *first = strchr(token, '.');
+    const char *last = strrchr(token, '.');
+    if (!first || first == last)
+        return TOKEN_INVALID;
+    enum token_status status = check_signature(set, token, first, last);
+    if (status != TOKEN_OK)
+        return status;
+    json_t *payload = parse_part(first + 1, last);
+    bool good = payload && read_claims(keys, payload, claims);
+    json_decref(payload);
+    return good ? TOKEN_OK : TOKEN_INVALID;
+}
+
+enum token_status token_verify(struct token_keys *keys, const char *token, int64_t now_s,
+                               struct token_claims *claims) {
+    struct token_claims found;
+    uint8_t digest[SHA256_SIZE];
+    size_t len = strnlen(token, TOKEN_MAX_SIZE + 1);
+    if (len > TOKEN_MAX_SIZE)
+        return TOKEN_INVALID;
+    sha256(token, len, digest);
+    struct token_set *set = token_keys_hold(keys);
+    enum token_status status = TOKEN_OK;
+    if (!token_cache_find(set->cache, digest, &found)) {
+        status = decode(keys, set, token, &found);
+        if (status == TOKEN_OK)
+            token_cache_put(set->cache, digest, &found);
+    }
+    token_keys_release(keys, set);
+    if (status != TOKEN_OK)
+        return status;
+    if (now_s < found.not_before)
         return TOKEN_INVALID;
     if (now_s >= found.expires_at)
         return TOKEN_EXPIRED;
     *claims = found;
     return TOKEN_OK;
-}
-
-enum token_status token_verify(const struct token_keys *keys, const char *token, int64_t now_s,
-                               struct token_claims *claims) {
-    size_t len = strnlen(token, TOKEN_MAX_SIZE + 1);
-    const char *first = strchr(token, '.');
-    const char *last = strrchr(token, '.');
-    if (len > TOKEN_MAX_SIZE || !first || first == last || strlen(last + 1) != SIGNATURE_SIZE - 1)
-        return TOKEN_INVALID;
-
-    char signature[SIGNATURE_SIZE];
-    if (!sign(keys, token, (size_t)(last - token), signature))
-        return TOKEN_NO_MEMORY;
-    if (CRYPTO_memcmp(signature, last + 1, SIGNATURE_SIZE - 1) != 0)
-        return TOKEN_INVALID;
-
-    json_t *header = parse_part(token, first);
-    json_t *payload = parse_part(first + 1, last);
-    enum token_status status = TOKEN_INVALID;
-    if (header && payload && header_ok(header))
-        status = read_claims(keys, payload, now_s, claims);
-    json_decref(header);
-    json_decref(payload);
-    return status;
 }
 
 bool token_has_scope(const char *list, const char *scope) {

@@ -29,6 +29,19 @@ static bool start_migrations(void *arg) {
     return app->config->app_env == ENV_PRODUCTION || migrate_database(&db, ledger, migrations);
 }
 
+static bool start_keys(void *arg) {
+    struct delivery_app *app = arg;
+    struct token_options options;
+    config_token(app->config, &options);
+    app->keys = token_keys_new(&options);
+    return app->keys != NULL;
+}
+
+static void stop_keys(void *arg, int64_t deadline_ms) {
+    (void)deadline_ms;
+    token_keys_free(((struct delivery_app *)arg)->keys);
+}
+
 static bool start_health(void *arg) {
     struct delivery_app *app = arg;
     struct health_options options = {
@@ -119,9 +132,13 @@ static void stop_http(void *arg, int64_t deadline_ms) {
 }
 
 static const struct service_component components[] = {
-    {"migrations", start_migrations, NULL},      {"health", start_health, stop_health},
-    {"outbox relay", start_outbox, stop_outbox}, {"order consumer", start_consumer, stop_consumer},
-    {"carrier", start_carrier, stop_carrier},    {"http", start_http, stop_http},
+    {"token keys", start_keys, stop_keys},
+    {"migrations", start_migrations, NULL},
+    {"health", start_health, stop_health},
+    {"outbox relay", start_outbox, stop_outbox},
+    {"order consumer", start_consumer, stop_consumer},
+    {"carrier", start_carrier, stop_carrier},
+    {"http", start_http, stop_http},
 };
 
 static int serve(const struct config *config) {
@@ -131,17 +148,7 @@ static int serve(const struct config *config) {
                                         .assign_ms = config->carrier_assign_delay,
                                         .ship_ms = config->carrier_ship_delay,
                                         .deliver_ms = config->carrier_deliver_delay}};
-    struct token_options options;
-    config_token(config, &options);
-    app.keys = token_keys_new(&options);
-    if (!app.keys) {
-        log_error(NULL, "the JWT secret is too short, or out of memory");
-        return 1;
-    }
-    int code =
-        service_run(components, sizeof components / sizeof *components, &app, config->shutdown_timeout);
-    token_keys_free(app.keys);
-    return code;
+    return service_run(components, sizeof components / sizeof *components, &app, config->shutdown_timeout);
 }
 
 static int run(const struct config_command *command, const char *stray) {

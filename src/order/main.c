@@ -33,6 +33,19 @@ static bool start_migrations(void *arg) {
     return app->config->app_env == ENV_PRODUCTION || migrate_database(&db, ledger, migrations);
 }
 
+static bool start_keys(void *arg) {
+    struct order_app *app = arg;
+    struct token_options options;
+    config_token(app->config, &options);
+    app->keys = token_keys_new(&options);
+    return app->keys != NULL;
+}
+
+static void stop_keys(void *arg, int64_t deadline_ms) {
+    (void)deadline_ms;
+    token_keys_free(((struct order_app *)arg)->keys);
+}
+
 static bool start_health(void *arg) {
     struct order_app *app = arg;
     struct cache_options cache;
@@ -144,6 +157,7 @@ static void stop_http(void *arg, int64_t deadline_ms) {
 }
 
 static const struct service_component components[] = {
+    {"token keys", start_keys, stop_keys},
     {"migrations", start_migrations, NULL},
     {"health", start_health, stop_health},
     {"clients", start_clients, stop_clients},
@@ -156,17 +170,7 @@ static const struct service_component components[] = {
 
 static int serve(const struct config *config) {
     struct order_app app = {.config = config, .redis_breaker = BREAKER_INIT, .sqs_breaker = BREAKER_INIT};
-    struct token_options options;
-    config_token(config, &options);
-    app.keys = token_keys_new(&options);
-    if (!app.keys) {
-        log_error(NULL, "the JWT secret is too short, or out of memory");
-        return 1;
-    }
-    int code =
-        service_run(components, sizeof components / sizeof *components, &app, config->shutdown_timeout);
-    token_keys_free(app.keys);
-    return code;
+    return service_run(components, sizeof components / sizeof *components, &app, config->shutdown_timeout);
 }
 
 static int run(const struct config_command *command, int argc, char *argv[]) {

@@ -6,6 +6,7 @@
 #include "common/health.h"
 #include "orders.h"
 #include "tokens.h"
+#include "well_known.h"
 
 enum { ORDER_BODY = 64 * 1024, TOKEN_BODY = 16 * 1024 };
 
@@ -28,6 +29,8 @@ bool order_guard(struct http_request *request) {
 const struct http_route order_routes[] = {
     {.method = "POST", .pattern = "/auth/token", .body_limit = TOKEN_BODY, .prepare = tokens_issue},
     {.method = "POST", .pattern = "/auth/introspect", .body_limit = TOKEN_BODY, .prepare = tokens_introspect},
+    {.method = "GET", .pattern = "/.well-known/jwks.json", .prepare = well_known_jwks},
+    {.method = "GET", .pattern = "/.well-known/oauth-authorization-server", .prepare = well_known_metadata},
     {.method = "POST",
      .pattern = "/orders",
      .scope = "order:create",

@@ -120,7 +120,9 @@ static void append_active(struct buf *body, const struct token_keys *keys,
     buf_str(body, ",\"aud\":");
     buf_json(body, token_audience(keys));
     buf_str(body, ",\"jti\":");
-    buf_json(body, claims->id);
+    char id[UUID_TEXT_SIZE];
+    uuid_format(&claims->id, id);
+    buf_json(body, id);
     buf_char(body, '}');
 }
 

@@ -307,7 +307,8 @@ class System:
     def mint(self, client_id="demo-client", scope="order:create order:read", secret=SECRET, **claims):
         """A token as order-svc would issue it, for any client."""
         now = int(time.time())
-        payload = {"iss": "order-processing-system", "aud": "order-api", "sub": client_id, "client_id": client_id,
+        issuer = self.settings.get("JWT_ISSUER", "order-processing-system")
+        payload = {"iss": issuer, "aud": "order-api", "sub": client_id, "client_id": client_id,
                    "iat": now, "exp": now + 3600, "jti": str(uuid.uuid4()), "scope": scope} | claims
         payload = {name: value for name, value in payload.items() if value is not None}
         token = jwt.encode(payload, secret, algorithm="HS256", headers={"typ": "at+jwt"})
@@ -441,7 +442,7 @@ def assert_common(response):
     assert re.fullmatch(r"[A-Za-z0-9._-]{1,128}", request_id)
     for name, value in SECURITY_HEADERS.items():
         assert response.headers.get(name) == value, name
-    assert response.headers["Cache-Control"] in ("no-store", "private, no-cache")
+    assert response.headers["Cache-Control"] in ("no-store", "private, no-cache", "public, max-age=300")
     assert not re.search(r"\d", response.headers.get("Server", "")), "tells its version"
     if response.headers.get("Content-Type") == "application/problem+json":
         problem = json.loads(response.content)

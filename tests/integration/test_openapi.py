@@ -207,6 +207,8 @@ HEALTHY = {f"{operation} 200": send for operation, send in GOOD.items() if opera
     "introspectToken 400": lambda w: introspect(w, data={}),
     "introspectToken 401": lambda w: introspect(w, data={"token": "a.b.c"}, auth=("demo-client", "wrong")),
     "introspectToken 413": lambda w: too_large(w.order, "/auth/introspect", 16384),
+    "getKeys 200": lambda w: w.order.get("/.well-known/jwks.json"),
+    "getMetadata 404": lambda w: w.order.get("/.well-known/oauth-authorization-server"),
     "createOrder 201": lambda w: w.order.create(example("NewOrder"), key=str(uuid.uuid4())),
     "createOrder 201 replayed": lambda w: create_twice(w, "replayed", example("NewOrder")),
     "createOrder 400 body": lambda w: w.order.create(basket(items=[{"colour": "red"}] * 100)),
@@ -243,6 +245,8 @@ HEALTHY = {f"{operation} 200": send for operation, send in GOOD.items() if opera
 NO_DATABASE = {f"{operation} 503": send for operation, send in GOOD.items()} | {
     "issueToken 503": HEALTHY["issueToken 200 form"],
     "introspectToken 503": HEALTHY["introspectToken 401"],
+    "getKeys 200 too": HEALTHY["getKeys 200"],
+    "getMetadata 200": lambda w: w.order.get("/.well-known/oauth-authorization-server"),
     "getHealth 503 order-svc": HEALTHY["getHealth 200 order-svc"],
     "getHealth 503 delivery-svc": HEALTHY["getHealth 200 delivery-svc"],
     "getReadiness 503 order-svc": HEALTHY["getReadiness 200 order-svc"],
@@ -300,7 +304,7 @@ def broken(parts):
 
 @pytest.fixture(scope="module")
 def no_database(parts):
-    with world(parts, **PRODUCTION, DB_NAME="nowhere") as w:
+    with world(parts, **PRODUCTION, DB_NAME="nowhere", JWT_ISSUER="https://orders.example.com/shop") as w:
         yield w
 
 
@@ -326,7 +330,8 @@ def test_failure_is_documented(broken, operation):
 
 @pytest.mark.parametrize("case", NO_DATABASE)
 def test_absence_of_the_database_is_documented(no_database, case):
-    assert_documented(NO_DATABASE[case](no_database), case.split()[0], 503)
+    operation, status = case.split()[:2]
+    assert_documented(NO_DATABASE[case](no_database), operation, int(status))
 
 
 def test_every_documented_answer_is_tried():

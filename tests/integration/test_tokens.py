@@ -9,6 +9,7 @@ import time
 
 import jwt
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
 from harness import ORDER_SVC, SECRET, Api, System, assert_problem, eventually, http
 from oauthlib.oauth2 import BackendApplicationClient
 from requests_oauthlib import OAuth2Session
@@ -86,7 +87,10 @@ FOREIGN = {
     "alg NONE": lambda: forge({"alg": "NONE"}),
     "alg none without a signature": lambda: forge({"alg": "none"}).rsplit(".", 1)[0] + ".",
     "no signature": lambda: forge().rsplit(".", 1)[0] + ".",
-    "alg RS256": lambda: forge({"alg": "RS256"}), "no alg": lambda: forge({"alg": None}),
+    "alg RS256": lambda: forge({"alg": "RS256"}),
+    "ES256 with a key of one's own": lambda: jwt.encode({"sub": "x"}, ec.generate_private_key(ec.SECP256R1()), "ES256",
+                                                        {"typ": "at+jwt"}),
+    "no alg": lambda: forge({"alg": None}),
     "HS384": lambda: forge({"alg": "HS384"}, digest=hashlib.sha384),
     "HS512": lambda: forge({"alg": "HS512"}, digest=hashlib.sha512),
     "another secret": lambda: forge(key="x" * 32), "an empty key": lambda: forge(key=""),
@@ -97,10 +101,12 @@ FOREIGN = {
     "wrong audience": lambda: forge(claims={"aud": "elsewhere"}), "no audience": lambda: forge(claims={"aud": None}),
     "wrong audiences": lambda: forge(claims={"aud": ["a", "b"]}),
     "no exp": lambda: forge(claims={"exp": None}), "exp a string": lambda: forge(claims={"exp": str(FAR)}),
+    "exp a fraction": lambda: forge(claims={"exp": FAR + 0.5}),
     "exp beyond 63 bits": lambda: forge(claims={"exp": 2 ** 63}), "exp negative": lambda: forge(claims={"exp": -1}),
     "nbf in the future": lambda: forge(claims={"nbf": FAR}), "no subject": lambda: forge(claims={"sub": None}),
     "no client": lambda: forge(claims={"client_id": None}), "scope a number": lambda: forge(claims={"scope": 1}),
-    "duplicate members": lambda: forge(claims=b'{"sub":"a","sub":"b"}'), "claims no JSON": lambda: forge(claims=b"{"),
+    "duplicate members": lambda: forge(claims=b'{"sub":"a","sub":"b"}'),
+    "an id that is none": lambda: forge(claims={"jti": "1"}), "claims no JSON": lambda: forge(claims=b"{"),
     "claims an array": lambda: forge(claims=b"[]"), "four segments": lambda: forge() + ".x",
     "two segments": lambda: forge().rsplit(".", 1)[0], "trailing dots": lambda: forge() + "..",
     "padded": lambda: forge() + "=", "one letter changed": lambda: forge()[:-9] + "AAAAAAAAA",

@@ -101,6 +101,8 @@ static void test_good_values(void **state) {
         {"DB_NAME", "", "orderprocessing"},
         {"SQS_ENDPOINT", "https://sqs.eu-central-1.amazonaws.com", "https://sqs.eu-central-1.amazonaws.com"},
         {"SQS_ENDPOINT", "http://[::1]:9324", "http://[::1]:9324"},
+        {"JWT_ISSUER", "https://orders.example.com/shop", "https://orders.example.com/shop"},
+        {"JWT_ISSUER", "just a name/", "just a name/"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         fresh_settings(NULL);
@@ -140,6 +142,11 @@ static void test_bad_values(void **state) {
         {"DB_PORT", "postgres"},
         {"DB_USER", "a\nb"},
         {"JWT_SECRET", "31 bytes are one byte too short"},
+        {"JWT_ISSUER", "http://orders.example.com"},
+        {"JWT_ISSUER", "https://orders.example.com/"},
+        {"JWT_ISSUER", "https://orders.example.com/?a"},
+        {"JWT_ISSUER", "https://orders.example.com#a"},
+        {"JWT_ISSUER", "https://orders.example.com /a"},
         {"SHUTDOWN_DELAY", "20s"},
         {"SQS_ENDPOINT", "localhost:9324"},
         {"SQS_ENDPOINT", "ftp://localhost"},
@@ -210,6 +217,7 @@ static void test_production_refuses_what_development_allows(void **state) {
     assert_non_null(strstr(errors, "DELIVERY_ANONYMOUS:"));
 
     set("APP_ENV", "development");
+    set("JWT_ISSUER", "http://localhost:3001");
     struct config *config = load(CONFIG_BOTH);
     struct buf warnings = {0};
     config_unsafe(config, &warnings);
@@ -217,6 +225,13 @@ static void test_production_refuses_what_development_allows(void **state) {
     buf_free(&warnings);
     config_free(config);
     free(errors);
+}
+
+static void test_keys_make_the_secret_unimportant(void **state) {
+    (void)state;
+    set("JWT_SECRET", CONFIG_DEFAULT_JWT_SECRET);
+    set("JWT_KEYS", "/etc/order-svc/keys");
+    config_free(load(CONFIG_ORDER));
 }
 
 static void test_the_other_daemons_knobs_do_not_matter(void **state) {
@@ -274,6 +289,7 @@ int main(void) {
         cmocka_unit_test_setup(test_credentials_go_together, fresh_settings),
         cmocka_unit_test_setup(test_all_faults_at_once_and_no_secret, fresh_settings),
         cmocka_unit_test_setup(test_production_refuses_what_development_allows, fresh_settings),
+        cmocka_unit_test_setup(test_keys_make_the_secret_unimportant, fresh_settings),
         cmocka_unit_test_setup(test_the_other_daemons_knobs_do_not_matter, fresh_settings),
         cmocka_unit_test(test_env_example_names_every_knob),
     };

@@ -1,0 +1,179 @@
+/* The keys of the moment: a set that is replaced as a whole when the folder of the keys changes. */
+#include "token_private.h"
+
+#include "common/log.h"
+#include "common/ticker.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define LOOK_MS 1000
+
+struct token_set *token_set_new(void) {
+    struct token_set *set = calloc(1, sizeof *set);
+    if (!set)
+        return NULL;
+    set->refs = 1; /* that of token_keys */
+    set->cache = token_cache_new();
+    if (set->cache)
+        return set;
+    token_set_free(set);
+    return NULL;
+}
+
+void token_set_free(struct token_set *set) {
+    if (!set)
+        return;
+    for (size_t i = 0; i < set->count; i++)
+        token_key_done(&set->keys[i]);
+    token_cache_free(set->cache);
+    free(set);
+}
+
+struct token_set *token_keys_hold(struct token_keys *keys) {
+    pthread_mutex_lock(&keys->lock);
+    struct token_set *set = keys->set;
+    set->refs++;
+    pthread_mutex_unlock(&keys->lock);
+    return set;
+}
+
+void token_keys_release(struct token_keys *keys, struct token_set *set) {
+    pthread_mutex_lock(&keys->lock);
+    bool last = --set->refs == 0;
+    pthread_mutex_unlock(&keys->lock);
+    if (last)
+        token_set_free(set);
+}
+
+/* Who works with the old set keeps it until then. */
+static void replace(struct token_keys *keys, struct token_set *set) {
+    pthread_mutex_lock(&keys->lock);
+    struct token_set *old = keys->set;
+    keys->set = set;
+    pthread_mutex_unlock(&keys->lock);
+    if (old)
+        token_keys_release(keys, old);
+    log_info(NULL, "token keys: %zu from %s%s%s", set->count, keys->folder,
+             set->signing ? ", signing with " : "", set->signing ? set->signing->kid : "");
+}
+
+/* Reads the folder if it does not look as it did when it was read; false, with words in error, when that
+ * fails. */
+static bool follow(struct token_keys *keys, struct buf *error) {
+    struct buf look = {0};
+    struct token_set *set = NULL;
+    bool good = token_folder_look(keys->folder, &look, error);
+    bool same = good && keys->set && strcmp(look.data, keys->seen.data) == 0;
+    if (good && !same) {
+        set = token_folder_read(keys->folder, keys->issues, error);
+        good = set;
+    }
+    if (!set) { /* as it was, or to be looked at again */
+        buf_free(&look);
+        return good;
+    }
+    buf_free(&keys->seen);
+    keys->seen = look; /* from before the reading: a change meanwhile is seen next time */
+    replace(keys, set);
+    return true;
+}
+
+static int64_t tick(void *self) {
+    struct token_keys *keys = self;
+    struct buf error = {0};
+    bool good = follow(keys, &error);
+    if (!good && !keys->failing)
+        log_warn(NULL, "token keys: go on with those there are: %s",
+                 error.data ? error.data : "out of memory");
+    if (good && keys->failing)
+        log_info(NULL, "token keys: %s is usable again", keys->folder);
+    keys->failing = !good;
+    buf_free(&error);
+    return LOOK_MS;
+}
+
+static bool take_secret(struct token_keys *keys, const char *secret, struct buf *error) {
+    const char *fault = "out of memory";
+    struct token_set *set = token_set_new();
+    if (set) {
+        set->count = 1;
+        set->signing = &set->keys[0];
+    }
+    if (set && token_key_of_secret(&set->keys[0], secret, &fault)) {
+        keys->set = set;
+        return true;
+    }
+    buf_str(error, fault);
+    token_set_free(set);
+    return false;
+}
+
+static bool start(struct token_keys *keys, const struct token_options *options, struct buf *error) {
+    keys->issuer = strdup(options->issuer);
+    keys->audience = strdup(options->audience);
+    if (!keys->issuer || !keys->audience)
+        return false;
+    if (!options->folder || !*options->folder)
+        return take_secret(keys, options->secret, error);
+    keys->folder = strdup(options->folder);
+    if (!keys->folder || !follow(keys, error))
+        return false;
+    keys->ticker = ticker_start(tick, keys);
+    return keys->ticker;
+}
+
+struct token_keys *token_keys_new(const struct token_options *options) {
+    struct token_keys *keys = calloc(1, sizeof *keys);
+    if (!keys)
+        return NULL;
+    pthread_mutex_init(&keys->lock, NULL);
+    keys->lifetime_s = options->lifetime_s;
+    keys->issues = options->issues;
+    struct buf error = {0};
+    bool good = start(keys, options, &error);
+    if (!good) {
+        log_error(NULL, "token keys: %s", error.data ? error.data : "out of memory");
+        token_keys_free(keys);
+    }
+    buf_free(&error);
+    return good ? keys : NULL;
+}
+
+void token_keys_free(struct token_keys *keys) {
+    if (!keys)
+        return;
+    ticker_stop(keys->ticker);
+    token_set_free(keys->set);
+    buf_free(&keys->seen);
+    pthread_mutex_destroy(&keys->lock);
+    free(keys->folder);
+    free(keys->issuer);
+    free(keys->audience);
+    free(keys);
+}
+
+void token_keys_jwks(struct token_keys *keys, struct buf *out) {
+    struct token_set *set = token_keys_hold(keys);
+    buf_str(out, "{\"keys\":[");
+    for (size_t i = 0; i < set->count; i++) {
+        const struct buf *jwk = &set->keys[i].jwk;
+        if (i > 0 && jwk->len > 0)
+            buf_char(out, ',');
+        buf_append(out, jwk->data, jwk->len);
+    }
+    buf_str(out, "]}");
+    token_keys_release(keys, set);
+}
+
+int64_t token_lifetime_s(const struct token_keys *keys) {
+    return keys->lifetime_s;
+}
+
+const char *token_issuer(const struct token_keys *keys) {
+    return keys->issuer;
+}
+
+const char *token_audience(const struct token_keys *keys) {
+    return keys->audience;
+}

@@ -1,0 +1,229 @@
+/* One key: its name and published form, what it signs, and what is no key for us. */
+#include "common/token_private.h"
+#include "key_folder.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#define COUNT(array) (sizeof(array) / sizeof *(array))
+#define SECRET "0123456789abcdef0123456789abcdef"
+
+/* The key of RFC 7638 §3.1. */
+#define RSA_N                                                                                                \
+    "0vx7agoebGcQSuuPiLJXZptN9nndrQmbXEps2aiAFbWhM78LhWx4cbbfAAtVT86zwu1RK7aPFFxuhDR1L6tSoc_"                \
+    "BJECPebWKRXjBZCiFV4n3oknjhMstn64tZ_2W-5JsGY4Hc5n9yBXArwl93lqt7_RN5w6Cf0h4QyQ5v-65YGjQR0_"               \
+    "FDW2QvzqY368QQMicAtaSqzs8KJZgnYb9c7d0zgdAZHzu6qMQvRL5hajrn1n91CbOpbISD08qNLyrdkt-"                      \
+    "bFTWhAI4vMQFh6WeZu0fM4lFd2NcRwr3XPksINHaQ-G_xBniIqbw0Ls1jF44-csFCur-kEgU8awapJzKnqDKgw"
+#define RSA_KID "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs"
+static const char rsa_pem[] = "-----BEGIN PUBLIC KEY-----\n"
+                              "MIIBIjANBgkqhkiG9w0BAQEFAAOCAQ8AMIIBCgKCAQEA0vx7agoebGcQSuuPiLJX\n"
+                              "ZptN9nndrQmbXEps2aiAFbWhM78LhWx4cbbfAAtVT86zwu1RK7aPFFxuhDR1L6tS\n"
+                              "oc/BJECPebWKRXjBZCiFV4n3oknjhMstn64tZ/2W+5JsGY4Hc5n9yBXArwl93lqt\n"
+                              "7/RN5w6Cf0h4QyQ5v+65YGjQR0/FDW2QvzqY368QQMicAtaSqzs8KJZgnYb9c7d0\n"
+                              "zgdAZHzu6qMQvRL5hajrn1n91CbOpbISD08qNLyrdkt+bFTWhAI4vMQFh6WeZu0f\n"
+                              "M4lFd2NcRwr3XPksINHaQ+G/xBniIqbw0Ls1jF44+csFCur+kEgU8awapJzKnqDK\n"
+                              "gwIDAQAB\n"
+                              "-----END PUBLIC KEY-----\n";
+
+/* The key, the text and the signature of RFC 7515 A.3. */
+#define EC_KID "oKIywvGUpTVTyxMQ3bwIIeQUudfr_CkLMjCE19ECD-U"
+static const char ec_pem[] = "-----BEGIN PRIVATE KEY-----\n"
+                             "MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgjpsQnnGQmL+YBIff\n"
+                             "H1136cspYG6+0iY7X1fCE9+E9LKhRANCAAR/zc4ncPbEXUGDy+5v20t7WAczNXvp\n"
+                             "7xO6z248e9FURcfxRM0bvZt+hyzf7bnuufSzaV1uqQskrYpGIyiFiOWt\n"
+                             "-----END PRIVATE KEY-----\n";
+static const char ec_text[] = "eyJhbGciOiJFUzI1NiJ9.eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6"
+                              "Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ";
+static const char ec_signature[] =
+    "DtEhU3ljbEg8L38VWAfUAqOyKAM6-Xx-F4GawxaepmXFCgfTjDxw5djxLa8ISlSApmWQxfKTUJqPP3-Kg6NU1Q";
+
+static char folder[FOLDER_SIZE];
+
+static int make_folder(void **state) {
+    (void)state;
+    folder_make(folder);
+    return 0;
+}
+
+static int remove_folder(void **state) {
+    (void)state;
+    folder_remove(folder);
+    return 0;
+}
+
+/* The key of the file that was put there; NULL, or what is wrong with it. */
+static const char *read_key(const char *name, struct token_key *key) {
+    const char *fault = NULL;
+    bool good = token_key_of_pem(key, folder_path(folder, name), &fault);
+    assert_true(good == !fault);
+    return fault;
+}
+
+static void read_text(const char *pem, struct token_key *key) {
+    folder_put_text(folder, "key.pem", pem);
+    assert_null(read_key("key.pem", key));
+}
+
+static void test_rsa_key_is_named_and_published(void **state) {
+    (void)state;
+    struct token_key key;
+    read_text(rsa_pem, &key);
+    assert_string_equal(token_key_algorithm(&key), "RS256");
+    assert_false(key.may_sign);
+    assert_string_equal(key.kid, RSA_KID);
+    assert_string_equal(key.jwk.data, "{\"e\":\"AQAB\",\"kty\":\"RSA\",\"n\":\"" RSA_N
+                                      "\",\"use\":\"sig\",\"alg\":\"RS256\",\"kid\":\"" RSA_KID "\"}");
+    token_key_done(&key);
+}
+
+static void test_ec_key_is_named_and_published(void **state) {
+    (void)state;
+    struct token_key key;
+    read_text(ec_pem, &key);
+    assert_string_equal(token_key_algorithm(&key), "ES256");
+    assert_true(key.may_sign);
+    assert_string_equal(key.kid, EC_KID);
+    assert_string_equal(key.jwk.data, "{\"crv\":\"P-256\",\"kty\":\"EC\","
+                                      "\"x\":\"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU\","
+                                      "\"y\":\"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0\","
+                                      "\"use\":\"sig\",\"alg\":\"ES256\",\"kid\":\"" EC_KID "\"}");
+    token_key_done(&key);
+}
+
+static void test_header_says_algorithm_and_kid(void **state) {
+    (void)state;
+    struct token_key key;
+    uint8_t header[TOKEN_HEADER_SIZE];
+    size_t len;
+    read_text(ec_pem, &key);
+    assert_true(base64url_decode(key.header, strlen(key.header), header, &len));
+    assert_int_equal(len, strlen("{\"alg\":\"ES256\",\"typ\":\"at+jwt\",\"kid\":\"" EC_KID "\"}"));
+    assert_memory_equal(header, "{\"alg\":\"ES256\",\"typ\":\"at+jwt\",\"kid\":\"" EC_KID "\"}", len);
+    token_key_done(&key);
+}
+
+static void test_signature_of_the_standard(void **state) {
+    (void)state;
+    struct token_key key;
+    uint8_t signature[TOKEN_SIGNATURE_MAX];
+    size_t len;
+    read_text(ec_pem, &key);
+    assert_true(base64url_decode(ec_signature, strlen(ec_signature), signature, &len));
+    assert_int_equal(token_key_verify(&key, ec_text, strlen(ec_text), signature, len), TOKEN_OK);
+    assert_int_equal(token_key_verify(&key, ec_text, strlen(ec_text) - 1, signature, len), TOKEN_INVALID);
+    signature[63] ^= 1;
+    assert_int_equal(token_key_verify(&key, ec_text, strlen(ec_text), signature, len), TOKEN_INVALID);
+    token_key_done(&key);
+}
+
+/* With each kind of key: what it signed it verifies, another of its kind does not, and no part of it is
+ * spare. */
+static void test_signatures(void **state) {
+    (void)state;
+    static const struct {
+        const char *name;
+        size_t signature_len;
+    } kinds[] = {{"rsa", 256}, {"ec", 64}, {"secret", SHA256_SIZE}};
+    EVP_PKEY *pkeys[][2] = {{EVP_RSA_gen(2048), EVP_RSA_gen(2048)},
+                            {EVP_EC_gen("P-256"), EVP_EC_gen("P-256")}};
+    for (size_t kind = 0; kind < COUNT(kinds); kind++) {
+        struct token_key keys[2];
+        const char *fault, *secrets[] = {SECRET, "fedcba9876543210fedcba9876543210"};
+        for (size_t i = 0; i < 2; i++) {
+            if (kind == 2) {
+                assert_true(token_key_of_secret(&keys[i], secrets[i], &fault));
+                continue;
+            }
+            folder_put_private(folder, "key.pem", pkeys[kind][i]);
+            assert_null(read_key("key.pem", &keys[i]));
+            EVP_PKEY_free(pkeys[kind][i]);
+        }
+        uint8_t signature[TOKEN_SIGNATURE_MAX] = {0};
+        assert_int_equal(token_key_verify(&keys[0], "a.b", 3, signature, kinds[kind].signature_len),
+                         TOKEN_INVALID); /* of zeros */
+        size_t len = token_key_sign(&keys[0], "a.b", 3, signature);
+        assert_int_equal(len, kinds[kind].signature_len);
+        assert_int_equal(token_key_verify(&keys[0], "a.b", 3, signature, len), TOKEN_OK);
+        assert_int_equal(token_key_verify(&keys[1], "a.b", 3, signature, len), TOKEN_INVALID);
+        assert_int_equal(token_key_verify(&keys[0], "a.c", 3, signature, len), TOKEN_INVALID);
+        assert_int_equal(token_key_verify(&keys[0], "a.b", 3, signature, len - 1), TOKEN_INVALID);
+        assert_int_equal(token_key_verify(&keys[0], "a.b", 3, signature, len + 1), TOKEN_INVALID);
+        assert_int_equal(token_key_verify(&keys[0], "a.b", 3, signature, 0), TOKEN_INVALID);
+        for (size_t i = 0; i < len; i++) {
+            signature[i] ^= 0x10;
+            if (token_key_verify(&keys[0], "a.b", 3, signature, len) != TOKEN_INVALID)
+                fail_msg("%s: byte %zu of the signature does not count", kinds[kind].name, i);
+            signature[i] ^= 0x10;
+        }
+        token_key_done(&keys[0]);
+        token_key_done(&keys[1]);
+    }
+}
+
+static void put_encrypted(EVP_PKEY *pkey) {
+    FILE *file = folder_open(folder, "key.pem");
+    PEM_write_PKCS8PrivateKey(file, pkey, EVP_aes_128_cbc(), "word", 4, NULL, NULL);
+    fclose(file);
+}
+
+static void assert_no_key(const char *expected) {
+    struct token_key key;
+    const char *fault = read_key("key.pem", &key);
+    if (!fault || !strstr(fault, expected))
+        fail_msg("'%s', where '%s' was expected", fault ? fault : "(taken)", expected);
+    token_key_done(&key);
+}
+
+static void test_what_is_no_key_for_us(void **state) {
+    (void)state;
+    const struct {
+        const char *fault;
+        EVP_PKEY *pkey;
+    } cases[] = {
+        {"2048 to 4096 bits", EVP_RSA_gen(1024)},
+        {"neither", EVP_EC_gen("P-384")},
+        {"neither", EVP_EC_gen("secp256k1")},
+        {"neither", EVP_PKEY_Q_keygen(NULL, NULL, "ED25519")},
+        {"neither", EVP_PKEY_Q_keygen(NULL, NULL, "X25519")},
+    };
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        folder_put_private(folder, "key.pem", cases[i].pkey);
+        assert_no_key(cases[i].fault);
+        EVP_PKEY_free(cases[i].pkey);
+    }
+    EVP_PKEY *pkey = EVP_EC_gen("P-256");
+    put_encrypted(pkey);
+    assert_no_key("passphrase");
+    EVP_PKEY_free(pkey);
+    folder_put_text(folder, "key.pem", "");
+    assert_no_key("no PEM key");
+    folder_put_text(folder, "key.pem", "-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n");
+    assert_no_key("no PEM key");
+    unlink(folder_path(folder, "key.pem"));
+    assert_no_key("cannot be opened");
+}
+
+static void test_short_secret(void **state) {
+    (void)state;
+    struct token_key key = {0};
+    const char *fault = NULL;
+    assert_false(token_key_of_secret(&key, "0123456789abcdef0123456789abcde", &fault));
+    assert_string_equal(fault, "the secret is too short");
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_rsa_key_is_named_and_published),
+        cmocka_unit_test(test_ec_key_is_named_and_published),
+        cmocka_unit_test(test_header_says_algorithm_and_kid),
+        cmocka_unit_test(test_signature_of_the_standard),
+        cmocka_unit_test(test_signatures),
+        cmocka_unit_test(test_what_is_no_key_for_us),
+        cmocka_unit_test(test_short_secret),
+    };
+    return cmocka_run_group_tests(tests, make_folder, remove_folder);
+}
