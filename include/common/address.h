@@ -3,13 +3,14 @@
 
 #include "common/attributes.h"
 
-#include <netinet/in.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-#define ADDRESS_TEXT_SIZE INET6_ADDRSTRLEN
+#define ADDRESS_TEXT_SIZE 46 /* INET6_ADDRSTRLEN */
 #define ADDRESS_LIST_MAX 32
+
+struct sockaddr;
 
 struct address { /* IPv6; an IPv4 address is one of ::ffff:0:0/96 */
     uint8_t bytes[16];

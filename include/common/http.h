@@ -6,12 +6,14 @@
  * belongs to a request hangs off struct http_request and goes with it. */
 #pragma once
 
+#include "common/address.h"
 #include "common/arena.h"
 #include "common/attributes.h"
 #include "common/batch.h"
 #include "common/buf.h"
 #include "common/db.h"
 #include "common/http_reply.h"
+#include "common/limit.h"
 #include "common/token.h"
 #include "common/trace.h"
 
@@ -21,6 +23,7 @@
 #include <stdint.h>
 
 #define HTTP_MAX_PARAMS 2
+#define HTTP_MAX_LIMITS 4
 #define HTTP_REQUEST_ID_SIZE 129
 
 struct MHD_Connection;
@@ -72,6 +75,7 @@ struct http_request {
     char traceparent[TRACEPARENT_SIZE];
     const char *params[HTTP_MAX_PARAMS]; /* path parameters in their order */
     struct buf body;
+    struct address address;     /* the client's, where the route has a scope or a body */
     struct token_claims claims; /* of the verified token, where the route has a scope */
     void *command;              /* from prepare to run */
     struct http_reply reply;
@@ -80,6 +84,8 @@ struct http_request {
     const char *method;
     const char *path;
     size_t body_limit;
+    struct limit_state limits[HTTP_MAX_LIMITS]; /* what the client is told of */
+    size_t limit_count;
     enum { HTTP_RECEIVING, HTTP_WAITING, HTTP_ANSWERED } stage;
     bool too_large;
 };
@@ -93,6 +99,10 @@ struct http_options {
     int64_t queue_timeout_ms; /* a request that waited longer in its lane is answered 503; one that is
                                  expected to wait for half of it, at once */
     size_t lane_capacity, max_batch, workers;
+    const char *trusted_proxies; /* see address_list_parse: whose X-Forwarded-For is believed */
+    int64_t
+        address_limit; /* requests a second of one address to routes with a scope or a body; 0: any number */
+    int64_t client_limit; /* requests a second of one client to routes with a scope; 0: any number */
     const struct http_route *routes; /* ends with a NULL method; must outlive the server */
     http_guard *guard;               /* called for each request of a route with a scope */
     void *app;                       /* for request->app */
@@ -117,6 +127,10 @@ const char *http_query(struct http_request *request, const char *name);
  * an empty one); NULL if there is none.
  */
 const char *http_query_fault(struct http_request *request, const char *const known[]);
+
+/* Whether a limit allows the request; else answers 429 and returns false. The client is told how much of it
+ * is left, with whatever it is answered (draft-ietf-httpapi-ratelimit-headers). On an HTTP thread only. */
+bool http_within(struct http_request *request, struct limit_state state) MUST_CHECK;
 
 /* Whether the body is announced as application/json; else answers 415 and returns false. */
 bool http_expect_json(struct http_request *request);

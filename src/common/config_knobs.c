@@ -1,5 +1,6 @@
 /* The table of knobs: every setting, its default, its bounds and its help. */
 #include "common/config.h"
+#include "common/limit.h"
 
 #define FIELD(name) offsetof(struct config, name)
 #define MS INT64_C(1)
@@ -32,6 +33,12 @@ const struct config_knob config_knobs[] = {
      "most requests waiting in one route; more are answered 503"},
     {"HTTP_QUEUE_TIMEOUT", CONFIG_DURATION, CONFIG_BOTH, "5s", 10 * MS, 5 * MINUTE, NULL,
      FIELD(http_queue_timeout), "most time a request may wait for a worker; longer is answered 503"},
+    {"TRUSTED_PROXIES", CONFIG_STRING, CONFIG_BOTH, "", 0, 1024, NULL, FIELD(trusted_proxies),
+     "addresses and networks, separated by commas, whose X-Forwarded-For says who the client is"},
+    {"RATE_LIMIT", CONFIG_INTEGER, CONFIG_BOTH, "1000", 0, LIMIT_MAX_QUOTA, NULL, FIELD(rate_limit),
+     "requests a second of one client, and as many at once; 0 switches it off"},
+    {"RATE_LIMIT_ADDRESS", CONFIG_INTEGER, CONFIG_BOTH, "2000", 0, LIMIT_MAX_QUOTA, NULL,
+     FIELD(rate_limit_address), "the same of one address, whoever it says it is"},
     {"BATCH_SIZE", CONFIG_INTEGER, CONFIG_BOTH, "128", 1, 1024, NULL, FIELD(batch_size),
      "most requests of one transaction"},
 

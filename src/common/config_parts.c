@@ -76,5 +76,8 @@ void config_http(const struct config *config, struct http_options *out) {
         .lane_capacity = (size_t)config->http_queue_limit,
         .max_batch = (size_t)config->batch_size,
         .workers = (size_t)config->db_pool_size,
+        .trusted_proxies = config->trusted_proxies,
+        .address_limit = config->rate_limit_address,
+        .client_limit = config->rate_limit,
     };
 }

@@ -1,6 +1,8 @@
 /* The rules across knobs, and those a range cannot say. */
 #include "config_private.h"
 
+#include "common/address.h"
+
 #include <string.h>
 
 /* http://host:port or https://host, and nothing behind it. */
@@ -76,6 +78,15 @@ static void check_issuer(const struct config *config, struct buf *errors) {
     config_append_bad(errors, issuer);
 }
 
+static void check_proxies(const char *proxies, struct buf *errors) {
+    struct address_list list;
+    if (address_list_parse(proxies, &list))
+        return;
+    buf_printf(errors, "TRUSTED_PROXIES: must be up to %d addresses or networks like 10.0.0.0/8",
+               ADDRESS_LIST_MAX);
+    config_append_bad(errors, proxies);
+}
+
 void config_unsafe(const struct config *config, struct buf *out) {
     if (!*config->jwt_keys && strcmp(config->jwt_secret, CONFIG_DEFAULT_JWT_SECRET) == 0)
         buf_str(out, "JWT_SECRET: the default is known to everybody; for development only\n");
@@ -91,6 +102,7 @@ void config_check_rules(const struct config *config, struct buf *errors) {
     check_port(config->db_port, errors);
     check_endpoint(config->sqs_endpoint, errors);
     check_queues(config, errors);
+    check_proxies(config->trusted_proxies, errors);
     check_credentials(config, errors);
     check_issuer(config, errors);
     if (config->shutdown_delay >= config->shutdown_timeout)

@@ -60,6 +60,7 @@ static void reply_too_large(struct http_request *request) {
 
 static enum MHD_Result send_reply(struct http_request *request) {
     struct http_reply *reply = &request->reply;
+    http_limit_fields(request);
     size_t len = reply->body.len;
     char *bytes = buf_take(&reply->body);
     struct MHD_Response *response = MHD_create_response_from_buffer(
@@ -119,7 +120,7 @@ static enum MHD_Result begin(struct http_server *server, struct MHD_Connection *
 static enum MHD_Result receive(struct http_request *request, const char *data, size_t *size) {
     if (request->body.len + *size > request->body_limit)
         request->too_large = true;
-    if (!request->too_large)
+    if (!request->too_large && !request->reply.status)
         buf_append(&request->body, data, *size);
     else if (request->body.len + *size > DISCARD_LIMIT)
         return MHD_NO;
@@ -246,6 +247,7 @@ static bool limit_connections(struct http_options *o) {
 static void free_server(struct http_server *server) {
     http_connections_stop(server->connections);
     batch_pool_free(server->pool);
+    http_limits_stop(server);
     free(server->lanes);
     free(server);
 }
@@ -266,7 +268,7 @@ static struct batch_pool *start_pool(struct http_server *server) {
 }
 
 static bool start(struct http_server *server) {
-    if (!limit_connections(&server->options))
+    if (!limit_connections(&server->options) || !http_limits_start(server))
         return false;
     server->connections = http_connections_start(server->options.timeout_ms);
     server->pool = start_pool(server);

@@ -21,6 +21,8 @@ void http_find_route(struct http_request *request) {
     case ROUTE_FOUND:
         if (request->route->body_limit)
             request->body_limit = request->route->body_limit;
+        if (request->route->scope || request->route->body_limit) /* the others cost no more than a refusal */
+            (void)http_within_address(request);
         break;
     case ROUTE_NOT_ALLOWED:
         http_reply_problem(request, "METHOD_NOT_ALLOWED", "Allowed here: %s", allow);
@@ -54,7 +56,7 @@ bool http_prepare(struct http_request *request) {
         return false;
     if (route->run && !batch_has_room(server->pool, lane_of(server, route)))
         return shed(request); /* before the guard and prepare: what is refused must cost little */
-    if (route->scope && !server->options.guard(request))
+    if (route->scope && !(server->options.guard(request) && http_within_client(request)))
         return false;
     route->prepare(request);
     if (request->reply.status || !route->run)

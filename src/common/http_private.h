@@ -15,6 +15,8 @@ struct http_server {
     struct http_options options;
     struct MHD_Daemon *daemon;
     struct http_connections *connections;
+    struct address_list proxies;
+    struct limit *by_address, *by_client;
     struct batch_pool *pool;
     struct http_lane *lanes;
     size_t lane_count;
@@ -47,7 +49,22 @@ bool http_framing_is_clear(struct http_request *request, const char *version);
 /* The path of a target, which a client may send with the scheme and host in front (RFC 9112 §3.2.2). */
 const char *http_origin_form(const char *target);
 
-/* Finds the route of a new request, before its body is read; without one the answer is in the reply. */
+/* The limits of a server. False when it cannot be started: the reason is logged. */
+bool http_limits_start(struct http_server *server);
+void http_limits_stop(struct http_server *server);
+
+/* Who sent the request. */
+struct address http_client_address(struct http_request *request);
+
+/* Whether the limits of the request's address, and of its client, allow it; see http_within. */
+bool http_within_address(struct http_request *request);
+bool http_within_client(struct http_request *request) MUST_CHECK;
+
+/* Tells the client of its limits, in the headers of the reply. */
+void http_limit_fields(struct http_request *request);
+
+/* Finds the route of a new request, before its body is read; where there is none, or a limit is reached, the
+ * answer is in the reply. */
 void http_find_route(struct http_request *request);
 
 /* Makes the server's lanes from the routes that have run. False when out of memory. */

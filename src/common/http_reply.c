@@ -8,7 +8,7 @@ static const struct problem {
     const char *code;
     unsigned status;
     const char *title;
-    bool retry; /* the same request may succeed later: Retry-After says when */
+    bool retry; /* the same request may succeed in a moment: Retry-After says so */
 } problems[] = {
     {"VALIDATION_ERROR", 400, "The request is not valid", false},
     {"UNAUTHORIZED", 401, "Authentication is required", false},
@@ -24,11 +24,16 @@ static const struct problem {
     {"PAYLOAD_TOO_LARGE", 413, "The request body is too large", false},
     {"UNSUPPORTED_MEDIA_TYPE", 415, "The media type is not supported", false},
     {"IDEMPOTENCY_KEY_REUSED", 422, "This Idempotency-Key was used with another request", false},
-    {"RATE_LIMITED", 429, "Too many requests", true},
+    {"RATE_LIMITED", 429, "Request cannot be satisfied as assigned quota has been exceeded", false},
     {"OVERLOADED", 503, "The service is overloaded", true},
     {"UNAVAILABLE", 503, "The service is not available", true},
     {"INTERNAL_ERROR", 500, "Internal error", false}, /* last: stands for a code that is not in the table */
 };
+
+static const char *type_of(const struct problem *problem) {
+    return problem->status == 429 ? "https://iana.org/assignments/http-problem-types#quota-exceeded"
+                                  : "about:blank";
+}
 
 static const struct problem *find_problem(const char *code) {
     size_t last = sizeof problems / sizeof *problems - 1;
@@ -72,7 +77,7 @@ static void reply_problem(struct http_request *request, const char *code, const 
     struct buf b = {0}, detail = {0};
     buf_vprintf(&detail, format, args);
     const char *words = detail.data ? detail.data : "";
-    buf_str(&b, "{\"type\":\"about:blank\",\"title\":");
+    buf_printf(&b, "{\"type\":\"%s\",\"title\":", type_of(problem));
     buf_json(&b, problem->title);
     buf_printf(&b, ",\"status\":%u,\"detail\":", problem->status);
     buf_json(&b, words);

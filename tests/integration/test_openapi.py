@@ -11,7 +11,7 @@ import jsonschema
 import openapi_spec_validator
 import pytest
 import yaml
-from harness import ROOT, Api, System, basket, eventually
+from harness import ROOT, Api, System, at_once, basket, eventually
 
 DOCUMENT = yaml.safe_load((ROOT / "docs/openapi.yaml").read_text())
 DAEMONS = {"order-svc": "order", "delivery-svc": "delivery"}
@@ -116,7 +116,7 @@ def documented(response):
 
 
 HEADERS = {"X-Request-Id", "Location", "Idempotent-Replayed", "ETag", "Cache-Control", "Pragma", "Retry-After",
-           "WWW-Authenticate", "Allow"}
+           "RateLimit", "RateLimit-Policy", "WWW-Authenticate", "Allow"}
 
 
 def assert_headers(response, headers):
@@ -252,6 +252,10 @@ NO_DATABASE = {f"{operation} 503": send for operation, send in GOOD.items()} | {
     "getReadiness 503 order-svc": HEALTHY["getReadiness 200 order-svc"],
     "getReadiness 503 delivery-svc": HEALTHY["getReadiness 200 delivery-svc"],
 }
+LIMITED = {f"{operation} 429": send for operation, send in GOOD.items()} | {
+    "issueToken 429": HEALTHY["issueToken 200 form"],
+    "introspectToken 429": HEALTHY["introspectToken 401"],
+}
 
 
 @contextlib.contextmanager
@@ -308,6 +312,12 @@ def no_database(parts):
         yield w
 
 
+@pytest.fixture(scope="module")
+def limited(parts):
+    with world(parts, RATE_LIMIT_ADDRESS="1") as w:
+        yield w
+
+
 @pytest.mark.parametrize("case", HEALTHY)
 def test_answer_is_documented(healthy, case):
     operation, status = case.split()[:2]
@@ -334,8 +344,16 @@ def test_absence_of_the_database_is_documented(no_database, case):
     assert_documented(NO_DATABASE[case](no_database), operation, int(status))
 
 
+@pytest.mark.parametrize("case", LIMITED)
+def test_refusal_of_too_many_is_documented(limited, case):
+    def refused():
+        return [answer for answer in at_once([lambda: LIMITED[case](limited)] * 5) if answer.status_code == 429]
+
+    assert_documented(eventually(refused)[0], case.split()[0], 429)
+
+
 def test_every_documented_answer_is_tried():
-    tried = {tuple(case.split()[:2]) for case in HEALTHY | NO_DATABASE}
+    tried = {tuple(case.split()[:2]) for case in HEALTHY | NO_DATABASE | LIMITED}
     tried |= {(operation, status) for operation in GOOD for status in ("401", "403", "500")}
     promised = {(operation["operationId"], status) for *_, operation in operations()
                 for status in operation["responses"]}

@@ -8,6 +8,7 @@
 
 #include <arpa/inet.h>
 #include <cmocka.h>
+#include <netinet/in.h>
 #include <string.h>
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))

@@ -99,6 +99,9 @@ static void test_good_values(void **state) {
         {"DB_SSLMODE", "verify-full", "verify-full"},
         {"DB_PASSWORD", "tell nobody", "***"},
         {"DB_NAME", "", "orderprocessing"},
+        {"TRUSTED_PROXIES", "", ""},
+        {"TRUSTED_PROXIES", "10.0.0.0/8, 2001:db8::1", "10.0.0.0/8, 2001:db8::1"},
+        {"RATE_LIMIT", "0", "0"},
         {"SQS_ENDPOINT", "https://sqs.eu-central-1.amazonaws.com", "https://sqs.eu-central-1.amazonaws.com"},
         {"SQS_ENDPOINT", "http://[::1]:9324", "http://[::1]:9324"},
         {"JWT_ISSUER", "https://orders.example.com/shop", "https://orders.example.com/shop"},
@@ -134,6 +137,9 @@ static void test_bad_values(void **state) {
         {"HTTP_TIMEOUT", "9223372036854775807h"},
         {"SQS_WAIT_TIME", "21s"},
         {"APP_ENV", "prod"},
+        {"TRUSTED_PROXIES", "proxy.example"},
+        {"TRUSTED_PROXIES", "10.0.0.0/33"},
+        {"RATE_LIMIT", "1000001"},
         {"APP_ENV", "production|development"},
         {"CARRIER_SIMULATION", "yes"},
         {"DB_SSLMODE", "on"},
@@ -262,7 +268,11 @@ static void example_value(const char *text, const char *name, char value[static 
 static void test_env_example_names_every_knob(void **state) {
     (void)state;
     static const struct setting development[] = {
-        {"APP_ENV", "development"}, {"DEMO_CLIENTS", "true"}, {"DELIVERY_ANONYMOUS", "true"}};
+        {"APP_ENV", "development"},
+        {"DEMO_CLIENTS", "true"},
+        {"DELIVERY_ANONYMOUS", "true"},
+        {"RATE_LIMIT", "0"},
+        {"RATE_LIMIT_ADDRESS", "0"}};
     char text[32768];
     FILE *file = fopen(PROJECT_ROOT "/env.example", "r");
     assert_non_null(file);

@@ -1,0 +1,91 @@
+/* Limits of requests: who is refused, and what a client is told of its quota. */
+#include "http_private.h"
+
+#include "common/clock.h"
+#include "common/id.h"
+#include "common/log.h"
+
+#include <string.h>
+
+bool http_limits_start(struct http_server *server) {
+    const struct http_options *o = &server->options;
+    if (!address_list_parse(o->trusted_proxies, &server->proxies)) {
+        log_error(NULL, "http: the trusted proxies are no list of addresses: %s", o->trusted_proxies);
+        return false;
+    }
+    server->by_address = limit_new(&(struct limit_policy){"address", o->address_limit, 1});
+    server->by_client = limit_new(&(struct limit_policy){"client", o->client_limit, 1});
+    return server->by_address && server->by_client;
+}
+
+void http_limits_stop(struct http_server *server) {
+    limit_free(server->by_address);
+    limit_free(server->by_client);
+}
+
+bool http_within_address(struct http_request *request) {
+    request->address = http_client_address(request);
+    struct address key = address_subscriber(&request->address);
+    return http_within(request, limit_take(request->server->by_address, &key, sizeof key, clock_mono_ms()));
+}
+
+bool http_within_client(struct http_request *request) {
+    const char *id = request->claims.client_id; /* none where anonymous use is allowed */
+    return !*id ||
+           http_within(request, limit_take(request->server->by_client, id, strlen(id), clock_mono_ms()));
+}
+
+static long long seconds(int64_t ms) {
+    return (ms + 999) / 1000;
+}
+
+static void log_refusals(const struct http_request *request, const struct limit_state *state) {
+    char address[ADDRESS_TEXT_SIZE];
+    address_format(&request->address, address);
+    log_warn(request->request_id,
+             "limit '%s': %lld request(s) refused since the last report, this one of %s%s%s",
+             state->policy->name, (long long)state->report, address,
+             *request->claims.client_id ? ", client " : "", request->claims.client_id);
+}
+
+bool http_within(struct http_request *request, struct limit_state state) {
+    if (!state.policy)
+        return true;
+    if (request->limit_count < HTTP_MAX_LIMITS)
+        request->limits[request->limit_count++] = state;
+    if (!state.refused)
+        return true;
+
+    if (state.report)
+        log_refusals(request, &state);
+    const struct limit_policy *policy = state.policy;
+    long long wait = seconds(state.wait_ms);
+    struct buf violated = {0};
+    buf_printf(&violated, "\"%s\"", policy->name);
+    http_reply_problem_with(request, "RATE_LIMITED", "violated-policies", &violated,
+                            "The limit '%s' is reached: %lld in %lld s", policy->name,
+                            (long long)policy->quota, (long long)policy->window_s);
+    buf_free(&violated);
+    /* jittered, so that those who were refused together do not come back together */
+    http_reply_header(request, "Retry-After", "%lld", wait + (long long)random_below((uint64_t)wait / 4 + 2));
+    return false;
+}
+
+void http_limit_fields(struct http_request *request) {
+    struct buf policies = {0}, limits = {0};
+    for (size_t i = 0; i < request->limit_count; i++) {
+        const struct limit_state *state = &request->limits[i];
+        const struct limit_policy *policy = state->policy;
+        const char *comma = i > 0 ? ", " : "";
+        buf_printf(&policies, "%s\"%s\";q=%lld;w=%lld", comma, policy->name, (long long)policy->quota,
+                   (long long)policy->window_s);
+        buf_printf(&limits, "%s\"%s\";r=%lld;t=%lld", comma, policy->name, (long long)state->left,
+                   seconds(state->wait_ms));
+    }
+    if (policies.len > 0 && !policies.failed && !limits.failed) {
+        http_reply_header(request, "RateLimit-Policy", "%s", policies.data);
+        http_reply_header(request, "RateLimit", "%s", limits.data);
+    }
+    buf_free(&policies);
+    buf_free(&limits);
+}
