@@ -192,10 +192,11 @@ static size_t unescape(void *cls, struct MHD_Connection *connection, char *text)
     return strstr(text, "%00") ? strlen(text) : MHD_http_unescape(text);
 }
 
-static void log_mhd(void *cls, const char *format, va_list args) PRINTF_LIKE(2, 0);
-static void log_mhd(void *cls, const char *format, va_list args) {
-    (void)cls;
+static void log_mhd(void *connections, const char *format, va_list args) PRINTF_LIKE(2, 0);
+static void log_mhd(void *connections, const char *format, va_list args) {
     char text[512];
+    if (strstr(format, "resource limit")) /* which it reaches with each client anew */
+        http_connections_starved(connections);
     vsnprintf(text, sizeof text, format, args);
     text[strcspn(text, "\n")] = '\0';
     log_debug(NULL, "http: %s", text);
@@ -211,13 +212,13 @@ static struct MHD_Daemon *start_daemon(struct http_server *server) {
     /* Poll mode: in epoll mode suspend and resume lose wake-ups under load. */
     unsigned flags = MHD_USE_POLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG;
     struct MHD_Daemon *daemon = MHD_start_daemon(
-        flags, 0, NULL, NULL, handle, server, MHD_OPTION_EXTERNAL_LOGGER, log_mhd, NULL, MHD_OPTION_SOCK_ADDR,
-        &address, MHD_OPTION_NOTIFY_COMPLETED, completed, server, MHD_OPTION_UNESCAPE_CALLBACK, unescape,
-        NULL, MHD_OPTION_THREAD_POOL_SIZE, o->threads, MHD_OPTION_CONNECTION_LIMIT, o->max_connections,
-        MHD_OPTION_NOTIFY_CONNECTION, http_connection_notify, server->connections,
-        MHD_OPTION_URI_LOG_CALLBACK, http_connection_target, NULL, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
-        (size_t)CONNECTION_MEMORY, MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_LISTEN_BACKLOG_SIZE, 1024u,
-        MHD_OPTION_END);
+        flags, 0, NULL, NULL, handle, server, MHD_OPTION_EXTERNAL_LOGGER, log_mhd, server->connections,
+        MHD_OPTION_SOCK_ADDR, &address, MHD_OPTION_NOTIFY_COMPLETED, completed, server,
+        MHD_OPTION_UNESCAPE_CALLBACK, unescape, NULL, MHD_OPTION_THREAD_POOL_SIZE, o->threads,
+        MHD_OPTION_CONNECTION_LIMIT, o->max_connections, MHD_OPTION_NOTIFY_CONNECTION, http_connection_notify,
+        server->connections, MHD_OPTION_URI_LOG_CALLBACK, http_connection_target, NULL,
+        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY, MHD_OPTION_STRICT_FOR_CLIENT, 1,
+        MHD_OPTION_LISTEN_BACKLOG_SIZE, 1024u, MHD_OPTION_END);
     if (!daemon)
         log_error(NULL, "http: cannot listen on %s:%d: %s", o->bind_address, o->port, strerror(errno));
     return daemon;
@@ -270,7 +271,7 @@ static struct batch_pool *start_pool(struct http_server *server) {
 static bool start(struct http_server *server) {
     if (!limit_connections(&server->options) || !http_limits_start(server))
         return false;
-    server->connections = http_connections_start(server->options.timeout_ms);
+    server->connections = http_connections_start(server->options.timeout_ms, server->options.max_connections);
     server->pool = start_pool(server);
     if (!server->connections || !server->pool) {
         log_error(NULL, "http: cannot start the workers");

@@ -16,8 +16,12 @@ enum { LONGEST_TICK_MS = 1000 };
 
 struct http_connections {
     int64_t limit_ms;
+    unsigned most;
     pthread_mutex_t lock; /* guards the list; the sockets of those in it are open while it is held */
     struct http_connection *first;
+    unsigned count;
+    bool full; /* it was, and that was logged; of the ticker's thread */
+    atomic_bool starved;
     struct ticker *ticker;
 };
 
@@ -29,29 +33,44 @@ struct http_connection {
     struct http_connection *next, **link;
 };
 
+/* Once for each time that clients begin or cease to be kept waiting. */
+static void tell_limits(struct http_connections *all, unsigned count) {
+    bool full = count >= all->most;
+    if (full && !all->full)
+        log_warn(NULL, "http: all %u connections are in use: further clients wait", all->most);
+    if (!full && all->full)
+        log_info(NULL, "http: there is room for further clients again");
+    all->full = full;
+    if (atomic_exchange(&all->starved, false))
+        log_error(NULL, "http: the process is out of file descriptors: further clients wait");
+}
+
 /* Ends the connections that are late: libmicrohttpd sees it as the client's hanging up, and closes them. */
 static int64_t end_late(void *self) {
     struct http_connections *all = self;
     int64_t now = clock_mono_ms();
-    size_t count = 0;
+    size_t late = 0;
     pthread_mutex_lock(&all->lock);
+    unsigned count = all->count;
     for (struct http_connection *c = all->first; c; c = c->next) {
         if (atomic_load_explicit(&c->deadline_ms, memory_order_relaxed) < now) {
             (void)shutdown(c->socket, SHUT_RDWR);
-            count++;
+            late++;
         }
     }
     pthread_mutex_unlock(&all->lock);
-    if (count)
-        log_debug(NULL, "http: %zu connection(s) ended that took too long", count);
+    if (late)
+        log_debug(NULL, "http: %zu connection(s) ended that took too long", late);
+    tell_limits(all, count);
     return all->limit_ms / 4 < LONGEST_TICK_MS ? all->limit_ms / 4 : LONGEST_TICK_MS;
 }
 
-struct http_connections *http_connections_start(int64_t limit_ms) {
+struct http_connections *http_connections_start(int64_t limit_ms, unsigned most) {
     struct http_connections *all = calloc(1, sizeof *all);
     if (!all)
         return NULL;
     all->limit_ms = limit_ms;
+    all->most = most;
     pthread_mutex_init(&all->lock, NULL);
     all->ticker = ticker_start(end_late, all);
     if (all->ticker)
@@ -68,6 +87,10 @@ void http_connections_stop(struct http_connections *all) {
     free(all);
 }
 
+void http_connections_starved(struct http_connections *all) {
+    atomic_store(&all->starved, true);
+}
+
 static struct http_connection *opened(struct http_connections *all, int socket) {
     struct http_connection *c = calloc(1, sizeof *c);
     if (!c)
@@ -81,6 +104,7 @@ static struct http_connection *opened(struct http_connections *all, int socket) 
     if (c->next)
         c->next->link = &c->next;
     all->first = c;
+    all->count++;
     pthread_mutex_unlock(&all->lock);
     return c;
 }
@@ -88,6 +112,7 @@ static struct http_connection *opened(struct http_connections *all, int socket) 
 static void closed(struct http_connection *c) {
     pthread_mutex_lock(&c->all->lock);
     *c->link = c->next;
+    c->all->count--;
     if (c->next)
         c->next->link = c->link;
     pthread_mutex_unlock(&c->all->lock);

@@ -25,11 +25,15 @@ struct http_server {
     atomic_bool expired;     /* the deadline of http_stop has passed: what waits is answered 503 */
 };
 
-/* The connections of a server. Each step of a client may take limit_ms: to send the line of its next request,
- * the rest of that request, to take the answer; then its connection is closed. NULL when out of memory. */
-struct http_connections *http_connections_start(int64_t limit_ms);
+/* The connections of a server, most of them at a time. Each step of a client may take limit_ms: to send the
+ * line of its next request, the rest of that request, to take the answer; then its connection is closed. NULL
+ * when out of memory. */
+struct http_connections *http_connections_start(int64_t limit_ms, unsigned most);
 /* When all are closed. NULL is fine. */
 void http_connections_stop(struct http_connections *connections);
+
+/* A client could not be let in for want of a file descriptor: that is logged, soon, and not for each. */
+void http_connections_starved(struct http_connections *connections);
 
 /* libmicrohttpd's calls when a connection opens or closes, and when the line of a request came. */
 void http_connection_notify(void *cls, struct MHD_Connection *connection, void **context,

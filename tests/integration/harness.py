@@ -161,6 +161,7 @@ class Daemon:
 
     def __init__(self, program, settings, log):
         self.program, self.log, self.process = program, pathlib.Path(log), None
+        self.wrapper = []  # a command that becomes the daemon
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         inherited = ("PATH", "HOME", "ASAN_OPTIONS", "UBSAN_OPTIONS", "TSAN_OPTIONS", "LSAN_OPTIONS")
@@ -172,7 +173,7 @@ class Daemon:
         """Starts the process without waiting for anything."""
         assert self.process is None, "is running"
         with self.log.open("ab") as log:
-            self.process = subprocess.Popen([self.program], env=self.environment, stdin=subprocess.DEVNULL,
+            self.process = subprocess.Popen([*self.wrapper, self.program], env=self.environment, stdin=subprocess.DEVNULL,
                                             stdout=log, stderr=log)
         return self
 
