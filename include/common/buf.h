@@ -11,6 +11,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct uuid;
+
 struct buf {
     char *data; /* NUL-terminated once anything was appended; NULL before */
     size_t len;
@@ -26,6 +28,11 @@ void buf_vprintf(struct buf *b, const char *format, va_list args) PRINTF_LIKE(2,
 
 /* Appends text as a JSON string with its quotes. Bytes above 0x7f pass as they are: text is valid UTF-8. */
 void buf_json(struct buf *b, const char *text);
+
+void buf_int(struct buf *b, int64_t number);
+
+/* Appends an id as a JSON string. */
+void buf_json_uuid(struct buf *b, const struct uuid *id);
 
 /* Appends an amount of cents as a JSON number with two decimals, e.g. 1059.97. */
 void buf_money(struct buf *b, int64_t cents);

@@ -1,6 +1,7 @@
 /* The growable text buffer. */
 #include "common/buf.h"
 #include "common/clock.h"
+#include "common/id.h"
 #include "common/money.h"
 
 #include <stdio.h>
@@ -130,6 +131,26 @@ void buf_json(struct buf *b, const char *text) {
         if (*text)
             text += append_escaped(b, text);
     }
+    buf_char(b, '"');
+}
+
+void buf_int(struct buf *b, int64_t number) {
+    uint64_t rest = number < 0 ? 0 - (uint64_t)number : (uint64_t)number;
+    char text[20]; /* INT64_MIN's */
+    size_t first = sizeof text;
+    do
+        text[--first] = (char)('0' + rest % 10);
+    while (rest /= 10);
+    if (number < 0)
+        text[--first] = '-';
+    buf_append(b, text + first, sizeof text - first);
+}
+
+void buf_json_uuid(struct buf *b, const struct uuid *id) {
+    char text[UUID_TEXT_SIZE];
+    uuid_format(id, text);
+    buf_char(b, '"');
+    buf_append(b, text, sizeof text - 1);
     buf_char(b, '"');
 }
 

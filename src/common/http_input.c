@@ -85,8 +85,17 @@ struct framing {
     const char *end; /* of the line before, in libmicrohttpd's buffer */
 };
 
+/* A character of a token (RFC 9110 §5.6.2). */
+static bool is_token_char(char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+           (c && strchr("!#$%&'*+-.^_`|~", c));
+}
+
 static bool is_token(const char *text, size_t len) {
-    return len > 0 && strspn(text, LETTERS_AND_DIGITS "!#$%&'*+-.^_`|~") == len;
+    for (size_t i = 0; i < len; i++)
+        if (!is_token_char(text[i]))
+            return false;
+    return len > 0;
 }
 
 static bool is_field_value(const char *text, size_t len) {

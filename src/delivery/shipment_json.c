@@ -61,9 +61,8 @@ bool shipment_order_parse(const char *body, size_t len, struct arena *arena, str
 }
 
 static void member_uuid(struct buf *out, const char *name, const struct uuid *id) {
-    char text[UUID_TEXT_SIZE];
-    uuid_format(id, text);
-    buf_printf(out, "\"%s\":\"%s\"", name, text);
+    buf_printf(out, "\"%s\":", name);
+    buf_json_uuid(out, id);
 }
 
 /* ,"name":"text" or ,"name":null */

@@ -113,10 +113,11 @@ bool order_from_json(const char *body, size_t len, struct arena *arena, struct o
 }
 
 void order_receipt_json(struct buf *out, const struct order *order) {
-    char id[UUID_TEXT_SIZE];
-    uuid_format(&order->id, id);
-    buf_printf(out, "{\"order_id\":\"%s\",\"status\":\"%s\",\"total_amount\":", id,
-               order_status_name(ORDER_PENDING_SHIPMENT));
+    buf_str(out, "{\"order_id\":");
+    buf_json_uuid(out, &order->id);
+    buf_str(out, ",\"status\":");
+    buf_json(out, order_status_name(ORDER_PENDING_SHIPMENT));
+    buf_str(out, ",\"total_amount\":");
     buf_money(out, order->total);
     buf_str(out, ",\"created_at\":");
     buf_json_time(out, order->created_ms);
@@ -129,7 +130,9 @@ static void items_json(struct buf *out, const struct order *order) {
         const struct order_item *item = &order->items[i];
         buf_str(out, i ? ",{\"product_id\":" : "{\"product_id\":");
         buf_json(out, item->product_id);
-        buf_printf(out, ",\"quantity\":%lld,\"unit_price\":", (long long)item->quantity);
+        buf_str(out, ",\"quantity\":");
+        buf_int(out, item->quantity);
+        buf_str(out, ",\"unit_price\":");
         buf_money(out, item->unit_price);
         buf_char(out, '}');
     }
@@ -144,11 +147,13 @@ static void optional_json(struct buf *out, const char *name, const char *value) 
 }
 
 void order_view_json(struct buf *out, const struct order *order) {
-    char id[UUID_TEXT_SIZE];
-    uuid_format(&order->id, id);
-    buf_printf(out, "{\"id\":\"%s\",\"customer_id\":", id);
+    buf_str(out, "{\"id\":");
+    buf_json_uuid(out, &order->id);
+    buf_str(out, ",\"customer_id\":");
     buf_json(out, order->customer_id);
-    buf_printf(out, ",\"status\":\"%s\",\"total_amount\":", order_status_name(order->status));
+    buf_str(out, ",\"status\":");
+    buf_json(out, order_status_name(order->status));
+    buf_str(out, ",\"total_amount\":");
     buf_money(out, order->total);
     items_json(out, order);
     optional_json(out, "tracking_number", order->tracking_number);
@@ -161,11 +166,11 @@ void order_view_json(struct buf *out, const struct order *order) {
 }
 
 void order_created_json(struct buf *out, const struct order *order, const struct uuid *event_id) {
-    char id[UUID_TEXT_SIZE], event[UUID_TEXT_SIZE];
-    uuid_format(&order->id, id);
-    uuid_format(event_id, event);
-    buf_printf(out, "{\"eventType\":\"ORDER_CREATED\",\"eventId\":\"%s\",\"orderId\":\"%s\",\"customerId\":",
-               event, id);
+    buf_str(out, "{\"eventType\":\"ORDER_CREATED\",\"eventId\":");
+    buf_json_uuid(out, event_id);
+    buf_str(out, ",\"orderId\":");
+    buf_json_uuid(out, &order->id);
+    buf_str(out, ",\"customerId\":");
     buf_json(out, order->customer_id);
     items_json(out, order);
     buf_str(out, ",\"totalAmount\":");

@@ -203,7 +203,6 @@ void orders_list_prepare(struct http_request *request) {
 
 static void reply_page(struct http_request *request, const struct order *orders, size_t count, size_t limit) {
     struct buf body = {0};
-    char id[UUID_TEXT_SIZE];
     size_t shown = count > limit ? limit : count;
     buf_str(&body, "{\"orders\":[");
     for (size_t i = 0; i < shown; i++) {
@@ -213,8 +212,7 @@ static void reply_page(struct http_request *request, const struct order *orders,
     }
     buf_str(&body, "],\"next_cursor\":");
     if (count > limit) {
-        uuid_format(&orders[shown - 1].id, id);
-        buf_json(&body, id);
+        buf_json_uuid(&body, &orders[shown - 1].id);
     } else {
         buf_str(&body, "null");
     }

@@ -1,5 +1,6 @@
 /* Text built piece by piece, and its JSON forms. */
 #include "common/buf.h"
+#include "common/id.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -128,6 +129,28 @@ static void test_any_character_survives_a_json_parser(void **state) {
     buf_free(&b);
 }
 
+static void numbers_are_written_in_full(void **state) {
+    (void)state;
+    static const int64_t numbers[] = {0, 7, 10, -1, 1000000, INT64_MAX, INT64_MIN};
+    struct buf b = {0};
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
+        buf_int(&b, numbers[i]);
+        buf_char(&b, ' ');
+    }
+    assert_string_equal(b.data, "0 7 10 -1 1000000 9223372036854775807 -9223372036854775808 ");
+    buf_free(&b);
+}
+
+static void an_id_is_a_json_string(void **state) {
+    (void)state;
+    struct buf b = {0};
+    struct uuid id;
+    assert_true(uuid_parse("01939d4e-0000-7abc-8000-00000000ffff", &id));
+    buf_json_uuid(&b, &id);
+    assert_string_equal(b.data, "\"01939d4e-0000-7abc-8000-00000000ffff\"");
+    buf_free(&b);
+}
+
 static void test_money_and_times(void **state) {
     (void)state;
     struct buf b = {0};
@@ -149,6 +172,8 @@ int main(void) {
         cmocka_unit_test(test_failure_sticks_until_the_buffer_is_emptied),
         cmocka_unit_test(test_json_strings),
         cmocka_unit_test(test_any_character_survives_a_json_parser),
+        cmocka_unit_test(numbers_are_written_in_full),
+        cmocka_unit_test(an_id_is_a_json_string),
         cmocka_unit_test(test_money_and_times),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
