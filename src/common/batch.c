@@ -19,9 +19,8 @@ struct lane { /* guarded by the pool's lock */
     size_t queued;
     size_t taken;     /* places: queued, or reserved and about to be */
     size_t working;   /* workers with a batch of it */
-    bool backlog;     /* the last batch left items behind */
-    int64_t taken_ms; /* when it was taken */
-    double pace_ms;   /* from an item's leaving to the next one's, while there was a backlog */
+    int64_t taken_ms; /* when the last batch was taken */
+    double pace_ms;   /* in which lately an item left the lane, while there were many */
 };
 
 struct worker {
@@ -85,12 +84,14 @@ static bool drained(const struct batch_pool *pool) {
     return true;
 }
 
-/* How fast a lane empties shows between two batches while there is more than one of them. */
-static void note_pace(struct lane *lane, size_t n) {
+/* Only a full batch tells how fast the lane can empty: since the one before it was taken, or its first item
+ * came. */
+static void note_pace(struct lane *lane, const struct batch_item *first, size_t n) {
     int64_t now = clock_mono_ms();
-    if (lane->backlog)
-        lane->pace_ms += ((double)(now - lane->taken_ms) / (double)n - lane->pace_ms) / PACE_MEMORY;
-    lane->backlog = lane->head != NULL;
+    int64_t since = first->queued_ms > lane->taken_ms ? first->queued_ms : lane->taken_ms;
+    double pace = (double)(now - since) / (double)n;
+    if (n == lane->options.max_batch)
+        lane->pace_ms = lane->pace_ms > 0 ? lane->pace_ms + (pace - lane->pace_ms) / PACE_MEMORY : pace;
     lane->taken_ms = now;
 }
 
@@ -105,7 +106,7 @@ static size_t take(struct lane *lane, struct batch_item *items[static BATCH_LIMI
         lane->tail = &lane->head;
     lane->queued -= n;
     lane->taken -= n;
-    note_pace(lane, n);
+    note_pace(lane, items[0], n);
     return n;
 }
 
