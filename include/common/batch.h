@@ -26,7 +26,8 @@ struct batch_lane {
     batch_fn *run;
     void *self;          /* passed to run as lane */
     size_t capacity;     /* most items waiting */
-    int64_t patience_ms; /* a lane in which a new item would wait for longer counts as full */
+    int64_t patience_ms; /* a lane whose first item has waited for longer counts as full */
+    int64_t backlog_ms;  /* so does one whose items will take longer, at the pace of the last ones */
     size_t max_batch;    /* most items in one batch, 1..BATCH_LIMIT */
 };
 

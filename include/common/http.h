@@ -96,8 +96,9 @@ struct http_options {
     unsigned threads;
     unsigned max_connections;
     int64_t timeout_ms; /* of each step of a client: an idle connection, a request's arrival, an answer's */
-    int64_t queue_timeout_ms; /* a request that waited longer in its lane is answered 503; one that is
-                                 expected to wait for half of it, at once */
+    int64_t queue_timeout_ms; /* a request that waited longer in its lane is answered 503; at once, while the
+                                 first there has waited for half of it, or all are expected to take a tenth
+                                 of it: so that a lane is empty soon after a rush */
     size_t lane_capacity, max_batch, workers;
     const char *trusted_proxies; /* see address_list_parse: whose X-Forwarded-For is believed */
     int64_t

@@ -186,17 +186,20 @@ struct batch_pool *batch_pool_start(const struct batch_options *options) {
     return NULL;
 }
 
-/* How long a new item would wait: as the pace says, and no less than the first has already. What fits in one
- * batch waits for nothing but a free worker. */
-static double expected_wait_ms(const struct lane *lane, int64_t now_ms) {
-    double first = lane->head ? (double)(now_ms - lane->head->queued_ms) : 0;
-    double all = lane->taken < lane->options.max_batch ? 0 : (double)lane->taken * lane->pace_ms;
-    return first > all ? first : all;
+/* The workers are held up: nothing has left the lane for too long. */
+static bool stands_still(const struct lane *lane, int64_t now_ms) {
+    return lane->head && now_ms - lane->head->queued_ms > lane->options.patience_ms;
+}
+
+/* The workers cannot keep up. What fits in one batch waits for nothing but a free worker. */
+static bool is_behind(const struct lane *lane) {
+    return lane->taken >= lane->options.max_batch &&
+           (double)lane->taken * lane->pace_ms > (double)lane->options.backlog_ms;
 }
 
 static bool has_room(const struct batch_pool *pool, const struct lane *lane, int64_t now_ms) {
-    return !pool->stopping && lane->taken < lane->options.capacity &&
-           expected_wait_ms(lane, now_ms) <= (double)lane->options.patience_ms;
+    return !pool->stopping && lane->taken < lane->options.capacity && !stands_still(lane, now_ms) &&
+           !is_behind(lane);
 }
 
 bool batch_has_room(struct batch_pool *pool, size_t index) {

@@ -159,6 +159,7 @@ bool http_make_lanes(struct http_server *server, struct batch_lane **out) {
                                                            .self = lane,
                                                            .capacity = o->lane_capacity,
                                                            .patience_ms = o->queue_timeout_ms / 2,
+                                                           .backlog_ms = o->queue_timeout_ms / 10,
                                                            .max_batch = o->max_batch};
     }
     return true;

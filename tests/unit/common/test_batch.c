@@ -11,6 +11,7 @@
 #include "common/clock.h"
 
 #include <pthread.h>
+#include <semaphore.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 
@@ -78,6 +79,7 @@ static struct batch_pool *start(struct gate *gate, size_t workers, size_t capaci
                                   .self = gate,
                                   .capacity = capacity,
                                   .patience_ms = patience_ms,
+                                  .backlog_ms = PATIENT_MS,
                                   .max_batch = max_batch}};
     return batch_pool_start(&(struct batch_options){.lanes = lanes,
                                                     .lane_count = 1,
@@ -195,6 +197,59 @@ static void a_lane_whose_first_waits_too_long_refuses(void **state) {
     assert_int_equal(gate.items, 3);
 }
 
+/* A lane whose batches wait for a sign each. */
+struct steps {
+    sem_t sign;
+    atomic_size_t batches;
+};
+
+static void run_step(void *lane, void *worker, struct batch_item *items[], size_t n) {
+    (void)worker, (void)items, (void)n;
+    struct steps *steps = lane;
+    steps->batches++;
+    sem_wait(&steps->sign);
+}
+
+/* Whether there is room behind 3 items where one has just taken 40 ms. */
+static bool room_behind_three(int64_t backlog_ms) {
+    struct steps steps = {0};
+    atomic_int open = 0;
+    struct job jobs[5] = {0};
+    sem_init(&steps.sign, 0, 0);
+    struct batch_lane lane = {.run = run_step,
+                              .self = &steps,
+                              .capacity = 100,
+                              .patience_ms = PATIENT_MS,
+                              .backlog_ms = backlog_ms,
+                              .max_batch = 1};
+    struct batch_pool *pool = batch_pool_start(&(struct batch_options){.lanes = &lane,
+                                                                       .lane_count = 1,
+                                                                       .workers = 1,
+                                                                       .open_worker = open_worker,
+                                                                       .close_worker = close_worker,
+                                                                       .cls = &open});
+    assert_true(put(pool, &jobs[0]));
+    wait_for(&steps.batches, 1);
+    for (size_t i = 1; i < 5; i++)
+        assert_true(put(pool, &jobs[i]));
+    clock_sleep_ms(40);
+    sem_post(&steps.sign);
+    wait_for(&steps.batches, 2);
+    bool room = batch_has_room(pool, 0);
+    for (int i = 0; i < 4; i++)
+        sem_post(&steps.sign);
+    batch_pool_stop(pool);
+    batch_pool_free(pool);
+    sem_destroy(&steps.sign);
+    return room;
+}
+
+static void a_lane_that_falls_behind_refuses(void **state) {
+    (void)state;
+    assert_false(room_behind_three(110));
+    assert_true(room_behind_three(PATIENT_MS));
+}
+
 static void stopping_refuses_new_and_finishes_old(void **state) {
     (void)state;
     struct gate gate;
@@ -270,6 +325,7 @@ int main(void) {
         cmocka_unit_test(a_batch_has_a_limit),
         cmocka_unit_test(a_full_lane_refuses),
         cmocka_unit_test(a_lane_whose_first_waits_too_long_refuses),
+        cmocka_unit_test(a_lane_that_falls_behind_refuses),
         cmocka_unit_test(stopping_refuses_new_and_finishes_old),
         cmocka_unit_test(a_worker_that_cannot_open_fails_the_pool),
         cmocka_unit_test(each_item_runs_once_under_many_threads),
