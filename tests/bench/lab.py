@@ -112,6 +112,10 @@ def good_load(output):
     return Load(load["requests"], load["requests"] / load["seconds"], load["median_us"])
 
 
+def migrate(daemon):
+    subprocess.run([daemon.program, "--migrate"], env=daemon.environment, check=True, capture_output=True)
+
+
 @dataclasses.dataclass
 class Lab:
     """Parts of its own, and how long to measure."""
@@ -120,6 +124,7 @@ class Lab:
     seconds: int  # of one load
 
     def __post_init__(self):
+        self.texts = {}  # of documents, by their paths
         self.parts = harness.PrivateParts()
         self.folder = pathlib.Path(self.parts.folder)
         with self.parts.connect("postgres") as admin:
@@ -168,9 +173,27 @@ class Lab:
     def reference(self):
         """The name of a database with the tables of order-svc, for pgbench."""
         with harness.System(self.parts) as system:
-            subprocess.run([harness.ORDER_SVC, "--migrate"], env=system.order_svc().environment, check=True,
-                           capture_output=True)
+            migrate(system.order_svc())
             yield system.name
+
+    @contextlib.contextmanager
+    def stored(self, count):
+        """A system, not started, in which so many orders were delivered."""
+        with harness.System(self.parts, **SETTINGS) as system:
+            for daemon in (system.order_svc(), system.delivery_svc()):
+                migrate(daemon)
+            system.daemons.clear()
+            self.fill(system.name, count)
+            self.fill(system.name, count, "fill_shipments.sql")
+            yield system
+
+    @contextlib.contextmanager
+    def running(self, system):
+        """order-svc of the system, for a while."""
+        daemon = system.order_svc(**AWAY).start()
+        yield
+        daemon.stop()
+        system.daemons.clear()
 
     def execute(self, database, sql, *arguments):
         with self.parts.connect(database) as connection:

@@ -2,17 +2,20 @@
 machine does hits both."""
 
 import contextlib
+import functools
 import random
 import socket
 import statistics
 import time
 
 import lab as tools
+import plans
 from lab import harness
 from table import Row
 
 ORDERS = 10_000  # that are read
 BACKLOG = 20_000  # that wait to be published
+MANY = 5_000_000
 PAGES, PAGE = 10_000, 20
 
 
@@ -243,6 +246,35 @@ def pages(lab):
             first.append(lab.wrk(system.order.url, request).rate)
             last.append(lab.wrk(system.order.url, deep).rate)
     return [Row(f"GET /orders, page {PAGES:,}", "page 1", "pages/s", last, first, 0.9, 1)]
+
+
+def newest_ids(system):
+    return [str(row[0]) for row in system.query("SELECT id FROM orders ORDER BY id DESC LIMIT %s", ORDERS)]
+
+
+def full(lab):
+    """Two daemons, one on five million orders and one on few; then the plans of all statements on the many. Delivered
+    orders are spread over all of them, those on their way are the newest."""
+    rates = {"POST": ([], []), "GET, DELIVERED": ([], []), "GET, PENDING_SHIPMENT": ([], [])}
+    with lab.stored(MANY) as many:
+        with lab.orders(**tools.AWAY) as few, lab.running(many):
+            lab.fill(few.name, 2 * ORDERS)
+            loads = []
+            for system, column in ((many, 0), (few, 1)):
+                newest, request = newest_ids(system), tools.get_request(system)
+                delivered = [id for id in stored_ids(system, 2 * ORDERS) if id not in newest][:ORDERS]
+                system.query("UPDATE orders SET status = 'PENDING_SHIPMENT' WHERE id = ANY(%s::uuid[])", newest)
+                lab.wrk(system.order.url, request, seconds=2, values=delivered)
+                loads += [("GET, DELIVERED", column, functools.partial(lab.wrk, system.order.url, request, values=delivered)),
+                          ("GET, PENDING_SHIPMENT", column,
+                           functools.partial(lab.wrk, system.order.url, request, values=newest)),
+                          ("POST", column, functools.partial(lab.post, system, 64))]
+            for _ in range(lab.rounds):
+                for name, column, load in sorted(loads, key=lambda each: each[0]):
+                    rates[name][column].append(load().rate)
+        lab.texts["docs/plans.txt"] = plans.collect(lab, many)
+    return [Row(f"{name}, {MANY:,} stored orders", "few stored orders", "requests/s", ours, against, 0.85, 0.95)
+            for name, (ours, against) in rates.items()]
 
 
 MEASURES = {"post": post, "single": single, "get": get, "replay": replay, "token": token, "latency": latency,

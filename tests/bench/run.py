@@ -48,13 +48,13 @@ def facts(lab):
     ]
 
 
-def measure(lab, names):
+def measure(lab, chosen):
     """The rows, as they come, and whether all measurements were good."""
     rows, good = [], True
-    for name in names:
+    for name, run in chosen.items():
         print(f"measuring: {name}", file=sys.stderr, flush=True)
         try:
-            new = measures.MEASURES[name](lab)
+            new = run(lab)
         except Exception:  # a failed measurement does not spoil the others
             traceback.print_exc()
             good = False
@@ -64,8 +64,10 @@ def measure(lab, names):
     return rows, good
 
 
-def write(text):
-    """Puts the text between the markers of the document."""
+def write(text, texts):
+    """Puts the text between the markers of the document, and the other texts where they belong."""
+    for path, content in texts.items():
+        (tools.ROOT / path).write_text(content)
     document = DOCUMENT.read_text()
     begin, end = "<!-- bench -->\n", "<!-- /bench -->"
     head, rest = document.split(begin)
@@ -79,18 +81,19 @@ def main():
     parser.add_argument("--only", default="", metavar="REGEX", help="of: " + ", ".join(measures.MEASURES))
     parser.add_argument("--write", action="store_true", help="writes the table into docs/PERFORMANCE.md")
     options = parser.parse_args()
-    names = [name for name in measures.MEASURES if re.search(options.only, name)]
+    known = measures.MEASURES | ({"full": measures.full} if options.full else {})
+    chosen = {name: run for name, run in known.items() if re.search(options.only, name)}
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # to stop what was started
     lab = tools.Lab(rounds=3, seconds=2) if options.quick else tools.Lab(rounds=5, seconds=5)
     try:
         lines = facts(lab)
         print("\n".join(lines), flush=True)
-        rows, good = measure(lab, names)
+        rows, good = measure(lab, chosen)
     finally:
         lab.close()
     print("\n" + table.render(rows))
     if options.write:
-        write("\n".join([*(f"* {line}" for line in lines), "", table.render(rows)]))
+        write("\n".join([*(f"* {line}" for line in lines), "", table.render(rows)]), lab.texts)
     sys.exit(not good or any(row.missed for row in rows))
 
 
