@@ -33,7 +33,8 @@ start_daemon() { # SETTING...
     local -a parts
     mapfile -t parts <"$dir/parts/env"
     spawn "$dir/order-svc.pid" "$dir/log" env "${parts[@]}" APP_ENV=development DEMO_CLIENTS=true LOG_LEVEL=error \
-        RATE_LIMIT=0 RATE_LIMIT_ADDRESS=0 SQS_ENDPOINT=http://127.0.0.1:9 BIND_ADDRESS=127.0.0.1 ORDER_SERVICE_PORT="$port" "$@" "$ORDER_SVC"
+        RATE_LIMIT=0 RATE_LIMIT_ADDRESS=0 ORDER_RATE_LIMIT=0 SQS_ENDPOINT=http://127.0.0.1:9 BIND_ADDRESS=127.0.0.1 \
+        ORDER_SERVICE_PORT="$port" "$@" "$ORDER_SVC"
     wait_until 60 curl -sf -o "$dir/ready" "$url/health/ready" || die "order-svc did not start: $(tail -n 5 "$dir/log")"
     token=$(curl -sf "$url/auth/token" -H 'Content-Type: application/json' \
         -d '{"client_id":"demo-client","client_secret":"demo-secret","grant_type":"client_credentials"}' |

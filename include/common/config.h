@@ -44,7 +44,7 @@ struct config {
     int64_t http_threads, http_max_connections, http_timeout, http_queue_limit, http_queue_timeout,
         batch_size;
     char *trusted_proxies;
-    int64_t rate_limit, rate_limit_address;
+    int64_t rate_limit, rate_limit_address, order_rate_limit, auth_failure_limit;
     char *db_host, *db_port, *db_name, *db_user, *db_password, *db_sslmode;
     int64_t db_pool_size, db_connect_timeout, db_statement_timeout, db_lock_timeout;
     char *redis_host, *redis_password;

@@ -40,3 +40,6 @@ struct limit_state limit_take(struct limit *limit, const void *key, size_t len, 
 
 /* What limit_take would say of refused, without counting. */
 struct limit_state limit_look(struct limit *limit, const void *key, size_t len, int64_t now_ms) MUST_CHECK;
+
+/* Counts one time that has happened; beyond the quota it changes nothing. */
+void limit_count(struct limit *limit, const void *key, size_t len, int64_t now_ms);

@@ -39,6 +39,10 @@ const struct config_knob config_knobs[] = {
      "requests a second of one client, and as many at once; 0 switches it off"},
     {"RATE_LIMIT_ADDRESS", CONFIG_INTEGER, CONFIG_BOTH, "2000", 0, LIMIT_MAX_QUOTA, NULL,
      FIELD(rate_limit_address), "the same of one address, whoever it says it is"},
+    {"ORDER_RATE_LIMIT", CONFIG_INTEGER, CONFIG_ORDER, "6000", 0, LIMIT_MAX_QUOTA, NULL,
+     FIELD(order_rate_limit), "new orders a minute of one client, and as many at once; 0 switches it off"},
+    {"AUTH_FAILURE_LIMIT", CONFIG_INTEGER, CONFIG_ORDER, "10", 0, 1000, NULL, FIELD(auth_failure_limit),
+     "failed authentications of one client from one address in 10 minutes; 0 switches it off"},
     {"BATCH_SIZE", CONFIG_INTEGER, CONFIG_BOTH, "128", 1, 1024, NULL, FIELD(batch_size),
      "most requests of one transaction"},
 

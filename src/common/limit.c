@@ -58,16 +58,6 @@ static struct cell *find(struct cell set[static WAYS], uint64_t key) {
     return least;
 }
 
-static int64_t report(struct limit *limit, int64_t now) {
-    limit->refusals++;
-    if (now < limit->next_report)
-        return 0;
-    int64_t count = limit->refusals;
-    limit->refusals = 0;
-    limit->next_report = now + REPORT_EVERY;
-    return count;
-}
-
 static struct limit_state ask(struct limit *limit, const void *key, size_t len, int64_t now, bool take) {
     if (limit->policy.quota == 0)
         return (struct limit_state){0};
@@ -79,9 +69,7 @@ static struct limit_state ask(struct limit *limit, const void *key, size_t len, 
     struct cell *cell = find(limit->cells[hash % SETS], hash);
     int64_t used = cell->key == hash && cell->whole > now ? cell->whole - now : 0;
     state.refused = used + limit->interval > whole;
-    if (state.refused) {
-        state.report = report(limit, now);
-    } else if (take) {
+    if (take && !state.refused) {
         used += limit->interval;
         *cell = (struct cell){hash, now + used};
     }
@@ -92,10 +80,33 @@ static struct limit_state ask(struct limit *limit, const void *key, size_t len, 
     return state;
 }
 
+static int64_t report(struct limit *limit, int64_t now) {
+    int64_t count = 0;
+    pthread_mutex_lock(&limit->lock);
+    limit->refusals++;
+    if (now >= limit->next_report) {
+        count = limit->refusals;
+        limit->refusals = 0;
+        limit->next_report = now + REPORT_EVERY;
+    }
+    pthread_mutex_unlock(&limit->lock);
+    return count;
+}
+
 struct limit_state limit_take(struct limit *limit, const void *key, size_t len, int64_t now_ms) {
-    return ask(limit, key, len, now_ms * MS, true);
+    struct limit_state state = ask(limit, key, len, now_ms * MS, true);
+    if (state.refused)
+        state.report = report(limit, now_ms * MS);
+    return state;
 }
 
 struct limit_state limit_look(struct limit *limit, const void *key, size_t len, int64_t now_ms) {
-    return ask(limit, key, len, now_ms * MS, false);
+    struct limit_state state = ask(limit, key, len, now_ms * MS, false);
+    if (state.refused)
+        state.report = report(limit, now_ms * MS);
+    return state;
+}
+
+void limit_count(struct limit *limit, const void *key, size_t len, int64_t now_ms) {
+    (void)ask(limit, key, len, now_ms * MS, true);
 }

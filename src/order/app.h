@@ -6,8 +6,10 @@
 struct clients;
 struct config;
 struct expiry;
+struct guesses;
 struct health;
 struct http_server;
+struct limit;
 struct outbox;
 struct reconcile;
 struct status_consumer;
@@ -18,6 +20,8 @@ struct order_app {
     struct breaker redis_breaker, sqs_breaker;
     struct token_keys *keys;
     struct clients *clients;
+    struct guesses *guesses;
+    struct limit *orders_limit; /* new orders of a client */
     struct health *health;
     struct outbox *outbox;
     struct status_consumer *consumer;

@@ -11,6 +11,7 @@
 #include "common/outbox.h"
 #include "common/service.h"
 #include "expiry.h"
+#include "guesses.h"
 #include "reconcile.h"
 #include "routes.h"
 #include "status_consumer.h"
@@ -124,6 +125,20 @@ static void stop_expiry(void *arg, int64_t deadline_ms) {
     expiry_stop(((struct order_app *)arg)->expiry);
 }
 
+static bool start_limits(void *arg) {
+    struct order_app *app = arg;
+    app->guesses = guesses_new(app->config->auth_failure_limit);
+    app->orders_limit = limit_new(&(struct limit_policy){"orders", app->config->order_rate_limit, 60});
+    return app->guesses && app->orders_limit;
+}
+
+static void stop_limits(void *arg, int64_t deadline_ms) {
+    const struct order_app *app = arg;
+    (void)deadline_ms;
+    limit_free(app->orders_limit);
+    guesses_free(app->guesses);
+}
+
 static void *open_worker(void *arg) {
     struct order_app *app = arg;
     struct db_options db = db_options(app->config);
@@ -165,6 +180,7 @@ static const struct service_component components[] = {
     {"status consumer", start_consumer, stop_consumer},
     {"reconciler", start_reconcile, stop_reconcile},
     {"key expiry", start_expiry, stop_expiry},
+    {"limits", start_limits, stop_limits},
     {"http", start_http, stop_http},
 };
 

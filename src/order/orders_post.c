@@ -92,7 +92,10 @@ static bool complete_order(struct http_request *request, struct creation *c) {
 }
 
 void orders_post_prepare(struct http_request *request) {
-    if (!http_expect_json(request))
+    const struct order_app *app = request->app;
+    const char *client = request->claims.client_id;
+    if (!http_within(request, limit_take(app->orders_limit, client, strlen(client), clock_mono_ms())) ||
+        !http_expect_json(request))
         return;
     struct http_faults faults = {0};
     struct creation *c = arena_alloc(&request->arena, sizeof *c);

@@ -7,6 +7,7 @@
 #include "common/config.h"
 #include "common/http.h"
 #include "credentials.h"
+#include "guesses.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -58,7 +59,8 @@ static bool authenticate(struct http_request *request, const struct oauth_params
                          char scope[static TOKEN_SCOPE_SIZE]) {
     const struct order_app *app = request->app;
     const char *secret;
-    if (!find_credentials(request, params, id, &secret))
+    if (!find_credentials(request, params, id, &secret) ||
+        !http_within(request, guesses_look(app->guesses, *id, &request->address, clock_mono_ms())))
         return false;
     switch (clients_authenticate(app->clients, *id, secret, scope)) {
     case CLIENT_OK:
@@ -67,6 +69,7 @@ static bool authenticate(struct http_request *request, const struct oauth_params
         http_reply_problem(request, "UNAVAILABLE", "The clients are not known yet");
         return false;
     case CLIENT_REFUSED:
+        guesses_failed(app->guesses, *id, &request->address, clock_mono_ms());
         break;
     }
     refuse(request, "invalid_client", "The client is unknown or its secret is wrong");

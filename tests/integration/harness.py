@@ -262,7 +262,7 @@ class System:
             "APP_ENV": "development", "LOG_FORMAT": "json", "LOG_LEVEL": "info", "BIND_ADDRESS": "127.0.0.1",
             "DEMO_CLIENTS": "true", "DELIVERY_ANONYMOUS": "true", "JWT_SECRET": SECRET,
             # Tests send what no client may: those of the limits set them.
-            "RATE_LIMIT": "0", "RATE_LIMIT_ADDRESS": "0",
+            "RATE_LIMIT": "0", "RATE_LIMIT_ADDRESS": "0", "ORDER_RATE_LIMIT": "0", "AUTH_FAILURE_LIMIT": "0",
             "DB_NAME": self.name, "REDIS_DB": str(redis_db), "SQS_VISIBILITY_TIMEOUT": "5s",
             # ElasticMQ hands a message to a long poll whose client is gone: after a restart it is late by the
             # visibility timeout. Short polls make that rare.

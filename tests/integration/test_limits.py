@@ -87,6 +87,19 @@ def test_refused_order_is_not_created(by_client):
     assert by_client.query("SELECT count(*) FROM orders WHERE client_id = 'buyer'") == [(created,)]
 
 
+def test_client_orders_no_faster_than_it_may(parts):
+    with System(parts, ORDER_RATE_LIMIT="5") as system:
+        system.order_svc().start()
+        hasty, other = system.client("hasty"), system.client("other")
+        answers = [hasty.create(), *at_once([hasty.create] * 24)]
+        created = sum(answer.status_code == 201 for answer in answers)
+        assert 5 <= created <= 10, "those of one minute; of two at the most"
+        assert_refused(next(answer for answer in answers if answer.status_code == 429), "orders", 5, 60)
+        assert hasty.get("/orders").status_code == 200, "looking is not ordering"
+        assert other.create().status_code == 201
+        assert system.query("SELECT count(*) FROM orders") == [(created + 1,)]
+
+
 def test_anonymous_use_has_no_client(by_client):
     answers = at_once([lambda: by_client.deliveries().get("/delivery/shipment/none")] * 50)
     assert {answer.status_code for answer in answers} == {404}

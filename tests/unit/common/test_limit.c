@@ -119,6 +119,20 @@ static void test_looking_counts_nothing(void **state) {
     limit_free(limit);
 }
 
+static void test_what_has_happened_counts(void **state) {
+    (void)state;
+    struct limit *limit = new_limit(3, 60);
+    for (int i = 0; i < 3; i++) {
+        assert_false(look(limit, "a", start_ms).refused);
+        limit_count(limit, "a", 1, start_ms);
+    }
+    assert_true(look(limit, "a", start_ms).refused);
+    limit_count(limit, "a", 1, start_ms);
+    assert_int_equal(look(limit, "a", start_ms).wait_ms, 20000);
+    assert_false(look(limit, "a", start_ms + 20000).refused);
+    limit_free(limit);
+}
+
 static void test_no_limit(void **state) {
     (void)state;
     struct limit *limit = new_limit(0, 60);
@@ -213,6 +227,7 @@ int main(void) {
         cmocka_unit_test(test_the_wait_is_exact),
         cmocka_unit_test(test_keys_are_apart),
         cmocka_unit_test(test_looking_counts_nothing),
+        cmocka_unit_test(test_what_has_happened_counts),
         cmocka_unit_test(test_no_limit),
         cmocka_unit_test(test_refusals_are_reported_once_a_minute),
         cmocka_unit_test(test_time_may_step_back),

@@ -7,6 +7,7 @@
 #include "fake_http.h"
 #include "order/app.h"
 #include "order/clients.h"
+#include "order/guesses.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -44,11 +45,13 @@ static struct order_app app = {.config = &config};
 static int set_up(void **state) {
     (void)state;
     app.keys = token_keys_new(&options);
-    return app.keys ? 0 : -1;
+    app.guesses = guesses_new(0);
+    return app.keys && app.guesses ? 0 : -1;
 }
 
 static int tear_down(void **state) {
     (void)state;
+    guesses_free(app.guesses);
     token_keys_free(app.keys);
     return 0;
 }
