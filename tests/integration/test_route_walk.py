@@ -1,0 +1,154 @@
+"""Every route of docs/openapi.yaml, closed as in production, under the eyes of those who must not get in.
+
+That the document has the routes of the code, and no others, is test_openapi.py's."""
+
+import subprocess
+import time
+
+import pytest
+from harness import Api, System, assert_problem, basket, eventually, http
+from test_openapi import DAEMONS, DOCUMENT, routes_of_the_document
+
+SECRET = "a-secret-of-production-that-is-long-enough"
+CLOSED = {"APP_ENV": "production", "DEMO_CLIENTS": "false", "DELIVERY_ANONYMOUS": "false", "JWT_SECRET": SECRET,
+          "CARRIER_SIMULATION": "false"}
+SCOPES = DOCUMENT["components"]["securitySchemes"]["accessToken"]["flows"]["clientCredentials"]["scopes"]
+ROUTES = [(daemon, method.upper(), path, scope) for daemon, method, path, scope in routes_of_the_document()]
+ROUTES += [(daemon, "HEAD", path, scope) for daemon, method, path, scope in ROUTES if method == "GET"]
+
+
+def takes_credentials(path, method):
+    security = DOCUMENT["paths"][path].get(method.lower(), {}).get("security", [])
+    return any("clientBasic" in way for way in security)
+
+
+def name(route):
+    return " ".join(route[:3])
+
+
+WITH_SCOPE = [route for route in ROUTES if route[3]]
+WITH_CREDENTIALS = [route for route in ROUTES if takes_credentials(route[2], route[1])]
+OPEN = [route for route in ROUTES if route not in WITH_SCOPE and route not in WITH_CREDENTIALS]
+SCOPED = pytest.mark.parametrize("route", WITH_SCOPE, ids=name)
+
+
+@pytest.fixture(scope="module")
+def system(parts):
+    with System(parts, **CLOSED) as both:
+        for daemon in (both.order_svc(), both.delivery_svc()):
+            subprocess.run([daemon.program, "--migrate"], env=daemon.environment, check=True, capture_output=True)
+            daemon.start()
+        yield both
+
+
+def mint(system, client_id="owner", **claims):
+    return system.mint(client_id, **{"secret": SECRET} | claims)
+
+
+@pytest.fixture(scope="module")
+def things(system):
+    """An order and its shipment: whoever gets in finds something."""
+    everything = mint(system, scope=" ".join(SCOPES))
+    order_id = Api(system.order.url, everything).created()
+    shipment = eventually(lambda: Api(system.delivery.url, everything).shipment(order_id))
+    return {"id": order_id, "orderId": order_id, "shipmentId": shipment["id"]}
+
+
+def call(system, things, route, token):
+    """A request that is good but for the token."""
+    daemon, method, path, _ = route
+    bodies = {"/orders": basket(), "/delivery/shipment/{shipmentId}/status": {"status": "PROCESSING"}}
+    api = Api(getattr(system, DAEMONS[daemon]).url, token)
+    return api.request(method, path.format(**things), json=bodies[path] if method == "POST" else None)
+
+
+def contents(system):
+    return system.query("SELECT (SELECT count(*) FROM orders), (SELECT count(*) FROM delivery_events)")
+
+
+def test_walk_has_all_there_is():
+    assert {path for *_, path, _ in WITH_CREDENTIALS} >= {"/auth/token", "/auth/introspect"}
+    assert {name(route) for route in WITH_SCOPE} >= {
+        "order-svc POST /orders", "order-svc GET /orders", "order-svc HEAD /orders/{id}",
+        "delivery-svc GET /delivery/shipment/{orderId}", "delivery-svc POST /delivery/shipment/{shipmentId}/status"}
+    assert all(path.startswith(("/health", "/.well-known/")) for _, _, path, _ in OPEN), "who opened this?"
+
+
+@SCOPED
+def test_right_token_gets_in(system, things, route):
+    assert call(system, things, route, mint(system, scope=route[3])).status_code in (200, 201)
+
+
+UNKNOWN = {
+    "no token": (lambda system, scope: None, "UNAUTHORIZED"),
+    "expired": (lambda system, scope: mint(system, scope=scope, exp=int(time.time()) - 1), "TOKEN_EXPIRED"),
+    "of tomorrow": (lambda system, scope: mint(system, scope=scope, nbf=int(time.time()) + 86400), "INVALID_TOKEN"),
+    "of another issuer": (lambda system, scope: mint(system, scope=scope, iss="elsewhere"), "INVALID_TOKEN"),
+    "for another audience": (lambda system, scope: mint(system, scope=scope, aud="elsewhere"), "INVALID_TOKEN"),
+    "signed by another": (lambda system, scope: mint(system, scope=scope, secret="x" * 32), "INVALID_TOKEN"),
+    "unsigned": (lambda system, scope: mint(system, scope=scope).rsplit(".", 1)[0] + ".", "INVALID_TOKEN"),
+}
+
+
+@SCOPED
+@pytest.mark.parametrize("who", UNKNOWN)
+def test_unknown_stays_outside(system, things, route, who):
+    make, code = UNKNOWN[who]
+    before = contents(system)
+    answer = call(system, things, route, make(system, route[3]))
+    assert answer.status_code == 401
+    assert answer.headers["WWW-Authenticate"].startswith("Bearer realm=")
+    if route[1] != "HEAD":
+        assert_problem(answer, 401, code)
+    assert contents(system) == before
+
+
+@SCOPED
+def test_every_other_scope_together_is_not_enough(system, things, route):
+    before = contents(system)
+    answer = call(system, things, route, mint(system, scope=" ".join(SCOPES.keys() - {route[3]})))
+    assert answer.status_code == 403
+    assert f'scope="{route[3]}"' in answer.headers["WWW-Authenticate"]
+    assert contents(system) == before
+
+
+@pytest.mark.parametrize("route", [route for route in WITH_SCOPE if "{id}" in route[2]], ids=name)
+def test_order_of_another_client_is_not_found(system, things, route):
+    stranger = mint(system, "stranger", scope="order:read order:create delivery:read delivery:write")
+    assert call(system, things, route, stranger).status_code == 404
+
+
+def test_list_has_nothing_of_another_client(system, things):
+    stranger = Api(system.order.url, mint(system, "stranger", scope="order:read"))
+    assert stranger.get("/orders").json()["orders"] == []
+
+
+@pytest.mark.parametrize("route", WITH_CREDENTIALS, ids=name)
+def test_route_for_clients_wants_their_credentials(system, route):
+    daemon, method, path, _ = route
+    form = {"grant_type": "client_credentials", "token": mint(system)}
+    url = getattr(system, DAEMONS[daemon]).url + path
+    for credentials in ({}, {"auth": ("owner", "wrong")}, {"headers": {"Authorization": f"Bearer {mint(system)}"}}):
+        answer = http(method, url, data=form, **credentials)
+        assert (answer.status_code, answer.json()["error"]) == (401, "invalid_client"), credentials
+        assert answer.headers["WWW-Authenticate"].startswith("Basic realm=")
+
+
+@pytest.mark.parametrize("route", OPEN, ids=name)
+def test_open_route_is_open(system, route):
+    daemon, method, path, _ = route
+    assert http(method, getattr(system, DAEMONS[daemon]).url + path).status_code == 200
+
+
+@pytest.mark.parametrize("daemon", DAEMONS)
+def test_path_has_the_methods_of_the_document_and_is_on_no_other_daemon(system, things, daemon):
+    documented = {}
+    for where, method, path, _ in ROUTES:
+        documented.setdefault(path, {}).setdefault(where, set()).add(method)
+    for path, methods in documented.items():
+        answer = Api(getattr(system, DAEMONS[daemon]).url).request("DELETE", path.format(**things))
+        if daemon in methods:
+            assert_problem(answer, 405, "METHOD_NOT_ALLOWED")
+            assert set(answer.headers["Allow"].split(", ")) == methods[daemon]
+        else:
+            assert_problem(answer, 404, "NOT_FOUND")
