@@ -52,18 +52,38 @@ static const char *read_line(char *line) {
     return setenv(name, value, 0) == 0 ? NULL : strerror(errno);
 }
 
+/* The next line, without its end; false when there is none. A line that is not text, or too long, is only
+ * read up to there, and *fault says so. */
+static bool next_line(FILE *file, char line[static LINE_SIZE], const char **fault) {
+    size_t len = 0;
+    int c = getc(file);
+    if (c == EOF)
+        return false;
+    *fault = NULL;
+    for (; c != '\n' && c != EOF && !*fault; c = getc(file)) {
+        if (c == '\0')
+            *fault = "holds a NUL character";
+        else if (len + 1 == LINE_SIZE)
+            *fault = "is too long";
+        else
+            line[len++] = (char)c;
+    }
+    line[len] = '\0';
+    return true;
+}
+
 static bool read_lines(FILE *file, const char *path, struct buf *errors) {
     char line[LINE_SIZE];
-    bool good = true;
-    for (int number = 1; fgets(line, sizeof line, file); number++) {
-        bool whole = strchr(line, '\n') || feof(file);
-        const char *fault = whole ? read_line(line) : "is too long";
+    const char *fault;
+    bool good = true, whole = true;
+    for (int number = 1; whole && next_line(file, line, &fault); number++) {
+        whole = !fault;
+        if (whole)
+            fault = read_line(line);
         if (fault) {
             buf_printf(errors, "%s: line %d %s\n", path, number, fault);
             good = false;
         }
-        if (!whole)
-            return false;
     }
     if (ferror(file)) {
         buf_printf(errors, "%s: %s\n", path, strerror(errno));

@@ -13,12 +13,16 @@
 #include <unistd.h>
 
 /* The caller unlinks it. */
-static void write_file(char path[static 32], const char *text) {
+static void write_bytes(char path[static 32], const char *bytes, size_t len) {
     strcpy(path, "/tmp/test_config.XXXXXX");
     int fd = mkstemp(path);
     assert_true(fd >= 0);
-    assert_int_equal(write(fd, text, strlen(text)), strlen(text));
+    assert_int_equal(write(fd, bytes, len), len);
     close(fd);
+}
+
+static void write_file(char path[static 32], const char *text) {
+    write_bytes(path, text, strlen(text));
 }
 
 static void test_env_file(void **state) {
@@ -63,10 +67,34 @@ static void test_bad_env_file(void **state) {
     buf_free(&errors);
 }
 
+static void assert_fault(const char *bytes, size_t len, const char *expected) {
+    char path[32];
+    struct buf errors = {0};
+    write_bytes(path, bytes, len);
+    bool good = config_read_env_file(path, &errors);
+    unlink(path);
+    assert_false(good);
+    assert_non_null(strstr(errors.data, expected));
+    buf_free(&errors);
+}
+
+static void test_line_that_cannot_be_read(void **state) {
+    (void)state;
+    char line[9000] = "T_LONG=";
+    memset(line + strlen(line), 'x', sizeof line - 1 - strlen(line));
+    assert_fault(line, sizeof line - 1, "line 1 is too long");
+    assert_null(getenv("T_LONG"));
+    static const char last[] = "T_WHOLE=1\nT_CUT=a\0b", middle[] = "T_CUT=a\0b\nT_BEHIND=1\n";
+    assert_fault(last, sizeof last - 1, "line 2 holds a NUL");
+    assert_fault(middle, sizeof middle - 1, "line 1 holds a NUL");
+    assert_null(getenv("T_CUT"));
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_env_file),
         cmocka_unit_test(test_bad_env_file),
+        cmocka_unit_test(test_line_that_cannot_be_read),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
