@@ -3,6 +3,7 @@
 
 #include "app.h"
 #include "common/config.h"
+#include "common/etag.h"
 #include "common/json.h"
 #include "order_cache.h"
 #include "order_json.h"
@@ -43,26 +44,11 @@ void orders_get_prepare(struct http_request *request) {
     }
 }
 
-/* Weak comparison with each tag of the list (RFC 9110 §13.1.2). */
-static bool tag_matches(const char *list, const char *tag) {
-    size_t len = strlen(tag);
-    for (const char *p = list; p && *p; p = strchr(p, ',')) {
-        p += strspn(p, ", \t");
-        if (*p == '*')
-            return true;
-        if (strncmp(p, "W/", 2) == 0)
-            p += 2;
-        if (strncmp(p, tag, len) == 0 && strchr(" \t,", p[len]))
-            return true; /* strchr also finds the end of the text */
-    }
-    return false;
-}
-
 static void reply_view(struct http_request *request, int64_t version, struct buf *body) {
     const struct lookup *lookup = request->command;
     char tag[32];
     snprintf(tag, sizeof tag, "\"v%lld\"", (long long)version);
-    if (tag_matches(lookup->if_none_match, tag)) {
+    if (etag_matches(lookup->if_none_match, tag)) {
         buf_free(body);
         http_reply_empty(request, 304);
     } else {
