@@ -6,6 +6,7 @@
 #include "common/log.h"
 
 #include <arpa/inet.h>
+#include <ctype.h>
 #include <errno.h>
 #include <microhttpd.h>
 #include <stdio.h>
@@ -58,6 +59,13 @@ static void reply_too_large(struct http_request *request) {
                        request->body_limit);
 }
 
+/* libmicrohttpd before 1.0 takes an LF alone, or a CR alone, for the end of a line among chunks. So where a
+ * body in chunks ends can be read in two ways, and what follows it is not read at all. */
+static bool is_last(struct http_request *request) {
+    return atomic_load_explicit(&request->server->draining, memory_order_relaxed) ||
+           (MHD_VERSION < 0x00097701 && http_header(request, "Transfer-Encoding"));
+}
+
 static enum MHD_Result send_reply(struct http_request *request) {
     struct http_reply *reply = &request->reply;
     http_limit_fields(request);
@@ -81,7 +89,7 @@ static enum MHD_Result send_reply(struct http_request *request) {
     MHD_add_response_header(response, "X-Request-Id", request->request_id);
     for (size_t i = 0; i < sizeof common_headers / sizeof *common_headers; i++)
         MHD_add_response_header(response, common_headers[i].name, common_headers[i].value);
-    if (atomic_load_explicit(&request->server->draining, memory_order_relaxed))
+    if (is_last(request))
         MHD_add_response_header(response, "Connection", "close");
     http_connection_limit(http_connection_of(request->connection));
     enum MHD_Result result = MHD_queue_response(request->connection, reply->status, response);
@@ -103,7 +111,7 @@ static enum MHD_Result begin(struct http_server *server, struct MHD_Connection *
     request->app = server->options.app;
     request->connection = connection;
     request->method = method;
-    request->path = http_origin_form(path);
+    request->path = http_connection_path(http_connection_of(connection), path);
     atomic_fetch_add(&server->in_flight, 1);
     adopt_request_id(request);
     trace_adopt(http_header(request, "traceparent"), request->traceparent);
@@ -185,11 +193,14 @@ static void completed(void *cls, struct MHD_Connection *connection, void **conte
     atomic_fetch_sub(&server->in_flight, 1);
 }
 
-/* Decodes percent escapes, except where a NUL would cut the text short: that stays as it is and matches
- * nothing. */
+/* Decodes percent escapes. Text with one that is none, or with a NUL that would cut it short, stays as it is
+ * and matches nothing. */
 static size_t unescape(void *cls, struct MHD_Connection *connection, char *text) {
     (void)cls, (void)connection;
-    return strstr(text, "%00") ? strlen(text) : MHD_http_unescape(text);
+    for (const char *at = text; (at = strchr(at, '%')) != NULL; at++)
+        if (!isxdigit((unsigned char)at[1]) || !isxdigit((unsigned char)at[2]) || strncmp(at, "%00", 3) == 0)
+            return strlen(text);
+    return MHD_http_unescape(text);
 }
 
 static void log_mhd(void *connections, const char *format, va_list args) PRINTF_LIKE(2, 0);

@@ -6,10 +6,12 @@
 #include "common/log.h"
 #include "common/ticker.h"
 
+#include <ctype.h>
 #include <microhttpd.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/socket.h>
 
 enum { LONGEST_TICK_MS = 1000 };
@@ -28,8 +30,10 @@ struct http_connections {
 struct http_connection {
     struct http_connections *all;
     int socket;
-    atomic_llong deadline_ms; /* of the client's next step; set on the connection's HTTP thread */
-    const char *target_end;   /* of the request's target, in libmicrohttpd's buffer */
+    atomic_llong deadline_ms;        /* of the client's next step; set on the connection's HTTP thread */
+    const char *target, *target_end; /* of the request, in libmicrohttpd's buffer */
+    bool printable;                  /* the target holds no control characters */
+    bool absolute;                   /* it begins with a scheme and host */
     struct http_connection *next, **link;
 };
 
@@ -132,18 +136,46 @@ struct http_connection *http_connection_of(struct MHD_Connection *connection) {
     return MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT)->socket_context;
 }
 
+static bool is_printable(const char *text) {
+    for (; *text; text++)
+        if (iscntrl((unsigned char)*text))
+            return false;
+    return true;
+}
+
+/* Escapes in the host, or in front of it, would move its end when they are decoded: those are no host to us.
+ */
+static bool is_absolute(const char *target) {
+    static const char scheme[] = "http://";
+    if (strncasecmp(target, scheme, sizeof scheme - 1) != 0)
+        return false;
+    const char *host = target + sizeof scheme - 1;
+    return host[strcspn(host, "/?%")] != '%';
+}
+
 void *http_connection_target(void *cls, const char *target, struct MHD_Connection *connection) {
     (void)cls;
     struct http_connection *c = http_connection_of(connection);
     if (c) {
         http_connection_limit(c);
+        c->target = target;
         c->target_end = target + strlen(target);
+        c->printable = is_printable(target);
+        c->absolute = is_absolute(target);
     }
     return NULL;
 }
 
-const char *http_connection_target_end(const struct http_connection *c) {
-    return c->target_end;
+bool http_connection_line_is_clear(const struct http_connection *c, const char *method, const char *version) {
+    bool whole = method + strlen(method) + 1 == c->target && c->target_end + 1 == version;
+    return c->printable && (whole || MHD_VERSION >= 0x00097701);
+}
+
+const char *http_connection_path(const struct http_connection *c, const char *path) {
+    if (!c->absolute)
+        return path;
+    const char *slash = strchr(path + sizeof "http://" - 1, '/');
+    return slash ? slash : "/";
 }
 
 void http_connection_limit(struct http_connection *c) {

@@ -7,8 +7,14 @@
 
 #define LETTERS_AND_DIGITS "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 
+/* libmicrohttpd before 1.0 leaves the blanks behind a value, which are none of it (RFC 9112 §5.1). */
 const char *http_header(struct http_request *request, const char *name) {
-    return MHD_lookup_connection_value(request->connection, MHD_HEADER_KIND, name);
+    const char *value = MHD_lookup_connection_value(request->connection, MHD_HEADER_KIND, name);
+    size_t len = value ? strlen(value) : 0;
+    while (len > 0 && strchr(" \t", value[len - 1]))
+        len--;
+    const char *trimmed = value && value[len] ? arena_memdup(&request->arena, value, len) : NULL;
+    return trimmed ? trimmed : value;
 }
 
 const char *http_query(struct http_request *request, const char *name) {
@@ -69,14 +75,6 @@ bool http_expect_json(struct http_request *request) {
     return false;
 }
 
-const char *http_origin_form(const char *target) {
-    static const char scheme[] = "http://";
-    if (strncasecmp(target, scheme, sizeof scheme - 1) != 0)
-        return target;
-    const char *path = strchr(target + sizeof scheme - 1, '/');
-    return path ? path : "/";
-}
-
 /* What a request says of itself, gathered in one look at its headers. */
 struct framing {
     unsigned hosts, lengths, encodings;
@@ -105,11 +103,17 @@ static bool is_field_value(const char *text, size_t len) {
     return true;
 }
 
-/* libmicrohttpd before 1.0 ends a line at a CR alone or an LF alone, cuts it at a NUL, and joins folded
- * lines. It parses in place: so a line that does not begin where the CR LF of the one before ends is not what
- * was sent. */
+/* libmicrohttpd before 1.0 ends a line at an LF alone, cuts it at a NUL, takes one that begins with a NUL for
+ * the empty one, and joins folded lines. It parses in place, and puts zeros where a line ended: so a line
+ * that does not begin where the CR LF of the one before ends is not what was sent. */
 static bool follows(const char *line, const char *end_of_last) {
     return MHD_VERSION >= 0x00097701 || line == end_of_last + 2;
+}
+
+/* The same of the end of the head, CR LF CR LF. */
+static bool ends(const char *head_end, const char *end_of_last) {
+    return MHD_VERSION >= 0x00097701 ||
+           (head_end == end_of_last + 4 && memcmp(end_of_last, (char[4]){0}, 4) == 0);
 }
 
 static enum MHD_Result look_at_header(void *cls, enum MHD_ValueKind kind, const char *name, size_t name_len,
@@ -132,14 +136,14 @@ static enum MHD_Result look_at_header(void *cls, enum MHD_ValueKind kind, const 
 
 /* Whether the request line and the header lines are, byte for byte, what libmicrohttpd made of them. */
 static bool read_head(struct http_request *request, const char *version, struct framing *f) {
-    const char *target_end = http_connection_target_end(http_connection_of(request->connection));
+    const struct http_connection *connection = http_connection_of(request->connection);
     f->end = version + strlen(version);
     f->malformed = !is_token(request->method, strlen(request->method)) ||
-                   (MHD_VERSION < 0x00097701 && version != target_end + 1);
+                   !http_connection_line_is_clear(connection, request->method, version);
     MHD_get_connection_values_n(request->connection, MHD_HEADER_KIND, look_at_header, f);
     size_t size =
         MHD_get_connection_info(request->connection, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE)->header_size;
-    return !f->malformed && follows(request->method + size - 2, f->end);
+    return !f->malformed && ends(request->method + size, f->end);
 }
 
 bool http_framing_is_clear(struct http_request *request, const char *version) {

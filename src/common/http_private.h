@@ -41,7 +41,12 @@ void http_connection_notify(void *cls, struct MHD_Connection *connection, void *
 void *http_connection_target(void *cls, const char *target, struct MHD_Connection *connection);
 
 struct http_connection *http_connection_of(struct MHD_Connection *connection); /* NULL: out of memory */
-const char *http_connection_target_end(const struct http_connection *connection);
+/* Whether the request line is three parts, one space apart, of printable characters; asked with what
+ * libmicrohttpd made of it. */
+bool http_connection_line_is_clear(const struct http_connection *connection, const char *method,
+                                   const char *version);
+/* The decoded path without the scheme and host that a client may send in front (RFC 9112 §3.2.2). */
+const char *http_connection_path(const struct http_connection *connection, const char *path);
 void http_connection_limit(struct http_connection *connection);   /* the client's next step begins */
 void http_connection_unlimit(struct http_connection *connection); /* the next step is ours */
 
@@ -49,9 +54,6 @@ void http_connection_unlimit(struct http_connection *connection); /* the next st
  * what libmicrohttpd should refuse but does not. The connection must then be closed, as nobody knows where
  * its next request begins. */
 bool http_framing_is_clear(struct http_request *request, const char *version);
-
-/* The path of a target, which a client may send with the scheme and host in front (RFC 9112 §3.2.2). */
-const char *http_origin_form(const char *target);
 
 /* The limits of a server. False when it cannot be started: the reason is logged. */
 bool http_limits_start(struct http_server *server);

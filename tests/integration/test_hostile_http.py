@@ -109,6 +109,7 @@ AMBIGUOUS_HEADERS = {  # name: a header of a GET
     "space before a name": b" X: a\r\n",
     "no name": b": a\r\n",
     "no colon": b"nonsense\r\n",
+    "NUL begins the last line": b"X: a\n\0X\n",
     "two hosts": b"Host: other\r\n",
 }
 
@@ -136,6 +137,9 @@ AMBIGUOUS_HEADS = {  # name: what becomes of a good head
     "host with a path": lambda good: good.replace(b":80", b"/x"),
     "host cut by a NUL": lambda good: good.replace(b":80", b"\0.example"),
     "target cut by a NUL": lambda good: good.replace(b"/orders", b"/orders\0/x"),
+    "control character in the target": lambda good: good.replace(b"/orders", b"/orders\x1f"),
+    "method cut by a NUL": lambda good: good.replace(b"GET", b"GET\0X"),
+    "two spaces": lambda good: good.replace(b"GET ", b"GET  "),
     "space in the target": lambda good: good.replace(b"/orders", b"/orders /x"),
     "no target": lambda good: good.replace(b" /orders", b""),
     "no version": lambda good: good.replace(b" HTTP/1.1", b""),
@@ -164,15 +168,14 @@ def test_old_http_has_no_chunks(system):
 
 
 CLEAR = {  # name: a request that is as it should be, if unusual, and its answer
-    "chunked": lambda raw: (raw.post(CHUNKED, chunks(order())), 201),
-    "chunked in capitals": lambda raw: (raw.post(CHUNKED.upper(), chunks(order())), 201),
-    "extensions of chunks": lambda raw: (raw.post(CHUNKED, chunks(order(), b'%x;a="b"\r\n', b"\r\n0;c\r\n\r\n")), 201),
-    "trailers": lambda raw: (raw.post(CHUNKED, chunks(order(), end=b"\r\n0\r\nContent-Length: 3\r\nX: a\r\n\r\n")), 201),
     "body where none is read": lambda raw: (raw.get(length(raw.behind)) + raw.behind, 200),
     "host in the target": lambda raw: (raw.get(target=b"http://shop.example/orders?limit=1"), 200),
     "only the host in the target": lambda raw: (raw.get(target=b"HTTP://shop.example"), 404),
+    "escape in the host in the target": lambda raw: (raw.get(target=b"http://a%2Forders"), 404),
+    "escape in the scheme in the target": lambda raw: (raw.get(target=b"http%3A//shop.example/orders"), 404),
     "empty lines before": lambda raw: (b"\r\n\r\n" + raw.get(), 200),
     "spaces around a value": lambda raw: (raw.get(b"X:  a b\t \r\nY:\r\nZ:a\r\n"), 200),
+    "blanks behind the token": lambda raw: (raw.get().replace(raw.authorization, raw.authorization[:-2] + b" \t\r\n"), 200),
     "bytes above ASCII in a value": lambda raw: (raw.get(b"X: \xff\xfe\r\n"), 200),
     "long head": lambda raw: (raw.get(b"Cookie: a=b; c=d\r\n" + b"X: " + b"a" * 6000 + b"\r\n"), 200),
     "upgrade that is not taken": lambda raw: (raw.get(b"Connection: Upgrade\r\nUpgrade: h2c\r\n"), 200),
@@ -192,6 +195,25 @@ def test_clear_request_is_understood_to_its_last_byte(system, name):
     data, status = CLEAR[name](raw)
     last = raw.behind.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
     assert answers(system, data + last) == [status, BEHIND]
+
+
+IN_CHUNKS = {  # name: a body in chunks; libmicrohttpd takes LF for CR LF there, so others may see another end
+    "chunked": lambda b: (CHUNKED, chunks(b)),
+    "chunked in capitals": lambda b: (CHUNKED.upper(), chunks(b)),
+    "extensions of chunks": lambda b: (CHUNKED, chunks(b, b'%x;a="b"\r\n', b"\r\n0;c\r\n\r\n")),
+    "trailers": lambda b: (CHUNKED, chunks(b, end=b"\r\n0\r\nContent-Length: 3\r\nX: a\r\n\r\n")),
+    "LF ends the chunk size": lambda b: (CHUNKED, chunks(b, b"%x\n")),
+    "LF ends the chunk": lambda b: (CHUNKED, chunks(b, end=b"\n0\r\n\r\n")),
+    "LF ends the last chunk": lambda b: (CHUNKED, chunks(b, end=b"\r\n0\n\r\n")),
+    "LF ends a trailer": lambda b: (CHUNKED, chunks(b, end=b"\r\n0\r\nX: a\n\r\n")),
+    "LF ends the trailers": lambda b: (CHUNKED, chunks(b, end=b"\r\n0\r\n\n")),
+}
+
+
+@pytest.mark.parametrize("name", IN_CHUNKS)
+def test_nothing_is_read_behind_chunks(system, name):
+    raw = Requests(system)
+    assert answers(system, raw.post(*IN_CHUNKS[name](order())) + raw.behind) == [201]
 
 
 def test_trailer_is_no_header(system):
