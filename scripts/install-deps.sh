@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs the Debian packages that are missing: install-deps.sh SET..., sets: run build test check bench maven.
+# Installs the Debian packages that are missing: install-deps.sh SET..., sets: run build test fuzz check bench maven.
 set -euo pipefail
 # shellcheck source=scripts/lib.sh
 source "$(dirname "$0")/lib.sh"
@@ -10,6 +10,7 @@ declare -A sets=(
     [build]="gcc=gcc libc6-dev cmake=cmake ninja-build=ninja pkg-config=pkg-config libmicrohttpd-dev libpq-dev
         libhiredis-dev libcurl4-openssl-dev libjansson-dev libssl-dev"
     [test]="libcmocka-dev libjwt-dev valgrind=valgrind python3-venv"
+    [fuzz]="clang=clang libclang-rt-dev"
     [check]="clang-format=clang-format clang-tidy=clang-tidy shellcheck=shellcheck git=git systemd=systemd-analyze
         binutils=readelf"
     [bench]="wrk=wrk python3-venv"
