@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Runs the tests: all of them under ASan and UBSan, unit and integration tests under TSan, unit tests under valgrind.
+# Runs the tests: all of them under ASan and UBSan, unit and integration tests under TSan, unit tests under valgrind,
+# and a few seconds of fuzzing.
 #   run-tests.sh [--quick] [-R REGEX]     --quick: only the unit tests under ASan; REGEX: as ctest's -R
 set -euo pipefail
 # shellcheck source=scripts/lib.sh
@@ -51,13 +52,14 @@ if $quick; then
     exit "${#failed[@]}"
 fi
 
-"$ROOT/scripts/install-deps.sh" run
-say "fetching ElasticMQ and the tests' Python packages where missing, building build/tsan and build/valgrind"
+"$ROOT/scripts/install-deps.sh" run fuzz
+say "fetching ElasticMQ and the tests' Python packages where missing, building build/tsan, build/valgrind and build/fuzz"
 prepare_python &
 python=$!
 build tsan tsan
 build valgrind dev \
     "-DCMAKE_CROSSCOMPILING_EMULATOR=valgrind;-q;--error-exitcode=99;--leak-check=full;--show-leak-kinds=definite;--errors-for-leak-kinds=definite"
+build fuzz fuzz
 wait "$python"
 say "starting the parts in build/test-parts"
 trap '"$ROOT/scripts/parts.sh" remove "$parts"' EXIT
@@ -68,6 +70,7 @@ set -a
 source "$parts/env"
 set +a
 
+run_tests fuzz ctest
 run_tests valgrind ctest -L unit
 # TSan cannot always place its shadow memory where addresses are random; a sandbox may forbid to switch that off.
 fixed_addresses=()

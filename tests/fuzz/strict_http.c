@@ -102,8 +102,9 @@ static enum strict_result headers(struct strict_text *input, struct strict_reque
     do {
         if (!head_line(input, false, &line, &last))
             return STRICT_CUT;
-        if (!strict_header(line, &out->headers[out->header_count++]))
+        if (!strict_header(line, &out->headers[out->header_count]))
             return STRICT_BAD_HEAD;
+        out->header_count++;
     } while (!last);
     return STRICT_CLEAR;
 }
