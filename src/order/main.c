@@ -172,16 +172,11 @@ static void stop_http(void *arg, int64_t deadline_ms) {
 }
 
 static const struct service_component components[] = {
-    {"token keys", start_keys, stop_keys},
-    {"migrations", start_migrations, NULL},
-    {"health", start_health, stop_health},
-    {"clients", start_clients, stop_clients},
-    {"outbox relay", start_outbox, stop_outbox},
-    {"status consumer", start_consumer, stop_consumer},
-    {"reconciler", start_reconcile, stop_reconcile},
-    {"key expiry", start_expiry, stop_expiry},
-    {"limits", start_limits, stop_limits},
-    {"http", start_http, stop_http},
+    {"token keys", start_keys, stop_keys},           {"migrations", start_migrations, NULL},
+    {"health", start_health, stop_health},           {"clients", start_clients, stop_clients},
+    {"outbox relay", start_outbox, stop_outbox},     {"status consumer", start_consumer, stop_consumer},
+    {"reconciler", start_reconcile, stop_reconcile}, {"key expiry", start_expiry, stop_expiry},
+    {"limits", start_limits, stop_limits},           {"http", start_http, stop_http},
 };
 
 static int serve(const struct config *config) {

@@ -1,5 +1,5 @@
-/* A disk that is full while the file named by FULL_DISK_FLAG exists. Preloaded into PostgreSQL: its files cannot
- * grow then, but what is in them can be overwritten, as on a real one. */
+/* A disk that is full while the file named by FULL_DISK_FLAG exists. Preloaded into PostgreSQL: its files
+ * cannot grow then, but what is in them can be overwritten, as on a real one. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdbool.h>

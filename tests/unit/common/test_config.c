@@ -267,13 +267,9 @@ static void example_value(const char *text, const char *name, char value[static 
 
 static void test_env_example_names_every_knob(void **state) {
     (void)state;
-    static const struct setting development[] = {
-        {"APP_ENV", "development"},
-        {"DEMO_CLIENTS", "true"},
-        {"DELIVERY_ANONYMOUS", "true"},
-        {"RATE_LIMIT", "0"},
-        {"RATE_LIMIT_ADDRESS", "0"},
-        {"ORDER_RATE_LIMIT", "0"}};
+    static const struct setting development[] = {{"APP_ENV", "development"},     {"DEMO_CLIENTS", "true"},
+                                                 {"DELIVERY_ANONYMOUS", "true"}, {"RATE_LIMIT", "0"},
+                                                 {"RATE_LIMIT_ADDRESS", "0"},    {"ORDER_RATE_LIMIT", "0"}};
     char text[32768];
     FILE *file = fopen(PROJECT_ROOT "/env.example", "r");
     assert_non_null(file);
