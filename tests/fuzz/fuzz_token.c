@@ -32,7 +32,7 @@ static void check_signature(const char *token) {
     HOLDS(strlen(token) <= TOKEN_MAX_SIZE);
 }
 
-static void read_token(const struct token_keys *keys, const char *token) {
+static void read_token(struct token_keys *keys, const char *token) {
     struct token_claims claims, untouched;
     memset(&claims, 0x55, sizeof claims);
     untouched = claims;
@@ -67,7 +67,7 @@ static void check_claims(const char *header, const char *payload, const struct t
 }
 
 /* The first line is signed as the header, the others as the claims. */
-static void read_signed(const struct token_keys *keys, const char *text) {
+static void read_signed(struct token_keys *keys, const char *text) {
     char *header = strdup(text);
     char *payload = header ? strchr(header, '\n') : NULL;
     if (payload && strlen(text) <= SIGNABLE) {
@@ -81,7 +81,7 @@ static void read_signed(const struct token_keys *keys, const char *text) {
     free(header);
 }
 
-static void read_bearer(const struct token_keys *keys, const char *header) {
+static void read_bearer(struct token_keys *keys, const char *header) {
     static const struct http_route route = {.method = "GET", .pattern = "/", .scope = "order:read"};
     struct http_request request = {.route = &route, .request_id = "fuzz"};
     fake_request_header("Authorization", header);
