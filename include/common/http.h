@@ -74,7 +74,7 @@ struct http_request {
     char request_id[HTTP_REQUEST_ID_SIZE]; /* the caller's X-Request-Id, or ours */
     char traceparent[TRACEPARENT_SIZE];
     const char *params[HTTP_MAX_PARAMS]; /* path parameters in their order */
-    struct buf body;
+    struct buf body;            /* for prepare; gone when run is called */
     struct address address;     /* the client's, where the route has a scope or a body */
     struct token_claims claims; /* of the verified token, where the route has a scope */
     void *command;              /* from prepare to run */

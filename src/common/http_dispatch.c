@@ -61,6 +61,7 @@ bool http_prepare(struct http_request *request) {
     route->prepare(request);
     if (request->reply.status || !route->run)
         return false;
+    buf_free(&request->body);
     return batch_reserve(server->pool, lane_of(server, route)) || shed(request);
 }
 
