@@ -1,5 +1,8 @@
--- :count delivered orders of demo-client, each with its key, as if they had come one each millisecond.
+-- :count delivered orders of demo-client, each with its key, as if they had come one each millisecond. Foreign keys are not
+-- checked on the way.
 SET session_replication_role = replica;
+SET work_mem = '256MB';
+SET maintenance_work_mem = '512MB';
 
 INSERT INTO orders (id, client_id, customer_id, status, total_amount, tracking_number, carrier, version, created_at,
                     updated_at, quiet_since)
@@ -12,4 +15,4 @@ SELECT id, position, product_id, quantity, unit_price
   FROM orders, (VALUES (1, 'laptop-001', 1, 999.99), (2, 'mouse-001', 2, 29.99)) AS i(position, product_id, quantity, unit_price);
 
 INSERT INTO idempotency_keys (client_id, key, fingerprint, order_id, expires_at)
-SELECT client_id, 'k:' || gen_random_uuid(), sha256(customer_id::bytea), id, created_at + interval '1 day' FROM orders
+SELECT client_id, 'k:' || gen_random_uuid(), sha256(customer_id::bytea), id, created_at + interval '1 day' FROM orders ORDER BY 2

@@ -1,5 +1,7 @@
 -- The shipments of all stored orders, delivered, with their audit trail.
 SET session_replication_role = replica;
+SET work_mem = '256MB';
+SET maintenance_work_mem = '512MB';
 
 INSERT INTO shipments (id, order_id, customer_id, status, tracking_number, carrier, correlation_id, traceparent,
                        created_at, updated_at, delivered_at)

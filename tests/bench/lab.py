@@ -9,6 +9,7 @@ import os
 import pathlib
 import re
 import signal
+import statistics
 import subprocess
 import sys
 import uuid
@@ -209,13 +210,16 @@ class Lab:
         return self.execute(database, f"SELECT count(*) FROM {table}")[0]
 
     def fill(self, database, count, script="fill.sql"):
-        """Stores so many orders, or what else the script is for."""
+        """Stores so many orders, or what else the script is for. Indexes are made when the rows are there: that is quicker."""
         statements = (HERE / script).read_text().replace(":count", str(count)).split(";\n")
         with self.parts.connect(database) as connection:
-            for statement in statements:
+            indexes = connection.execute(
+                "SELECT indexrelid::regclass, pg_get_indexdef(indexrelid) FROM pg_index JOIN pg_class ON oid = indrelid"
+                " WHERE relnamespace = 'public'::regnamespace AND NOT indisunique").fetchall()
+            for name, _ in indexes:
+                connection.execute(f"DROP INDEX {name}")
+            for statement in [*statements, *(definition for _, definition in indexes), "VACUUM ANALYZE", "CHECKPOINT"]:
                 connection.execute(statement)
-            connection.execute("VACUUM ANALYZE")
-            connection.execute("CHECKPOINT")
 
     @contextlib.contextmanager
     def commit_times(self):
@@ -251,7 +255,7 @@ class Lab:
         return load
 
     def backlog(self, system, count):
-        """Orders until there are so many, faster than they can be published; returns how many there are."""
+        """Orders until there are so many, faster than they can be published."""
         (self.folder / "request").write_bytes(order_request(system))
         with subprocess.Popen(wrk_command(system.order.url, 64, 600, self.folder / "request"), stdout=subprocess.PIPE,
                               text=True) as process:
@@ -260,7 +264,6 @@ class Lab:
             finally:
                 process.send_signal(signal.SIGINT)  # as if the time were over
             good_load(process.stdout.read())
-        return self.count(system.name)
 
     def bare_sqs(self, count):
         """Messages a second that a bare client moves through a queue of its own: events of so many orders."""
@@ -280,24 +283,23 @@ class Lab:
         return count / float(seconds)
 
     def pgbench(self, database, clients, seconds=None):
-        """The same rows, an order a transaction."""
+        """The same rows, an order a transaction. The median is only known of a single client."""
         s = self.parts.settings
         before = self.count(database)
-        logs = self.folder / "pgbench"
+        log = ["-l", "--log-prefix", self.folder / "pgbench"] if clients == 1 else []
         output = subprocess.run(
             ["pgbench", "-h", s["DB_HOST"], "-p", s["DB_PORT"], "-U", s["DB_USER"], "-n", "-M", "prepared", "-c",
-             str(clients), "-j", str(min(2, clients)), "-T", str(seconds or self.seconds), "-l", "--log-prefix", logs,
-             "-D", f"start={before}", "-D", "counter=0", "-f", HERE / "order.pgbench", database],
+             str(clients), "-j", str(min(2, clients)), "-T", str(seconds or self.seconds), "-D", f"start={before}", "-D",
+             "counter=0", "-f", HERE / "order.pgbench", *log, database],
             env=os.environ | {"PGPASSWORD": s["DB_PASSWORD"]}, check=True, capture_output=True, text=True).stdout
         done = int(re.search(r"transactions actually processed: (\d+)", output).group(1))
         check("number of failed transactions: 0 " in output, output)
         check(self.count(database) - before == done, f"{done} transactions, other rows")
-        latencies = []
-        for log in self.folder.glob("pgbench.*"):
-            latencies += [int(line.split()[2]) for line in log.read_text().splitlines()]
-            log.unlink()
-        rate = float(re.search(r"tps = ([\d.]+)", output).group(1))
-        return Load(done, rate, sorted(latencies)[len(latencies) // 2])
+        times = []
+        for path in self.folder.glob("pgbench.*"):
+            times += [int(line.split()[2]) for line in path.read_text().splitlines()]
+            path.unlink()
+        return Load(done, float(re.search(r"tps = ([\d.]+)", output).group(1)), statistics.median(times or [0]))
 
 
 # What a process uses

@@ -10,6 +10,7 @@ import os
 import pathlib
 import platform
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -23,6 +24,8 @@ DOCUMENT = tools.ROOT / "docs/PERFORMANCE.md"
 
 
 def output_of(*command):
+    if not shutil.which(command[0]):
+        return "unknown"
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     return (done.stdout + done.stderr).strip()
 
