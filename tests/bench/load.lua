@@ -1,6 +1,6 @@
 -- wrk -s load.lua URL -- REQUEST [VALUES]: sends the request in the file REQUEST, byte for byte, but that each @ in it stands
--- for a key no other request has, or for a line of the file VALUES, picked at random. What can be is prepared before the
--- start, and answers are only counted. Prints one line of JSON.
+-- for a key no other request has, or for the lines of the file VALUES in turn, from any of them on. What can be is prepared
+-- before the start, and answers are only counted. Prints one line of JSON.
 local function read(path)
   local file = assert(io.open(path, "rb"))
   local content = file:read("*a")
@@ -37,11 +37,13 @@ function init(args)
   else
     requests[1] = template
   end
+  index = math.random(math.max(1, #requests))
 end
 
 function request()
   if pieces then return table.concat(pieces, unique_key()) end
-  return requests[math.random(#requests)]
+  index = index % #requests + 1
+  return requests[index]
 end
 
 function done(summary, latency)

@@ -66,7 +66,7 @@ def against_bare(lab, system, request, values=None, status=200):
 
 
 def stored_ids(system, count=ORDERS):
-    """Ids of stored orders, spread over all of them."""
+    """Ids of stored orders, spread over all of them, in no order."""
     return [str(row[0]) for row in system.query("SELECT id FROM orders ORDER BY random() LIMIT %s", count)]
 
 
@@ -249,7 +249,8 @@ def pages(lab):
 
 
 def newest_ids(system):
-    return [str(row[0]) for row in system.query("SELECT id FROM orders ORDER BY id DESC LIMIT %s", ORDERS)]
+    newest = "SELECT id FROM orders ORDER BY id DESC LIMIT %s"
+    return [str(row[0]) for row in system.query(f"SELECT id FROM ({newest}) o ORDER BY random()", ORDERS)]
 
 
 def full(lab):
