@@ -2,9 +2,9 @@
 #include "common/log.h"
 #include "common/buf.h"
 #include "common/clock.h"
+#include "common/utf8.h"
 
 #include <errno.h>
-#include <jansson.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -31,15 +31,9 @@ bool log_enabled(enum log_level level) {
     return level >= setup.level;
 }
 
-static bool is_utf8(const char *text) {
-    json_t *string = json_string(text);
-    json_decref(string);
-    return string != NULL;
-}
-
 /* Values come from anywhere: what is not UTF-8 loses its upper half rather than the whole line. */
 static void make_utf8(char *text) {
-    if (is_utf8(text))
+    if (utf8_valid(text))
         return;
     for (; *text; text++) {
         if (*text & 0x80)
