@@ -1,10 +1,12 @@
-/* UUIDs, random numbers, hex and SHA-256. */
+/* UUIDs, random numbers, hex and SHA-256.
+ *
+ * OpenSSL's interface of before 3.0 to SHA-256 allocates nothing: it cannot fail. */
+#define OPENSSL_API_COMPAT 10100
 #include "common/id.h"
 #include "common/log.h"
 
 #include <errno.h>
-#include <openssl/evp.h>
-#include <pthread.h>
+#include <openssl/sha.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
@@ -125,20 +127,9 @@ void hex_encode(const void *bytes, size_t len, char *out) {
     *out = '\0';
 }
 
-/* Looked up once: that costs more than hashing a short text. */
-static EVP_MD *sha256_method;
-
-static void find_sha256(void) {
-    sha256_method = EVP_MD_fetch(NULL, "SHA256", NULL);
-}
-
 void sha256(const void *data, size_t len, uint8_t out[static SHA256_SIZE]) {
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
-    pthread_once(&once, find_sha256);
-    /* Fails only without memory or without a usable OpenSSL; a made-up hash would be worse than no process.
-     */
-    if (!sha256_method || EVP_Digest(data, len, out, NULL, sha256_method, NULL) != 1) {
-        log_error(NULL, "SHA-256 is not available");
-        abort();
-    }
+    SHA256_CTX context;
+    SHA256_Init(&context);
+    SHA256_Update(&context, data, len);
+    SHA256_Final(out, &context);
 }
