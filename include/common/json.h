@@ -10,6 +10,11 @@
 #define JSON_MAX_DEPTH 32 /* jansson's parser recurses; our documents need 4 */
 #define JSON_ERROR_SIZE 256
 
+/* Sets jansson up: call once in main before any thread starts. From then on the process ends where jansson
+ * runs out of memory: its parser goes on without the character it had no room for, and no order is better
+ * than one with another price. */
+void json_setup(void);
+
 /* Parses a whole document: an object. Duplicate keys, NUL characters, trailing text, invalid UTF-8 and
  * nesting beyond JSON_MAX_DEPTH are refused. NULL on failure with the reason (one line, printable, safe to
  * show the caller) in error. The caller owns the result (json_decref). */

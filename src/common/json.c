@@ -1,7 +1,24 @@
 /* Parsing JSON from outside within bounds. */
 #include "common/json.h"
 
+#include "common/log.h"
+
 #include <stdio.h>
+#include <stdlib.h>
+
+static void *allocate(size_t size) {
+    void *memory = malloc(size);
+    if (!memory) {
+        log_error(NULL, "out of memory within JSON");
+        abort();
+    }
+    return memory;
+}
+
+void json_setup(void) {
+    json_set_alloc_funcs(allocate, free);
+    json_object_seed(0);
+}
 
 /* Whether brackets nest at most JSON_MAX_DEPTH deep. Brackets that do not match are left to the parser, which
  * stops at the first of them. */

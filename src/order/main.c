@@ -6,6 +6,7 @@
 #include "common/clock.h"
 #include "common/config.h"
 #include "common/health.h"
+#include "common/json.h"
 #include "common/log.h"
 #include "common/migrate.h"
 #include "common/outbox.h"
@@ -201,8 +202,8 @@ int main(int argc, char *argv[]) {
     struct config_command command = config_command_line(CONFIG_ORDER, argc, argv);
     if (!command.config)
         return command.exit_code;
-    json_object_seed(0); /* jansson and libcurl want to be set up before there are threads */
     int code = 1;
+    json_setup();
     if (queue_global_setup())
         code = run(&command, argc - command.argument, argv + command.argument);
     else
