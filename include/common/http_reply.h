@@ -64,6 +64,6 @@ void http_fault_unknown(struct http_faults *faults, json_t *object, const char *
 void http_reply_faults(struct http_request *request, struct http_faults *faults);
 void http_faults_free(struct http_faults *faults);
 
-/* Adds a header to the reply; value is copied. */
+/* Adds a header to the reply; value is copied. Out of memory the reply becomes 503: none is sent in part. */
 void http_reply_header(struct http_request *request, const char *name, const char *format, ...)
     PRINTF_LIKE(3, 4);

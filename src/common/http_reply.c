@@ -69,6 +69,11 @@ void http_reply_as(struct http_request *request, unsigned status, const char *co
     *body = (struct buf){0};
 }
 
+static void add_header(struct http_reply *reply, const char *name, const char *value) {
+    if (reply->header_count < HTTP_MAX_HEADERS)
+        reply->headers[reply->header_count++] = (struct http_header){name, value};
+}
+
 static void reply_problem(struct http_request *request, const char *code, const char *array,
                           const struct buf *elements, const char *format, va_list args) PRINTF_LIKE(5, 0);
 static void reply_problem(struct http_request *request, const char *code, const char *array,
@@ -91,13 +96,14 @@ static void reply_problem(struct http_request *request, const char *code, const 
     buf_str(&b, ",\"request_id\":");
     buf_json(&b, request->request_id);
     buf_char(&b, '}');
+    bool whole = !b.failed && !detail.failed && !(array && elements->failed);
     buf_free(&detail);
-    if (b.failed) /* the status alone must do */
+    if (!whole) /* the status alone must do */
         buf_free(&b);
     start_reply(request, problem->status, "application/problem+json");
     request->reply.body = b;
     if (problem->retry)
-        http_reply_header(request, "Retry-After", "1");
+        add_header(&request->reply, "Retry-After", "1");
 }
 
 void http_reply_problem(struct http_request *request, const char *code, const char *format, ...) {
@@ -127,14 +133,15 @@ void http_reply_faults(struct http_request *request, struct http_faults *faults)
 }
 
 void http_reply_header(struct http_request *request, const char *name, const char *format, ...) {
-    struct http_reply *reply = &request->reply;
     struct buf value = {0};
     va_list args;
     va_start(args, format);
     buf_vprintf(&value, format, args);
     va_end(args);
-    char *copy = value.data ? arena_strdup(&request->arena, value.data) : NULL;
+    char *copy = value.failed ? NULL : arena_strdup(&request->arena, value.data);
     buf_free(&value);
-    if (copy && reply->header_count < HTTP_MAX_HEADERS)
-        reply->headers[reply->header_count++] = (struct http_header){name, copy};
+    if (copy)
+        add_header(&request->reply, name, copy);
+    else
+        http_reply_problem(request, "UNAVAILABLE", "The service is short of memory");
 }

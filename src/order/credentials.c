@@ -121,23 +121,23 @@ void oauth_params_free(struct oauth_params *params) {
     *params = (struct oauth_params){0};
 }
 
-bool basic_credentials(const char *header, struct arena *arena, const char **id, const char **secret) {
+bool basic_credentials(const char *header, char *space, const char **id, const char **secret) {
     static const char scheme[] = "Basic ";
     if (strncasecmp(header, scheme, sizeof scheme - 1) != 0)
         return false;
     const char *encoded = header + sizeof scheme - 1;
     encoded += strspn(encoded, " ");
-    size_t len = strlen(encoded);
-    char *pair = arena_alloc(arena, len + 1); /* zeroed: the text in it ends with NUL */
-    if (!pair || !base64_decode(encoded, len, (uint8_t *)pair, &len) || memchr(pair, '\0', len))
+    size_t len;
+    if (!base64_decode(encoded, strlen(encoded), (uint8_t *)space, &len) || memchr(space, '\0', len))
         return false;
-    char *rest = strchr(pair, ':');
+    space[len] = '\0';
+    char *rest = strchr(space, ':');
     if (!rest)
         return false;
     *rest++ = '\0';
-    if (!form_decode(pair) || !form_decode(rest))
+    if (!form_decode(space) || !form_decode(rest))
         return false;
-    *id = pair;
+    *id = space;
     *secret = rest;
     return true;
 }

@@ -1,7 +1,6 @@
 /* What the OAuth endpoints read (RFC 6749): parameters, client credentials and scopes. Pure. */
 #pragma once
 
-#include "common/arena.h"
 #include "common/attributes.h"
 #include "common/buf.h"
 #include "common/id.h"
@@ -25,9 +24,9 @@ const char *oauth_params_read(const char *content_type, struct buf *body,
                               struct oauth_params *out) MUST_CHECK;
 void oauth_params_free(struct oauth_params *params);
 
-/* Client id and secret of an Authorization header "Basic ..." (§2.3.1), in arena; false when it is none. */
-bool basic_credentials(const char *header, struct arena *arena, const char **id,
-                       const char **secret) MUST_CHECK;
+/* Client id and secret of an Authorization header "Basic ..." (§2.3.1), written to space, which has room for
+ * as many bytes as the header, with its NUL; false when it is none. */
+bool basic_credentials(const char *header, char *space, const char **id, const char **secret) MUST_CHECK;
 
 /* Writes the scopes of requested, each once, if granted holds them all and there is one at least. */
 bool scope_narrow(const char *granted, const char *requested, char out[static TOKEN_SCOPE_SIZE]) MUST_CHECK;

@@ -16,22 +16,27 @@ void order_cache_note_failure(struct cache *cache) {
         log_warn(NULL, "redis is away, going on without it: %s", cache_error(cache));
 }
 
-void order_receipt_key(const char *client_id, const char *key, char out[static ORDER_RECEIPT_KEY_SIZE]) {
+bool order_receipt_key(const char *client_id, const char *key, char out[static ORDER_RECEIPT_KEY_SIZE]) {
     struct buf text = {0};
-    uint8_t hash[SHA256_SIZE] = {0};
+    uint8_t hash[SHA256_SIZE];
     buf_append(&text, client_id,
                strlen(client_id) + 1); /* with its NUL: the two cannot run into each other */
     buf_str(&text, key);
-    if (!text.failed)
+    bool ok = !text.failed;
+    if (ok) {
         sha256(text.data, text.len, hash);
-    memcpy(out, "order:create:", sizeof "order:create:");
-    hex_encode(hash, sizeof hash, out + sizeof "order:create:" - 1);
+        memcpy(out, "order:create:", sizeof "order:create:");
+        hex_encode(hash, sizeof hash, out + sizeof "order:create:" - 1);
+    }
     buf_free(&text);
+    return ok;
 }
 
 bool order_receipt_parse(const char *value, size_t len, uint8_t fingerprint[static SHA256_SIZE],
                          const char **body, size_t *body_len) {
-    if (len <= SHA256_SIZE)
+    static const char start[] = ORDER_RECEIPT_START;
+    if (len < SHA256_SIZE + sizeof start - 1 + UUID_TEXT_SIZE - 1 ||
+        memcmp(value + SHA256_SIZE, start, sizeof start - 1) != 0)
         return false;
     memcpy(fingerprint, value, SHA256_SIZE);
     *body = value + SHA256_SIZE;

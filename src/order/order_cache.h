@@ -13,8 +13,10 @@
 
 #define ORDER_RECEIPT_KEY_SIZE (sizeof "order:create:" + 2 * SHA256_SIZE)
 
-/* The key of the answer that belongs to a client's idempotency key. Hashed: no pair can stand for another. */
-void order_receipt_key(const char *client_id, const char *key, char out[static ORDER_RECEIPT_KEY_SIZE]);
+/* The key of the answer that belongs to a client's idempotency key. Hashed: no pair can stand for another.
+ * False when out of memory. */
+bool order_receipt_key(const char *client_id, const char *key,
+                       char out[static ORDER_RECEIPT_KEY_SIZE]) MUST_CHECK;
 
 struct order_receipt { /* an answer to POST /orders */
     const char *cache_key;

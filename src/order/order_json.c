@@ -113,9 +113,11 @@ bool order_from_json(const char *body, size_t len, struct arena *arena, struct o
 }
 
 void order_receipt_json(struct buf *out, const struct order *order) {
-    buf_str(out, "{\"order_id\":");
-    buf_json_uuid(out, &order->id);
-    buf_str(out, ",\"status\":");
+    char id[UUID_TEXT_SIZE];
+    uuid_format(&order->id, id);
+    buf_str(out, ORDER_RECEIPT_START);
+    buf_str(out, id);
+    buf_str(out, "\",\"status\":");
     buf_json(out, order_status_name(ORDER_PENDING_SHIPMENT));
     buf_str(out, ",\"total_amount\":");
     buf_money(out, order->total);

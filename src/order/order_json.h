@@ -10,7 +10,9 @@
 bool order_from_json(const char *body, size_t len, struct arena *arena, struct order *order,
                      struct http_faults *faults) MUST_CHECK;
 
-/* The answer to POST /orders: from what never changes, so a replay is the same byte for byte. */
+/* The answer to POST /orders: from what never changes, so a replay is the same byte for byte. It begins with
+ * ORDER_RECEIPT_START and the order's id. */
+#define ORDER_RECEIPT_START "{\"order_id\":\""
 void order_receipt_json(struct buf *out, const struct order *order);
 
 /* The answer to GET /orders/:id. */

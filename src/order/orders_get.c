@@ -5,6 +5,7 @@
 #include "common/config.h"
 #include "common/etag.h"
 #include "common/json.h"
+#include "common/utf8.h"
 #include "order_cache.h"
 #include "order_json.h"
 #include "order_store.h"
@@ -130,33 +131,31 @@ struct listing {
     struct uuid before;
 };
 
-static bool is_utf8(const char *text) {
-    json_t *value = json_string(text);
-    json_decref(value);
-    return value != NULL;
-}
-
-static const char *text_filter(struct http_request *request, const char *name, struct http_faults *faults) {
+/* An argument that is text, copied: *out is NULL when it was not sent. False when out of memory. */
+static bool text_filter(struct http_request *request, const char *name, const char **out,
+                        struct http_faults *faults) {
     const char *value = http_query(request, name);
     if (!value)
-        return NULL;
-    if (!is_utf8(value) || !json_text_plain(value, ORDER_MAX_ID_LENGTH))
+        return true;
+    if (!utf8_valid(value) || !json_text_plain(value, ORDER_MAX_ID_LENGTH))
         http_fault(faults, name, NULL, "must have 1 to %d characters, no control characters",
                    ORDER_MAX_ID_LENGTH);
-    return arena_strdup(&request->arena, value);
+    *out = arena_strdup(&request->arena, value);
+    return *out != NULL;
 }
 
-static void read_listing(struct http_request *request, struct listing *listing, struct http_faults *faults) {
+/* False when out of memory. */
+static bool read_listing(struct http_request *request, struct listing *listing, struct http_faults *faults) {
     static const char *const known[] = {"customer_id", "status", "limit", "cursor", NULL};
     const char *fault = http_query_fault(request, known);
     const char *status = http_query(request, "status"), *limit = http_query(request, "limit");
     const char *cursor = http_query(request, "cursor");
     struct order_page *page = &listing->page;
     if (fault)
-        http_fault(faults, is_utf8(fault) ? fault : "?", NULL,
+        http_fault(faults, utf8_valid(fault) ? fault : "?", NULL,
                    "is not known here, was sent twice, or has no value");
     page->client_id = visible_client(request);
-    page->customer_id = text_filter(request, "customer_id", faults);
+    bool ok = text_filter(request, "customer_id", &page->customer_id, faults);
     if (status && !order_status_parse(status, &listing->status))
         http_fault(faults, "status", NULL, "must be PENDING_SHIPMENT, SHIPPED or DELIVERED");
     page->status = status ? &listing->status : NULL;
@@ -171,18 +170,17 @@ static void read_listing(struct http_request *request, struct listing *listing, 
     if (cursor && !uuid_parse(cursor, &listing->before))
         http_fault(faults, "cursor", NULL, "must be a next_cursor of an earlier answer");
     page->before = cursor ? &listing->before : NULL;
+    return ok;
 }
 
 void orders_list_prepare(struct http_request *request) {
     struct http_faults faults = {0};
     struct listing *listing = arena_alloc(&request->arena, sizeof *listing);
-    if (!listing) {
-        http_reply_problem(request, "UNAVAILABLE", "The service is short of memory");
-        return;
-    }
-    read_listing(request, listing, &faults);
+    bool ok = listing && read_listing(request, listing, &faults);
     if (faults.count)
         http_reply_faults(request, &faults);
+    else if (!ok)
+        http_reply_problem(request, "UNAVAILABLE", "The service is short of memory");
     else
         request->command = listing;
 }

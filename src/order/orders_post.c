@@ -24,6 +24,11 @@ struct creation {
     const struct creation *original; /* another request of the batch with the same key that goes first */
 };
 
+static bool reply_no_memory(struct http_request *request) {
+    http_reply_problem(request, "UNAVAILABLE", "The service is short of memory");
+    return false;
+}
+
 /* The client's key without its quotes (RFC 8941 string, or bare as many clients send it), as "k:<key>"; false
  * when it was refused, and answered. *key stays NULL when there is none. */
 static bool read_key(struct http_request *request, const char **key) {
@@ -38,16 +43,18 @@ static bool read_key(struct http_request *request, const char **key) {
     bool valid = count == 1 && len >= 1 && len <= KEY_MAX;
     for (size_t i = 0; valid && i < len; i++)
         valid = text[i] > ' ' && text[i] <= '~' && text[i] != '"' && !(quoted && text[i] == '\\');
-    char *copy = valid ? arena_alloc(&request->arena, len + 3) : NULL;
-    if (copy) {
-        memcpy(copy, "k:", 2);
-        memcpy(copy + 2, text, len);
-        *key = copy;
-    } else {
+    if (!valid) {
         http_reply_problem(request, "VALIDATION_ERROR",
                            "Send one Idempotency-Key of 1 to %d visible ASCII characters", KEY_MAX);
+        return false;
     }
-    return copy != NULL;
+    char *copy = arena_alloc(&request->arena, len + 3);
+    if (!copy)
+        return reply_no_memory(request);
+    memcpy(copy, "k:", 2);
+    memcpy(copy + 2, text, len);
+    *key = copy;
+    return true;
 }
 
 /* The key of the order: the client's, or else (unless switched off) its content. */
@@ -58,18 +65,16 @@ static bool choose_key(struct http_request *request, struct creation *c) {
         return false;
     if (!c->store.key && app->config->idempotency_fingerprint_ttl > 0) {
         char *key = arena_alloc(&request->arena, 2 + 2 * SHA256_SIZE + 1);
-        if (!key) {
-            http_reply_problem(request, "UNAVAILABLE", "The service is short of memory");
-            return false;
-        }
+        if (!key)
+            return reply_no_memory(request);
         memcpy(key, "f:", 2);
         hex_encode(c->store.fingerprint, SHA256_SIZE, key + 2);
         c->store.key = key;
         lifetime_ms = app->config->idempotency_fingerprint_ttl;
     }
     c->store.expires_ms = c->order.created_ms + lifetime_ms;
-    if (c->store.key)
-        order_receipt_key(c->order.client_id, c->store.key, c->cache_key);
+    if (c->store.key && !order_receipt_key(c->order.client_id, c->store.key, c->cache_key))
+        return reply_no_memory(request);
     return true;
 }
 
@@ -104,7 +109,7 @@ void orders_post_prepare(struct http_request *request) {
     if (faults.count)
         http_reply_faults(request, &faults);
     else if (!valid || !complete_order(request, c))
-        http_reply_problem(request, "UNAVAILABLE", "The service is short of memory");
+        (void)reply_no_memory(request);
     else if (choose_key(request, c))
         request->command = c;
 }
@@ -113,8 +118,7 @@ static void reply_receipt(struct http_request *request, const char *body, size_t
     struct buf copy = {0};
     char id[UUID_TEXT_SIZE];
     buf_append(&copy, body, len);
-    /* The receipt begins with {"order_id":"..." */
-    memcpy(id, body + sizeof "{\"order_id\":\"" - 1, sizeof id - 1);
+    memcpy(id, body + sizeof ORDER_RECEIPT_START - 1, sizeof id - 1);
     id[sizeof id - 1] = '\0';
     http_reply_json(request, 201, &copy);
     http_reply_header(request, "Location", "/orders/%s", id);
@@ -197,7 +201,7 @@ static void answer(struct creation *c) {
         struct buf receipt = {0};
         order_receipt_json(&receipt, &first->order);
         if (receipt.failed)
-            http_reply_problem(c->request, "UNAVAILABLE", "The service is short of memory");
+            (void)reply_no_memory(c->request);
         else
             reply_receipt(c->request, receipt.data, receipt.len, outcome == ORDER_REPLAYED);
         buf_free(&receipt);

@@ -28,6 +28,19 @@ static void refuse(struct http_request *request, const char *error, const char *
         http_reply_header(request, "WWW-Authenticate", "Basic realm=\"order-service\"");
 }
 
+/* Those of the Authorization header; false when it has answered. */
+static bool read_basic(struct http_request *request, const char **id, const char **secret) {
+    const char *header = http_header(request, "Authorization");
+    char *space = arena_alloc(&request->arena, strlen(header) + 1);
+    if (!space)
+        http_reply_problem(request, "UNAVAILABLE", "The service is short of memory");
+    else if (basic_credentials(header, space, id, secret))
+        return true;
+    else
+        refuse(request, "invalid_client", "The Authorization header holds no Basic credentials");
+    return false;
+}
+
 /* The caller's credentials, sent in one way only (RFC 6749 §2.3); false when it has answered. */
 static bool find_credentials(struct http_request *request, const struct oauth_params *params, const char **id,
                              const char **secret) {
@@ -38,11 +51,8 @@ static bool find_credentials(struct http_request *request, const struct oauth_pa
         refuse(request, "invalid_request", "Send the client credentials once, in one way");
         return false;
     }
-    if (headers == 1 &&
-        !basic_credentials(http_header(request, "Authorization"), &request->arena, id, secret)) {
-        refuse(request, "invalid_client", "The Authorization header holds no Basic credentials");
+    if (headers == 1 && !read_basic(request, id, secret))
         return false;
-    }
     if (params->client_id && strcmp(*id, params->client_id) != 0) {
         refuse(request, "invalid_request", "The client_id is not that of the Authorization header");
         return false;

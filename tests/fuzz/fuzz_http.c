@@ -11,7 +11,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { MAX_INPUT = 8192, MAX_SEEN = 1024, PATIENCE_MS = 20000 };
+enum { MAX_INPUT = 8192, MAX_SEEN = 1024, PATIENCE_MS = 60000 };
 
 /* What the handlers saw of a request. */
 struct seen {

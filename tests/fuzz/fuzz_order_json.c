@@ -6,6 +6,7 @@
 #include "common/json.h"
 #include "common/money.h"
 #include "common/queue.h"
+#include "order/order_cache.h"
 #include "order/order_json.h"
 
 static void check_order(const struct order *order) {
@@ -54,7 +55,7 @@ static void check_view(const struct order *order) {
 }
 
 static void check_receipt(const struct order *order) {
-    static const char start[] = "{\"order_id\":\"";
+    static const char start[] = ORDER_RECEIPT_START;
     struct buf text = {0};
     char id[UUID_TEXT_SIZE];
     uuid_format(&order->id, id);
@@ -116,6 +117,16 @@ static void check_round_trip(const struct order *order, bool backwards) {
     arena_free(&arena);
 }
 
+/* What Redis holds for a receipt is taken for one only where a replay finds the order's id. */
+static void read_receipt(const char *value, size_t size) {
+    uint8_t fingerprint[SHA256_SIZE];
+    const char *body;
+    size_t len;
+    if (order_receipt_parse(value, size, fingerprint, &body, &len))
+        HOLDS(len >= sizeof ORDER_RECEIPT_START - 1 + UUID_TEXT_SIZE - 1 && body + len == value + size &&
+              memcmp(body, ORDER_RECEIPT_START, sizeof ORDER_RECEIPT_START - 1) == 0);
+}
+
 /* What is refused is refused with reasons that can be shown. */
 static void check_faults(const struct http_faults *faults) {
     struct buf list = {0};
@@ -146,5 +157,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     }
     http_faults_free(&faults);
     arena_free(&arena);
+    read_receipt((const char *)data, size);
     return 0;
 }

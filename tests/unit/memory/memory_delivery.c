@@ -1,0 +1,188 @@
+/* delivery-svc when memory is short: changes and events of shipments, on made-up stores. */
+#include "failing.h"
+
+#include "common/outbox.h"
+#include "delivery/app.h"
+#include "delivery/order_consumer.h"
+#include "delivery/repeat_store.h"
+#include "delivery/shipment_json.h"
+#include "delivery/shipment_store.h"
+#include "delivery/shipments.h"
+#include "fake_http.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <stdlib.h>
+
+#define COUNT(array) (sizeof(array) / sizeof *(array))
+#define ID "0190163d-8694-739b-aea5-966c26f8ad91"
+#define CREATED                                                                                              \
+    "{\"eventType\":\"ORDER_CREATED\",\"orderId\":\"" ID "\",\"customerId\":\"customer-demo-001\"}"
+#define CHANGE "{\"status\":\"SHIPPED\",\"tracking_number\":\"T1\",\"carrier\":\"C1\"}"
+
+bool http_expect_json(struct http_request *request) {
+    (void)request;
+    return true;
+}
+
+void outbox_wake(struct outbox *outbox) {
+    (void)outbox;
+}
+
+enum db_status shipment_store_create(struct db *db, const struct shipment shipments[], size_t n,
+                                     size_t *created) {
+    (void)db;
+    for (size_t i = 0; i < n; i++) {
+        assert_string_equal(shipments[i].customer_id, "customer-demo-001");
+        assert_true(shipments[i].traceparent && shipments[i].correlation_id);
+    }
+    *created = n;
+    return DB_OK;
+}
+
+enum db_status shipment_store_find(struct db *db, const struct uuid *const order_ids[], size_t n,
+                                   struct shipment_rows *rows) {
+    (void)db, (void)order_ids, (void)n, (void)rows;
+    return DB_FAILED;
+}
+
+const struct shipment *shipment_rows_find(const struct shipment_rows *rows, const struct uuid *order_id) {
+    (void)rows, (void)order_id;
+    return NULL;
+}
+
+void shipment_rows_free(struct shipment_rows *rows) {
+    (void)rows;
+}
+
+/* Each shipment is as in the change, and nothing may follow. */
+enum db_status shipment_store_change(struct db *db, const struct shipment_pace *pace,
+                                     struct shipment_change *const changes[], size_t n,
+                                     struct shipment_rows *rows) {
+    (void)db, (void)pace, (void)rows;
+    for (size_t i = 0; i < n; i++) {
+        assert_string_equal(changes[i]->tracking_number, "T1");
+        changes[i]->before = SHIPMENT_PROCESSING;
+        changes[i]->verdict = SHIPMENT_REFUSED;
+    }
+    return DB_OK;
+}
+
+enum db_status repeat_store_updates(struct db *db, const struct shipment shipments[], size_t n) {
+    (void)db, (void)shipments, (void)n;
+    return DB_OK;
+}
+
+static bool change_of_a_shipment(void) {
+    struct arena arena = {0};
+    struct shipment_change change = {0};
+    struct http_faults faults = {0};
+    bool read = shipment_change_parse(CHANGE, sizeof CHANGE - 1, &arena, &change, &faults);
+    assert_int_equal(faults.count, 0);
+    if (read) {
+        assert_string_equal(change.tracking_number, "T1");
+        assert_string_equal(change.carrier, "C1");
+    }
+    arena_free(&arena);
+    return read;
+}
+
+static bool order_created(void) {
+    struct arena arena = {0};
+    struct shipment shipment = {0};
+    char reason[256] = "?";
+    bool read = shipment_order_parse(CREATED, sizeof CREATED - 1, &arena, &shipment, reason, sizeof reason);
+    if (read)
+        assert_string_equal(shipment.customer_id, "customer-demo-001");
+    else
+        assert_string_equal(reason, ""); /* it is not the event's fault: it comes again */
+    arena_free(&arena);
+    return read;
+}
+
+static bool shipment_as_json(void) {
+    struct shipment_change change = {
+        .shipment = {.status = SHIPMENT_SHIPPED, .tracking_number = "T", .carrier = "C"}};
+    const struct shipment_event event = {.status = "SHIPPED", .description = "Shipped", .actor = "carrier"};
+    struct buf texts[3] = {{0}};
+    bool whole = true;
+    shipment_view_json(&texts[0], &change.shipment);
+    shipment_events_json(&texts[1], &event, 1);
+    shipment_update_json(&texts[2], &change, &change.shipment_id);
+    for (size_t i = 0; i < COUNT(texts); i++) {
+        json_t *value = texts[i].failed ? NULL : json_loadb(texts[i].data, texts[i].len, 0, NULL);
+        assert_true(value || texts[i].failed);
+        whole = whole && value;
+        json_decref(value);
+        buf_free(&texts[i]);
+    }
+    return whole;
+}
+
+/* After a prepare: whether there is something to run; if not it was answered 503. */
+static bool prepared(const struct http_request *request) {
+    bool whole = request->reply.status == 0;
+    if (whole)
+        assert_non_null(request->command);
+    else
+        assert_int_equal(request->reply.status, 503);
+    return whole;
+}
+
+static bool get(void) {
+    struct http_request request = {.request_id = "id", .params = {ID}};
+    shipments_prepare_order(&request);
+    bool whole = prepared(&request);
+    fake_end(&request);
+    return whole;
+}
+
+static bool post_status(void) {
+    struct http_request request = {.request_id = "id", .params = {ID}}, *requests[] = {&request};
+    struct delivery_app app = {.pace = {.simulated = true}};
+    struct http_worker worker = {.app = &app};
+    buf_str(&request.body, CHANGE);
+    if (request.body.failed) { /* the server answers this */
+        fake_end(&request);
+        return false;
+    }
+    shipments_prepare_change(&request);
+    bool whole = prepared(&request);
+    if (whole) {
+        assert_int_equal(shipments_change(&worker, requests, 1), DB_OK);
+        assert_int_equal(request.reply.status, 409);
+        whole = request.reply.body.len > 0;
+        assert_true(!whole || strstr(request.reply.body.data, "\"allowed\":[\"SHIPPED\"]"));
+    }
+    fake_end(&request);
+    return whole;
+}
+
+static bool messages_of_orders(void) {
+    static const struct queue_message message = {
+        .id = "m", .body = CREATED, .body_len = sizeof CREATED - 1, .correlation_id = "", .traceparent = ""};
+    struct delivery_app app = {.pace = {.simulated = true}};
+    struct consumer_message messages[] = {{.message = &message}, {.message = &message}};
+    bool whole = true;
+    assert_int_equal(order_consumer_handle(&app, NULL, messages, COUNT(messages)), DB_OK);
+    for (size_t i = 0; i < COUNT(messages); i++) {
+        assert_true(messages[i].outcome == CONSUMER_DONE || messages[i].outcome == CONSUMER_RETRY);
+        whole = whole && messages[i].outcome == CONSUMER_DONE;
+    }
+    return whole;
+}
+
+int main(void) {
+    static const struct memory_scenario scenarios[] = {
+        {"a change of a shipment", change_of_a_shipment},
+        {"an ORDER_CREATED", order_created},
+        {"a shipment as JSON", shipment_as_json},
+        {"GET /delivery/shipment/:orderId", get},
+        {"POST /delivery/shipment/:shipmentId/status", post_status},
+        {"messages of orders", messages_of_orders},
+    };
+    return memory_run(scenarios, COUNT(scenarios));
+}

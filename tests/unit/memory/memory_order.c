@@ -1,0 +1,348 @@
+/* order-svc when memory is short: orders, their JSON, and the handlers on made-up stores. */
+#include "failing.h"
+
+#include "common/cache.h"
+#include "common/config.h"
+#include "common/json.h"
+#include "common/outbox.h"
+#include "fake_http.h"
+#include "order/app.h"
+#include "order/clients.h"
+#include "order/order_cache.h"
+#include "order/order_json.h"
+#include "order/order_store.h"
+#include "order/orders.h"
+#include "order/tokens.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <stdlib.h>
+
+#define COUNT(array) (sizeof(array) / sizeof *(array))
+#define ID "0190163d-8694-739b-aea5-966c26f8ad91"
+#define BODY                                                                                                 \
+    "{\"customer_id\":\"customer-demo-001\",\"items\":[{\"product_id\":\"laptop-001\",\"quantity\":1,"       \
+    "\"unit_price\":"                                                                                        \
+    "999.99},{\"product_id\":\"mouse-001\",\"quantity\":2,\"unit_price\":29.99}]}"
+
+/* The world around the handlers. */
+
+static const char *customer_argument;
+
+const char *http_query(struct http_request *request, const char *name) {
+    (void)request;
+    return strcmp(name, "customer_id") == 0 ? customer_argument : NULL;
+}
+
+const char *http_query_fault(struct http_request *request, const char *const known[]) {
+    (void)request, (void)known;
+    return NULL;
+}
+
+bool http_expect_json(struct http_request *request) {
+    (void)request;
+    return true;
+}
+
+enum client_status clients_authenticate(struct clients *clients, const char *id, const char *secret,
+                                        char scope[static TOKEN_SCOPE_SIZE]) {
+    (void)clients;
+    assert_string_equal(id, "shop");
+    assert_string_equal(secret, "secret");
+    strcpy(scope, "order:create order:read");
+    return CLIENT_OK;
+}
+
+struct cache_values *cache_get(struct cache *cache, const char *const keys[], size_t n) {
+    (void)cache, (void)keys, (void)n;
+    return NULL;
+}
+
+const char *cache_value(const struct cache_values *values, size_t i, size_t *len) {
+    (void)values, (void)i, (void)len;
+    return NULL;
+}
+
+void cache_values_free(struct cache_values *values) {
+    (void)values;
+}
+
+bool cache_put(struct cache *cache, const struct cache_entry entries[], size_t n) {
+    (void)cache;
+    for (size_t i = 0; i < n; i++)
+        assert_true(entries[i].value && entries[i].len > 0);
+    return true;
+}
+
+bool cache_just_failed(struct cache *cache) {
+    (void)cache;
+    return false;
+}
+
+const char *cache_error(const struct cache *cache) {
+    (void)cache;
+    return "";
+}
+
+void outbox_wake(struct outbox *outbox) {
+    (void)outbox;
+}
+
+enum db_status order_store_create(struct db *db, struct order_creation *const creations[], size_t n) {
+    (void)db;
+    for (size_t i = 0; i < n; i++)
+        creations[i]->outcome = ORDER_CREATED;
+    return DB_OK;
+}
+
+enum db_status order_store_find(struct db *db, struct order_wanted wanted[], size_t n, struct arena *arena) {
+    static struct order_item item = {"p", 1, 100};
+    static struct order order = {.client_id = "shop",
+                                 .customer_id = "c",
+                                 .status = ORDER_DELIVERED,
+                                 .version = 7,
+                                 .total = 100,
+                                 .items = &item,
+                                 .item_count = 1};
+    (void)db, (void)arena;
+    for (size_t i = 0; i < n; i++)
+        wanted[i].order = &order;
+    return DB_OK;
+}
+
+enum db_status order_store_list(struct db *db, const struct order_page *page, struct arena *arena,
+                                struct order **orders, size_t *count) {
+    (void)db, (void)page, (void)arena, (void)orders, (void)count;
+    return DB_FAILED;
+}
+
+static const struct token_options token_options = {.secret = "0123456789abcdef0123456789abcdef",
+                                                   .issuer = "the-issuer",
+                                                   .audience = "the-api",
+                                                   .lifetime_s = 3600};
+static const struct config config = {.app_env = ENV_PRODUCTION,
+                                     .idempotency_ttl = 86400000,
+                                     .idempotency_fingerprint_ttl = 86400000,
+                                     .order_view_ttl = 60000};
+static struct order_app app = {.config = &config};
+
+static struct http_request new_request(void) {
+    struct http_request request = {.app = &app, .request_id = "id", .traceparent = "00-1-2-01"};
+    strcpy(request.claims.client_id, "shop");
+    strcpy(request.claims.scope, "order:create order:read");
+    return request;
+}
+
+/* The request's answer: false when it is 503, which memory allows; else it is this one and whole. */
+static bool answered(struct http_request *request, unsigned status, const char *header) {
+    bool whole = request->reply.status == status;
+    if (whole) {
+        assert_true(fake_reply_header(request, header) && request->reply.body.len > 0);
+        json_t *body = json_loadb(request->reply.body.data, request->reply.body.len, 0, NULL);
+        assert_non_null(body);
+        json_decref(body);
+    } else {
+        assert_int_equal(request->reply.status, 503);
+    }
+    fake_end(request);
+    return whole;
+}
+
+/* After a prepare: whether there is a command to run; if not it was answered 503. */
+static bool prepared(struct http_request *request) {
+    assert_int_equal(request->reply.status, request->command ? 0 : 503);
+    return request->command;
+}
+
+static bool body_of_an_order(void) {
+    struct arena arena = {0};
+    struct order order = {0};
+    struct http_faults faults = {0};
+    bool read = order_from_json(BODY, sizeof BODY - 1, &arena, &order, &faults);
+    assert_int_equal(faults.count, 0);
+    if (read) {
+        assert_string_equal(order.customer_id, "customer-demo-001");
+        assert_int_equal(order.item_count, 2);
+        assert_string_equal(order.items[1].product_id, "mouse-001");
+        assert_int_equal(order.total, 105997);
+    }
+    arena_free(&arena);
+    return read;
+}
+
+static bool faults_of_an_order(void) {
+    static const char body[] =
+        "{\"customer_id\":7,\"items\":[{\"quantity\":0,\"unit_price\":1.001,\"x\":1}]}";
+    struct http_request request = new_request();
+    struct arena arena = {0};
+    struct order order = {0};
+    struct http_faults faults = {0};
+    assert_false(order_from_json(body, sizeof body - 1, &arena, &order, &faults));
+    assert_int_equal(faults.count, 5 - (order.items == NULL) * 4);
+    arena_free(&arena);
+    http_reply_faults(&request, &faults);
+    bool whole = request.reply.status == 400 && request.reply.body.len > 0 && order.items;
+    assert_true(request.reply.status == 400 || request.reply.status == 503);
+    fake_end(&request);
+    return whole;
+}
+
+static bool order_as_json(void) {
+    struct order_item items[] = {{"a", 2, 100}, {"b", 1, 250}};
+    struct order order = {.client_id = "shop",
+                          .customer_id = "c",
+                          .total = 450,
+                          .items = items,
+                          .item_count = 2,
+                          .tracking_number = "T",
+                          .carrier = "C"};
+    struct buf texts[3] = {{0}};
+    uint8_t fingerprint[SHA256_SIZE];
+    order_receipt_json(&texts[0], &order);
+    order_view_json(&texts[1], &order);
+    order_created_json(&texts[2], &order, &order.id);
+    bool whole = order_fingerprint(&order, fingerprint);
+    for (size_t i = 0; i < COUNT(texts); i++) {
+        json_t *value = texts[i].failed ? NULL : json_loadb(texts[i].data, texts[i].len, 0, NULL);
+        assert_true(value || texts[i].failed);
+        whole = whole && value;
+        json_decref(value);
+        buf_free(&texts[i]);
+    }
+    return whole;
+}
+
+static bool status_event(void) {
+    static const char body[] =
+        "{\"eventType\":\"ORDER_STATUS_UPDATE\",\"orderId\":\"" ID "\",\"currentStatus\":\"SHIPPED\","
+        "\"trackingNumber\":\"T1\",\"carrier\":\"C1\"}";
+    struct arena arena = {0};
+    struct order_status_event event;
+    char reason[256] = "?";
+    bool read = order_status_event_parse(body, sizeof body - 1, &arena, &event, reason, sizeof reason);
+    if (read) {
+        assert_string_equal(event.tracking_number, "T1");
+        assert_string_equal(event.carrier, "C1");
+    } else {
+        assert_string_equal(reason, ""); /* it is not the event's fault: it comes again */
+    }
+    arena_free(&arena);
+    return read;
+}
+
+static bool key_of_a_receipt(void) {
+    static char first[ORDER_RECEIPT_KEY_SIZE];
+    char key[ORDER_RECEIPT_KEY_SIZE];
+    bool made = order_receipt_key("shop", "k:1", key);
+    if (made && !*first)
+        strcpy(first, key);
+    if (made)
+        assert_string_equal(key, first);
+    return made;
+}
+
+static bool post(const char *key) {
+    struct http_request request = new_request(), *requests[] = {&request};
+    struct http_worker worker = {.app = &app};
+    if (key)
+        fake_request_header("Idempotency-Key", key);
+    buf_str(&request.body, BODY);
+    if (request.body.failed) { /* the server answers this */
+        fake_end(&request);
+        return false;
+    }
+    orders_post_prepare(&request);
+    if (!prepared(&request)) {
+        fake_end(&request);
+        return false;
+    }
+    const struct order_creation *creation = request.command; /* a creation begins with it */
+    assert_true(creation->event && creation->key && strncmp(creation->key, key ? "k:my-key" : "f:", 2) == 0);
+    assert_int_equal(orders_post_run(&worker, requests, 1), DB_OK);
+    return answered(&request, 201, "Location");
+}
+
+static bool post_with_key(void) {
+    return post("my-key");
+}
+
+static bool post_without_key(void) {
+    return post(NULL);
+}
+
+static bool get(void) {
+    struct http_request request = new_request(), *requests[] = {&request};
+    struct http_worker worker = {.app = &app};
+    request.params[0] = ID;
+    orders_get_prepare(&request);
+    bool whole = prepared(&request);
+    if (whole && orders_get_run(&worker, requests, 1) == DB_OK)
+        return answered(&request, 200, "ETag");
+    assert_true(!whole || request.reply.status == 0); /* unanswered: the server does it */
+    fake_end(&request);
+    return false;
+}
+
+static bool list_of_a_customer(void) {
+    struct http_request request = new_request();
+    customer_argument = "customer-demo-001";
+    orders_list_prepare(&request);
+    bool whole = prepared(&request);
+    if (whole) /* a listing begins with its page */
+        assert_string_equal(((const struct order_page *)request.command)->customer_id, customer_argument);
+    fake_end(&request);
+    return whole;
+}
+
+/* One of the OAuth endpoints, with Basic credentials. */
+static bool oauth(void handler(struct http_request *), const char *form) {
+    struct http_request request = new_request();
+    if (!app.keys)
+        app.keys = token_keys_new(&token_options);
+    fake_request_header("Content-Type", "application/x-www-form-urlencoded");
+    fake_request_header("Authorization", "Basic c2hvcDpzZWNyZXQ="); /* shop:secret */
+    buf_str(&request.body, form);
+    if (request.body.failed) {
+        fake_end(&request);
+        return false;
+    }
+    handler(&request);
+    return answered(&request, 200, "Cache-Control");
+}
+
+static bool token_is_issued(void) {
+    return oauth(tokens_issue, "grant_type=client_credentials&scope=order:read");
+}
+
+static bool token_is_looked_at(void) {
+    static char form[2048];
+    if (!*form) { /* in the first run, where all is well */
+        struct token_claims claims;
+        struct token_keys *keys = token_keys_new(&token_options);
+        char *token = token_issue(keys, "shop", "order:read", INT32_MAX, &claims);
+        snprintf(form, sizeof form, "token=%s", token);
+        free(token);
+        token_keys_free(keys);
+    }
+    return oauth(tokens_introspect, form);
+}
+
+int main(void) {
+    static const struct memory_scenario scenarios[] = {
+        {"the body of an order", body_of_an_order},
+        {"the faults of an order", faults_of_an_order},
+        {"an order as JSON", order_as_json},
+        {"a status event", status_event},
+        {"the key of a receipt", key_of_a_receipt},
+        {"POST /orders with a key", post_with_key},
+        {"POST /orders without a key", post_without_key},
+        {"GET /orders/:id", get},
+        {"GET /orders", list_of_a_customer},
+        {"POST /auth/token", token_is_issued},
+        {"POST /auth/introspect", token_is_looked_at},
+    };
+    return memory_run(scenarios, COUNT(scenarios));
+}
