@@ -14,7 +14,7 @@ RUN cmake --preset release -DBUILD_TESTING=OFF \
 
 FROM debian:bookworm-slim
 RUN apt-get update \
-    && apt-get install -y --no-install-recommends ca-certificates libcurl4 libhiredis0.14 libjansson4 \
+    && apt-get install -y --no-install-recommends ca-certificates libcurl4 libgnutls30 libhiredis0.14 libjansson4 \
         libmicrohttpd12 libpq5 libssl3 \
     && rm -rf /var/lib/apt/lists/*
 COPY --from=build /usr/local/bin/order-svc /usr/local/bin/delivery-svc /usr/local/bin/

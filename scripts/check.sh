@@ -29,7 +29,7 @@ format() { files -name '*.[ch]' | xargs -0 clang-format --dry-run -Werror; }
 only_in() { grep -rnE "#include <($2)" src include | grep -v "^src/common/$1[^/]*:"; }
 
 third_party() {
-    only_in http microhttpd
+    only_in http 'microhttpd|gnutls'
     only_in db 'libpq|postgresql'
     only_in cache hiredis
     only_in queue curl

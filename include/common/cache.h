@@ -23,8 +23,13 @@ struct cache_options { /* what it points to is borrowed and must outlive the con
     const char *password; /* "" for none */
     int database;
     int timeout_ms;          /* of connecting, and of each round trip */
+    bool tls;                /* where cache_has_tls */
+    const char *ca_file;     /* PEM; "": the system's */
     struct breaker *breaker; /* of all of the process's connections; NULL: none, for health checks */
 };
+
+/* Whether this build can speak TLS: hiredis 0.14 cannot. */
+bool cache_has_tls(void);
 
 struct cache_entry {
     const char *key;

@@ -40,14 +40,15 @@ struct config {
     enum config_service service;
     int64_t app_env, log_level, log_format;
     int64_t order_port, delivery_port;
-    char *bind_address;
+    char *bind_address, *tls_cert_file, *tls_key_file;
     int64_t http_threads, http_max_connections, http_timeout, http_queue_limit, http_queue_timeout,
         batch_size;
     char *trusted_proxies;
     int64_t rate_limit, rate_limit_address, order_rate_limit, auth_failure_limit;
-    char *db_host, *db_port, *db_name, *db_user, *db_password, *db_sslmode;
+    char *db_host, *db_port, *db_name, *db_user, *db_password, *db_sslmode, *db_sslrootcert;
     int64_t db_pool_size, db_connect_timeout, db_statement_timeout, db_lock_timeout;
-    char *redis_host, *redis_password;
+    char *redis_host, *redis_password, *redis_ca_file;
+    bool redis_tls;
     int64_t redis_port, redis_db, redis_timeout;
     char *sqs_endpoint, *aws_region, *aws_access_key_id, *aws_secret_access_key, *aws_session_token;
     char *orders_queue, *orders_dlq, *delivery_status_queue, *delivery_status_dlq;

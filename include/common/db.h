@@ -26,6 +26,7 @@ enum db_status {
 
 struct db_options { /* strings are borrowed and must outlive the connection */
     const char *host, *port, *name, *user, *password, *sslmode;
+    const char *sslrootcert; /* "" or NULL: libpq's own */
     const char *application_name;
     int connect_timeout_ms;
     int statement_timeout_ms; /* the server's limit; ours is a second longer */

@@ -1,5 +1,5 @@
 /* The HTTP server: a table of routes, and the two-stage path of a request. The only module that includes
- * libmicrohttpd.
+ * libmicrohttpd, and GnuTLS, on which that stands.
  *
  * Stage one runs on an HTTP thread and never blocks: route, guards, body, `prepare`. A route with `run` then
  * waits in its lane until a worker takes it together with all that waits there, as one batch. Everything that
@@ -74,10 +74,10 @@ struct http_request {
     char request_id[HTTP_REQUEST_ID_SIZE]; /* the caller's X-Request-Id, or ours */
     char traceparent[TRACEPARENT_SIZE];
     const char *params[HTTP_MAX_PARAMS]; /* path parameters in their order */
-    struct buf body;            /* for prepare; gone when run is called */
-    struct address address;     /* the client's, where the route has a scope or a body */
-    struct token_claims claims; /* of the verified token, where the route has a scope */
-    void *command;              /* from prepare to run */
+    struct buf body;                     /* for prepare; gone when run is called */
+    struct address address;              /* the client's, where the route has a scope or a body */
+    struct token_claims claims;          /* of the verified token, where the route has a scope */
+    void *command;                       /* from prepare to run */
     struct http_reply reply;
     /* private to the server */
     struct MHD_Connection *connection;
@@ -92,7 +92,8 @@ struct http_request {
 
 struct http_options {
     const char *bind_address;
-    int port; /* 0: any free one, see http_port */
+    int port;                                 /* 0: any free one, see http_port */
+    const char *tls_cert_file, *tls_key_file; /* PEM, read again when they change; "": plain HTTP */
     unsigned threads;
     unsigned max_connections;
     int64_t timeout_ms; /* of each step of a client: an idle connection, a request's arrival, an answer's */

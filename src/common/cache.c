@@ -1,11 +1,10 @@
 /* One Redis connection behind a breaker, and batches of GET and SET in one round trip. */
-#include "common/cache.h"
+#include "cache_private.h"
 
 #include "common/breaker.h"
 #include "common/clock.h"
 #include "common/id.h"
 
-#include <hiredis/hiredis.h>
 #include <openssl/sha.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -151,6 +150,11 @@ static bool connect_now(struct cache *cache) {
     cache->redis = redisConnectWithTimeout(cache->options.host, cache->options.port, timeout);
     if (!cache->redis || cache->redis->err || redisSetTimeout(cache->redis, timeout) != REDIS_OK) {
         fail(cache, cache->redis ? cache->redis->errstr : "out of memory");
+        return false;
+    }
+    const char *fault = cache->options.tls ? cache_tls_start(cache->redis, &cache->options) : NULL;
+    if (fault) {
+        fail(cache, fault);
         return false;
     }
     return log_in(cache);

@@ -14,6 +14,7 @@ void config_db(const struct config *config, const char *application_name, struct
         .user = config->db_user,
         .password = config->db_password,
         .sslmode = config->db_sslmode,
+        .sslrootcert = config->db_sslrootcert,
         .application_name = application_name,
         .connect_timeout_ms = (int)config->db_connect_timeout,
         .statement_timeout_ms = (int)config->db_statement_timeout,
@@ -28,6 +29,8 @@ void config_cache(const struct config *config, struct cache_options *out) {
         .password = config->redis_password,
         .database = (int)config->redis_db,
         .timeout_ms = (int)config->redis_timeout,
+        .tls = config->redis_tls,
+        .ca_file = config->redis_ca_file,
     };
 }
 
@@ -69,6 +72,8 @@ void config_http(const struct config *config, struct http_options *out) {
     *out = (struct http_options){
         .bind_address = config->bind_address,
         .port = (int)(config->service == CONFIG_ORDER ? config->order_port : config->delivery_port),
+        .tls_cert_file = config->tls_cert_file,
+        .tls_key_file = config->tls_key_file,
         .threads = (unsigned)config->http_threads,
         .max_connections = (unsigned)config->http_max_connections,
         .timeout_ms = config->http_timeout,

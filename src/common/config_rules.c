@@ -2,6 +2,7 @@
 #include "config_private.h"
 
 #include "common/address.h"
+#include "common/cache.h"
 
 #include <string.h>
 
@@ -105,6 +106,12 @@ void config_check_rules(const struct config *config, struct buf *errors) {
     check_proxies(config->trusted_proxies, errors);
     check_credentials(config, errors);
     check_issuer(config, errors);
+    if (config->redis_tls && !cache_has_tls())
+        buf_str(errors, "REDIS_TLS: must be false, as this build has a hiredis without TLS\n");
+    if (!*config->tls_cert_file != !*config->tls_key_file)
+        buf_printf(errors, "%s: must be set when %s is\n",
+                   *config->tls_cert_file ? "TLS_KEY_FILE" : "TLS_CERT_FILE",
+                   *config->tls_cert_file ? "TLS_CERT_FILE" : "TLS_KEY_FILE");
     if (config->shutdown_delay >= config->shutdown_timeout)
         buf_str(errors, "SHUTDOWN_DELAY: must be shorter than SHUTDOWN_TIMEOUT, which includes it\n");
     if (config->app_env == ENV_PRODUCTION)

@@ -109,6 +109,7 @@ static bool start_connecting(struct db *db) {
                                 "user",
                                 "password",
                                 "sslmode",
+                                "sslrootcert",
                                 "options",
                                 "application_name",
                                 "tcp_user_timeout",
@@ -117,9 +118,21 @@ static bool start_connecting(struct db *db) {
                                 "keepalives_count",
                                 "client_encoding",
                                 NULL};
-    const char *const values[] = {
-        o->host, o->port, o->name, o->user, o->password, o->sslmode, session, o->application_name,
-        "10000", "5",     "2",     "3",     "UTF8",      NULL};
+    const char *const values[] = {o->host,
+                                  o->port,
+                                  o->name,
+                                  o->user,
+                                  o->password,
+                                  o->sslmode,
+                                  o->sslrootcert,
+                                  session,
+                                  o->application_name,
+                                  "10000",
+                                  "5",
+                                  "2",
+                                  "3",
+                                  "UTF8",
+                                  NULL};
     db->conn = PQconnectStartParams(keys, values, 0);
     return db->conn && PQstatus(db->conn) != CONNECTION_BAD;
 }

@@ -89,6 +89,8 @@ static enum MHD_Result send_reply(struct http_request *request) {
     MHD_add_response_header(response, "X-Request-Id", request->request_id);
     for (size_t i = 0; i < sizeof common_headers / sizeof *common_headers; i++)
         MHD_add_response_header(response, common_headers[i].name, common_headers[i].value);
+    if (request->server->tls)
+        MHD_add_response_header(response, "Strict-Transport-Security", "max-age=31536000; includeSubDomains");
     if (is_last(request))
         MHD_add_response_header(response, "Connection", "close");
     http_connection_limit(http_connection_of(request->connection));
@@ -222,6 +224,11 @@ static struct MHD_Daemon *start_daemon(struct http_server *server) {
     }
     /* Poll mode: in epoll mode suspend and resume lose wake-ups under load. */
     unsigned flags = MHD_USE_POLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG;
+    enum MHD_OPTION secured = MHD_OPTION_END; /* plain HTTP: the options end there */
+    if (server->tls) {
+        flags |= MHD_USE_TLS;
+        secured = MHD_OPTION_HTTPS_PRIORITIES;
+    }
     struct MHD_Daemon *daemon = MHD_start_daemon(
         flags, 0, NULL, NULL, handle, server, MHD_OPTION_EXTERNAL_LOGGER, log_mhd, server->connections,
         MHD_OPTION_SOCK_ADDR, &address, MHD_OPTION_NOTIFY_COMPLETED, completed, server,
@@ -229,7 +236,8 @@ static struct MHD_Daemon *start_daemon(struct http_server *server) {
         MHD_OPTION_CONNECTION_LIMIT, o->max_connections, MHD_OPTION_NOTIFY_CONNECTION, http_connection_notify,
         server->connections, MHD_OPTION_URI_LOG_CALLBACK, http_connection_target, NULL,
         MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY, MHD_OPTION_STRICT_FOR_CLIENT, 1,
-        MHD_OPTION_LISTEN_BACKLOG_SIZE, 1024u, MHD_OPTION_END);
+        MHD_OPTION_LISTEN_BACKLOG_SIZE, 1024u, secured, http_tls_priorities, MHD_OPTION_HTTPS_CERT_CALLBACK,
+        http_tls_no_certificate, MHD_OPTION_END);
     if (!daemon)
         log_error(NULL, "http: cannot listen on %s:%d: %s", o->bind_address, o->port, strerror(errno));
     return daemon;
@@ -258,6 +266,7 @@ static bool limit_connections(struct http_options *o) {
 
 static void free_server(struct http_server *server) {
     http_connections_stop(server->connections);
+    http_tls_close(server->tls);
     batch_pool_free(server->pool);
     http_limits_stop(server);
     free(server->lanes);
@@ -282,7 +291,13 @@ static struct batch_pool *start_pool(struct http_server *server) {
 static bool start(struct http_server *server) {
     if (!limit_connections(&server->options) || !http_limits_start(server))
         return false;
-    server->connections = http_connections_start(server->options.timeout_ms, server->options.max_connections);
+    const struct http_options *o = &server->options;
+    if (*o->tls_cert_file) {
+        server->tls = http_tls_open(o->tls_cert_file, o->tls_key_file);
+        if (!server->tls)
+            return false;
+    }
+    server->connections = http_connections_start(o->timeout_ms, o->max_connections, server->tls);
     server->pool = start_pool(server);
     if (!server->connections || !server->pool) {
         log_error(NULL, "http: cannot start the workers");

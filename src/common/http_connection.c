@@ -19,6 +19,7 @@ enum { LONGEST_TICK_MS = 1000 };
 struct http_connections {
     int64_t limit_ms;
     unsigned most;
+    struct http_tls *tls; /* NULL: plain HTTP */
     pthread_mutex_t lock; /* guards the list; the sockets of those in it are open while it is held */
     struct http_connection *first;
     unsigned count;
@@ -30,10 +31,11 @@ struct http_connections {
 struct http_connection {
     struct http_connections *all;
     int socket;
-    atomic_llong deadline_ms;        /* of the client's next step; set on the connection's HTTP thread */
-    const char *target, *target_end; /* of the request, in libmicrohttpd's buffer */
-    bool printable;                  /* the target holds no control characters */
-    bool absolute;                   /* it begins with a scheme and host */
+    struct http_certificate *certificate; /* NULL: plain HTTP */
+    atomic_llong deadline_ms;             /* of the client's next step; set on the connection's HTTP thread */
+    const char *target, *target_end;      /* of the request, in libmicrohttpd's buffer */
+    bool printable;                       /* the target holds no control characters */
+    bool absolute;                        /* it begins with a scheme and host */
     struct http_connection *next, **link;
 };
 
@@ -69,12 +71,13 @@ static int64_t end_late(void *self) {
     return all->limit_ms / 4 < LONGEST_TICK_MS ? all->limit_ms / 4 : LONGEST_TICK_MS;
 }
 
-struct http_connections *http_connections_start(int64_t limit_ms, unsigned most) {
+struct http_connections *http_connections_start(int64_t limit_ms, unsigned most, struct http_tls *tls) {
     struct http_connections *all = calloc(1, sizeof *all);
     if (!all)
         return NULL;
     all->limit_ms = limit_ms;
     all->most = most;
+    all->tls = tls;
     pthread_mutex_init(&all->lock, NULL);
     all->ticker = ticker_start(end_late, all);
     if (all->ticker)
@@ -95,12 +98,15 @@ void http_connections_starved(struct http_connections *all) {
     atomic_store(&all->starved, true);
 }
 
-static struct http_connection *opened(struct http_connections *all, int socket) {
+static struct http_connection *opened(struct http_connections *all, struct MHD_Connection *connection) {
     struct http_connection *c = calloc(1, sizeof *c);
     if (!c)
         return NULL;
     c->all = all;
-    c->socket = socket;
+    c->socket = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
+    if (all->tls)
+        c->certificate = http_tls_begin(
+            all->tls, MHD_get_connection_info(connection, MHD_CONNECTION_INFO_GNUTLS_SESSION)->tls_session);
     http_connection_limit(c);
     pthread_mutex_lock(&all->lock);
     c->next = all->first;
@@ -120,14 +126,14 @@ static void closed(struct http_connection *c) {
     if (c->next)
         c->next->link = c->link;
     pthread_mutex_unlock(&c->all->lock);
+    http_tls_end(c->certificate);
     free(c);
 }
 
 void http_connection_notify(void *cls, struct MHD_Connection *connection, void **context,
                             enum MHD_ConnectionNotificationCode what) {
     if (what == MHD_CONNECTION_NOTIFY_STARTED)
-        *context =
-            opened(cls, MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd);
+        *context = opened(cls, connection);
     else if (*context)
         closed(*context);
 }

@@ -3,6 +3,7 @@
 
 #include "common/http.h"
 
+#include <gnutls/abstract.h>
 #include <microhttpd.h>
 #include <stdatomic.h>
 
@@ -14,6 +15,7 @@ struct http_lane { /* one route with run */
 struct http_server {
     struct http_options options;
     struct MHD_Daemon *daemon;
+    struct http_tls *tls; /* NULL: plain HTTP */
     struct http_connections *connections;
     struct address_list proxies;
     struct limit *by_address, *by_client;
@@ -25,10 +27,25 @@ struct http_server {
     atomic_bool expired;     /* the deadline of http_stop has passed: what waits is answered 503 */
 };
 
-/* The connections of a server, most of them at a time. Each step of a client may take limit_ms: to send the
- * line of its next request, the rest of that request, to take the answer; then its connection is closed. NULL
- * when out of memory. */
-struct http_connections *http_connections_start(int64_t limit_ms, unsigned most);
+/* The certificate of a server, read again when the files change (within seconds): connections that are open
+ * keep theirs, new ones get the new one. Files that cannot be used are logged: at the start that is a failure
+ * (NULL), later the old certificate stays. The names are borrowed. */
+struct http_tls *http_tls_open(const char *cert_file, const char *key_file);
+void http_tls_close(struct http_tls *tls); /* after the last connection; NULL is fine */
+
+/* A connection begins and ends (NULL is fine). On any thread. */
+struct http_certificate *http_tls_begin(struct http_tls *tls, gnutls_session_t session);
+void http_tls_end(struct http_certificate *certificate);
+
+/* TLS 1.2 and 1.3, forward secrecy, authenticated encryption; nothing else. */
+extern const char http_tls_priorities[];
+/* libmicrohttpd's own credentials: none, as each connection gets ours when it begins. */
+gnutls_certificate_retrieve_function2 http_tls_no_certificate;
+
+/* The connections of a server (tls may be NULL), most of them at a time. Each step of a client may take
+ * limit_ms: to shake hands and send the line of its next request, the rest of that request, to take the
+ * answer; then its connection is closed. NULL when out of memory. */
+struct http_connections *http_connections_start(int64_t limit_ms, unsigned most, struct http_tls *tls);
 /* When all are closed. NULL is fine. */
 void http_connections_stop(struct http_connections *connections);
 

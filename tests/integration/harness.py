@@ -17,6 +17,7 @@ import time
 import uuid
 
 import boto3
+import certificates
 import jwt
 import psycopg
 import redis
@@ -163,7 +164,7 @@ class Daemon:
         self.program, self.log, self.process = program, pathlib.Path(log), None
         self.wrapper = []  # a command that becomes the daemon
         self.port = free_port()
-        self.url = f"http://127.0.0.1:{self.port}"
+        self.url = f"{'https' if settings.get('TLS_CERT_FILE') else 'http'}://127.0.0.1:{self.port}"
         inherited = ("PATH", "HOME", "ASAN_OPTIONS", "UBSAN_OPTIONS", "TSAN_OPTIONS", "LSAN_OPTIONS")
         self.environment = {name: os.environ[name] for name in inherited if name in os.environ} | settings
         self.environment |= {"ORDER_SERVICE_PORT": str(self.port), "DELIVERY_SERVICE_PORT": str(self.port)}
@@ -432,6 +433,8 @@ SECURITY_HEADERS = {
 def http(method, url, **options):
     """One request on a connection of its own; what every response must have is asserted here, once for all."""
     options.setdefault("timeout", PATIENCE)
+    if url.startswith("https:"):
+        options.setdefault("verify", certificates.authority().path)
     with requests.Session() as session:
         session.trust_env = False
         response = session.request(method, url, **options)

@@ -1,0 +1,173 @@
+/* TLS of the HTTP server: the certificate in use, and its renewal without a restart. */
+#include "http_private.h"
+
+#include "common/log.h"
+#include "common/ticker.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+enum { LOOK_MS = 1000 };
+
+const char http_tls_priorities[] =
+    "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2:-KX-ALL:+ECDHE-ECDSA:+ECDHE-RSA:"
+    "-CIPHER-ALL:+AES-256-GCM:+CHACHA20-POLY1305:+AES-128-GCM:%SERVER_PRECEDENCE";
+
+/* What tells that a file has changed. */
+struct version {
+    dev_t device;
+    ino_t inode;
+    off_t size;
+    struct timespec modified;
+};
+
+struct http_certificate {
+    struct http_tls *tls;
+    gnutls_certificate_credentials_t credentials;
+    size_t users; /* the connections that began with it; and one more while it is the current one */
+};
+
+struct http_tls {
+    const char *cert_file, *key_file;
+    struct version seen[2];
+    bool wanting; /* what was seen could not be used */
+    pthread_mutex_t lock;
+    struct http_certificate *current; /* guarded by lock, as are the users of all */
+    struct ticker *ticker;
+};
+
+static struct http_certificate *load(struct http_tls *tls, int *error) {
+    struct http_certificate *certificate = calloc(1, sizeof *certificate);
+    *error = certificate ? gnutls_certificate_allocate_credentials(&certificate->credentials)
+                         : GNUTLS_E_MEMORY_ERROR;
+    if (*error >= 0)
+        *error = gnutls_certificate_set_x509_key_file(certificate->credentials, tls->cert_file, tls->key_file,
+                                                      GNUTLS_X509_FMT_PEM);
+    if (*error >= 0) {
+        certificate->tls = tls;
+        certificate->users = 1;
+        return certificate;
+    }
+    if (certificate && certificate->credentials)
+        gnutls_certificate_free_credentials(certificate->credentials);
+    free(certificate);
+    return NULL;
+}
+
+void http_tls_end(struct http_certificate *certificate) {
+    if (!certificate)
+        return;
+    pthread_mutex_lock(&certificate->tls->lock);
+    bool last = --certificate->users == 0;
+    pthread_mutex_unlock(&certificate->tls->lock);
+    if (!last)
+        return;
+    gnutls_certificate_free_credentials(certificate->credentials);
+    free(certificate);
+}
+
+struct http_certificate *http_tls_begin(struct http_tls *tls, gnutls_session_t session) {
+    pthread_mutex_lock(&tls->lock);
+    struct http_certificate *certificate = tls->current;
+    certificate->users++;
+    pthread_mutex_unlock(&tls->lock);
+    (void)gnutls_credentials_set(session, GNUTLS_CRD_CERTIFICATE, certificate->credentials);
+    return certificate;
+}
+
+static struct version version_of(const char *path) {
+    struct stat status;
+    if (stat(path, &status) != 0)
+        return (struct version){0};
+    return (struct version){status.st_dev, status.st_ino, status.st_size, status.st_mtim};
+}
+
+static bool same(const struct version *a, const struct version *b) {
+    return a->device == b->device && a->inode == b->inode && a->size == b->size &&
+           a->modified.tv_sec == b->modified.tv_sec && a->modified.tv_nsec == b->modified.tv_nsec;
+}
+
+/* Notes what there is now; true when it is not what was noted last. Before the files are read: what is
+ * written meanwhile is seen the next time. */
+static bool files_changed(struct http_tls *tls) {
+    struct version now[] = {version_of(tls->cert_file), version_of(tls->key_file)};
+    bool changed = !same(&now[0], &tls->seen[0]) || !same(&now[1], &tls->seen[1]);
+    memcpy(tls->seen, now, sizeof now);
+    return changed;
+}
+
+static void replace(struct http_tls *tls, struct http_certificate *fresh) {
+    pthread_mutex_lock(&tls->lock);
+    struct http_certificate *old = tls->current;
+    tls->current = fresh;
+    pthread_mutex_unlock(&tls->lock);
+    http_tls_end(old);
+}
+
+/* Certificate and key are two files, of which one is written first: until both fit, the old ones stay. */
+static int64_t look(void *self) {
+    struct http_tls *tls = self;
+    bool changed = files_changed(tls);
+    if (!changed && !tls->wanting)
+        return LOOK_MS;
+    int error;
+    struct http_certificate *fresh = load(tls, &error);
+    tls->wanting = !fresh;
+    if (fresh) {
+        replace(tls, fresh);
+        log_info(NULL, "tls: the new certificate in %s is in use", tls->cert_file);
+    } else if (changed) {
+        log_warn(NULL, "tls: the old certificate stays, %s and %s cannot be used: %s", tls->cert_file,
+                 tls->key_file, gnutls_strerror(error));
+    }
+    return LOOK_MS;
+}
+
+static bool start(struct http_tls *tls) {
+    if (MHD_is_feature_supported(MHD_FEATURE_TLS) != MHD_YES) {
+        log_error(NULL, "tls: this libmicrohttpd was built without TLS");
+        return false;
+    }
+    (void)files_changed(tls);
+    int error;
+    tls->current = load(tls, &error);
+    if (!tls->current) {
+        log_error(NULL, "tls: %s and %s cannot be used: %s", tls->cert_file, tls->key_file,
+                  gnutls_strerror(error));
+        return false;
+    }
+    tls->ticker = ticker_start(look, tls);
+    return tls->ticker != NULL;
+}
+
+struct http_tls *http_tls_open(const char *cert_file, const char *key_file) {
+    struct http_tls *tls = calloc(1, sizeof *tls);
+    if (!tls)
+        return NULL;
+    tls->cert_file = cert_file;
+    tls->key_file = key_file;
+    pthread_mutex_init(&tls->lock, NULL);
+    if (start(tls))
+        return tls;
+    http_tls_close(tls);
+    return NULL;
+}
+
+void http_tls_close(struct http_tls *tls) {
+    if (!tls)
+        return;
+    ticker_stop(tls->ticker);
+    http_tls_end(tls->current);
+    pthread_mutex_destroy(&tls->lock);
+    free(tls);
+}
+
+int http_tls_no_certificate(gnutls_session_t session, const gnutls_datum_t *authorities, int authority_count,
+                            const gnutls_pk_algorithm_t *algorithms, int algorithm_count,
+                            gnutls_pcert_st **chain, unsigned *chain_length, gnutls_privkey_t *key) {
+    (void)session, (void)authorities, (void)authority_count, (void)algorithms, (void)algorithm_count;
+    (void)chain, (void)chain_length, (void)key;
+    return -1;
+}
