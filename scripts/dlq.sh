@@ -5,7 +5,7 @@
 #                             after ten, is not shown
 #   dlq.sh redrive QUEUE      sends those that are there now to the queue they came from, once more
 #   dlq.sh purge QUEUE        deletes them all; there is no way back
-# QUEUE is orders or delivery-status. Settings come from the environment, .env or env.example; SQS_ENDPOINT also from
+# QUEUE is orders, delivery-status or token-revocations. Settings come from the environment, .env or env.example; SQS_ENDPOINT also from
 # the running system of start-services.sh. AWS needs AWS_REGION, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (and
 # AWS_SESSION_TOKEN), allowed to sqs:GetQueueUrl, GetQueueAttributes, ReceiveMessage, ChangeMessageVisibility,
 # SendMessage, DeleteMessage and PurgeQueue on the queues.
@@ -94,9 +94,9 @@ purge() { about '' | sqs PurgeQueue >/dev/null; }
 
 list() {
     local queue
-    for queue in orders delivery-status; do
+    for queue in orders delivery-status token-revocations; do
         select_queue "$queue"
-        printf '%-16s %s\n' "$queue" "$(count)"
+        printf '%-18s %s\n' "$queue" "$(count)"
     done
 }
 
@@ -104,7 +104,8 @@ select_queue() { # QUEUE
     case $1 in
     orders) queue_knob=ORDERS_QUEUE url=$(queue_url ORDERS_DLQ) ;;
     delivery-status) queue_knob=DELIVERY_STATUS_QUEUE url=$(queue_url DELIVERY_STATUS_DLQ) ;;
-    *) die "no such queue: $1; there are orders and delivery-status" ;;
+    token-revocations) queue_knob=REVOCATIONS_QUEUE url=$(queue_url REVOCATIONS_DLQ) ;;
+    *) die "no such queue: $1; there are orders, delivery-status and token-revocations" ;;
     esac
 }
 
@@ -114,5 +115,5 @@ show:2 | redrive:2 | purge:2)
     select_queue "$2"
     "$1"
     ;;
-*) die "usage: dlq.sh list | show QUEUE | redrive QUEUE | purge QUEUE; QUEUE is orders or delivery-status" ;;
+*) die "usage: dlq.sh list | show QUEUE | redrive QUEUE | purge QUEUE; QUEUE is orders, delivery-status or token-revocations" ;;
 esac

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Measures how long an order takes to its shipment, and a status change back to the order, on an idle system.
+"""Measures how long an order takes to its shipment, a status change back to the order, and a revoked token to be
+refused by the other daemon, on an idle system.
 
 Usage: build/venv/bin/python scripts/measure-latency.py [ROUNDS]
 Starts parts and daemons of its own (ORDER_SVC and DELIVERY_SVC, else build/release) and prints milliseconds.
@@ -10,6 +11,7 @@ import pathlib
 import statistics
 import sys
 import time
+import uuid
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 os.environ.setdefault("ORDER_SVC", str(ROOT / "build/release/order-svc"))
@@ -27,9 +29,21 @@ def milliseconds_until(connection, sql, key):
     return 1000 * (time.perf_counter() - start)
 
 
+def milliseconds_until_refused(api):
+    """Of a client whose token is revoked; asks without a pause."""
+    start = time.perf_counter()
+    while api.get(f"/delivery/shipment/{uuid.uuid4()}").status_code != 401:
+        assert time.perf_counter() < start + harness.PATIENCE, "never refused"
+    return 1000 * (time.perf_counter() - start)
+
+
+def ask(url, **parameters):
+    return harness.http("POST", url, data=parameters, auth=("demo-delivery", "demo-delivery-secret"))
+
+
 def measure(system, rounds):
     api, deliveries = system.client(), system.deliveries()
-    to_shipment, to_order = [], []
+    to_shipment, to_order, to_refusal = [], [], []
     with system.parts.connect(system.name) as connection:
         for _ in range(rounds):
             order_id = api.created()
@@ -38,7 +52,11 @@ def measure(system, rounds):
             deliveries.move(shipment["id"], "SHIPPED")
             to_order.append(milliseconds_until(
                 connection, "SELECT 1 FROM orders WHERE id = %s AND status = 'SHIPPED'", order_id))
-    return {"POST /orders answered -> shipment": to_shipment, "status change answered -> order": to_order}
+            token = ask(api.url + "/auth/token", grant_type="client_credentials").json()["access_token"]
+            ask(api.url + "/auth/revoke", token=token)
+            to_refusal.append(milliseconds_until_refused(harness.Api(deliveries.url, token)))
+    return {"POST /orders answered -> shipment": to_shipment, "status change answered -> order": to_order,
+            "POST /auth/revoke answered -> delivery-svc refuses": to_refusal}
 
 
 def main():

@@ -52,6 +52,7 @@ struct config {
     int64_t redis_port, redis_db, redis_timeout;
     char *sqs_endpoint, *aws_region, *aws_access_key_id, *aws_secret_access_key, *aws_session_token;
     char *orders_queue, *orders_dlq, *delivery_status_queue, *delivery_status_dlq;
+    char *revocations_queue, *revocations_dlq;
     int64_t sqs_visibility_timeout, sqs_max_receive_count, sqs_wait_time, consumer_threads;
     char *jwt_keys, *jwt_secret, *jwt_issuer, *jwt_audience;
     int64_t jwt_expires_in;
@@ -108,6 +109,7 @@ void config_db(const struct config *config, const char *application_name, struct
 void config_cache(const struct config *config, struct cache_options *out);
 void config_orders_queue(const struct config *config, struct queue_options *out);
 void config_status_queue(const struct config *config, struct queue_options *out);
+void config_revocations_queue(const struct config *config, struct queue_options *out);
 void config_token(const struct config *config, struct token_options *out);
 /* Sets the numbers of the HTTP server; routes, guard and workers are the daemon's to add. */
 void config_http(const struct config *config, struct http_options *out);

@@ -38,8 +38,10 @@ struct token_claims {
 enum token_status {
     TOKEN_OK,
     TOKEN_EXPIRED,
-    TOKEN_INVALID, /* malformed, wrong type, algorithm, signature, issuer, audience or claims; or not yet
-                      valid */
+    TOKEN_INVALID,   /* malformed, wrong type, algorithm, signature, issuer, audience or claims; or not yet
+                        valid */
+    TOKEN_REVOKED,   /* this and the next: not of token_verify, see revocations_check */
+    TOKEN_UNDECIDED, /* it is not known yet whether it was revoked */
     TOKEN_NO_MEMORY,
 };
 

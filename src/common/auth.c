@@ -25,6 +25,15 @@ static bool refuse(struct http_request *request, enum token_status status) {
                           CHALLENGE
                           ", error=\"invalid_token\", error_description=\"The access token expired\"");
         break;
+    case TOKEN_REVOKED:
+        http_reply_problem(request, "INVALID_TOKEN", "Access token revoked");
+        http_reply_header(request, "WWW-Authenticate",
+                          CHALLENGE
+                          ", error=\"invalid_token\", error_description=\"The access token was revoked\"");
+        break;
+    case TOKEN_UNDECIDED:
+        http_reply_problem(request, "UNAVAILABLE", "The revoked tokens are not known yet");
+        break;
     case TOKEN_INVALID:
         http_reply_problem(request, "INVALID_TOKEN", "Invalid access token");
         http_reply_header(request, "WWW-Authenticate", CHALLENGE ", error=\"invalid_token\"");
@@ -36,7 +45,19 @@ static bool refuse(struct http_request *request, enum token_status status) {
     return false;
 }
 
-bool auth_bearer(struct http_request *request, struct token_keys *keys, bool anonymous) {
+enum token_status auth_token(struct token_keys *keys, struct revocations *revocations, const char *token,
+                             struct token_claims *claims) {
+    struct token_claims found;
+    enum token_status status = token_verify(keys, token, clock_epoch_ms() / 1000, &found);
+    if (status == TOKEN_OK)
+        status = revocations_check(revocations, &found.id);
+    if (status == TOKEN_OK)
+        *claims = found;
+    return status;
+}
+
+bool auth_bearer(struct http_request *request, struct token_keys *keys, struct revocations *revocations,
+                 bool anonymous) {
     unsigned headers = http_header_count(request, "Authorization");
     if (headers == 0 && anonymous)
         return true;
@@ -47,7 +68,7 @@ bool auth_bearer(struct http_request *request, struct token_keys *keys, bool ano
         http_reply_header(request, "WWW-Authenticate", CHALLENGE);
         return false;
     }
-    enum token_status status = token_verify(keys, token, clock_epoch_ms() / 1000, &request->claims);
+    enum token_status status = auth_token(keys, revocations, token, &request->claims);
     if (status != TOKEN_OK)
         return refuse(request, status);
 

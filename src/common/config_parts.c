@@ -57,6 +57,10 @@ void config_status_queue(const struct config *config, struct queue_options *out)
     *out = queue_options(config, config->delivery_status_queue, config->delivery_status_dlq);
 }
 
+void config_revocations_queue(const struct config *config, struct queue_options *out) {
+    *out = queue_options(config, config->revocations_queue, config->revocations_dlq);
+}
+
 void config_token(const struct config *config, struct token_options *out) {
     *out = (struct token_options){
         .folder = config->jwt_keys,

@@ -46,7 +46,9 @@ static void check_queues(const struct config *config, struct buf *errors) {
     } queues[] = {{"ORDERS_QUEUE", config->orders_queue},
                   {"ORDERS_DLQ", config->orders_dlq},
                   {"DELIVERY_STATUS_QUEUE", config->delivery_status_queue},
-                  {"DELIVERY_STATUS_DLQ", config->delivery_status_dlq}};
+                  {"DELIVERY_STATUS_DLQ", config->delivery_status_dlq},
+                  {"REVOCATIONS_QUEUE", config->revocations_queue},
+                  {"REVOCATIONS_DLQ", config->revocations_dlq}};
     for (size_t i = 0; i < sizeof queues / sizeof *queues; i++) {
         check_queue_name(queues[i].knob, queues[i].name, errors);
         for (size_t j = 0; j < i; j++)

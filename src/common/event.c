@@ -7,8 +7,8 @@
 #include <stdio.h>
 #include <string.h>
 
-json_t *event_parse(const char *body, size_t len, const char *type, struct uuid *order_id, char *reason,
-                    size_t reason_size) {
+json_t *event_parse(const char *body, size_t len, const char *type, const char *id_name, struct uuid *id,
+                    char *reason, size_t reason_size) {
     char error[JSON_ERROR_SIZE];
     if (len > QUEUE_MAX_BODY) {
         snprintf(reason, reason_size, "larger than %d bytes", QUEUE_MAX_BODY);
@@ -20,14 +20,14 @@ json_t *event_parse(const char *body, size_t len, const char *type, struct uuid 
         return NULL;
     }
     const char *event_type = json_member_string(event, "eventType");
-    const char *id = json_member_string(event, "orderId");
+    const char *id_text = json_member_string(event, id_name);
     const json_t *version = json_object_get(event, "version");
     if (!event_type || strcmp(event_type, type) != 0)
         snprintf(reason, reason_size, "eventType is not %s", type);
     else if (version && json_integer_value(version) != 1)
         snprintf(reason, reason_size, "version is not 1");
-    else if (!id || !uuid_parse(id, order_id))
-        snprintf(reason, reason_size, "orderId is no UUID");
+    else if (!id_text || !uuid_parse(id_text, id))
+        snprintf(reason, reason_size, "%s is no UUID", id_name);
     else
         return event;
     json_decref(event);

@@ -10,6 +10,7 @@ struct consumer;
 struct health;
 struct http_server;
 struct outbox;
+struct revocations;
 struct token_keys;
 
 struct delivery_app {
@@ -18,7 +19,8 @@ struct delivery_app {
     struct breaker sqs_breaker;
     struct token_keys *keys;
     struct outbox *outbox;
-    struct consumer *consumer;
+    struct consumer *consumer, *revocation_consumer;
+    struct revocations *revocations;
     struct carrier *carrier; /* NULL when the simulation is off */
     struct health *health;
     struct http_server *http;

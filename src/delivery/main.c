@@ -9,8 +9,11 @@
 #include "common/log.h"
 #include "common/migrate.h"
 #include "common/outbox.h"
+#include "common/revocations.h"
 #include "common/service.h"
 #include "order_consumer.h"
+#include "revocation_consumer.h"
+#include "revocation_store.h"
 #include "routes.h"
 #include "shipment_store.h"
 
@@ -89,6 +92,36 @@ static void stop_consumer(void *arg, int64_t deadline_ms) {
     consumer_stop(((struct delivery_app *)arg)->consumer);
 }
 
+static bool start_revocations(void *arg) {
+    struct delivery_app *app = arg;
+    struct revocations_options options = {.table = "delivery_revoked_tokens", .db = db_options(app->config)};
+    app->revocations = revocations_start(&options);
+    return app->revocations != NULL;
+}
+
+static void stop_revocations(void *arg, int64_t deadline_ms) {
+    (void)deadline_ms;
+    revocations_stop(((struct delivery_app *)arg)->revocations);
+}
+
+static bool start_revocation_consumer(void *arg) {
+    struct delivery_app *app = arg;
+    struct consumer_options options = {.db = db_options(app->config),
+                                       .threads = 1,
+                                       .wait_s = (int)(app->config->sqs_wait_time / 1000),
+                                       .probe = &revocation_store_probe,
+                                       .handle = revocation_consumer_handle,
+                                       .app = app};
+    config_revocations_queue(app->config, &options.queue);
+    app->revocation_consumer = consumer_start(&options);
+    return app->revocation_consumer != NULL;
+}
+
+static void stop_revocation_consumer(void *arg, int64_t deadline_ms) {
+    (void)deadline_ms;
+    consumer_stop(((struct delivery_app *)arg)->revocation_consumer);
+}
+
 static bool start_carrier(void *arg) {
     struct delivery_app *app = arg;
     if (!app->pace.simulated)
@@ -136,6 +169,8 @@ static const struct service_component components[] = {
     {"token keys", start_keys, stop_keys},
     {"migrations", start_migrations, NULL},
     {"health", start_health, stop_health},
+    {"revoked tokens", start_revocations, stop_revocations},
+    {"consumer of revocations", start_revocation_consumer, stop_revocation_consumer},
     {"outbox relay", start_outbox, stop_outbox},
     {"order consumer", start_consumer, stop_consumer},
     {"carrier", start_carrier, stop_carrier},

@@ -34,5 +34,5 @@ const struct http_route delivery_routes[] = {
 
 bool delivery_guard(struct http_request *request) {
     const struct delivery_app *app = request->app;
-    return auth_bearer(request, app->keys, app->config->delivery_anonymous);
+    return auth_bearer(request, app->keys, app->revocations, app->config->delivery_anonymous);
 }

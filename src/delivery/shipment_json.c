@@ -48,7 +48,8 @@ bool shipment_change_parse(const char *text, size_t len, struct arena *arena, st
 
 bool shipment_order_parse(const char *body, size_t len, struct arena *arena, struct shipment *shipment,
                           char *reason, size_t reason_size) {
-    json_t *event = event_parse(body, len, "ORDER_CREATED", &shipment->order_id, reason, reason_size);
+    json_t *event =
+        event_parse(body, len, "ORDER_CREATED", "orderId", &shipment->order_id, reason, reason_size);
     const char *customer_id = json_member_string(event, "customerId");
     bool known = customer_id && json_text_plain(customer_id, SHIPMENT_MAX_TEXT);
     shipment->customer_id = known ? arena_strdup(arena, customer_id) : NULL;

@@ -12,6 +12,7 @@ struct http_server;
 struct limit;
 struct outbox;
 struct reconcile;
+struct revocations;
 struct status_consumer;
 struct token_keys;
 
@@ -23,7 +24,8 @@ struct order_app {
     struct guesses *guesses;
     struct limit *orders_limit; /* new orders of a client */
     struct health *health;
-    struct outbox *outbox;
+    struct outbox *outbox, *revocation_outbox;
+    struct revocations *revocations;
     struct status_consumer *consumer;
     struct reconcile *reconcile;
     struct expiry *expiry;

@@ -10,6 +10,7 @@
 #include "common/log.h"
 #include "common/migrate.h"
 #include "common/outbox.h"
+#include "common/revocations.h"
 #include "common/service.h"
 #include "expiry.h"
 #include "guesses.h"
@@ -89,6 +90,30 @@ static bool start_outbox(void *arg) {
 
 static void stop_outbox(void *arg, int64_t deadline_ms) {
     outbox_stop(((struct order_app *)arg)->outbox, deadline_ms);
+}
+
+static bool start_revocations(void *arg) {
+    struct order_app *app = arg;
+    struct revocations_options options = {.table = "revoked_tokens", .db = db_options(app->config)};
+    app->revocations = revocations_start(&options);
+    return app->revocations != NULL;
+}
+
+static void stop_revocations(void *arg, int64_t deadline_ms) {
+    (void)deadline_ms;
+    revocations_stop(((struct order_app *)arg)->revocations);
+}
+
+static bool start_revocation_outbox(void *arg) {
+    struct order_app *app = arg;
+    struct outbox_options options = {.table = "revocation_outbox", .db = db_options(app->config)};
+    config_revocations_queue(app->config, &options.queue);
+    app->revocation_outbox = outbox_start(&options);
+    return app->revocation_outbox != NULL;
+}
+
+static void stop_revocation_outbox(void *arg, int64_t deadline_ms) {
+    outbox_stop(((struct order_app *)arg)->revocation_outbox, deadline_ms);
 }
 
 static bool start_consumer(void *arg) {
@@ -173,11 +198,18 @@ static void stop_http(void *arg, int64_t deadline_ms) {
 }
 
 static const struct service_component components[] = {
-    {"token keys", start_keys, stop_keys},           {"migrations", start_migrations, NULL},
-    {"health", start_health, stop_health},           {"clients", start_clients, stop_clients},
-    {"outbox relay", start_outbox, stop_outbox},     {"status consumer", start_consumer, stop_consumer},
-    {"reconciler", start_reconcile, stop_reconcile}, {"key expiry", start_expiry, stop_expiry},
-    {"limits", start_limits, stop_limits},           {"http", start_http, stop_http},
+    {"token keys", start_keys, stop_keys},
+    {"migrations", start_migrations, NULL},
+    {"health", start_health, stop_health},
+    {"clients", start_clients, stop_clients},
+    {"revoked tokens", start_revocations, stop_revocations},
+    {"outbox relay", start_outbox, stop_outbox},
+    {"relay of revocations", start_revocation_outbox, stop_revocation_outbox},
+    {"status consumer", start_consumer, stop_consumer},
+    {"reconciler", start_reconcile, stop_reconcile},
+    {"key expiry", start_expiry, stop_expiry},
+    {"limits", start_limits, stop_limits},
+    {"http", start_http, stop_http},
 };
 
 static int serve(const struct config *config) {

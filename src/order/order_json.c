@@ -209,7 +209,8 @@ static const char *event_fault(const json_t *root, struct arena *arena, struct o
 bool order_status_event_parse(const char *body, size_t len, struct arena *arena,
                               struct order_status_event *event, char *reason, size_t reason_size) {
     *event = (struct order_status_event){0};
-    json_t *root = event_parse(body, len, "ORDER_STATUS_UPDATE", &event->order_id, reason, reason_size);
+    json_t *root =
+        event_parse(body, len, "ORDER_STATUS_UPDATE", "orderId", &event->order_id, reason, reason_size);
     if (!root)
         return false;
     const char *fault = event_fault(root, arena, event);

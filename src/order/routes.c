@@ -23,11 +23,17 @@ static void health_ready(struct http_request *request) {
 }
 
 bool order_guard(struct http_request *request) {
-    return auth_bearer(request, ((struct order_app *)request->app)->keys, false);
+    const struct order_app *app = request->app;
+    return auth_bearer(request, app->keys, app->revocations, false);
 }
 
 const struct http_route order_routes[] = {
     {.method = "POST", .pattern = "/auth/token", .body_limit = TOKEN_BODY, .prepare = tokens_issue},
+    {.method = "POST",
+     .pattern = "/auth/revoke",
+     .body_limit = TOKEN_BODY,
+     .prepare = tokens_revoke_prepare,
+     .run = tokens_revoke_run},
     {.method = "POST", .pattern = "/auth/introspect", .body_limit = TOKEN_BODY, .prepare = tokens_introspect},
     {.method = "GET", .pattern = "/.well-known/jwks.json", .prepare = well_known_jwks},
     {.method = "GET", .pattern = "/.well-known/oauth-authorization-server", .prepare = well_known_metadata},

@@ -1,13 +1,17 @@
-/* Handlers of POST /auth/token and POST /auth/introspect. */
+/* Handlers of POST /auth/token, POST /auth/revoke and POST /auth/introspect. */
 #include "tokens.h"
 
 #include "app.h"
 #include "clients.h"
+#include "common/auth.h"
 #include "common/clock.h"
 #include "common/config.h"
 #include "common/http.h"
+#include "common/log.h"
+#include "common/outbox.h"
 #include "credentials.h"
 #include "guesses.h"
+#include "revocation_store.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -117,6 +121,51 @@ static void issue(struct http_request *request, const struct oauth_params *param
     forbid_caching(request);
 }
 
+static void plan_revocation(struct http_request *request) {
+    const struct token_claims *claims = &request->claims;
+    struct token_revocation *revocation = arena_alloc(&request->arena, sizeof *revocation);
+    if (!revocation) {
+        http_reply_problem(request, "UNAVAILABLE", "The service is short of memory");
+        return;
+    }
+    *revocation = (struct token_revocation){.what = {claims->id, claims->expires_at},
+                                            .correlation_id = request->request_id,
+                                            .traceparent = request->traceparent};
+    request->command = revocation;
+}
+
+/* A token that is good for nothing any more is as revoked as can be (RFC 7009 §2.2). */
+static void revoke(struct http_request *request, const struct oauth_params *params) {
+    const struct order_app *app = request->app;
+    const char *client_id;
+    char scope[TOKEN_SCOPE_SIZE];
+    if (!authenticate(request, params, &client_id, scope))
+        return;
+    if (!params->token) {
+        refuse(request, "invalid_request", "The parameter token is missing");
+        return;
+    }
+    switch (auth_token(app->keys, app->revocations, params->token, &request->claims)) {
+    case TOKEN_OK:
+        break;
+    case TOKEN_EXPIRED:
+    case TOKEN_INVALID:
+    case TOKEN_REVOKED:
+        http_reply_empty(request, 200);
+        return;
+    case TOKEN_UNDECIDED:
+    case TOKEN_NO_MEMORY:
+        http_reply_problem(request, "UNAVAILABLE", "The token cannot be looked at now");
+        return;
+    }
+    if (strcmp(request->claims.client_id, client_id) != 0)
+        refuse(request, "invalid_grant", "The token was issued to another client");
+    else if (revocations_full(app->revocations))
+        http_reply_problem(request, "UNAVAILABLE", "Too many tokens are revoked");
+    else
+        plan_revocation(request);
+}
+
 static void append_active(struct buf *body, const struct token_keys *keys,
                           const struct token_claims *claims) {
     buf_str(body, "{\"active\":true,\"client_id\":");
@@ -155,12 +204,12 @@ static void introspect(struct http_request *request, const struct oauth_params *
 
     struct token_claims claims;
     struct buf body = {0};
-    enum token_status status = token_verify(app->keys, params->token, clock_epoch_ms() / 1000, &claims);
+    enum token_status status = auth_token(app->keys, app->revocations, params->token, &claims);
     if (status == TOKEN_OK)
         append_active(&body, app->keys, &claims);
     else
         buf_str(&body, "{\"active\":false}");
-    body.failed |= status == TOKEN_NO_MEMORY;
+    body.failed |= status == TOKEN_NO_MEMORY || status == TOKEN_UNDECIDED;
     http_reply_json(request, 200, &body);
     forbid_caching(request);
 }
@@ -174,6 +223,29 @@ static void with_params(struct http_request *request,
     else
         answer(request, &params);
     oauth_params_free(&params);
+}
+
+void tokens_revoke_prepare(struct http_request *request) {
+    with_params(request, revoke);
+}
+
+enum db_status tokens_revoke_run(struct http_worker *worker, struct http_request *requests[], size_t n) {
+    const struct order_app *app = worker->app;
+    const struct token_revocation *list[BATCH_LIMIT];
+    for (size_t i = 0; i < n; i++)
+        list[i] = requests[i]->command;
+    enum db_status status = revocation_store_add(worker->db, list, n);
+    if (status != DB_OK)
+        return status;
+    outbox_wake(app->revocation_outbox);
+    for (size_t i = 0; i < n; i++) {
+        char id[UUID_TEXT_SIZE];
+        uuid_format(&list[i]->what.token_id, id);
+        log_info(requests[i]->request_id, "token %s of %s was revoked", id, requests[i]->claims.client_id);
+        revocations_add(app->revocations, &list[i]->what, 1);
+        http_reply_empty(requests[i], 200);
+    }
+    return DB_OK;
 }
 
 void tokens_issue(struct http_request *request) {

@@ -1,8 +1,12 @@
-/* The OAuth endpoints: POST /auth/token (RFC 6749 §4.4) and POST /auth/introspect (RFC 7662). */
+/* The OAuth endpoints: POST /auth/token (RFC 6749 §4.4), POST /auth/revoke (RFC 7009) and POST
+ * /auth/introspect (RFC 7662). */
 #pragma once
 
-struct http_request;
+#include "common/http.h"
 
 /* Both answer in prepare. */
 void tokens_issue(struct http_request *request);
 void tokens_introspect(struct http_request *request);
+
+void tokens_revoke_prepare(struct http_request *request);
+enum db_status tokens_revoke_run(struct http_worker *worker, struct http_request *requests[], size_t n);

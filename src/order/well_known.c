@@ -52,12 +52,14 @@ void well_known_metadata(struct http_request *request) {
     buf_str(&body, "{\"issuer\":");
     buf_json(&body, issuer);
     append_endpoint(&body, issuer, "token_endpoint", "/auth/token");
+    append_endpoint(&body, issuer, "revocation_endpoint", "/auth/revoke");
     append_endpoint(&body, issuer, "introspection_endpoint", "/auth/introspect");
     append_endpoint(&body, issuer, "jwks_uri", "/.well-known/jwks.json");
     append_words(&body, "scopes_supported", SCOPES_KNOWN);
     append_words(&body, "response_types_supported", ""); /* there is no authorization endpoint */
     append_words(&body, "grant_types_supported", "client_credentials");
     append_words(&body, "token_endpoint_auth_methods_supported", ways);
+    append_words(&body, "revocation_endpoint_auth_methods_supported", ways);
     append_words(&body, "introspection_endpoint_auth_methods_supported", ways);
     buf_char(&body, '}');
     http_reply_json(request, 200, &body);

@@ -11,7 +11,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { MAX_INPUT = 8192, MAX_SEEN = 1024, PATIENCE_MS = 60000 };
+enum { INPUT_LIMIT = 8192, MAX_SEEN = 1024, PATIENCE_MS = 60000 };
 
 /* What the handlers saw of a request. */
 struct seen {
@@ -54,7 +54,7 @@ static enum db_status answer_later(struct http_worker *worker, struct http_reque
 static const struct http_route routes[] = {
     {.method = "GET", .pattern = "/", .prepare = answer_at_once},
     {.method = "GET", .pattern = "/:one", .prepare = answer_at_once},
-    {.method = "POST", .pattern = "/:one", .body_limit = MAX_INPUT, .prepare = look, .run = answer_later},
+    {.method = "POST", .pattern = "/:one", .body_limit = INPUT_LIMIT, .prepare = look, .run = answer_later},
     {.method = "GET", .pattern = "/:one/:two", .prepare = answer_at_once},
     {.method = "POST", .pattern = "/small/:two", .body_limit = 8, .prepare = answer_at_once},
     {0},
@@ -273,7 +273,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     if (!server)
         server = start();
     HOLDS(server);
-    if (size > MAX_INPUT)
+    if (size > INPUT_LIMIT)
         return 0;
     struct buf answers = {0};
     struct strict_text input = {(const char *)data, size};

@@ -271,6 +271,8 @@ class System:
             "ORDERS_QUEUE": f"{self.name}-orders.fifo", "ORDERS_DLQ": f"{self.name}-orders-dlq.fifo",
             "DELIVERY_STATUS_QUEUE": f"{self.name}-status.fifo",
             "DELIVERY_STATUS_DLQ": f"{self.name}-status-dlq.fifo",
+            "REVOCATIONS_QUEUE": f"{self.name}-revocations.fifo",
+            "REVOCATIONS_DLQ": f"{self.name}-revocations-dlq.fifo",
             **parts.settings, **self.CARRIER, **settings,
         }
 
@@ -397,7 +399,8 @@ class System:
         for daemon in self.daemons:
             daemon.assert_no_sanitizer_report()
             daemon.assert_no_secret_logged()
-        for knob in ("ORDERS_QUEUE", "ORDERS_DLQ", "DELIVERY_STATUS_QUEUE", "DELIVERY_STATUS_DLQ"):
+        for knob in ("ORDERS_QUEUE", "ORDERS_DLQ", "DELIVERY_STATUS_QUEUE", "DELIVERY_STATUS_DLQ", "REVOCATIONS_QUEUE",
+                     "REVOCATIONS_DLQ"):
             if self.has_queue(knob):
                 self.sqs.delete_queue(QueueUrl=self.queue_url(knob))
         with self.parts.connect("postgres") as admin:

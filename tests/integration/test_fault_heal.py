@@ -190,8 +190,8 @@ class Dlq:
     """scripts/dlq.sh on the queues of a system."""
 
     def __init__(self, system):
-        names = ("ORDERS_QUEUE", "ORDERS_DLQ", "DELIVERY_STATUS_QUEUE", "DELIVERY_STATUS_DLQ", "SQS_ENDPOINT",
-                 "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
+        names = ("ORDERS_QUEUE", "ORDERS_DLQ", "DELIVERY_STATUS_QUEUE", "DELIVERY_STATUS_DLQ", "REVOCATIONS_QUEUE",
+                 "REVOCATIONS_DLQ", "SQS_ENDPOINT", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
         self.environment = os.environ | {name: system.settings[name] for name in names if name in system.settings}
 
     def __call__(self, *arguments, code=0):

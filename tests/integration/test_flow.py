@@ -201,6 +201,7 @@ def test_request_id_of_the_order_reaches_its_status_events(parts):
         order_id = system.client().created(headers={"X-Correlation-Id": "from-the-shop"})
         system.order.stop()
         system.delivery_svc().start()
+        eventually(lambda: system.has_queue("DELIVERY_STATUS_QUEUE"))
         for message in system.receive("DELIVERY_STATUS_QUEUE", 2):
             assert attributes(message)["correlationId"] == "from-the-shop"
             assert json.loads(message["Body"])["orderId"] == order_id

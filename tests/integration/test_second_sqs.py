@@ -48,7 +48,8 @@ def test_poison_becomes_a_dead_letter(system):
 
 
 def test_queues_are_made_fifo_with_a_redrive_policy(system):
-    for knob, dead_letters in (("ORDERS_QUEUE", "ORDERS_DLQ"), ("DELIVERY_STATUS_QUEUE", "DELIVERY_STATUS_DLQ")):
+    for knob, dead_letters in (("ORDERS_QUEUE", "ORDERS_DLQ"), ("DELIVERY_STATUS_QUEUE", "DELIVERY_STATUS_DLQ"),
+                               ("REVOCATIONS_QUEUE", "REVOCATIONS_DLQ")):
         attributes = system.sqs.get_queue_attributes(QueueUrl=system.queue_url(knob), AttributeNames=["All"])["Attributes"]
         assert attributes["FifoQueue"] == "true"
         assert system.settings[dead_letters] in attributes["RedrivePolicy"]

@@ -131,7 +131,8 @@ def test_09_daemons_share_nothing_but_events(parts):
 
 
 def test_10_queues_have_the_names_they_are_given(system):
-    for knob in ("ORDERS_QUEUE", "ORDERS_DLQ", "DELIVERY_STATUS_QUEUE", "DELIVERY_STATUS_DLQ"):
+    for knob in ("ORDERS_QUEUE", "ORDERS_DLQ", "DELIVERY_STATUS_QUEUE", "DELIVERY_STATUS_DLQ", "REVOCATIONS_QUEUE",
+                 "REVOCATIONS_DLQ"):
         url = system.queue_url(knob)
         assert url.endswith("/" + system.settings[knob])
         answer = system.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["FifoQueue"])

@@ -22,6 +22,14 @@ static const struct token_options options = {.secret = "0123456789abcdef01234567
                                              .lifetime_s = 3600};
 static const struct http_route route = {.method = "POST", .pattern = "/orders", .scope = "order:create"};
 
+/* What the table of revoked tokens says of all of them. */
+static enum token_status verdict = TOKEN_OK;
+
+enum token_status revocations_check(struct revocations *revocations, const struct uuid *token_id) {
+    (void)revocations, (void)token_id;
+    return verdict;
+}
+
 static struct token_keys *keys;
 static char *good, *expired, *other_scope;
 static char header[TOKEN_MAX_SIZE + 32];
@@ -52,7 +60,7 @@ static bool guard(struct http_request *request, const char *scheme, const char *
     snprintf(header, sizeof header, "%s%s", scheme ? scheme : "", token);
     if (scheme)
         fake_request_header("Authorization", header);
-    return auth_bearer(request, keys, anonymous);
+    return auth_bearer(request, keys, NULL, anonymous);
 }
 
 static void assert_refused(struct http_request *request, unsigned status, const char *code,
@@ -117,6 +125,35 @@ static void test_expired_token(void **state) {
                    REALM ", error=\"invalid_token\", error_description=\"The access token expired\"");
 }
 
+static void test_revoked_token(void **state) {
+    (void)state;
+    struct http_request request = {0};
+    verdict = TOKEN_REVOKED;
+    assert_false(guard(&request, "Bearer ", good, false));
+    assert_string_equal(request.claims.client_id, "");
+    assert_refused(&request, 401, "INVALID_TOKEN",
+                   REALM ", error=\"invalid_token\", error_description=\"The access token was revoked\"");
+    assert_false(guard(&request, "Bearer ", good, true));
+    fake_end(&request);
+    assert_false(guard(&request, "Bearer ", expired, false));
+    assert_refused(&request, 401, "TOKEN_EXPIRED",
+                   REALM ", error=\"invalid_token\", error_description=\"The access token expired\"");
+    verdict = TOKEN_OK;
+}
+
+/* As long as nobody knows, nobody gets in. */
+static void test_revocations_unread(void **state) {
+    (void)state;
+    struct http_request request = {0};
+    verdict = TOKEN_UNDECIDED;
+    assert_false(guard(&request, "Bearer ", good, false));
+    assert_int_equal(request.reply.status, 503);
+    assert_non_null(fake_reply_header(&request, "Retry-After"));
+    assert_null(fake_reply_header(&request, "WWW-Authenticate"));
+    fake_end(&request);
+    verdict = TOKEN_OK;
+}
+
 static void test_missing_scope(void **state) {
     (void)state;
     struct http_request request = {0};
@@ -146,6 +183,7 @@ int main(void) {
         cmocka_unit_test(test_good_token_passes), cmocka_unit_test(test_missing_or_malformed_header),
         cmocka_unit_test(test_two_headers),       cmocka_unit_test(test_bad_token),
         cmocka_unit_test(test_expired_token),     cmocka_unit_test(test_missing_scope),
+        cmocka_unit_test(test_revoked_token),     cmocka_unit_test(test_revocations_unread),
         cmocka_unit_test(test_anonymous),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);

@@ -38,7 +38,8 @@ static void says_why_it_is_no_event(void **state) {
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct uuid id = {{0}};
         char reason[64] = "";
-        json_t *event = event_parse(cases[i].body, strlen(cases[i].body), "T", &id, reason, sizeof reason);
+        json_t *event =
+            event_parse(cases[i].body, strlen(cases[i].body), "T", "orderId", &id, reason, sizeof reason);
         const char *expected = cases[i].reason ? cases[i].reason : "";
         if (!event != !!cases[i].reason || strcmp(reason, expected) != 0)
             fail_msg("%s: '%s', not '%s'", cases[i].body, reason, expected);
@@ -48,6 +49,15 @@ static void says_why_it_is_no_event(void **state) {
     }
 }
 
+static void names_what_it_is_about(void **state) {
+    (void)state;
+    struct uuid id;
+    char reason[64] = "";
+    static const char body[] = "{\"eventType\":\"T\"," ID "}";
+    assert_null(event_parse(body, sizeof body - 1, "T", "tokenId", &id, reason, sizeof reason));
+    assert_string_equal(reason, "tokenId is no UUID");
+}
+
 static void is_not_larger_than_we_send(void **state) {
     (void)state;
     static const char start[] = "{\"eventType\":\"T\"," ID "}";
@@ -55,10 +65,10 @@ static void is_not_larger_than_we_send(void **state) {
     struct uuid id;
     memset(body, ' ', QUEUE_MAX_BODY + 1);
     memcpy(body, start, sizeof start - 1);
-    json_t *event = event_parse(body, QUEUE_MAX_BODY, "T", &id, reason, sizeof reason);
+    json_t *event = event_parse(body, QUEUE_MAX_BODY, "T", "orderId", &id, reason, sizeof reason);
     assert_non_null(event);
     json_decref(event);
-    assert_null(event_parse(body, QUEUE_MAX_BODY + 1, "T", &id, reason, sizeof reason));
+    assert_null(event_parse(body, QUEUE_MAX_BODY + 1, "T", "orderId", &id, reason, sizeof reason));
     assert_string_equal(reason, "larger than 262144 bytes");
     free(body);
 }
@@ -66,6 +76,7 @@ static void is_not_larger_than_we_send(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(says_why_it_is_no_event),
+        cmocka_unit_test(names_what_it_is_about),
         cmocka_unit_test(is_not_larger_than_we_send),
     };
     return cmocka_run_group_tests_name("event", tests, NULL, NULL);

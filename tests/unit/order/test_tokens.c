@@ -1,13 +1,15 @@
-/* The OAuth endpoints: which requests get a token, and what the others are told (RFC 6749, RFC 7662). The
- * clients are this file's. */
+/* The OAuth endpoints: which requests get a token, and what the others are told (RFC 6749, RFC 7009, RFC
+ * 7662). The clients and the revoked tokens are this file's. */
 #include "order/tokens.h"
 
 #include "common/clock.h"
 #include "common/config.h"
+#include "common/outbox.h"
 #include "fake_http.h"
 #include "order/app.h"
 #include "order/clients.h"
 #include "order/guesses.h"
+#include "order/revocation_store.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -29,10 +31,46 @@ enum client_status clients_authenticate(struct clients *clients, const char *id,
     (void)clients;
     if (strcmp(id, "new") == 0)
         return CLIENT_UNREAD;
-    if (strcmp(id, "shop") != 0 || strcmp(secret, "secret") != 0)
+    bool known_id = strcmp(id, "shop") == 0 || strcmp(id, "other") == 0;
+    if (!known_id || strcmp(secret, "secret") != 0)
         return CLIENT_REFUSED;
     strcpy(scope, "order:create order:read");
     return CLIENT_OK;
+}
+
+/* What the table of revoked tokens says of all of them, what is put there, and what becomes of that. */
+static enum token_status verdict = TOKEN_OK;
+static bool full;
+static enum db_status store_status = DB_OK;
+static struct revocation stored, known;
+static size_t stored_count, known_count, wakes;
+
+enum token_status revocations_check(struct revocations *revocations, const struct uuid *token_id) {
+    (void)revocations, (void)token_id;
+    return verdict;
+}
+
+bool revocations_full(struct revocations *revocations) {
+    (void)revocations;
+    return full;
+}
+
+void revocations_add(struct revocations *revocations, const struct revocation list[], size_t n) {
+    (void)revocations;
+    known = list[0];
+    known_count += n;
+}
+
+enum db_status revocation_store_add(struct db *db, const struct token_revocation *list[], size_t n) {
+    (void)db;
+    stored = list[0]->what;
+    stored_count += n;
+    return store_status;
+}
+
+void outbox_wake(struct outbox *outbox) {
+    (void)outbox;
+    wakes++;
 }
 
 static const struct token_options options = {.secret = "0123456789abcdef0123456789abcdef",
@@ -216,7 +254,95 @@ static void test_active_token(void **state) {
     free(token);
     assert_int_equal(introspect(ENV_DEVELOPMENT, FORM, form, NULL, expected), 200);
     assert_int_equal(introspect(ENV_DEVELOPMENT, JSON, json, NULL, expected), 200);
+    verdict = TOKEN_REVOKED;
+    assert_int_equal(introspect(ENV_DEVELOPMENT, FORM, form, NULL, "{\"active\":false}"), 200);
+    verdict = TOKEN_OK;
     assert_int_equal(introspect(ENV_PRODUCTION, FORM, form, SHOP_BASIC, expected), 200);
+}
+
+/* The answer to a revocation of the form, by the client: the status, and "" or the error. */
+static unsigned revoke(const char *form, const char *basic, char error[static 32]) {
+    struct http_request request = {.app = &app, .request_id = "r-1"}, *batch[] = {&request};
+    struct http_worker worker = {.app = &app};
+    *error = '\0';
+    fake_request_header("Content-Type", FORM);
+    fake_request_header("Authorization", basic);
+    buf_str(&request.body, form);
+    tokens_revoke_prepare(&request);
+    if (!request.reply.status)
+        assert_int_equal(tokens_revoke_run(&worker, batch, 1), store_status);
+    json_t *answer =
+        json_loadb(request.reply.body.data ? request.reply.body.data : "", request.reply.body.len, 0, NULL);
+    if (answer)
+        snprintf(error, 32, "%s", text(answer, "error"));
+    json_decref(answer);
+    unsigned status = request.reply.status;
+    fake_end(&request);
+    return status;
+}
+
+static void test_token_is_revoked(void **state) {
+    (void)state;
+    struct token_claims claims;
+    char *token = token_issue(app.keys, "shop", "order:read", clock_epoch_ms() / 1000, &claims);
+    char form[TOKEN_MAX_SIZE], error[32];
+    snprintf(form, sizeof form, "token=%s&token_type_hint=refresh_token", token);
+    free(token);
+    stored_count = known_count = wakes = 0;
+    assert_int_equal(revoke(form, SHOP_BASIC, error), 200);
+    assert_string_equal(error, "");
+    assert_int_equal(stored_count, 1);
+    assert_int_equal(uuid_compare(&stored.token_id, &claims.id), 0);
+    assert_int_equal(stored.expires_at, claims.expires_at);
+    assert_int_equal(known_count, 1);
+    assert_int_equal(uuid_compare(&known.token_id, &claims.id), 0);
+    assert_int_equal(wakes, 1);
+
+    store_status = DB_UNAVAILABLE; /* then nobody says that it is revoked */
+    assert_int_equal(revoke(form, SHOP_BASIC, error), 0);
+    assert_int_equal(known_count, 1);
+    store_status = DB_OK;
+    full = true;
+    assert_int_equal(revoke(form, SHOP_BASIC, error), 503);
+    full = false;
+    verdict = TOKEN_UNDECIDED;
+    assert_int_equal(revoke(form, SHOP_BASIC, error), 503);
+    stored_count = 0;
+    verdict = TOKEN_REVOKED;
+    assert_int_equal(revoke(form, SHOP_BASIC, error), 200);
+    verdict = TOKEN_OK;
+    assert_int_equal(stored_count, 0);
+}
+
+static void test_token_is_not_revoked(void **state) {
+    (void)state;
+    struct token_claims claims;
+    int64_t now = clock_epoch_ms() / 1000;
+    char *good = token_issue(app.keys, "shop", "order:read", now, &claims);
+    char *expired = token_issue(app.keys, "shop", "order:read", 1000, &claims);
+    char *others = token_issue(app.keys, "other", "order:read", now, &claims);
+    const struct {
+        const char *token, *basic;
+        unsigned status;
+        const char *error;
+    } cases[] = {
+        {expired, SHOP_BASIC, 200, ""},
+        {"a.b.c", SHOP_BASIC, 200, ""},
+        {"", SHOP_BASIC, 400, "invalid_request"},
+        {others, SHOP_BASIC, 400, "invalid_grant"},
+        {good, WRONG_BASIC, 401, "invalid_client"},
+    };
+    stored_count = 0;
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        char form[TOKEN_MAX_SIZE], error[32];
+        snprintf(form, sizeof form, "token=%s", cases[i].token);
+        assert_int_equal(revoke(form, cases[i].basic, error), cases[i].status);
+        assert_string_equal(error, cases[i].error);
+    }
+    assert_int_equal(stored_count, 0);
+    free(good);
+    free(expired);
+    free(others);
 }
 
 static void test_inactive_token(void **state) {
@@ -252,6 +378,8 @@ int main(void) {
         cmocka_unit_test(test_token_is_refused),
         cmocka_unit_test(test_two_authorization_headers),
         cmocka_unit_test(test_clients_unread),
+        cmocka_unit_test(test_token_is_revoked),
+        cmocka_unit_test(test_token_is_not_revoked),
         cmocka_unit_test(test_active_token),
         cmocka_unit_test(test_inactive_token),
         cmocka_unit_test(test_who_may_introspect),

@@ -1,0 +1,19 @@
+-- Revoked tokens, until they would have expired. Readers go on from what they have read by the transaction.
+CREATE TABLE revoked_tokens (
+    token_id   uuid PRIMARY KEY,
+    expires_at timestamptz NOT NULL,
+    written_by xid8 NOT NULL DEFAULT pg_current_xact_id()
+);
+CREATE INDEX revoked_tokens_written_by_idx ON revoked_tokens (written_by);
+CREATE INDEX revoked_tokens_expires_at_idx ON revoked_tokens (expires_at);
+
+-- Their events, apart from those of the orders: however many of these wait, a revocation does not.
+CREATE TABLE revocation_outbox (
+    id             bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    event_id       uuid NOT NULL,
+    group_id       uuid NOT NULL,
+    payload        text NOT NULL,
+    correlation_id text NOT NULL,
+    traceparent    text NOT NULL,
+    created_at     timestamptz NOT NULL DEFAULT now()
+);

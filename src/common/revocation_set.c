@@ -1,0 +1,63 @@
+/* A hash set of the ids of revoked tokens. */
+#include "revocation_set.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { MIN_CAPACITY = 256 };
+
+/* The slot of the id, or the empty one where it belongs. The end of a UUID is random: no need to hash it. */
+static struct revocation *find(const struct revocation_set *set, const struct uuid *id) {
+    uint64_t end;
+    memcpy(&end, id->bytes + sizeof id->bytes - sizeof end, sizeof end);
+    size_t mask = set->capacity - 1;
+    for (size_t i = (size_t)(end >> 32);; i++) {
+        struct revocation *slot = &set->slots[i & mask];
+        if (slot->expires_at == 0 || uuid_compare(&slot->token_id, id) == 0)
+            return slot;
+    }
+}
+
+bool revocation_set_has(const struct revocation_set *set, const struct uuid *token_id) {
+    return set->count > 0 && find(set, token_id)->expires_at != 0;
+}
+
+/* Copies what has not expired into a table that has room for more. */
+static bool rebuild(struct revocation_set *set, int64_t now_s) {
+    struct revocation_set fresh = {.capacity = MIN_CAPACITY};
+    size_t live = 0;
+    for (size_t i = 0; i < set->capacity; i++)
+        live += set->slots[i].expires_at > now_s;
+    while (fresh.capacity < 2 * (live + 1))
+        fresh.capacity *= 2;
+    fresh.slots = calloc(fresh.capacity, sizeof *fresh.slots);
+    if (!fresh.slots)
+        return false;
+    for (size_t i = 0; i < set->capacity; i++)
+        if (set->slots[i].expires_at > now_s)
+            *find(&fresh, &set->slots[i].token_id) = set->slots[i];
+    fresh.count = live;
+    free(set->slots);
+    *set = fresh;
+    return true;
+}
+
+bool revocation_set_add(struct revocation_set *set, const struct revocation *revocation, int64_t now_s) {
+    if (revocation->expires_at <= now_s || revocation_set_has(set, &revocation->token_id))
+        return true;
+    if (2 * (set->count + 1) > set->capacity && !rebuild(set, now_s))
+        return false;
+    *find(set, &revocation->token_id) = *revocation;
+    set->count++;
+    return true;
+}
+
+void revocation_set_tidy(struct revocation_set *set, int64_t now_s) {
+    if (set->count > 0)
+        (void)rebuild(set, now_s);
+}
+
+void revocation_set_free(struct revocation_set *set) {
+    free(set->slots);
+    *set = (struct revocation_set){0};
+}

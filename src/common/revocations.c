@@ -1,0 +1,173 @@
+/* The revoked tokens in memory, and the thread that follows their table. */
+#include "common/revocations.h"
+
+#include "common/clock.h"
+#include "common/log.h"
+#include "common/ticker.h"
+#include "revocation_set.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum {
+    LOOK_MS = 200,
+    TIDY_MS = 60000,
+    TIDY_ROWS = 10000,
+    TRANSACTION_SIZE = 24, /* the number of one, as text */
+};
+
+struct revocations {
+    const char *table;
+    char sql[2][320];
+    struct db_query load, expire;
+    /* of the thread */
+    struct db *db;
+    char since[TRANSACTION_SIZE]; /* what older transactions wrote was read */
+    int64_t tidy_ms;
+    bool failing;
+    struct ticker *ticker;
+
+    pthread_mutex_t lock; /* of what follows */
+    struct revocation_set set;
+    bool read; /* the table was read once */
+};
+
+static int64_t now_s(void) {
+    return clock_epoch_ms() / 1000;
+}
+
+/* False when out of memory. */
+static bool add(struct revocations *r, const struct revocation list[], size_t n) {
+    bool whole = true;
+    int64_t now = now_s();
+    pthread_mutex_lock(&r->lock);
+    for (size_t i = 0; i < n; i++)
+        whole &= revocation_set_add(&r->set, &list[i], now);
+    pthread_mutex_unlock(&r->lock);
+    return whole;
+}
+
+static bool add_rows(struct revocations *r, const struct db_result *rows) {
+    size_t n = db_rows(rows);
+    struct revocation *list = calloc(n + 1, sizeof *list);
+    if (!list)
+        return false;
+    for (size_t i = 0; i < n; i++)
+        list[i] = (struct revocation){.token_id = db_uuid(rows, i, 0), .expires_at = db_int(rows, i, 1)};
+    bool whole = add(r, list, n);
+    free(list);
+    return whole;
+}
+
+/* Reads what was written by transactions that had not ended when it was read the last time: numbers from a
+ * sequence would not do, as a lower one may be committed after a higher one was read. */
+static enum db_status load(struct revocations *r) {
+    struct db_params params = {0};
+    struct db_result *rows = NULL;
+    db_text_param(&params, r->since);
+    enum db_status status = db_run(r->db, &r->load, &params, &rows);
+    db_params_free(&params);
+    if (status == DB_OK && !add_rows(r, rows))
+        status = DB_FAILED;
+    if (status == DB_OK && db_rows(rows) > 0)
+        snprintf(r->since, sizeof r->since, "%s", db_text(rows, 0, 2));
+    db_result_free(rows);
+    return status;
+}
+
+static void tidy(struct revocations *r) {
+    struct db_params params = {0};
+    db_int_param(&params, TIDY_ROWS);
+    if (db_run(r->db, &r->expire, &params, NULL) != DB_OK)
+        log_warn(NULL, "%s: cannot delete what has expired: %s", r->table, db_error(r->db));
+    db_params_free(&params);
+    pthread_mutex_lock(&r->lock);
+    revocation_set_tidy(&r->set, now_s());
+    pthread_mutex_unlock(&r->lock);
+}
+
+static int64_t look(void *self) {
+    struct revocations *r = self;
+    bool good = load(r) == DB_OK;
+    if (!good && !r->failing)
+        log_warn(NULL, "%s: cannot be read, go on with what is known: %s", r->table, db_error(r->db));
+    if (good && r->failing)
+        log_info(NULL, "%s: can be read again", r->table);
+    r->failing = !good;
+    if (!good)
+        return LOOK_MS;
+    if (!r->read) {
+        pthread_mutex_lock(&r->lock);
+        r->read = true;
+        pthread_mutex_unlock(&r->lock);
+    }
+    if (clock_mono_ms() >= r->tidy_ms) {
+        tidy(r);
+        r->tidy_ms = clock_mono_ms() + TIDY_MS;
+    }
+    return LOOK_MS;
+}
+
+static void write_statements(struct revocations *r) {
+    snprintf(r->sql[0], sizeof r->sql[0],
+             "SELECT token_id, extract(epoch FROM expires_at)::bigint,"
+             "       pg_snapshot_xmin(pg_current_snapshot())::text"
+             " FROM %s WHERE written_by >= $1::xid8 AND expires_at > now()",
+             r->table);
+    snprintf(r->sql[1], sizeof r->sql[1],
+             "DELETE FROM %s WHERE token_id IN (SELECT token_id FROM %s WHERE expires_at <= now()"
+             " ORDER BY expires_at LIMIT $1 FOR UPDATE SKIP LOCKED)",
+             r->table, r->table);
+    r->load = (struct db_query){"revocations_load", r->sql[0]};
+    r->expire = (struct db_query){"revocations_expire", r->sql[1]};
+}
+
+struct revocations *revocations_start(const struct revocations_options *options) {
+    struct revocations *r = calloc(1, sizeof *r);
+    if (!r)
+        return NULL;
+    r->table = options->table;
+    r->since[0] = '0';
+    write_statements(r);
+    pthread_mutex_init(&r->lock, NULL);
+    r->db = db_open(&options->db);
+    if (r->db) {
+        look(r);
+        r->ticker = ticker_start(look, r);
+    }
+    if (r->ticker)
+        return r;
+    revocations_stop(r);
+    return NULL;
+}
+
+void revocations_stop(struct revocations *r) {
+    if (!r)
+        return;
+    ticker_stop(r->ticker);
+    db_close(r->db);
+    revocation_set_free(&r->set);
+    pthread_mutex_destroy(&r->lock);
+    free(r);
+}
+
+enum token_status revocations_check(struct revocations *r, const struct uuid *token_id) {
+    pthread_mutex_lock(&r->lock);
+    bool read = r->read, revoked = revocation_set_has(&r->set, token_id);
+    pthread_mutex_unlock(&r->lock);
+    if (revoked)
+        return TOKEN_REVOKED;
+    return read ? TOKEN_OK : TOKEN_UNDECIDED;
+}
+
+void revocations_add(struct revocations *r, const struct revocation list[], size_t n) {
+    (void)add(r, list, n); /* what does not fit now the thread reads again */
+}
+
+bool revocations_full(struct revocations *r) {
+    pthread_mutex_lock(&r->lock);
+    bool full = r->set.count >= REVOCATIONS_MAX;
+    pthread_mutex_unlock(&r->lock);
+    return full;
+}

@@ -1,0 +1,14 @@
+/* The table delivery_revoked_tokens. Connections and statuses as in common/db.h. */
+#pragma once
+
+#include "common/attributes.h"
+#include "common/db.h"
+#include "common/revocations.h"
+
+#include <stddef.h>
+
+/* Succeeds when revoked tokens can be written: the table is there, and the server is no standby. */
+extern const struct db_query revocation_store_probe;
+
+/* Keeps revoked tokens, as one transaction; those that are there already change nothing. */
+enum db_status revocation_store_add(struct db *db, const struct revocation list[], size_t n) MUST_CHECK;

@@ -1,0 +1,18 @@
+/* The table revoked_tokens, and the events of it in revocation_outbox. Connections and statuses as in
+ * common/db.h. */
+#pragma once
+
+#include "common/attributes.h"
+#include "common/db.h"
+#include "common/revocations.h"
+
+#include <stddef.h>
+
+struct token_revocation {
+    struct revocation what;
+    const char *correlation_id, *traceparent;
+};
+
+/* Revokes tokens, each with its event, as one transaction; those that are revoked already change nothing. */
+enum db_status revocation_store_add(struct db *db, const struct token_revocation *list[],
+                                    size_t n) MUST_CHECK;

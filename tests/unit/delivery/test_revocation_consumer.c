@@ -1,0 +1,162 @@
+/* Which messages become revoked tokens. The table is this file's. */
+#include "delivery/revocation_consumer.h"
+
+#include "common/clock.h"
+#include "delivery/app.h"
+#include "delivery/revocation_store.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <stdio.h>
+#include <string.h>
+
+#define COUNT(array) (sizeof(array) / sizeof *(array))
+#define ID "0190163d-8694-739b-aea5-966c26f8ad91"
+
+static struct revocation stored[QUEUE_BATCH], known[QUEUE_BATCH];
+static size_t stored_count, known_count;
+static enum db_status store_status;
+static bool full;
+
+enum db_status revocation_store_add(struct db *db, const struct revocation list[], size_t n) {
+    (void)db;
+    memcpy(stored, list, n * sizeof *list);
+    stored_count = n;
+    return store_status;
+}
+
+void revocations_add(struct revocations *revocations, const struct revocation list[], size_t n) {
+    (void)revocations;
+    memcpy(known, list, n * sizeof *list);
+    known_count = n;
+}
+
+bool revocations_full(struct revocations *revocations) {
+    (void)revocations;
+    return full;
+}
+
+static struct delivery_app app;
+
+static int reset(void **state) {
+    (void)state;
+    stored_count = known_count = 0;
+    store_status = DB_OK;
+    full = false;
+    return 0;
+}
+
+static int64_t now_s(void) {
+    return clock_epoch_ms() / 1000;
+}
+
+/* The outcome of a message with this body; its reason is left in reason. */
+static char reason[CONSUMER_REASON_SIZE];
+static enum consumer_outcome outcome_of(const char *body) {
+    struct queue_message message = {.body = body, .body_len = strlen(body)};
+    struct consumer_message in = {.message = &message};
+    assert_int_equal(revocation_consumer_handle(&app, NULL, &in, 1), store_status);
+    memcpy(reason, in.reason, sizeof reason);
+    return in.outcome;
+}
+
+static const char *event(int64_t expires_at) {
+    static char body[256];
+    snprintf(body, sizeof body,
+             "{\"eventType\":\"TOKEN_REVOKED\",\"eventId\":\"e\",\"tokenId\":\"" ID
+             "\",\"expiresAt\":%lld,\"timestamp\":\"t\"}",
+             (long long)expires_at);
+    return body;
+}
+
+static void test_revoked_token_is_kept(void **state) {
+    (void)state;
+    struct uuid id;
+    assert_true(uuid_parse(ID, &id));
+    int64_t expires_at = now_s() + 3600;
+    assert_int_equal(outcome_of(event(expires_at)), CONSUMER_DONE);
+    assert_int_equal(stored_count, 1);
+    assert_int_equal(uuid_compare(&stored[0].token_id, &id), 0);
+    assert_int_equal(stored[0].expires_at, expires_at);
+    assert_int_equal(known_count, 1);
+    assert_int_equal(uuid_compare(&known[0].token_id, &id), 0);
+}
+
+static void test_expired_token_is_not_kept(void **state) {
+    (void)state;
+    assert_int_equal(outcome_of(event(now_s() - 1)), CONSUMER_DONE);
+    assert_int_equal(stored_count, 0);
+}
+
+static void test_what_is_no_revocation(void **state) {
+    (void)state;
+    static const char *const bodies[] = {
+        "",
+        "{}",
+        "{\"eventType\":\"ORDER_CREATED\",\"tokenId\":\"" ID "\",\"expiresAt\":4000000000}",
+        "{\"eventType\":\"TOKEN_REVOKED\",\"expiresAt\":1800000000}",
+        "{\"eventType\":\"TOKEN_REVOKED\",\"tokenId\":\"1\",\"expiresAt\":1800000000}",
+        "{\"eventType\":\"TOKEN_REVOKED\",\"tokenId\":\"" ID "\"}",
+        "{\"eventType\":\"TOKEN_REVOKED\",\"tokenId\":\"" ID "\",\"expiresAt\":\"1800000000\"}",
+        "{\"eventType\":\"TOKEN_REVOKED\",\"tokenId\":\"" ID "\",\"expiresAt\":1.5}",
+        "{\"eventType\":\"TOKEN_REVOKED\",\"tokenId\":\"" ID "\",\"expiresAt\":9223372036854775807}",
+        "{\"eventType\":\"TOKEN_REVOKED\",\"tokenId\":\"" ID "\",\"expiresAt\":1800000000,\"version\":2}",
+    };
+    for (size_t i = 0; i < COUNT(bodies); i++) {
+        if (outcome_of(bodies[i]) != CONSUMER_HOPELESS)
+            fail_msg("taken: %s", bodies[i]);
+        assert_true(*reason);
+    }
+    assert_int_equal(outcome_of(event(now_s() + 40 * 86400)), CONSUMER_HOPELESS);
+    assert_int_equal(stored_count, 0);
+}
+
+/* The good one of a batch is kept, and each message has its own outcome. */
+static void test_batch(void **state) {
+    (void)state;
+    int64_t expires_at = now_s() + 60;
+    char good[256];
+    strcpy(good, event(expires_at));
+    struct queue_message messages[] = {
+        {.body = "{}", .body_len = 2}, {.body = good, .body_len = strlen(good)}, {.body = "", .body_len = 0}};
+    struct consumer_message in[] = {
+        {.message = &messages[0]}, {.message = &messages[1]}, {.message = &messages[2]}};
+    assert_int_equal(revocation_consumer_handle(&app, NULL, in, COUNT(in)), DB_OK);
+    assert_int_equal(in[0].outcome, CONSUMER_HOPELESS);
+    assert_int_equal(in[1].outcome, CONSUMER_DONE);
+    assert_int_equal(in[2].outcome, CONSUMER_HOPELESS);
+    assert_int_equal(stored_count, 1);
+    assert_int_equal(stored[0].expires_at, expires_at);
+}
+
+static void test_failure_of_the_table(void **state) {
+    (void)state;
+    store_status = DB_UNAVAILABLE;
+    (void)outcome_of(event(now_s() + 60));
+    assert_int_equal(stored_count, 1);
+    assert_int_equal(known_count, 0);
+}
+
+static void test_too_many(void **state) {
+    (void)state;
+    full = true;
+    assert_int_equal(outcome_of(event(now_s() + 60)), CONSUMER_RETRY);
+    assert_string_equal(reason, "too many tokens are revoked");
+    assert_int_equal(stored_count, 0);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup(test_revoked_token_is_kept, reset),
+        cmocka_unit_test_setup(test_expired_token_is_not_kept, reset),
+        cmocka_unit_test_setup(test_what_is_no_revocation, reset),
+        cmocka_unit_test_setup(test_batch, reset),
+        cmocka_unit_test_setup(test_failure_of_the_table, reset),
+        cmocka_unit_test_setup(test_too_many, reset),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
