@@ -7,12 +7,18 @@
 
 #define CHALLENGE "Bearer realm=\"order-processing\""
 
-/* The token of "Bearer <token>", or NULL when the header is anything else. */
-static const char *bearer_token(const char *header) {
-    static const char scheme[] = "Bearer ";
-    if (strncasecmp(header, scheme, sizeof scheme - 1) != 0)
+static const char scheme[] = "Bearer ";
+
+bool auth_is_bearer(struct http_request *request) {
+    const char *header = http_header(request, "Authorization");
+    return header && strncasecmp(header, scheme, sizeof scheme - 1) == 0;
+}
+
+/* The one token that the caller sent as "Bearer <token>", or NULL when it sent anything else. */
+static const char *bearer_token(struct http_request *request) {
+    if (http_header_count(request, "Authorization") != 1 || !auth_is_bearer(request))
         return NULL;
-    const char *token = header + sizeof scheme - 1;
+    const char *token = http_header(request, "Authorization") + sizeof scheme - 1;
     token += strspn(token, " ");
     return *token && !strpbrk(token, " \t,") ? token : NULL;
 }
@@ -56,28 +62,28 @@ enum token_status auth_token(struct token_keys *keys, struct revocations *revoca
     return status;
 }
 
-bool auth_bearer(struct http_request *request, struct token_keys *keys, struct revocations *revocations,
-                 bool anonymous) {
-    unsigned headers = http_header_count(request, "Authorization");
-    if (headers == 0 && anonymous)
-        return true;
-
-    const char *token = headers == 1 ? bearer_token(http_header(request, "Authorization")) : NULL;
+bool auth_caller(struct http_request *request, struct token_keys *keys, struct revocations *revocations) {
+    const char *token = bearer_token(request);
     if (!token) {
         http_reply_problem(request, "UNAUTHORIZED", "Missing or invalid Authorization header");
         http_reply_header(request, "WWW-Authenticate", CHALLENGE);
         return false;
     }
     enum token_status status = auth_token(keys, revocations, token, &request->claims);
-    if (status != TOKEN_OK)
-        return refuse(request, status);
+    return status == TOKEN_OK || refuse(request, status);
+}
 
-    const char *scope = request->route->scope;
-    if (!token_has_scope(request->claims.scope, scope)) {
-        http_reply_problem(request, "FORBIDDEN", "The access token lacks the scope %s", scope);
-        http_reply_header(request, "WWW-Authenticate",
-                          CHALLENGE ", error=\"insufficient_scope\", scope=\"%s\"", scope);
+bool auth_bearer(struct http_request *request, struct token_keys *keys, struct revocations *revocations,
+                 bool anonymous) {
+    if (anonymous && http_header_count(request, "Authorization") == 0)
+        return true;
+    if (!auth_caller(request, keys, revocations))
         return false;
-    }
-    return true;
+    const char *scope = request->route->scope;
+    if (token_has_scope(request->claims.scope, scope))
+        return true;
+    http_reply_problem(request, "FORBIDDEN", "The access token lacks the scope %s", scope);
+    http_reply_header(request, "WWW-Authenticate", CHALLENGE ", error=\"insufficient_scope\", scope=\"%s\"",
+                      scope);
+    return false;
 }

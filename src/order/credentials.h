@@ -9,7 +9,7 @@
 #include <jansson.h>
 #include <stdbool.h>
 
-#define SCOPES_KNOWN "order:create order:read order:read:all delivery:read delivery:write"
+#define SCOPES_KNOWN "order:create order:read order:read:all delivery:read delivery:write token:introspect"
 
 /* The parameters of a body. One without a value counts as not sent (§3.2) and is NULL, as is one not sent.
  * Strings belong to the body, or to json. */

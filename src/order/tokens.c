@@ -188,14 +188,31 @@ static void append_active(struct buf *body, const struct token_keys *keys,
     buf_char(body, '}');
 }
 
+/* Who asks, by a token or as a client, and what it may; *caller is NULL for anybody, as development allows.
+ * False when it has answered. */
+static bool find_caller(struct http_request *request, const struct oauth_params *params, const char **caller,
+                        char scope[static TOKEN_SCOPE_SIZE]) {
+    const struct order_app *app = request->app;
+    if (auth_is_bearer(request) && !params->client_id && !params->client_secret) {
+        *caller = request->claims.client_id;
+        if (!auth_caller(request, app->keys, app->revocations))
+            return false;
+        memcpy(scope, request->claims.scope, TOKEN_SCOPE_SIZE);
+        return true;
+    }
+    *caller = NULL;
+    if (app->config->app_env == ENV_DEVELOPMENT && !params->client_id && !params->client_secret &&
+        http_header_count(request, "Authorization") == 0)
+        return true;
+    return authenticate(request, params, caller, scope);
+}
+
+/* A client may look at its own tokens; another's are to it as if they were none (RFC 7662 §2.2). */
 static void introspect(struct http_request *request, const struct oauth_params *params) {
     const struct order_app *app = request->app;
-    bool anonymous =
-        !params->client_id && !params->client_secret && http_header_count(request, "Authorization") == 0;
     const char *caller;
     char scope[TOKEN_SCOPE_SIZE];
-    if (!(anonymous && app->config->app_env == ENV_DEVELOPMENT) &&
-        !authenticate(request, params, &caller, scope))
+    if (!find_caller(request, params, &caller, scope))
         return;
     if (!params->token) {
         refuse(request, "invalid_request", "The parameter token is missing");
@@ -205,7 +222,8 @@ static void introspect(struct http_request *request, const struct oauth_params *
     struct token_claims claims;
     struct buf body = {0};
     enum token_status status = auth_token(app->keys, app->revocations, params->token, &claims);
-    if (status == TOKEN_OK)
+    if (status == TOKEN_OK &&
+        (!caller || strcmp(caller, claims.client_id) == 0 || token_has_scope(scope, "token:introspect")))
         append_active(&body, app->keys, &claims);
     else
         buf_str(&body, "{\"active\":false}");

@@ -99,6 +99,24 @@ def test_client_is_added_once(system):
     assert again.returncode == 1 and "once" in again.stderr
 
 
+def test_client_is_told_of_its_own_tokens(system):
+    shop = api(system, system.order, "told", add(system, "told", "order:read"))
+    other = ("curious", add(system, "curious", "order:read"))
+    reader = ("reader", add(system, "reader", "token:introspect"))
+    url, question = f"{system.order.url}/auth/introspect", {"token": shop.token}
+    for name, secret in (other, reader):
+        api(system, system.order, name, secret)
+    assert http("POST", url, data=question, auth=other).json() == {"active": False}
+    assert http("POST", url, data=question, auth=reader).json()["client_id"] == "told"
+    bearer = {"Authorization": f"Bearer {api(system, system.order, *other).token}"}
+    assert http("POST", url, data=question, headers=bearer).json() == {"active": False}
+    bearer = {"Authorization": f"Bearer {shop.token}"}
+    assert http("POST", url, data=question, headers=bearer).json()["active"] is True
+    refused = http("POST", url, data=question, headers={"Authorization": "Bearer x"})
+    assert_problem(refused, 401, "INVALID_TOKEN")
+    assert 'error="invalid_token"' in refused.headers["WWW-Authenticate"]
+
+
 def test_introspection_needs_a_client(system):
     secret = add(system, "inspector", "order:read")
     token = api(system, system.order, "inspector", secret).token

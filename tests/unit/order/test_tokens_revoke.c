@@ -1,0 +1,97 @@
+/* POST /auth/revoke: which tokens are revoked, and what becomes of them (RFC 7009). */
+#include "token_endpoints.h"
+
+#define COUNT(array) (sizeof(array) / sizeof *(array))
+
+/* The answer to a revocation of the form, by the client: the status, and "" or the error. */
+static unsigned revoke(const char *form, const char *basic, char error[static 32]) {
+    struct http_request request = {.app = &app, .request_id = "r-1"}, *batch[] = {&request};
+    struct http_worker worker = {.app = &app};
+    *error = '\0';
+    fake_request_header("Content-Type", FORM);
+    fake_request_header("Authorization", basic);
+    buf_str(&request.body, form);
+    tokens_revoke_prepare(&request);
+    if (!request.reply.status)
+        assert_int_equal(tokens_revoke_run(&worker, batch, 1), store_status);
+    json_t *answer =
+        json_loadb(request.reply.body.data ? request.reply.body.data : "", request.reply.body.len, 0, NULL);
+    if (answer)
+        snprintf(error, 32, "%s", text(answer, "error"));
+    json_decref(answer);
+    unsigned status = request.reply.status;
+    fake_end(&request);
+    return status;
+}
+
+static void test_token_is_revoked(void **state) {
+    (void)state;
+    struct token_claims claims;
+    char *token = token_issue(app.keys, "shop", "order:read", clock_epoch_ms() / 1000, &claims);
+    char form[TOKEN_MAX_SIZE], error[32];
+    snprintf(form, sizeof form, "token=%s&token_type_hint=refresh_token", token);
+    free(token);
+    stored_count = known_count = wakes = 0;
+    assert_int_equal(revoke(form, SHOP_BASIC, error), 200);
+    assert_string_equal(error, "");
+    assert_int_equal(stored_count, 1);
+    assert_int_equal(uuid_compare(&stored.token_id, &claims.id), 0);
+    assert_int_equal(stored.expires_at, claims.expires_at);
+    assert_int_equal(known_count, 1);
+    assert_int_equal(uuid_compare(&known.token_id, &claims.id), 0);
+    assert_int_equal(wakes, 1);
+
+    store_status = DB_UNAVAILABLE; /* then nobody says that it is revoked */
+    assert_int_equal(revoke(form, SHOP_BASIC, error), 0);
+    assert_int_equal(known_count, 1);
+    store_status = DB_OK;
+    full = true;
+    assert_int_equal(revoke(form, SHOP_BASIC, error), 503);
+    full = false;
+    verdict = TOKEN_UNDECIDED;
+    assert_int_equal(revoke(form, SHOP_BASIC, error), 503);
+    stored_count = 0;
+    verdict = TOKEN_REVOKED;
+    assert_int_equal(revoke(form, SHOP_BASIC, error), 200);
+    verdict = TOKEN_OK;
+    assert_int_equal(stored_count, 0);
+}
+
+static void test_token_is_not_revoked(void **state) {
+    (void)state;
+    struct token_claims claims;
+    int64_t now = clock_epoch_ms() / 1000;
+    char *good = token_issue(app.keys, "shop", "order:read", now, &claims);
+    char *expired = token_issue(app.keys, "shop", "order:read", 1000, &claims);
+    char *others = token_issue(app.keys, "other", "order:read", now, &claims);
+    const struct {
+        const char *token, *basic;
+        unsigned status;
+        const char *error;
+    } cases[] = {
+        {expired, SHOP_BASIC, 200, ""},
+        {"a.b.c", SHOP_BASIC, 200, ""},
+        {"", SHOP_BASIC, 400, "invalid_request"},
+        {others, SHOP_BASIC, 400, "invalid_grant"},
+        {good, WRONG_BASIC, 401, "invalid_client"},
+    };
+    stored_count = 0;
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        char form[TOKEN_MAX_SIZE], error[32];
+        snprintf(form, sizeof form, "token=%s", cases[i].token);
+        assert_int_equal(revoke(form, cases[i].basic, error), cases[i].status);
+        assert_string_equal(error, cases[i].error);
+    }
+    assert_int_equal(stored_count, 0);
+    free(good);
+    free(expired);
+    free(others);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_token_is_revoked),
+        cmocka_unit_test(test_token_is_not_revoked),
+    };
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}

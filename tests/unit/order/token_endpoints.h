@@ -1,0 +1,121 @@
+/* What stands around the OAuth endpoints in their tests: clients and revoked tokens that are the test's.
+ * Include in one file of a test. */
+#pragma once
+
+#include "order/tokens.h"
+
+#include "common/clock.h"
+#include "common/config.h"
+#include "common/outbox.h"
+#include "fake_http.h"
+#include "order/app.h"
+#include "order/clients.h"
+#include "order/guesses.h"
+#include "order/revocation_store.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define FORM "application/x-www-form-urlencoded"
+#define JSON "application/json"
+#define SHOP_BASIC "Basic c2hvcDpzZWNyZXQ="              /* shop:secret */
+#define OTHER_BASIC "Basic b3RoZXI6c2VjcmV0"             /* other:secret */
+#define INSPECTOR_BASIC "Basic aW5zcGVjdG9yOnNlY3JldA==" /* inspector:secret */
+#define WRONG_BASIC "Basic c2hvcDp3cm9uZw=="             /* shop:wrong */
+
+enum client_status clients_authenticate(struct clients *clients, const char *id, const char *secret,
+                                        char scope[static TOKEN_SCOPE_SIZE]) {
+    (void)clients;
+    if (strcmp(id, "inspector") == 0 && strcmp(secret, "secret") == 0) {
+        strcpy(scope, "order:read token:introspect");
+        return CLIENT_OK;
+    }
+    if (strcmp(id, "new") == 0)
+        return CLIENT_UNREAD;
+    bool known_id = strcmp(id, "shop") == 0 || strcmp(id, "other") == 0;
+    if (!known_id || strcmp(secret, "secret") != 0)
+        return CLIENT_REFUSED;
+    strcpy(scope, "order:create order:read");
+    return CLIENT_OK;
+}
+
+/* What the table of revoked tokens says of all of them, what is put there, and what becomes of that. */
+static enum token_status verdict = TOKEN_OK;
+static bool full;
+static enum db_status store_status = DB_OK;
+static struct revocation stored, known;
+static size_t stored_count, known_count, wakes;
+
+enum token_status revocations_check(struct revocations *revocations, const struct uuid *token_id) {
+    (void)revocations, (void)token_id;
+    return verdict;
+}
+
+bool revocations_full(struct revocations *revocations) {
+    (void)revocations;
+    return full;
+}
+
+void revocations_add(struct revocations *revocations, const struct revocation list[], size_t n) {
+    (void)revocations;
+    known = list[0];
+    known_count += n;
+}
+
+enum db_status revocation_store_add(struct db *db, const struct token_revocation *list[], size_t n) {
+    (void)db;
+    stored = list[0]->what;
+    stored_count += n;
+    return store_status;
+}
+
+void outbox_wake(struct outbox *outbox) {
+    (void)outbox;
+    wakes++;
+}
+
+static const struct token_options options = {.secret = "0123456789abcdef0123456789abcdef",
+                                             .issuer = "the-issuer",
+                                             .audience = "the-api",
+                                             .lifetime_s = 3600};
+static struct config config = {.app_env = ENV_PRODUCTION};
+static struct order_app app = {.config = &config};
+
+static inline int set_up(void **state) {
+    (void)state;
+    app.keys = token_keys_new(&options);
+    app.guesses = guesses_new(0);
+    return app.keys && app.guesses ? 0 : -1;
+}
+
+static inline int tear_down(void **state) {
+    (void)state;
+    guesses_free(app.guesses);
+    token_keys_free(app.keys);
+    return 0;
+}
+
+/* Sends a body; basic: the Authorization header, or NULL. Returns the answer, parsed. */
+static inline json_t *send(struct http_request *request, void handler(struct http_request *),
+                           const char *type, const char *body, const char *basic) {
+    request->app = &app;
+    fake_request_header("Content-Type", type);
+    if (basic)
+        fake_request_header("Authorization", basic);
+    buf_str(&request->body, body);
+    handler(request);
+    json_t *answer = json_loadb(request->reply.body.data, request->reply.body.len, 0, NULL);
+    assert_non_null(answer);
+    return answer;
+}
+
+static inline const char *text(const json_t *answer, const char *name) {
+    const char *value = json_string_value(json_object_get(answer, name));
+    return value ? value : "(none)";
+}
