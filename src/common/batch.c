@@ -90,7 +90,7 @@ static void note_pace(struct lane *lane, const struct batch_item *first, size_t 
     int64_t now = clock_mono_ms();
     int64_t since = first->queued_ms > lane->taken_ms ? first->queued_ms : lane->taken_ms;
     double pace = (double)(now - since) / (double)n;
-    if (n == lane->options.max_batch)
+    if (n == lane->options.max_batch && lane->taken_ms > 0)
         lane->pace_ms = lane->pace_ms > 0 ? lane->pace_ms + (pace - lane->pace_ms) / PACE_MEMORY : pace;
     lane->taken_ms = now;
 }

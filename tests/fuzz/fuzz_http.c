@@ -68,6 +68,8 @@ static void *open_worker(void *app) {
 static struct http_server *start(void) {
     return http_start(&(struct http_options){.bind_address = "127.0.0.1",
                                              .trusted_proxies = "",
+                                             .tls_cert_file = "",
+                                             .tls_key_file = "",
                                              .threads = 1,
                                              .max_connections = 16,
                                              .timeout_ms = 3 * PATIENCE_MS,

@@ -7,6 +7,7 @@
 #include "common/json.h"
 #include "common/log.h"
 #include "common/queue_json.h"
+#include "common/revocations.h"
 #include "common/route.h"
 #include "common/token.h"
 #include "fake_http.h"
@@ -194,21 +195,33 @@ static bool answered(struct http_request *request, unsigned status, const char *
     return whole;
 }
 
+/* No token was revoked. */
+enum token_status revocations_check(struct revocations *revocations, const struct uuid *token_id) {
+    (void)revocations, (void)token_id;
+    return TOKEN_OK;
+}
+
 static const struct http_route route = {.method = "GET", .pattern = "/orders/:id", .scope = "order:read"};
 
+/* Another token each time: one that was seen before is let in without any memory. */
 static bool token_is_let_in(void) {
+    enum { TOKENS = 200 };
     static struct token_keys *keys;
-    static char header[2048] = "";
+    static char headers[TOKENS][1024];
+    static size_t next;
     struct http_request request = {.route = &route, .request_id = "id"};
     struct token_claims claims;
     if (!keys) { /* in the first run, where all is well */
         keys = token_keys_new(&token_options);
-        char *token = token_issue(keys, "shop-1", "order:read", 1700000000, &claims);
-        snprintf(header, sizeof header, "Bearer %s", token);
-        free(token);
+        for (size_t i = 0; i < TOKENS; i++) {
+            char *token = token_issue(keys, "shop-1", "order:read", 1700000000, &claims);
+            snprintf(headers[i], sizeof headers[i], "Bearer %s", token);
+            free(token);
+        }
     }
-    fake_request_header("Authorization", header);
-    if (!auth_bearer(&request, keys, false)) {
+    assert_true(next < TOKENS);
+    fake_request_header("Authorization", headers[next++]);
+    if (!auth_bearer(&request, keys, NULL, false)) {
         assert_int_equal(request.reply.status, 503);
         return answered(&request, 401, NULL);
     }
@@ -224,7 +237,7 @@ static bool bad_token_is_refused(void) {
         keys = token_keys_new(&token_options);
     fake_request_header("Authorization", "Bearer eyJhbGciOiJIUzI1NiIsInR5cCI6ImF0K2p3dCJ9.e30."
                                          "0000000000000000000000000000000000000000000");
-    assert_false(auth_bearer(&request, keys, false));
+    assert_false(auth_bearer(&request, keys, NULL, false));
     return answered(&request, 401, "WWW-Authenticate");
 }
 
@@ -232,10 +245,10 @@ static bool problem(void) {
     struct http_request request = {.request_id = "id"};
     struct buf allowed = {0};
     buf_json(&allowed, "SHIPPED");
-    http_reply_problem_with(&request, "RATE_LIMITED", "allowed", &allowed, "not %0300d times", 7);
+    http_reply_problem_with(&request, "IDEMPOTENCY_CONFLICT", "allowed", &allowed, "not %0300d times", 7);
     buf_free(&allowed);
     assert_true(request.reply.body.len == 0 || strstr(request.reply.body.data, "\"allowed\":[\"SHIPPED\"]"));
-    return answered(&request, 429, "Retry-After");
+    return answered(&request, 409, "Retry-After");
 }
 
 static bool reply_with_headers(void) {

@@ -4,10 +4,13 @@
 #include "common/cache.h"
 #include "common/config.h"
 #include "common/json.h"
+#include "common/limit.h"
 #include "common/outbox.h"
+#include "common/revocations.h"
 #include "fake_http.h"
 #include "order/app.h"
 #include "order/clients.h"
+#include "order/guesses.h"
 #include "order/order_cache.h"
 #include "order/order_json.h"
 #include "order/order_store.h"
@@ -117,6 +120,21 @@ enum db_status order_store_list(struct db *db, const struct order_page *page, st
                                 struct order **orders, size_t *count) {
     (void)db, (void)page, (void)arena, (void)orders, (void)count;
     return DB_FAILED;
+}
+
+/* No token was revoked. */
+enum token_status revocations_check(struct revocations *revocations, const struct uuid *token_id) {
+    (void)revocations, (void)token_id;
+    return TOKEN_OK;
+}
+
+void revocations_add(struct revocations *revocations, const struct revocation list[], size_t n) {
+    (void)revocations, (void)list, (void)n;
+}
+
+bool revocations_full(struct revocations *revocations) {
+    (void)revocations;
+    return false;
 }
 
 static const struct token_options token_options = {.secret = "0123456789abcdef0123456789abcdef",
@@ -344,5 +362,9 @@ int main(void) {
         {"POST /auth/token", token_is_issued},
         {"POST /auth/introspect", token_is_looked_at},
     };
+    app.guesses = guesses_new(0);
+    app.orders_limit = limit_new(&(struct limit_policy){.name = "none"});
+    if (!app.guesses || !app.orders_limit)
+        return 1;
     return memory_run(scenarios, COUNT(scenarios));
 }
