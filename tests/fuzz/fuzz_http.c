@@ -7,8 +7,8 @@
 #include "strict_http.h"
 
 #include <poll.h>
-#include <sched.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 enum { INPUT_LIMIT = 8192, MAX_SEEN = 1024, PATIENCE_MS = 60000 };
@@ -131,6 +131,7 @@ static bool is_answered(struct strict_text answers, struct strict_text input) {
  * for the end of the client: so that comes when what is clear is answered. */
 static void talk(struct http_server *server, struct strict_text input, struct buf *answers) {
     static const struct sockaddr nobody = {.sa_family = AF_UNIX};
+    static const struct timespec moment = {.tv_nsec = 10000};
     int ends[2];
     HOLDS(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) == 0);
     HOLDS(MHD_add_connection(server->daemon, ends[1], &nobody, sizeof nobody) == MHD_YES);
@@ -148,7 +149,7 @@ static void talk(struct http_server *server, struct strict_text input, struct bu
     } while (got > 0);
     close(ends[0]);
     while (MHD_get_daemon_info(server->daemon, MHD_DAEMON_INFO_CURRENT_CONNECTIONS)->num_connections)
-        sched_yield();
+        nanosleep(&moment, NULL);
 }
 
 static int hex_digit(char c) {
