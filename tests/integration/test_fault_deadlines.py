@@ -1,0 +1,118 @@
+"""Black holes: a part takes connections and bytes and never says anything. Every call has a deadline, so that every request
+is answered, what works without the part goes on, all recovers by itself, and a stop is not held up."""
+
+import contextlib
+import sys
+import uuid
+
+import pytest
+from harness import ROOT, System, assert_problem, basket, eventually
+
+sys.path.append(str(ROOT / "tests/faults"))
+from stage import Proxy  # noqa: E402 (found through the line above)
+
+QUICKLY = {"DB_CONNECT_TIMEOUT": "1s", "DB_STATEMENT_TIMEOUT": "1s", "DB_LOCK_TIMEOUT": "500ms",
+           "SHUTDOWN_TIMEOUT": "10s"}
+
+
+@pytest.fixture(scope="module")
+def proxy():
+    process = Proxy()
+    yield process
+    process.close()
+
+
+@pytest.fixture
+def system(parts, proxy):
+    """Both daemons, whose way to each part leads through the proxy."""
+    s = parts.settings
+    sqs_host, sqs_port = s["SQS_ENDPOINT"].removeprefix("http://").split(":")
+    ports = {part: proxy.add(part, host, port)
+             for part, host, port in [("postgres", s["DB_HOST"], s["DB_PORT"]), ("sqs", sqs_host, sqs_port),
+                                      ("redis", s["REDIS_HOST"], s["REDIS_PORT"])]}
+    far = {"DB_PORT": str(ports["postgres"]), "REDIS_PORT": str(ports["redis"]),
+           "SQS_ENDPOINT": f"http://127.0.0.1:{ports['sqs']}"}
+    with System(parts, **QUICKLY) as both:
+        for daemon in [both.order_svc(**far), both.delivery_svc(**far)]:
+            daemon.start()
+        yield both
+
+
+@contextlib.contextmanager
+def black_hole(proxy, link, direction):
+    proxy.fault(link, "blackhole", direction)
+    try:
+        yield
+    finally:
+        proxy.heal(link)
+
+
+def has_logged(daemon, *words):
+    return any(all(word in line["message"] for word in words) for line in daemon.log_lines())
+
+
+def dependencies(api):
+    return api.get("/health").json()["dependencies"]
+
+
+def assert_delivered(system, order_id):
+    status = "SELECT status FROM orders WHERE id = %s"  # a worker may still believe that the database is away
+    eventually(lambda: system.query(status, order_id) == [("DELIVERED",)], what="delivery")
+
+
+@pytest.mark.parametrize("direction", ["up", "down"])
+def test_postgresql(system, proxy, direction):
+    api, deliveries = system.client(), system.deliveries()
+    order_id = api.created()
+    assert_delivered(system, order_id)
+    with black_hole(proxy, "postgres", direction):
+        for _ in range(5):  # with connections of before, and when there are none any more
+            for response in (api.create(), api.get("/orders"), deliveries.get(f"/delivery/shipment/{order_id}")):
+                assert_problem(response, 503, "UNAVAILABLE")
+        eventually(lambda: api.create().status_code == 503 and has_logged(system.order, "connecting took too long"))
+        for daemon in system.daemons:
+            eventually(lambda: daemon.health("/health/ready") == 503)
+            assert daemon.is_live()
+            eventually(lambda: has_logged(daemon, "no answer within the deadline"))
+    eventually(lambda: api.get(f"/orders/{order_id}").status_code == 200)
+    order_id = eventually(lambda: (response := api.create()).status_code == 201 and response.json()["order_id"])
+    assert_delivered(system, order_id)
+
+
+@pytest.mark.parametrize("direction", ["up", "down"])
+def test_redis(system, proxy, direction):
+    api, body, key = system.client(), basket(), str(uuid.uuid4())
+    before = api.create(body, key)
+    with black_hole(proxy, "redis", direction):
+        eventually(lambda: dependencies(api) == {"database": True, "redis": False, "sqs": True})
+        assert api.create(body, key).content == before.content
+        for _ in range(10):
+            assert_delivered(system, api.created())
+        eventually(lambda: has_logged(system.order, "redis is away, going on without it"))
+    eventually(lambda: dependencies(api)["redis"])
+
+
+@pytest.mark.parametrize("direction", ["up", "down"])
+def test_sqs(system, proxy, direction):
+    api, deliveries = system.client(), system.deliveries()
+    with black_hole(proxy, "sqs", direction):
+        eventually(lambda: not dependencies(api)["sqs"] and not dependencies(deliveries)["sqs"])
+        order_ids = [api.created() for _ in range(10)]
+        for daemon in system.daemons:
+            assert daemon.health("/health/ready") == 200
+            eventually(lambda: has_logged(daemon, "consumer of", "waits for the queue", "timed out"))
+        eventually(lambda: has_logged(system.order, "events wait for the queue", "timed out"))
+    for order_id in order_ids:
+        assert_delivered(system, order_id)
+
+
+def test_stop_in_the_middle_of_it(system, proxy):
+    with contextlib.ExitStack() as holes:
+        for link in ("postgres", "redis", "sqs"):
+            holes.enter_context(black_hole(proxy, link, "both"))
+        for daemon in system.daemons:
+            eventually(lambda: daemon.health("/health/ready") == 503)
+        for daemon in system.daemons:
+            daemon.terminate()
+        for daemon in system.daemons:
+            daemon.finish()  # asserts that it ended well: in time
