@@ -24,14 +24,17 @@ static const char *read_id(const json_t *object, const char *parent, const char 
     return NULL;
 }
 
+/* 2.0 is a 2: JSON has numbers only. */
 static int64_t read_quantity(const json_t *item, const char *parent, struct http_faults *faults) {
     const json_t *value = json_object_get(item, "quantity");
-    json_int_t quantity = json_integer_value(value);
-    if (!value)
-        http_fault(faults, parent, "quantity", "is required");
-    else if (!json_is_integer(value) || quantity < 1 || quantity > ORDER_MAX_QUANTITY)
+    double quantity = json_number_value(value); /* 0 where it is no number */
+    if (quantity >= 1 && quantity <= ORDER_MAX_QUANTITY && quantity == (double)(int64_t)quantity)
+        return (int64_t)quantity;
+    if (value)
         http_fault(faults, parent, "quantity", "must be an integer from 1 to %d", ORDER_MAX_QUANTITY);
-    return quantity;
+    else
+        http_fault(faults, parent, "quantity", "is required");
+    return 0;
 }
 
 static int64_t read_price(const json_t *item, const char *parent, struct http_faults *faults) {

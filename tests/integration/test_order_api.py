@@ -210,6 +210,7 @@ ACCEPTED = {
     "least price": {"items": [item(unit_price=0.01)]},
     "greatest price": {"items": [item(unit_price=99999999.99)]},
     "greatest quantity": {"items": [item(quantity=1000000)]},
+    "quantity with decimals that say nothing": {"items": [item(quantity=2.0)]},
     "greatest total": {"items": [item(unit_price=99999999.99, quantity=100), item(unit_price=0.99)]},
     "the same product twice": {"items": [item(), item()]},
 }

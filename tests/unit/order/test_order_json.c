@@ -31,7 +31,7 @@ static void a_good_order(void **state) {
     (void)state;
     static const char body[] =
         "{\"customer_id\":\"customer-demo-001\",\"items\":[{\"product_id\":\"laptop-001\",\"quantity\":1,"
-        "\"unit_price\":999.99},{\"product_id\":\"mouse-001\",\"quantity\":2,\"unit_price\":29.99}]}";
+        "\"unit_price\":999.99},{\"product_id\":\"mouse-001\",\"quantity\":2.0,\"unit_price\":29.99}]}";
     struct arena arena = {0};
     struct order order;
     char faults[2000];
