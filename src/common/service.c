@@ -125,6 +125,9 @@ int service_run(const struct service_component *components, size_t n, void *app,
     sigset_t signals = stop_signals();
     pthread_sigmask(SIG_BLOCK, &signals, NULL); /* every thread inherits it */
     (void)signal(SIGPIPE, SIG_IGN);
+    /* libpq and hiredis look names up without a deadline of their own. The resolver's would be 10 s for each
+     * of its servers; so it is 2 s. */
+    (void)setenv("RES_OPTIONS", "timeout:1 attempts:2", 0);
     pthread_t listener;
     int error = pthread_create(&listener, NULL, take_signals, &life);
     if (error) {

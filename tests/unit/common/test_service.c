@@ -71,6 +71,11 @@ static bool start_broken_pipe(void *app) {
     return true;
 }
 
+static bool start_looking_up(void *app) {
+    tell(app, getenv("RES_OPTIONS"));
+    return false;
+}
+
 static void stop_hanging(void *app, int64_t deadline_ms) {
     (void)deadline_ms;
     tell(app, "-h");
@@ -248,6 +253,19 @@ static void test_broken_pipe_does_not_kill(void **state) {
     assert_ends(&child, 0);
 }
 
+static void test_names_are_looked_up_with_a_deadline(void **state) {
+    (void)state;
+    const struct service_component components[] = {{"looking up", start_looking_up, NULL}};
+    unsetenv("RES_OPTIONS");
+    struct child child = run(components, 1, 10000);
+    hear(&child, "timeout:1 attempts:2");
+    assert_ends(&child, 1);
+    setenv("RES_OPTIONS", "timeout:3", 1); /* the operator knows better */
+    child = run(components, 1, 10000);
+    hear(&child, "timeout:3");
+    assert_ends(&child, 1);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_stops_in_reverse),
@@ -258,6 +276,7 @@ int main(void) {
         cmocka_unit_test(test_manager_is_told),
         cmocka_unit_test(test_manager_that_is_not_there_does_no_harm),
         cmocka_unit_test(test_broken_pipe_does_not_kill),
+        cmocka_unit_test(test_names_are_looked_up_with_a_deadline),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
