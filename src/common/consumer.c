@@ -130,9 +130,8 @@ static enum db_status probe(struct worker *w) {
     return db_run(w->db, w->consumer->options.probe, NULL, NULL);
 }
 
-/* The database could not take the batch. While it answers all the same (its disk is full, or it is a
- * standby), the batch is held and tried again: given back, good messages would soon have used up their
- * receives. */
+/* The database could not take the batch. While it answers all the same, its disk being full, the batch is
+ * held and tried again: given back, good messages would soon have used up their receives. */
 static enum db_status hold(struct worker *w, struct consumer_message messages[], size_t n) {
     enum db_status status = DB_UNAVAILABLE;
     while (status == DB_UNAVAILABLE && !stopping(w)) {

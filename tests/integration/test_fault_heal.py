@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import uuid
 
@@ -161,6 +162,8 @@ def test_hopeless_message_is_a_dead_letter_at_once_with_its_reason(system, daemo
     lines = [line for line in getattr(system, daemon).log_lines() if group in line["message"]]
     assert len(lines) == len(expected)
     assert all("receive 1 of 3, dead letter number " in line["message"] for line in lines)
+    numbers = [int(re.search(r"dead letter number (\d+)", line["message"])[1]) for line in lines]
+    assert numbers == list(range(numbers[0], numbers[0] + len(expected)))
 
 
 def test_ten_of_the_largest_messages_in_one_answer_stop_nobody(parts):

@@ -286,7 +286,7 @@ static void messages_stay_hidden_while_they_are_at_work(void **state) {
     assert_string_equal(world.trace.data, "do 12; back 1020; do 1; back 1020; do 2; delete 2; back 10; ");
 }
 
-/* A database that answers but takes nothing: full disk, standby. */
+/* A database that answers but takes nothing: its disk is full. */
 static void holds_what_the_database_cannot_take_now(void **state) {
     (void)state;
     int before = world.visibility_timeout_s;
