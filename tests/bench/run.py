@@ -87,7 +87,7 @@ def main():
     known = measures.MEASURES | ({"full": measures.full} if options.full else {})
     chosen = {name: run for name, run in known.items() if re.search(options.only, name)}
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # to stop what was started
-    lab = tools.Lab(rounds=3, seconds=2) if options.quick else tools.Lab(rounds=5, seconds=5)
+    lab = tools.Lab(rounds=3, seconds=2) if options.quick else tools.Lab(rounds=5, seconds=3)
     try:
         lines = facts(lab)
         print("\n".join(lines), flush=True)
