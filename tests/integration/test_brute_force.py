@@ -33,7 +33,7 @@ def assert_must_wait(answer, policy):
 
 
 @pytest.mark.parametrize("client", ["demo-client", "nobody"])
-@pytest.mark.parametrize("path", ["/auth/token", "/auth/introspect"])
+@pytest.mark.parametrize("path", ["/auth/token", "/auth/introspect", "/auth/revoke"])
 def test_guessing_ends_also_where_the_next_guess_is_right(system, client, path):
     address = next(addresses)
     assert statuses(system, address, 6, client, path) == [401, 401, 401, 429, 429, 429]

@@ -273,6 +273,7 @@ NO_DATABASE = {f"{operation} 503": send for operation, send in GOOD.items()} | {
 LIMITED = {f"{operation} 429": send for operation, send in GOOD.items()} | {
     "issueToken 429": HEALTHY["issueToken 200 form"],
     "introspectToken 429": HEALTHY["introspectToken 401"],
+    "revokeToken 429": HEALTHY["revokeToken 200 unknown"],
 }
 
 

@@ -8,18 +8,19 @@ import time
 import pytest
 from harness import Api, System, assert_problem, basket, eventually, http
 from test_openapi import DAEMONS, DOCUMENT, routes_of_the_document
+from test_production import add
 
 SECRET = "a-secret-of-production-that-is-long-enough"
 CLOSED = {"APP_ENV": "production", "DEMO_CLIENTS": "false", "DELIVERY_ANONYMOUS": "false", "JWT_SECRET": SECRET,
-          "CARRIER_SIMULATION": "false"}
+          "CARRIER_SIMULATION": "false", "JWT_ISSUER": "https://orders.example.com"}
 SCOPES = DOCUMENT["components"]["securitySchemes"]["accessToken"]["flows"]["clientCredentials"]["scopes"]
 ROUTES = [(daemon, method.upper(), path, scope) for daemon, method, path, scope in routes_of_the_document()]
 ROUTES += [(daemon, "HEAD", path, scope) for daemon, method, path, scope in ROUTES if method == "GET"]
 
 
-def takes_credentials(path, method):
+def takes(scheme, path, method):
     security = DOCUMENT["paths"][path].get(method.lower(), {}).get("security", [])
-    return any("clientBasic" in way for way in security)
+    return any(scheme in way for way in security)
 
 
 def name(route):
@@ -27,7 +28,7 @@ def name(route):
 
 
 WITH_SCOPE = [route for route in ROUTES if route[3]]
-WITH_CREDENTIALS = [route for route in ROUTES if takes_credentials(route[2], route[1])]
+WITH_CREDENTIALS = [route for route in ROUTES if takes("clientBasic", route[2], route[1])]
 OPEN = [route for route in ROUTES if route not in WITH_SCOPE and route not in WITH_CREDENTIALS]
 SCOPED = pytest.mark.parametrize("route", WITH_SCOPE, ids=name)
 
@@ -38,7 +39,23 @@ def system(parts):
         for daemon in (both.order_svc(), both.delivery_svc()):
             subprocess.run([daemon.program, "--migrate"], env=daemon.environment, check=True, capture_output=True)
             daemon.start()
+        both.revoked = revoked_token(both)
         yield both
+
+
+def revoked_token(system):
+    """One that was good for everything."""
+    secret, token = add(system, "repentant", *SCOPES), mint(system, "repentant", scope=" ".join(SCOPES))
+    calls = [(Api(system.order.url, token), "/orders/none"), (Api(system.delivery.url, token), "/delivery/shipment/none")]
+    assert [api.get(path).status_code for api, path in calls] == [404, 404]
+
+    def revoke():
+        return http("POST", f"{system.order.url}/auth/revoke", auth=("repentant", secret), data={"token": token})
+
+    eventually(lambda: revoke().status_code == 200, what="knowledge of the new client")
+    for api, path in calls:
+        eventually(lambda: api.get(path).status_code == 401)
+    return token
 
 
 def mint(system, client_id="owner", **claims):
@@ -67,7 +84,7 @@ def contents(system):
 
 
 def test_walk_has_all_there_is():
-    assert {path for *_, path, _ in WITH_CREDENTIALS} >= {"/auth/token", "/auth/introspect"}
+    assert {path for *_, path, _ in WITH_CREDENTIALS} >= {"/auth/token", "/auth/introspect", "/auth/revoke"}
     assert {name(route) for route in WITH_SCOPE} >= {
         "order-svc POST /orders", "order-svc GET /orders", "order-svc HEAD /orders/{id}",
         "delivery-svc GET /delivery/shipment/{orderId}", "delivery-svc POST /delivery/shipment/{shipmentId}/status"}
@@ -85,6 +102,7 @@ UNKNOWN = {
     "of tomorrow": (lambda system, scope: mint(system, scope=scope, nbf=int(time.time()) + 86400), "INVALID_TOKEN"),
     "of another issuer": (lambda system, scope: mint(system, scope=scope, iss="elsewhere"), "INVALID_TOKEN"),
     "for another audience": (lambda system, scope: mint(system, scope=scope, aud="elsewhere"), "INVALID_TOKEN"),
+    "revoked": (lambda system, scope: system.revoked, "INVALID_TOKEN"),
     "signed by another": (lambda system, scope: mint(system, scope=scope, secret="x" * 32), "INVALID_TOKEN"),
     "unsigned": (lambda system, scope: mint(system, scope=scope).rsplit(".", 1)[0] + ".", "INVALID_TOKEN"),
 }
@@ -128,7 +146,10 @@ def test_route_for_clients_wants_their_credentials(system, route):
     daemon, method, path, _ = route
     form = {"grant_type": "client_credentials", "token": mint(system)}
     url = getattr(system, DAEMONS[daemon]).url + path
-    for credentials in ({}, {"auth": ("owner", "wrong")}, {"headers": {"Authorization": f"Bearer {mint(system)}"}}):
+    wrong = [{}, {"auth": ("owner", "wrong")}]
+    if not takes("accessToken", path, method):
+        wrong.append({"headers": {"Authorization": f"Bearer {mint(system)}"}})
+    for credentials in wrong:
         answer = http(method, url, data=form, **credentials)
         assert (answer.status_code, answer.json()["error"]) == (401, "invalid_client"), credentials
         assert answer.headers["WWW-Authenticate"].startswith("Basic realm=")
