@@ -44,8 +44,8 @@ start_daemon() { # SETTING...
 commits_take() { # MILLISECONDS, more than they would
     local name
     for name in "commit_delay = $((1000 * $1))" "commit_siblings = 0"; do
-        PGPASSWORD=admin123 psql -qh 127.0.0.1 -p "$(<"$dir/parts/postgres.port")" -U admin orderprocessing \
-            -c "ALTER DATABASE orderprocessing SET $name"
+        PGPASSWORD=$(sed -n 's/^DB_PASSWORD=//p' "$dir/parts/env") psql -qh 127.0.0.1 \
+            -p "$(<"$dir/parts/postgres.port")" -U admin orderprocessing -c "ALTER DATABASE orderprocessing SET $name"
     done
 }
 
