@@ -192,9 +192,11 @@ class Lab:
     def running(self, system):
         """order-svc of the system, for a while."""
         daemon = system.order_svc(**AWAY).start()
-        yield
-        daemon.stop()
-        system.daemons.clear()
+        try:
+            yield
+        finally:
+            daemon.stop()
+            system.daemons.clear()
 
     def execute(self, database, sql, *arguments):
         with self.parts.connect(database) as connection:
@@ -221,15 +223,19 @@ class Lab:
             for statement in [*statements, *(definition for _, definition in indexes), "VACUUM ANALYZE", "CHECKPOINT"]:
                 connection.execute(statement)
 
+    def keep_commit_times(self, value):
+        self.execute("postgres", f"ALTER SYSTEM SET track_commit_timestamp = {value}")
+        self.parts.stop("postgres")
+        self.parts.start("postgres")
+
     @contextlib.contextmanager
     def commit_times(self):
         """PostgreSQL remembers when each transaction was committed. That costs it something, so it is not always on."""
-        for value in ("on", "off"):
-            self.execute("postgres", f"ALTER SYSTEM SET track_commit_timestamp = {value}")
-            self.parts.stop("postgres")
-            self.parts.start("postgres")
-            if value == "on":
-                yield
+        self.keep_commit_times("on")
+        try:
+            yield
+        finally:
+            self.keep_commit_times("off")
 
     # Load
 
