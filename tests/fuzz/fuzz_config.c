@@ -110,7 +110,7 @@ static void check_shown(struct config *config) {
     buf_free(&second);
 }
 
-/* Other secrets of the same lengths and kind lead to the same words. */
+/* Other secrets of the same lengths and kind lead to the same words; the defaults are known. */
 static void check_secrets(enum config_service service, const char *said) {
     struct buf errors = {0};
     for (size_t i = 0; i < config_knob_count; i++) {
@@ -118,7 +118,8 @@ static void check_secrets(enum config_service service, const char *said) {
             continue;
         for (size_t k = 0; k < variable_count; k++)
             if (strcmp(variables[k].name, config_knobs[i].name) == 0 &&
-                strcmp(variables[k].value, CONFIG_DEFAULT_JWT_SECRET) != 0)
+                strcmp(variables[k].value, CONFIG_DEFAULT_JWT_SECRET) != 0 &&
+                strcmp(variables[k].value, CONFIG_DEFAULT_DB_PASSWORD) != 0)
                 for (char *c = variables[k].value; *c; c++)
                     *c = (*c > 0 && *c < ' ') || *c == 127 ? *c : 'z';
     }
