@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Breaks one promise at a time in a copy of the tree and lets the fault tests find it:
 #   mutate.sh [--seed N] [--duration SECONDS] [NAME...]     of tests/faults/mutations; all when none is named
-# A mutation that survives three seeds is a failure. Afterwards the table of what was caught is printed.
+# A mutation that survives three seeds, or the test that it names, is a failure. Afterwards the table of what was caught is printed.
 set -euo pipefail
 # shellcheck source=scripts/lib.sh
 source "$(dirname "$0")/lib.sh"
@@ -36,6 +36,14 @@ build_mutant() {
     cmake -S "$tree" --preset release -B "$tree/bin" -DBUILD_TESTING=OFF && cmake --build "$tree/bin"
 }
 
+# What no minute of chance is sure to find has a test of its own, on parts of its own: true when that fails. NAME MODULE
+try_test() {
+    local log=$ROOT/build/log/mutant-$1.log
+    env -u DB_HOST ORDER_SVC="$tree/bin/order-svc" DELIVERY_SVC="$tree/bin/delivery-svc" \
+        "$python" -B -m pytest -q -p no:cacheprovider "$tree/tests/integration/$2.py" >"$log" 2>&1 || true
+    grep -q '^FAILED' "$log"
+}
+
 # try_seed NAME SEED: true when the run found a broken promise; whatever else goes wrong ends the script.
 try_seed() {
     local name=$1 log=$ROOT/build/log/mutant-$1.log only
@@ -47,18 +55,29 @@ try_seed() {
     grep -q '^BROKEN' "$log" || die "the run itself failed: see $log"
 }
 
+# try_seeds NAME: says in result what was found, if anything was.
+try_seeds() {
+    local try
+    for try in 0 1 2; do
+        if try_seed "$1" $((seed + try)); then
+            result="caught with seed $((seed + try)): $(sed -n 's/^BROKEN  \([^:]*\):.*/\1/p' "$ROOT/build/log/mutant-$1.log" |
+                sort -u | paste -sd ';')"
+            return
+        fi
+    done
+}
+
 copy_tree
 for name in "${names[@]}"; do
     patch -s -p1 -d "$tree" <"$mutations/$name.patch" || die "$name does not apply"
     (cd "$tree" && quietly "$ROOT/build/log/mutant-build.log" build_mutant)
     result="survived"
-    for try in 0 1 2; do
-        if try_seed "$name" $((seed + try)); then
-            result="caught with seed $((seed + try)): $(sed -n 's/^BROKEN  \([^:]*\):.*/\1/p' "$ROOT/build/log/mutant-$name.log" |
-                sort -u | paste -sd ';')"
-            break
-        fi
-    done
+    test=$(sed -n 's/^Test: *//p' "$mutations/$name.patch")
+    if [[ $test ]]; then
+        if try_test "$name" "$test"; then result="caught by $test"; fi
+    else
+        try_seeds "$name"
+    fi
     [[ $result != survived ]] || survivors=$((survivors + 1))
     say "$name: $result"
     patch -s -R -p1 -d "$tree" <"$mutations/$name.patch"
