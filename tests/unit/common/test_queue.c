@@ -12,6 +12,7 @@
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,11 +31,11 @@ struct server {
     char endpoint[64];
     pthread_t thread;
     const struct reply *replies; /* in their order; one with no body and status 0 ends them */
-    size_t next;
+    atomic_size_t next;
     struct queue_options options;
     struct queue *client;
     char actions[512]; /* what was asked for first, each followed by a blank */
-    unsigned connections;
+    atomic_uint connections;
 };
 
 static void send_reply(int fd, const struct reply *reply) {

@@ -128,7 +128,7 @@ static void test_signatures(void **state) {
         const char *name;
         size_t signature_len;
     } kinds[] = {{"rsa", 256}, {"ec", 64}, {"secret", SHA256_SIZE}};
-    EVP_PKEY *pkeys[][2] = {{EVP_RSA_gen(2048), EVP_RSA_gen(2048)},
+    EVP_PKEY *pkeys[][2] = {{rsa_key("rsa-2048.pem"), rsa_key("rsa-2048-other.pem")},
                             {EVP_EC_gen("P-256"), EVP_EC_gen("P-256")}};
     for (size_t kind = 0; kind < COUNT(kinds); kind++) {
         struct token_key keys[2];
@@ -184,7 +184,7 @@ static void test_what_is_no_key_for_us(void **state) {
         const char *fault;
         EVP_PKEY *pkey;
     } cases[] = {
-        {"2048 to 4096 bits", EVP_RSA_gen(1024)},
+        {"2048 to 4096 bits", rsa_key("rsa-1024.pem")},
         {"neither", EVP_EC_gen("P-384")},
         {"neither", EVP_EC_gen("secp256k1")},
         {"neither", EVP_PKEY_Q_keygen(NULL, NULL, "ED25519")},

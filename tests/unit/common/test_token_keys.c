@@ -26,7 +26,7 @@ static int make_folders(void **state) {
     (void)state;
     first = EVP_EC_gen("P-256");
     second = EVP_EC_gen("P-256");
-    rsa = EVP_RSA_gen(2048);
+    rsa = rsa_key("rsa-2048.pem");
     folder_make(private_folder);
     folder_make(public_folder);
     folder_put_private(private_folder, "current.pem", first);
