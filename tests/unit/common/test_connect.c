@@ -86,8 +86,10 @@ static void to_sqs_has_a_deadline(void **state) {
                                                              .name = "q.fifo",
                                                              .dead_letter_name = "d.fifo"});
     assert_int_equal(queue_check(queue), QUEUE_UNAVAILABLE);
-    assert_non_null(strstr(queue_error(queue), "Failed to connect")); /* its own deadline, not the call's */
-    assert_non_null(strstr(queue_error(queue), "Timeout was reached"));
+    const char *words =
+        queue_error(queue); /* its own deadline, not the call's; the second is of newer libcurls */
+    assert_true((strstr(words, "Failed to connect") && strstr(words, "Timeout was reached")) ||
+                strstr(words, "Connection timed out after"));
     queue_close(queue);
 }
 
