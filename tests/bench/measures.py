@@ -95,15 +95,15 @@ def replay(lab):
         connection = tools.Connection(system.order.url)
         for key in keys:
             connection.exchange(again.replace(b"@", key.encode()), 201)
+        answer = connection.exchange(again.replace(b"@", key.encode()), 201)
+        connection.close()
+        tools.check(b"Idempotent-Replayed: true" in answer, "no replay")
         before = lab.count(system.name)
         lab.wrk(system.order.url, request, seconds=2, values=ids)
         for _ in range(lab.rounds):
             reads.append(lab.wrk(system.order.url, request, values=ids).rate)
             ours.append(lab.wrk(system.order.url, again, values=keys).rate)
         tools.check(lab.count(system.name) == before, "a replay made an order")
-        tools.check(b"Idempotent-Replayed: true" in connection.exchange(again.replace(b"@", keys[0].encode()), 201),
-                    "no replay")
-        connection.close()
     return [Row("replay of an Idempotency-Key", "GET of a delivered order", "requests/s", ours, reads, 0.8, 1)]
 
 
@@ -212,7 +212,7 @@ def latency(lab):
             middle.append(percentiles[49])
             slow.append(percentiles[98])
     return [Row("order committed to shipment committed, 50 orders/s, p50", "", "ms", middle, None, 20, 10, less=True),
-            Row("order committed to shipment committed, 50 orders/s, p99", "", "ms", slow, None, 100, 100, less=True)]
+            Row("order committed to shipment committed, 50 orders/s, p99", "", "ms", slow, None, 100, None, less=True)]
 
 
 def backlog(lab):

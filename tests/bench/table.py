@@ -33,7 +33,9 @@ class Row:
     def verdict(self):
         if self.floor is None:
             return "-"
-        return "MISSED" if self.missed else "aim" if self.reaches(self.aim) else "floor"
+        if self.missed:
+            return "MISSED"
+        return "aim" if self.aim is not None and self.reaches(self.aim) else "floor"
 
     def mark(self, value):
         if value is None:
