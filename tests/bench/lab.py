@@ -212,7 +212,7 @@ class Lab:
         return self.execute(database, f"SELECT count(*) FROM {table}")[0]
 
     def fill(self, database, count, script="fill.sql"):
-        """Stores so many orders, or what else the script is for. Indexes are made when the rows are there: that is quicker."""
+        """Stores so many orders, or what else the script is for. Indexes are made afterwards: that is quicker."""
         statements = (HERE / script).read_text().replace(":count", str(count)).split(";\n")
         with self.parts.connect(database) as connection:
             indexes = connection.execute(

@@ -264,12 +264,12 @@ def full(lab):
             loads = []
             for system, column in ((many, 0), (few, 1)):
                 newest, request = newest_ids(system), tools.get_request(system)
-                delivered = [id for id in stored_ids(system, 2 * ORDERS) if id not in newest][:ORDERS]
+                delivered = list(set(stored_ids(system, 2 * ORDERS)) - set(newest))[:ORDERS]
                 system.query("UPDATE orders SET status = 'PENDING_SHIPMENT' WHERE id = ANY(%s::uuid[])", newest)
                 lab.wrk(system.order.url, request, seconds=2, values=delivered)
-                loads += [("GET, DELIVERED", column, functools.partial(lab.wrk, system.order.url, request, values=delivered)),
-                          ("GET, PENDING_SHIPMENT", column,
-                           functools.partial(lab.wrk, system.order.url, request, values=newest)),
+                read = functools.partial(lab.wrk, system.order.url, request)
+                loads += [("GET, DELIVERED", column, functools.partial(read, values=delivered)),
+                          ("GET, PENDING_SHIPMENT", column, functools.partial(read, values=newest)),
                           ("POST", column, functools.partial(lab.post, system, 64))]
             for _ in range(lab.rounds):
                 for name, column, load in sorted(loads, key=lambda each: each[0]):

@@ -6,16 +6,17 @@ import subprocess
 import textwrap
 import time
 
-import lab as tools
 from lab import harness
 
 SETTINGS = {"session_preload_libraries": "auto_explain", "auto_explain.log_min_duration": 0,
-            "auto_explain.log_analyze": "on", "auto_explain.log_timing": "off", "auto_explain.log_buffers": "on", "log_min_duration_statement": 0,
+            "auto_explain.log_analyze": "on", "auto_explain.log_timing": "off", "auto_explain.log_buffers": "on",
+            "log_min_duration_statement": 0,
             "log_parameter_max_length": 0}
 # Times at which every statement has something to do: orders are quiet before they are shipped, and once they are.
 DAEMONS = {"CARRIER_SIMULATION": "true", "CARRIER_ASSIGN_DELAY": "2s", "CARRIER_SHIP_DELAY": "10ms",
            "CARRIER_DELIVER_DELAY": "5s", "RECONCILE_AFTER": "1s"}
-ENTRY = re.compile(r"^(?:order|delivery)[^|\n]*\|LOG:  duration: [\d.]+ ms  (plan|execute \w+):(.*(?:\n\t.*)*)", re.MULTILINE)
+ENTRY = re.compile(
+    r"^(?:order|delivery)[^|\n]*\|LOG:  duration: [\d.]+ ms  (plan|execute \w+):(.*(?:\n\t.*)*)", re.MULTILINE)
 ESSENTIAL = re.compile(r"^ *->|^\S|^ *(CTE|SubPlan|Index Cond|Filter|Rows Removed|Sort Key|Buffers)")
 
 
