@@ -93,7 +93,7 @@ report() { # NAME CLIENTS-FOR-THE-BEST-RATE CLIENTS LEAST-LOAD SETTING...
     row "best rate, $best clients" "$best_rate" orders/s "" ""
     row "overload, $many clients: stored" "$rate" orders/s "" ""
     row "answered 503 with Retry-After" $((100 * shed / (asked * seconds + 1))) % "" ""
-    check "asked of it, of the best rate" $((100 * asked / best_rate)) % least "$least"
+    ((least == 0)) || check "asked of it, of the best rate" $((100 * asked / best_rate)) % least "$least"
     check "stored, of the best rate" $((100 * rate / best_rate)) % least 80
     check "other answers, and errors" $((other + again)) "" most 0
     check "largest memory" "$(awk '/VmHWM/ {print int($2 / 1024)}' "/proc/$pid/status")" MiB most 256
