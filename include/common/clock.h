@@ -3,6 +3,7 @@
 
 #include "common/attributes.h"
 
+#include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -21,6 +22,9 @@ void clock_format(int64_t epoch_ms, char text[static TIME_TEXT_SIZE]);
 
 /* The time of the monotonic clock in ms milliseconds, for waiting with a deadline. */
 void clock_mono_after(int64_t ms, struct timespec *out);
+
+/* Makes a condition whose deadlines are times of the monotonic clock. */
+void clock_cond_init(pthread_cond_t *cond);
 
 /* Sleeps to the full even when interrupted. */
 void clock_sleep_ms(int64_t ms);

@@ -173,12 +173,8 @@ struct batch_pool *batch_pool_start(const struct batch_options *options) {
     struct batch_pool *pool = calloc(1, sizeof *pool);
     if (!pool)
         return NULL;
-    pthread_condattr_t monotonic;
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
     pthread_mutex_init(&pool->lock, NULL);
-    pthread_cond_init(&pool->work, &monotonic);
-    pthread_condattr_destroy(&monotonic);
+    clock_cond_init(&pool->work);
     if (start(pool, options))
         return pool;
     batch_pool_stop(pool);

@@ -61,6 +61,14 @@ void clock_mono_after(int64_t ms, struct timespec *out) {
     }
 }
 
+void clock_cond_init(pthread_cond_t *cond) {
+    pthread_condattr_t monotonic;
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(cond, &monotonic);
+    pthread_condattr_destroy(&monotonic);
+}
+
 void clock_sleep_ms(int64_t ms) {
     if (ms <= 0)
         return;

@@ -10,7 +10,7 @@
 #include <string.h>
 
 enum {
-    PERIOD_S = 1,
+    PERIOD_MS = 1000,
     DATABASE_LIMIT_MS = 2000, /* a database that takes longer for SELECT 1 is as good as away */
     MAX_PARTS = 3,
 };
@@ -72,13 +72,6 @@ static void note(struct part *part, const char *fault) {
     pthread_cond_broadcast(&part->health->changed);
 }
 
-static struct timespec after_a_period(void) {
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    time.tv_sec += PERIOD_S;
-    return time;
-}
-
 static void *watch(void *arg) {
     struct part *part = arg;
     struct health *health = part->health;
@@ -90,7 +83,8 @@ static void *watch(void *arg) {
         if (health->stopping) /* an answer that was cut short says nothing */
             break;
         note(part, fault);
-        struct timespec next = after_a_period();
+        struct timespec next;
+        clock_mono_after(PERIOD_MS, &next);
         while (!health->stopping && pthread_cond_timedwait(&health->changed, &health->mutex, &next) == 0)
             ;
     }
@@ -128,7 +122,8 @@ static bool start_threads(struct health *health) {
         if (pthread_create(&part->thread, NULL, watch, part) != 0)
             return false;
     }
-    struct timespec limit = after_a_period();
+    struct timespec limit;
+    clock_mono_after(PERIOD_MS, &limit);
     pthread_mutex_lock(&health->mutex);
     while (health->asked < health->part_count &&
            pthread_cond_timedwait(&health->changed, &health->mutex, &limit) == 0)
@@ -146,11 +141,7 @@ struct health *health_start(const struct health_options *options) {
     health->migrations = options->migrations;
     health->started_ms = clock_mono_ms();
     pthread_mutex_init(&health->mutex, NULL);
-    pthread_condattr_t monotonic;
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_cond_init(&health->changed, &monotonic);
-    pthread_condattr_destroy(&monotonic);
+    clock_cond_init(&health->changed);
     if (!open_parts(health, options) || !start_threads(health)) {
         health_stop(health);
         return NULL;

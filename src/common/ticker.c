@@ -42,11 +42,7 @@ struct ticker *ticker_start(ticker_fn *job, void *self) {
         return NULL;
     ticker->job = job;
     ticker->self = self;
-    pthread_condattr_t monotonic;
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_cond_init(&ticker->stop, &monotonic);
-    pthread_condattr_destroy(&monotonic);
+    clock_cond_init(&ticker->stop);
     pthread_mutex_init(&ticker->lock, NULL);
     if (pthread_create(&ticker->thread, NULL, tick, ticker) == 0)
         return ticker;
