@@ -34,11 +34,12 @@ run_tests() {
     fi
 }
 
-# Ends with ctest's summaries, those with failures last.
+# Ends with ctest's summaries, those with failures last, with the words of what failed.
 finish() {
     local name
     for name in "${passed[@]}" "${failed[@]}"; do
         printf '\n== build/%s\n' "$name"
+        grep -E '^(E  |\[  (ERROR|FAILED))|(SUMMARY|WARNING): [A-Z]' "$logs/$name-test.log" | head -n 40 || true
         sed -n '/% tests passed/,$p' "$logs/$name-test.log"
     done
     ((${#failed[@]} == 0))
@@ -58,7 +59,7 @@ prepare_python &
 python=$!
 build tsan tsan
 build valgrind dev \
-    "-DCMAKE_CROSSCOMPILING_EMULATOR=valgrind;-q;--error-exitcode=99;--leak-check=full;--show-leak-kinds=definite;--errors-for-leak-kinds=definite"
+    "-DCMAKE_CROSSCOMPILING_EMULATOR=valgrind;-q;--fair-sched=yes;--error-exitcode=99;--leak-check=full;--show-leak-kinds=definite;--errors-for-leak-kinds=definite"
 build fuzz fuzz
 wait "$python"
 say "starting the parts in build/test-parts"
