@@ -112,7 +112,7 @@ const struct config_knob config_knobs[] = {
      "receives before a message is a dead letter; set when a queue is created"},
     {"SQS_WAIT_TIME", CONFIG_DURATION, CONFIG_BOTH, "20s", SECOND, 20 * SECOND, NULL, FIELD(sqs_wait_time),
      "long poll of a consumer"},
-    {"CONSUMER_THREADS", CONFIG_INTEGER, CONFIG_BOTH, "1", 1, 16, NULL, FIELD(consumer_threads),
+    {"CONSUMER_THREADS", CONFIG_INTEGER, CONFIG_BOTH, "4", 1, 16, NULL, FIELD(consumer_threads),
      "threads that consume the queue"},
 
     {"JWT_SECRET", CONFIG_SECRET, CONFIG_BOTH, CONFIG_DEFAULT_JWT_SECRET, 32, 1024, NULL, FIELD(jwt_secret),

@@ -12,12 +12,13 @@
 #include <string.h>
 #include <time.h>
 
-enum { BATCH = 10, MAX_RECEIVERS = 16, TIMEOUT_S = 30, ANSWER_SIZE = 1 << 20, REQUEST_SIZE = 16384 };
+enum { BATCH = 10, MAX_RECEIVERS = 16, TIMEOUT_S = 30, MAX_TRIES = 3, ANSWER_SIZE = 1 << 20, REQUEST_SIZE = 16384 };
 
 struct job {
     const char *endpoint, *queue_url, *file;
     size_t expected; /* messages in the file */
     atomic_size_t deleted;
+    double end; /* when the last of them was deleted: the other receivers still wait then */
 };
 
 struct client {
@@ -26,6 +27,12 @@ struct client {
     char *answer;
     size_t len;
 };
+
+static double now(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
 
 static void fail(const char *what) {
     fprintf(stderr, "bare_sqs: %s\n", what);
@@ -64,14 +71,18 @@ static void close_client(struct client *c) {
     free(c->answer);
 }
 
-/* Anything but a 200 without failed entries ends the program. The answer is a string until the next call. */
+/* A server that is in trouble is asked again, as the daemons do; anything else but a 200 without failed entries
+ * ends the program. The answer is a string until the next call. */
 static char *call(struct client *c, const char *body) {
-    long status = 0;
-    c->len = 0;
-    curl_easy_setopt(c->easy, CURLOPT_POSTFIELDS, body);
-    if (curl_easy_perform(c->easy) != CURLE_OK || curl_easy_getinfo(c->easy, CURLINFO_RESPONSE_CODE, &status))
-        fail("a call failed");
-    c->answer[c->len] = '\0';
+    long status = 500;
+    for (int tries = 0; tries < MAX_TRIES && status >= 500; tries++) {
+        c->len = 0;
+        curl_easy_setopt(c->easy, CURLOPT_POSTFIELDS, body);
+        if (curl_easy_perform(c->easy) != CURLE_OK ||
+            curl_easy_getinfo(c->easy, CURLINFO_RESPONSE_CODE, &status))
+            fail("a call failed");
+        c->answer[c->len] = '\0';
+    }
     if (status != 200 || strstr(c->answer, "\"SenderFault\""))
         fail(c->answer);
     return c->answer;
@@ -126,7 +137,8 @@ static void *receive_all(void *arg) {
         size_t n = deletion(job->queue_url, call(&receiver, receive), delete);
         if (n) {
             call(&deleter, delete);
-            atomic_fetch_add(&job->deleted, n);
+            if (atomic_fetch_add(&job->deleted, n) + n == job->expected)
+                job->end = now();
         }
     }
     close_client(&receiver);
@@ -147,12 +159,6 @@ static size_t count_messages(const char *path) {
     return n;
 }
 
-static double now(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
-}
-
 int main(int argc, char *argv[]) {
     pthread_t threads[1 + MAX_RECEIVERS];
     size_t receivers = argc == 5 ? strtoul(argv[3], NULL, 10) : 0;
@@ -169,7 +175,7 @@ int main(int argc, char *argv[]) {
             fail("no threads");
     for (size_t i = 0; i <= receivers; i++)
         pthread_join(threads[i], NULL);
-    printf("%zu %.3f\n", atomic_load(&job.deleted), now() - start);
+    printf("%zu %.3f\n", atomic_load(&job.deleted), job.end - start);
     curl_global_cleanup();
     return 0;
 }

@@ -29,7 +29,7 @@ SETTINGS = {"SQS_WAIT_TIME": "20s", "SQS_VISIBILITY_TIMEOUT": "30s", "CARRIER_SI
             "ORDER_VIEW_TTL": "1h"}
 AWAY = {"SQS_ENDPOINT": "http://127.0.0.1:9"}  # nobody listens on the port "discard"
 TABLES = "orders, order_items, idempotency_keys, order_outbox"
-HTTP_THREADS, CONSUMER_THREADS = 2, 1  # the daemons' defaults, for the bare programs too
+HTTP_THREADS, CONSUMER_THREADS = 2, 4  # the daemons' defaults, for the bare programs too
 TICK = os.sysconf("SC_CLK_TCK")
 
 Load = collections.namedtuple("Load", "requests rate median_us")
