@@ -100,13 +100,12 @@ static enum db_status run_on_table(struct outbox *o, const struct db_query *quer
     return status;
 }
 
-/* Becomes the active relay if none is. The lock lives and dies with the connection. The table is empty most of
- * the time, and so it is to the planner: left alone, it would sort a whole backlog for each page of it. */
+/* Becomes the active relay if none is. The lock lives and dies with the connection. The table is empty most
+ * of the time, and so it is to the planner: left alone, it would sort a whole backlog for each page of it. */
 static enum db_status elect(struct outbox *o) {
-    static const struct db_query lock = {"outbox_lock",
-                                         "SELECT pg_try_advisory_lock(hashtext($1)),"
-                                         " set_config('enable_seqscan', 'off', false),"
-                                         " set_config('enable_sort', 'off', false)"};
+    static const struct db_query lock = {"outbox_lock", "SELECT pg_try_advisory_lock(hashtext($1)),"
+                                                        " set_config('enable_seqscan', 'off', false),"
+                                                        " set_config('enable_sort', 'off', false)"};
     struct db_result *result = NULL;
     enum db_status status = run_on_table(o, &lock, &result);
     if (status != DB_OK)

@@ -12,7 +12,14 @@
 #include <string.h>
 #include <time.h>
 
-enum { BATCH = 10, MAX_RECEIVERS = 16, TIMEOUT_S = 30, MAX_TRIES = 3, ANSWER_SIZE = 1 << 20, REQUEST_SIZE = 16384 };
+enum {
+    BATCH = 10,
+    MAX_RECEIVERS = 16,
+    TIMEOUT_S = 30,
+    MAX_TRIES = 3,
+    ANSWER_SIZE = 1 << 20,
+    REQUEST_SIZE = 16384
+};
 
 struct job {
     const char *endpoint, *queue_url, *file;
@@ -71,8 +78,8 @@ static void close_client(struct client *c) {
     free(c->answer);
 }
 
-/* A server that is in trouble is asked again, as the daemons do; anything else but a 200 without failed entries
- * ends the program. The answer is a string until the next call. */
+/* A server that is in trouble is asked again, as the daemons do; anything else but a 200 without failed
+ * entries ends the program. The answer is a string until the next call. */
 static char *call(struct client *c, const char *body) {
     long status = 500;
     for (int tries = 0; tries < MAX_TRIES && status >= 500; tries++) {
