@@ -12,11 +12,11 @@ die() {
 
 port_open() { (exec 3<>"/dev/tcp/${2:-127.0.0.1}/$1") 2>/dev/null; } # PORT [HOST]
 
-# A port that nobody listens on, below the range the kernel hands out to clients.
+# A port that nobody listens on, below those that the tests take, and those that the kernel hands out to clients.
 free_port() {
     local port
     for _ in {1..100}; do
-        port=$((20000 + RANDOM % 12000))
+        port=$((10000 + RANDOM % 5000))
         port_open "$port" || { echo "$port" && return; }
     done
     die "no free port found"

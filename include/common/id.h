@@ -22,6 +22,9 @@ bool uuid_parse(const char *text, struct uuid *out) MUST_CHECK;
 
 void uuid_format(const struct uuid *id, char text[static UUID_TEXT_SIZE]);
 
+/* When a UUIDv7 was made, in milliseconds since the epoch. */
+int64_t uuid_time_ms(const struct uuid *id);
+
 /* Order of the bytes, as memcmp and as PostgreSQL's uuid. */
 int uuid_compare(const struct uuid *a, const struct uuid *b);
 

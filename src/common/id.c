@@ -74,6 +74,13 @@ void uuid_format(const struct uuid *id, char text[static UUID_TEXT_SIZE]) {
     *text = '\0';
 }
 
+int64_t uuid_time_ms(const struct uuid *id) {
+    int64_t ms = 0;
+    for (size_t i = 0; i < 6; i++)
+        ms = ms << 8 | id->bytes[i];
+    return ms;
+}
+
 int uuid_compare(const struct uuid *a, const struct uuid *b) {
     return memcmp(a->bytes, b->bytes, sizeof a->bytes);
 }

@@ -10,6 +10,7 @@ struct guesses;
 struct health;
 struct http_server;
 struct limit;
+struct memory_cache;
 struct outbox;
 struct reconcile;
 struct revocations;
@@ -22,7 +23,8 @@ struct order_app {
     struct token_keys *keys;
     struct clients *clients;
     struct guesses *guesses;
-    struct limit *orders_limit; /* new orders of a client */
+    struct limit *orders_limit;  /* new orders of a client */
+    struct memory_cache *memory; /* answers that never change: receipts, views of delivered orders */
     struct health *health;
     struct outbox *outbox, *revocation_outbox;
     struct revocations *revocations;

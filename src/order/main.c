@@ -8,6 +8,7 @@
 #include "common/health.h"
 #include "common/json.h"
 #include "common/log.h"
+#include "common/memory_cache.h"
 #include "common/migrate.h"
 #include "common/outbox.h"
 #include "common/revocations.h"
@@ -165,6 +166,17 @@ static void stop_limits(void *arg, int64_t deadline_ms) {
     guesses_free(app->guesses);
 }
 
+static bool start_memory(void *arg) {
+    struct order_app *app = arg;
+    app->memory = memory_cache_new();
+    return app->memory != NULL;
+}
+
+static void stop_memory(void *arg, int64_t deadline_ms) {
+    (void)deadline_ms;
+    memory_cache_free(((struct order_app *)arg)->memory);
+}
+
 static void *open_worker(void *arg) {
     struct order_app *app = arg;
     struct db_options db = db_options(app->config);
@@ -203,6 +215,7 @@ static const struct service_component components[] = {
     {"health", start_health, stop_health},
     {"clients", start_clients, stop_clients},
     {"revoked tokens", start_revocations, stop_revocations},
+    {"memory", start_memory, stop_memory},
     {"outbox relay", start_outbox, stop_outbox},
     {"relay of revocations", start_revocation_outbox, stop_revocation_outbox},
     {"status consumer", start_consumer, stop_consumer},

@@ -16,9 +16,9 @@ void order_cache_note_failure(struct cache *cache) {
         log_warn(NULL, "redis is away, going on without it: %s", cache_error(cache));
 }
 
-bool order_receipt_key(const char *client_id, const char *key, char out[static ORDER_RECEIPT_KEY_SIZE]) {
+bool order_receipt_key(const char *client_id, const char *key, uint8_t hash[static SHA256_SIZE],
+                       char out[static ORDER_RECEIPT_KEY_SIZE]) {
     struct buf text = {0};
-    uint8_t hash[SHA256_SIZE];
     buf_append(&text, client_id,
                strlen(client_id) + 1); /* with its NUL: the two cannot run into each other */
     buf_str(&text, key);
@@ -26,7 +26,7 @@ bool order_receipt_key(const char *client_id, const char *key, char out[static O
     if (ok) {
         sha256(text.data, text.len, hash);
         memcpy(out, "order:create:", sizeof "order:create:");
-        hex_encode(hash, sizeof hash, out + sizeof "order:create:" - 1);
+        hex_encode(hash, SHA256_SIZE, out + sizeof "order:create:" - 1);
     }
     buf_free(&text);
     return ok;
@@ -94,8 +94,32 @@ static bool parse_view(const char *value, size_t len, struct arena *arena, struc
     return true;
 }
 
-bool order_cache_find_views(struct cache *cache, const struct uuid ids[], size_t n, struct arena *arena,
-                            struct order_view out[]) {
+static void memory_key(const struct uuid *id, uint8_t key[static MEMORY_CACHE_KEY_SIZE]) {
+    memset(key, 0, MEMORY_CACHE_KEY_SIZE);
+    memcpy(key, id->bytes, sizeof id->bytes);
+}
+
+static void remember_view(struct memory_cache *memory, const struct uuid *id, const char *value, size_t len,
+                          int64_t ttl_ms) {
+    uint8_t key[MEMORY_CACHE_KEY_SIZE];
+    memory_key(id, key);
+    memory_cache_put(memory, key, value, len, clock_epoch_ms() + ttl_ms);
+}
+
+bool order_memory_find_view(struct memory_cache *memory, const struct uuid *id, struct arena *arena,
+                            struct order_view *out) {
+    uint8_t key[MEMORY_CACHE_KEY_SIZE];
+    struct buf value = {0};
+    memory_key(id, key);
+    *out = (struct order_view){0};
+    bool found = memory_cache_get(memory, key, clock_epoch_ms(), &value) &&
+                 parse_view(value.data, value.len, arena, out) && out->body;
+    buf_free(&value);
+    return found;
+}
+
+bool order_cache_find_views(struct cache *cache, struct memory_cache *memory, const struct uuid ids[],
+                            size_t n, int64_t ttl_ms, struct arena *arena, struct order_view out[]) {
     char(*names)[VIEW_KEY_SIZE] = arena_array(arena, n, sizeof *names);
     const char **keys = arena_array(arena, n, sizeof *keys);
     if (!names || !keys)
@@ -113,13 +137,15 @@ bool order_cache_find_views(struct cache *cache, const struct uuid ids[], size_t
         size_t len;
         const char *value = cache_value(values, i, &len);
         ok = !value || parse_view(value, len, arena, &out[i]);
+        if (out[i].body)
+            remember_view(memory, &ids[i], value, len, ttl_ms);
     }
     cache_values_free(values);
     return ok;
 }
 
-void order_cache_put_views(struct cache *cache, const struct order *const orders[], size_t n,
-                           int64_t ttl_ms) {
+void order_cache_put_views(struct cache *cache, struct memory_cache *memory,
+                           const struct order *const orders[], size_t n, int64_t ttl_ms) {
     struct arena arena = {0};
     struct buf text = {0};
     struct cache_entry *entries = arena_array(&arena, n, sizeof *entries);
@@ -132,6 +158,8 @@ void order_cache_put_views(struct cache *cache, const struct order *const orders
         buf_clear(&text);
         view_value(&text, orders[i]);
         char *value = text.failed ? NULL : arena_memdup(&arena, text.data, text.len);
+        if (value)
+            remember_view(memory, &orders[i]->id, value, text.len, ttl_ms);
         if (value)
             entries[count++] = (struct cache_entry){.key = names[i],
                                                     .value = value,

@@ -1,10 +1,11 @@
-/* What Redis holds of orders: the answers to replays (order:create:*) and the views of orders (order:view:*).
- * All of it may be missing at any time. A worker's or consumer's thread only. */
+/* What Redis holds of orders: the answers to replays (order:create:*) and the views of orders (order:view:*),
+ * and what of that the process remembers. None of it ever changes; all of it may be missing at any time. */
 #pragma once
 
 #include "common/arena.h"
 #include "common/attributes.h"
 #include "common/cache.h"
+#include "common/memory_cache.h"
 #include "order.h"
 
 #include <stdbool.h>
@@ -13,9 +14,9 @@
 
 #define ORDER_RECEIPT_KEY_SIZE (sizeof "order:create:" + 2 * SHA256_SIZE)
 
-/* The key of the answer that belongs to a client's idempotency key. Hashed: no pair can stand for another.
- * False when out of memory. */
-bool order_receipt_key(const char *client_id, const char *key,
+/* The key of the answer that belongs to a client's idempotency key, in memory and in Redis. Hashed: no pair
+ * can stand for another. False when out of memory. */
+bool order_receipt_key(const char *client_id, const char *key, uint8_t hash[static SHA256_SIZE],
                        char out[static ORDER_RECEIPT_KEY_SIZE]) MUST_CHECK;
 
 struct order_receipt { /* an answer to POST /orders */
@@ -37,15 +38,24 @@ struct order_view { /* an answer to GET /orders/:id */
     size_t len;
 };
 
-/* Looks up views; out[i].body is NULL where there is none. False when out of memory. */
-bool order_cache_find_views(struct cache *cache, const struct uuid ids[], size_t n, struct arena *arena,
+/* order_memory_*: any thread. The others work with Redis: on a worker's thread only. */
+
+/* A view, in arena; false when there is none. */
+bool order_memory_find_view(struct memory_cache *memory, const struct uuid *id, struct arena *arena,
+                            struct order_view *out) MUST_CHECK;
+
+/* Looks up views, and remembers those there are for ttl_ms; out[i].body is NULL where there is none. False
+ * when out of memory. */
+bool order_cache_find_views(struct cache *cache, struct memory_cache *memory, const struct uuid ids[],
+                            size_t n, int64_t ttl_ms, struct arena *arena,
                             struct order_view out[]) MUST_CHECK;
 
 /* Write receipts, and views by version: an older view never replaces a newer one. Only the views of DELIVERED
  * orders are kept: a view of an order that still moves may be out of date where Redis was out of reach when
  * it moved, and a reader would see the status go back. Failures are logged once per outage. */
 void order_cache_put_receipts(struct cache *cache, const struct order_receipt receipts[], size_t n);
-void order_cache_put_views(struct cache *cache, const struct order *const orders[], size_t n, int64_t ttl_ms);
+void order_cache_put_views(struct cache *cache, struct memory_cache *memory,
+                           const struct order *const orders[], size_t n, int64_t ttl_ms);
 
 /* Logs that Redis has gone away, once per outage. */
 void order_cache_note_failure(struct cache *cache);

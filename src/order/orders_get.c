@@ -31,20 +31,6 @@ static void reply_not_found(struct http_request *request) {
     http_reply_problem(request, "ORDER_NOT_FOUND", "There is no such order");
 }
 
-void orders_get_prepare(struct http_request *request) {
-    struct lookup *lookup = arena_alloc(&request->arena, sizeof *lookup);
-    const char *match = http_header(request, "If-None-Match");
-    if (!lookup)
-        http_reply_problem(request, "UNAVAILABLE", "The service is short of memory");
-    else if (!uuid_parse(request->params[0], &lookup->id))
-        reply_not_found(request);
-    else {
-        lookup->client_id = visible_client(request);
-        lookup->if_none_match = match ? arena_strdup(&request->arena, match) : NULL;
-        request->command = lookup;
-    }
-}
-
 static void reply_view(struct http_request *request, int64_t version, struct buf *body) {
     const struct lookup *lookup = request->command;
     char tag[32];
@@ -59,28 +45,54 @@ static void reply_view(struct http_request *request, int64_t version, struct buf
     http_reply_header(request, "Cache-Control", "private, no-cache");
 }
 
+/* A view of somebody's order, if it is one for this client. */
+static void answer_with(struct http_request *request, const struct order_view *view) {
+    const struct lookup *lookup = request->command;
+    struct buf body = {0};
+    if (lookup->client_id && strcmp(lookup->client_id, view->client_id) != 0) {
+        reply_not_found(request);
+    } else {
+        buf_append(&body, view->body, view->len);
+        reply_view(request, view->version, &body);
+    }
+}
+
+void orders_get_prepare(struct http_request *request) {
+    struct lookup *lookup = arena_alloc(&request->arena, sizeof *lookup);
+    const char *match = http_header(request, "If-None-Match");
+    const struct order_app *app = request->app;
+    struct order_view view;
+    if (!lookup)
+        http_reply_problem(request, "UNAVAILABLE", "The service is short of memory");
+    else if (!uuid_parse(request->params[0], &lookup->id))
+        reply_not_found(request);
+    else {
+        lookup->client_id = visible_client(request);
+        lookup->if_none_match = match ? arena_strdup(&request->arena, match) : NULL;
+        request->command = lookup;
+        if (order_memory_find_view(app->memory, &lookup->id, &request->arena, &view))
+            answer_with(request, &view);
+    }
+}
+
 /* Answers what Redis knows; the others go into rest. False when out of memory. */
 static bool answer_from_cache(struct http_worker *worker, struct http_request *requests[], size_t n,
                               struct arena *arena, struct http_request *rest[], size_t *rest_count) {
+    const struct order_app *app = worker->app;
     struct uuid *ids = arena_array(arena, n, sizeof *ids);
     struct order_view *views = arena_array(arena, n, sizeof *views);
     if (!ids || !views)
         return false;
     for (size_t i = 0; i < n; i++)
         ids[i] = ((const struct lookup *)requests[i]->command)->id;
-    if (!order_cache_find_views(worker->cache, ids, n, arena, views))
+    if (!order_cache_find_views(worker->cache, app->memory, ids, n, app->config->order_view_ttl, arena,
+                                views))
         return false;
     for (size_t i = 0; i < n; i++) {
-        const struct lookup *lookup = requests[i]->command;
-        struct buf body = {0};
-        if (!views[i].body) {
+        if (views[i].body)
+            answer_with(requests[i], &views[i]);
+        else
             rest[(*rest_count)++] = requests[i];
-        } else if (lookup->client_id && strcmp(lookup->client_id, views[i].client_id) != 0) {
-            reply_not_found(requests[i]);
-        } else {
-            buf_append(&body, views[i].body, views[i].len);
-            reply_view(requests[i], views[i].version, &body);
-        }
     }
     return true;
 }
@@ -110,7 +122,7 @@ static enum db_status answer_from_database(struct http_worker *worker, struct ht
         reply_view(requests[i], wanted[i].order->version, &body);
         found[count++] = wanted[i].order;
     }
-    order_cache_put_views(worker->cache, found, count, app->config->order_view_ttl);
+    order_cache_put_views(worker->cache, app->memory, found, count, app->config->order_view_ttl);
     return DB_OK;
 }
 

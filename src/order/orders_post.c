@@ -20,6 +20,7 @@ struct creation {
     struct order_creation store; /* must stay first */
     struct order order;
     struct http_request *request;
+    uint8_t key_hash[SHA256_SIZE];
     char cache_key[ORDER_RECEIPT_KEY_SIZE];
     const struct creation *original; /* another request of the batch with the same key that goes first */
 };
@@ -73,45 +74,9 @@ static bool choose_key(struct http_request *request, struct creation *c) {
         lifetime_ms = app->config->idempotency_fingerprint_ttl;
     }
     c->store.expires_ms = c->order.created_ms + lifetime_ms;
-    if (c->store.key && !order_receipt_key(c->order.client_id, c->store.key, c->cache_key))
+    if (c->store.key && !order_receipt_key(c->order.client_id, c->store.key, c->key_hash, c->cache_key))
         return reply_no_memory(request);
     return true;
-}
-
-/* Everything of the order that does not come from the body. */
-static bool complete_order(struct http_request *request, struct creation *c) {
-    struct buf event = {0};
-    c->request = request;
-    c->order.id = uuid_new();
-    c->order.client_id = request->claims.client_id;
-    c->order.version = 1;
-    c->order.created_ms = c->order.updated_ms = clock_epoch_ms();
-    c->store.order = &c->order;
-    c->store.event_id = uuid_new();
-    c->store.request_id = request->request_id;
-    c->store.traceparent = request->traceparent;
-    order_created_json(&event, &c->order, &c->store.event_id);
-    c->store.event = event.failed ? NULL : arena_memdup(&request->arena, event.data, event.len);
-    buf_free(&event);
-    return c->store.event && order_fingerprint(&c->order, c->store.fingerprint);
-}
-
-void orders_post_prepare(struct http_request *request) {
-    const struct order_app *app = request->app;
-    const char *client = request->claims.client_id;
-    if (!http_within(request, limit_take(app->orders_limit, client, strlen(client), clock_mono_ms())) ||
-        !http_expect_json(request))
-        return;
-    struct http_faults faults = {0};
-    struct creation *c = arena_alloc(&request->arena, sizeof *c);
-    bool valid =
-        c && order_from_json(request->body.data, request->body.len, &request->arena, &c->order, &faults);
-    if (faults.count)
-        http_reply_faults(request, &faults);
-    else if (!valid || !complete_order(request, c))
-        (void)reply_no_memory(request);
-    else if (choose_key(request, c))
-        request->command = c;
 }
 
 static void reply_receipt(struct http_request *request, const char *body, size_t len, bool replayed) {
@@ -130,8 +95,79 @@ static void reply_key_reused(struct http_request *request) {
     http_reply_problem(request, "IDEMPOTENCY_KEY_REUSED", "This Idempotency-Key was used for another order");
 }
 
+/* Whether the process itself knows the answer, which is given then. */
+static bool answer_from_memory(struct http_request *request, struct creation *c) {
+    const struct order_app *app = request->app;
+    struct buf value = {0};
+    uint8_t fingerprint[SHA256_SIZE];
+    const char *body;
+    size_t len;
+    bool known = c->store.key && memory_cache_get(app->memory, c->key_hash, c->order.created_ms, &value) &&
+                 order_receipt_parse(value.data, value.len, fingerprint, &body, &len);
+    if (known && memcmp(fingerprint, c->store.fingerprint, sizeof fingerprint) == 0)
+        reply_receipt(request, body, len, true);
+    else if (known)
+        reply_key_reused(request);
+    buf_free(&value);
+    return known;
+}
+
+/* What the order is before it is known to be new. */
+static bool begin_order(struct http_request *request, struct creation *c) {
+    c->request = request;
+    c->store.order = &c->order;
+    c->order.client_id = request->claims.client_id;
+    c->order.created_ms = c->order.updated_ms = clock_epoch_ms();
+    return order_fingerprint(&c->order, c->store.fingerprint);
+}
+
+/* The rest that does not come from the body. */
+static bool complete_order(struct http_request *request, struct creation *c) {
+    struct buf event = {0};
+    c->order.id = uuid_new();
+    c->order.version = 1;
+    c->store.event_id = uuid_new();
+    c->store.request_id = request->request_id;
+    c->store.traceparent = request->traceparent;
+    order_created_json(&event, &c->order, &c->store.event_id);
+    c->store.event = event.failed ? NULL : arena_memdup(&request->arena, event.data, event.len);
+    buf_free(&event);
+    return c->store.event || reply_no_memory(request);
+}
+
+void orders_post_prepare(struct http_request *request) {
+    const struct order_app *app = request->app;
+    const char *client = request->claims.client_id;
+    if (!http_within(request, limit_take(app->orders_limit, client, strlen(client), clock_mono_ms())) ||
+        !http_expect_json(request))
+        return;
+    struct http_faults faults = {0};
+    struct creation *c = arena_alloc(&request->arena, sizeof *c);
+    bool valid =
+        c && order_from_json(request->body.data, request->body.len, &request->arena, &c->order, &faults);
+    if (faults.count)
+        http_reply_faults(request, &faults);
+    else if (!valid || !begin_order(request, c))
+        (void)reply_no_memory(request);
+    else if (choose_key(request, c) && !answer_from_memory(request, c))
+        request->command = complete_order(request, c) ? c : NULL;
+}
+
+/* Keeps a receipt that was asked for again for as long as its key lives: from the birth of its order. */
+static void remember_receipt(struct memory_cache *memory, const struct creation *c, const char *value,
+                             size_t len) {
+    struct uuid id;
+    char text[UUID_TEXT_SIZE];
+    memcpy(text, value + SHA256_SIZE + sizeof ORDER_RECEIPT_START - 1, sizeof text - 1);
+    text[sizeof text - 1] = '\0';
+    if (uuid_parse(text, &id))
+        memory_cache_put(memory, c->key_hash, value, len,
+                         uuid_time_ms(&id) + c->store.expires_ms - c->order.created_ms);
+}
+
 /* Answers what Redis knows; moves the others to the front and returns how many they are. */
-static size_t answer_from_cache(struct cache *cache, struct creation *creations[], size_t n) {
+static size_t answer_from_cache(struct cache *cache, struct memory_cache *memory,
+                                struct creation *creations[], size_t n) {
     const char *keys[BATCH_LIMIT];
     size_t with_key = 0, left = 0;
     for (size_t i = 0; i < n; i++)
@@ -144,12 +180,15 @@ static size_t answer_from_cache(struct cache *cache, struct creation *creations[
         struct creation *c = creations[i];
         uint8_t fingerprint[SHA256_SIZE];
         const char *body = NULL, *value;
-        size_t len = 0;
+        size_t len = 0, body_len = 0;
         value = c->store.key ? cache_value(values, k++, &len) : NULL;
-        if (!value || !order_receipt_parse(value, len, fingerprint, &body, &len))
+        if (!value || !order_receipt_parse(value, len, fingerprint, &body, &body_len)) {
             creations[left++] = c;
-        else if (memcmp(fingerprint, c->store.fingerprint, sizeof fingerprint) == 0)
-            reply_receipt(c->request, body, len, true);
+            continue;
+        }
+        remember_receipt(memory, c, value, len);
+        if (memcmp(fingerprint, c->store.fingerprint, sizeof fingerprint) == 0)
+            reply_receipt(c->request, body, body_len, true);
         else
             reply_key_reused(c->request);
     }
@@ -231,7 +270,7 @@ enum db_status orders_post_run(struct http_worker *worker, struct http_request *
     struct order_creation *go[BATCH_LIMIT];
     for (size_t i = 0; i < n; i++)
         creations[i] = requests[i]->command;
-    size_t left = answer_from_cache(worker->cache, creations, n);
+    size_t left = answer_from_cache(worker->cache, app->memory, creations, n);
     if (left == 0)
         return DB_OK;
     size_t count = choose_originals(creations, left, go);

@@ -97,7 +97,8 @@ static enum db_status handle(void *cls, struct db *db, struct consumer_message m
     enum db_status status = update(db, messages, n, &arena, changed, &count);
     if (status == DB_OK && count) {
         pthread_mutex_lock(&self->lock);
-        order_cache_put_views(self->cache, changed, count, self->app->config->order_view_ttl);
+        order_cache_put_views(self->cache, self->app->memory, changed, count,
+                              self->app->config->order_view_ttl);
         pthread_mutex_unlock(&self->lock);
     }
     arena_free(&arena);

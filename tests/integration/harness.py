@@ -2,6 +2,7 @@
 
 import base64
 import contextlib
+import fcntl
 import json
 import os
 import pathlib
@@ -68,13 +69,30 @@ def eventually(condition, timeout=PATIENCE, what="the condition"):
     return value
 
 
+RESERVED = []  # files that are locked for as long as this process lives
+
+
+def reserved(port):
+    """Whether the port is ours alone among all tests that run now, also while nobody listens on it."""
+    folder = pathlib.Path(tempfile.gettempdir()) / f"order-processing-ports-{os.getuid()}"
+    folder.mkdir(exist_ok=True)
+    file = (folder / str(port)).open("w")  # noqa: SIM115 (closed with the process)
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        file.close()
+        return False
+    RESERVED.append(file)
+    return True
+
+
 def free_port():
-    """A free port below those that the kernel gives to outgoing connections."""
+    """A free port, between those that scripts take and those that the kernel gives to outgoing connections."""
     for _ in range(1000):
         port = random.randrange(15000, 32000)
-        with socket.socket() as probe:
-            with contextlib.suppress(OSError):
-                probe.bind(("127.0.0.1", port))
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            if reserved(port):
                 return port
     raise RuntimeError("no free port")
 

@@ -42,6 +42,13 @@ static void test_new_ids_are_version_7_of_now(void **state) {
     }
 }
 
+static void test_time_of_an_id(void **state) {
+    (void)state;
+    struct uuid id; /* RFC 9562, appendix A.6 */
+    assert_true(uuid_parse("017F22E2-79B0-7CC3-98C4-DC0C0C07398F", &id));
+    assert_int_equal(uuid_time_ms(&id), 1645557742000);
+}
+
 static void test_ids_of_one_process_sort_by_time_and_are_unique(void **state) {
     (void)state;
     enum { COUNT = 20000 };
@@ -157,6 +164,7 @@ static void test_sha256_of_the_standards_examples(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_new_ids_are_version_7_of_now),
+        cmocka_unit_test(test_time_of_an_id),
         cmocka_unit_test(test_ids_of_one_process_sort_by_time_and_are_unique),
         cmocka_unit_test(test_text_of_an_id_reads_back),
         cmocka_unit_test(test_other_texts_are_no_ids),

@@ -1,0 +1,97 @@
+/* The cache in memory: sets of a few entries each, the key says which set. */
+#include "common/memory_cache.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { SETS = 4096, WAYS = 8 };
+
+struct entry {
+    uint8_t key[MEMORY_CACHE_KEY_SIZE];
+    int64_t until_ms;
+    uint64_t used; /* the later, the greater */
+    size_t len;
+    char value[];
+};
+
+struct memory_cache {
+    pthread_mutex_t lock; /* guards the rest, entries included */
+    uint64_t uses;
+    struct entry *sets[SETS][WAYS];
+};
+
+struct memory_cache *memory_cache_new(void) {
+    struct memory_cache *cache = calloc(1, sizeof *cache);
+    if (cache)
+        pthread_mutex_init(&cache->lock, NULL);
+    return cache;
+}
+
+void memory_cache_free(struct memory_cache *cache) {
+    if (!cache)
+        return;
+    for (size_t set = 0; set < SETS; set++)
+        for (size_t way = 0; way < WAYS; way++)
+            free(cache->sets[set][way]);
+    pthread_mutex_destroy(&cache->lock);
+    free(cache);
+}
+
+/* A UUIDv7 is random at its end, a digest everywhere. */
+static struct entry **set_of(struct memory_cache *cache, const uint8_t *key) {
+    return cache->sets[(key[14] << 8 | key[15]) % SETS];
+}
+
+static struct entry **find(struct entry **set, const uint8_t *key) {
+    for (size_t way = 0; way < WAYS; way++)
+        if (set[way] && memcmp(set[way]->key, key, MEMORY_CACHE_KEY_SIZE) == 0)
+            return &set[way];
+    return NULL;
+}
+
+bool memory_cache_get(struct memory_cache *cache, const uint8_t key[static MEMORY_CACHE_KEY_SIZE],
+                      int64_t now_ms, struct buf *out) {
+    pthread_mutex_lock(&cache->lock);
+    struct entry **found = find(set_of(cache, key), key);
+    bool good = found && (*found)->until_ms > now_ms;
+    if (good) {
+        (*found)->used = ++cache->uses;
+        buf_append(out, (*found)->value, (*found)->len);
+    }
+    pthread_mutex_unlock(&cache->lock);
+    return good && !out->failed;
+}
+
+/* The place for a new entry of the set: the key's own, a free one, or that of the one unused for longest. */
+static struct entry **place(struct entry **set, const uint8_t *key) {
+    struct entry **best = find(set, key);
+    for (size_t way = 0; !best && way < WAYS; way++)
+        if (!set[way])
+            best = &set[way];
+    if (best)
+        return best;
+    best = &set[0];
+    for (size_t way = 1; way < WAYS; way++)
+        if (set[way]->used < (*best)->used)
+            best = &set[way];
+    return best;
+}
+
+void memory_cache_put(struct memory_cache *cache, const uint8_t key[static MEMORY_CACHE_KEY_SIZE],
+                      const void *value, size_t len, int64_t until_ms) {
+    struct entry *entry = len <= MEMORY_CACHE_VALUE_MAX ? malloc(sizeof *entry + len) : NULL;
+    if (!entry)
+        return;
+    memcpy(entry->key, key, MEMORY_CACHE_KEY_SIZE);
+    memcpy(entry->value, value, len);
+    entry->len = len;
+    entry->until_ms = until_ms;
+    pthread_mutex_lock(&cache->lock);
+    struct entry **at = place(set_of(cache, key), key);
+    struct entry *old = *at;
+    entry->used = ++cache->uses;
+    *at = entry;
+    pthread_mutex_unlock(&cache->lock);
+    free(old);
+}
