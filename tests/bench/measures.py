@@ -203,7 +203,7 @@ def latency(lab):
     """From the commit of an order to that of its shipment, 50 orders a second."""
     middle, slow = [], []
     with lab.commit_times():
-        lab.bare_sqs(BACKLOG // 4)  # for Java to warm up
+        lab.bare_sqs(BACKLOG)  # for Java to warm up
         for _ in range(lab.few):
             with lab.both() as system:
                 order_now_and_then(system, PACED)
@@ -221,7 +221,7 @@ def backlog(lab):
     round has queues of its own: ElasticMQ remembers for minutes what it has seen in one."""
     ours, bare = [], []
     with lab.commit_times():
-        lab.bare_sqs(BACKLOG // 4)  # for Java to warm up
+        lab.bare_sqs(BACKLOG)  # for Java to warm up
         for _ in range(lab.few):
             bare.append(lab.bare_sqs(BACKLOG))
             with lab.both() as system:

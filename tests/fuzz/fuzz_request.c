@@ -7,6 +7,7 @@
 #include "common/etag.h"
 #include "common/json.h"
 #include "common/limit.h"
+#include "common/memory_cache.h"
 #include "common/route.h"
 #include "delivery/routes.h"
 #include "fake_http.h"
@@ -192,7 +193,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     static struct order_app app = {.config = &config};
     if (!app.orders_limit)
         app.orders_limit = limit_new(&(struct limit_policy){.name = "none"});
-    HOLDS(app.orders_limit);
+    if (!app.memory)
+        app.memory = memory_cache_new();
+    HOLDS(app.orders_limit && app.memory);
     struct http_request headers = {0};
     char *text = text_of(data, size);
     read_head(text);
