@@ -1,5 +1,5 @@
-/* The consumer of a queue: threads that long-poll, hand each batch of messages to the daemon, and delete
- * after the daemon's commit what it accepted.
+/* The consumer of a queue: threads that receive, hand each batch of messages to the daemon, and delete after
+ * the daemon's commit what it accepted. One of them long-polls; the others come while batches are full.
  *
  * A message that fails keeps its place: it and the later ones of its group in the batch come back after a
  * backoff, and the server moves it to the dead-letter queue after maxReceiveCount receives. One that is

@@ -113,7 +113,7 @@ const struct config_knob config_knobs[] = {
     {"SQS_WAIT_TIME", CONFIG_DURATION, CONFIG_BOTH, "20s", SECOND, 20 * SECOND, NULL, FIELD(sqs_wait_time),
      "long poll of a consumer"},
     {"CONSUMER_THREADS", CONFIG_INTEGER, CONFIG_BOTH, "4", 1, 16, NULL, FIELD(consumer_threads),
-     "threads that consume the queue"},
+     "threads that consume a queue; all but one only while it is full"},
 
     {"JWT_SECRET", CONFIG_SECRET, CONFIG_BOTH, CONFIG_DEFAULT_JWT_SECRET, 32, 1024, NULL, FIELD(jwt_secret),
      "key of the access tokens (HS256), the same for both daemons; without JWT_KEYS only"},

@@ -37,6 +37,9 @@ struct consumer {
     atomic_bool stopping;
     atomic_ullong dead_letters; /* messages given up since the start */
     int stop_fd;                /* readable from the stop on */
+    pthread_mutex_t lock;       /* guards busy */
+    pthread_cond_t changed;     /* busy, or stopping */
+    bool busy;                  /* there is more in the queue than one worker takes at a time */
     size_t count;
     struct worker workers[];
 };
@@ -239,6 +242,41 @@ static bool process(struct worker *w, const struct queue_batch *batch) {
     return status != DB_UNAVAILABLE;
 }
 
+static void set_busy(struct consumer *c, bool busy) {
+    pthread_mutex_lock(&c->lock);
+    c->busy = busy;
+    if (busy)
+        pthread_cond_broadcast(&c->changed);
+    pthread_mutex_unlock(&c->lock);
+}
+
+/* False when there will be nothing to do any more. */
+static bool await_busy(struct worker *w) {
+    struct consumer *c = w->consumer;
+    pthread_mutex_lock(&c->lock);
+    while (!c->busy && !stopping(w))
+        pthread_cond_wait(&c->changed, &c->lock);
+    pthread_mutex_unlock(&c->lock);
+    return !stopping(w);
+}
+
+/* The first worker waits at the queue. The others come while it is busy, and wait for nothing there: a server
+ * that does not see its clients go (ElasticMQ) hands the next messages to each long poll that is left over.
+ */
+static enum queue_status receive(struct worker *w, struct queue_batch *batch) {
+    struct consumer *c = w->consumer;
+    bool first = w == &c->workers[0];
+    *batch = (struct queue_batch){0};
+    if (!first && !await_busy(w))
+        return QUEUE_INTERRUPTED;
+    enum queue_status status = queue_receive(w->receiver, first ? c->options.wait_s : 0, batch);
+    if (batch->count == QUEUE_BATCH)
+        set_busy(c, true);
+    else if (!first)
+        set_busy(c, false);
+    return status;
+}
+
 static void *consume(void *cls) {
     struct worker *w = cls;
     bool database = false; /* as far as we know; while it is away messages stay in the queue */
@@ -248,7 +286,7 @@ static void *consume(void *cls) {
             continue;
         }
         struct queue_batch batch;
-        enum queue_status status = queue_receive(w->receiver, w->consumer->options.wait_s, &batch);
+        enum queue_status status = receive(w, &batch);
         if (status == QUEUE_OK) {
             recovered(w);
             if (*queue_error(w->receiver))
@@ -285,6 +323,8 @@ struct consumer *consumer_start(const struct consumer_options *options) {
     if (!c)
         return NULL;
     c->options = *options;
+    pthread_mutex_init(&c->lock, NULL);
+    pthread_cond_init(&c->changed, NULL);
     c->stop_fd = eventfd(0, EFD_CLOEXEC);
     while (c->stop_fd >= 0 && c->count < options->threads && start_worker(c, &c->workers[c->count]))
         c->count++;
@@ -300,6 +340,9 @@ void consumer_stop(struct consumer *c) {
     atomic_store(&c->stopping, true);
     if (c->stop_fd >= 0)
         (void)!write(c->stop_fd, &(uint64_t){1}, sizeof(uint64_t));
+    pthread_mutex_lock(&c->lock);
+    pthread_cond_broadcast(&c->changed);
+    pthread_mutex_unlock(&c->lock);
     for (size_t i = 0; i < c->count; i++)
         queue_interrupt(c->workers[i].receiver);
     for (size_t i = 0; i < c->count; i++) {
@@ -308,5 +351,7 @@ void consumer_stop(struct consumer *c) {
     }
     if (c->stop_fd >= 0)
         close(c->stop_fd);
+    pthread_cond_destroy(&c->changed);
+    pthread_mutex_destroy(&c->lock);
     free(c);
 }

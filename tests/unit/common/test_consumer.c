@@ -24,7 +24,7 @@ static struct {
     unsigned full;           /* so many transactions fail on a full disk */
     int visibility_timeout_s;
     bool stop_while_receiving, refuses_dead_letters;
-    bool idle, interrupted;
+    bool idle, interrupted, helped;
     struct buf trace;
 } world = {
     .lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER, .visibility_timeout_s = 3600};
@@ -90,11 +90,16 @@ static void fill(struct queue_batch *batch, char *text) {
 
 enum queue_status queue_receive(struct queue *q, int wait_s, struct queue_batch *batch) {
     (void)q;
-    (void)wait_s;
     batch->count = 0;
     batch->storage = NULL;
     enum queue_status status = QUEUE_OK;
     pthread_mutex_lock(&world.lock);
+    if (wait_s == 0) {
+        world.helped = true;
+        pthread_cond_broadcast(&world.changed);
+        pthread_mutex_unlock(&world.lock);
+        return QUEUE_OK;
+    }
     world.idle = !world.batch || world.stop_while_receiving;
     pthread_cond_broadcast(&world.changed);
     if (world.idle)
@@ -208,19 +213,25 @@ static enum db_status handle(void *app, struct db *db, struct consumer_message m
     return status;
 }
 
-static void run(const char *batch) {
+static struct consumer *start(const char *batch, unsigned threads) {
     const struct consumer_options options = {.queue = {.name = "q.fifo",
                                                        .max_receive_count = 3,
                                                        .visibility_timeout_s = world.visibility_timeout_s},
-                                             .threads = 1,
+                                             .threads = threads,
+                                             .wait_s = 20,
                                              .probe = &probe,
                                              .handle = handle};
     world.batch = batch;
-    world.idle = world.interrupted = false;
+    world.idle = world.interrupted = world.helped = false;
     buf_clear(&world.trace);
     buf_str(&world.trace, "");
     struct consumer *consumer = consumer_start(&options);
     assert_non_null(consumer);
+    return consumer;
+}
+
+static void run(const char *batch) {
+    struct consumer *consumer = start(batch, 1);
     pthread_mutex_lock(&world.lock);
     wait_until(&world.idle);
     pthread_mutex_unlock(&world.lock);
@@ -320,8 +331,25 @@ static int teardown(void **state) {
     return 0;
 }
 
+/* Only one worker waits at the queue; the others come, and go again, when it was full. */
+static void others_help_only_while_the_queue_is_busy(void **state) {
+    (void)state;
+    static const char *const batches[] = {
+        "1 a ok 1,2 b ok 1,3 c ok 1,4 d ok 1,5 e ok 1,6 f ok 1,7 g ok 1,8 h ok 1,9 i ok 1",
+        "1 a ok 1,2 b ok 1,3 c ok 1,4 d ok 1,5 e ok 1,6 f ok 1,7 g ok 1,8 h ok 1,9 i ok 1,0 j ok 1"};
+    for (size_t full = 0; full < 2; full++) {
+        struct consumer *consumer = start(batches[full], 4);
+        pthread_mutex_lock(&world.lock);
+        wait_until(full ? &world.helped : &world.idle);
+        pthread_mutex_unlock(&world.lock);
+        consumer_stop(consumer);
+        assert_int_equal(world.helped, full);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(others_help_only_while_the_queue_is_busy),
         cmocka_unit_test(deletes_what_was_accepted_and_puts_back_the_rest),
         cmocka_unit_test(what_the_dead_letter_queue_does_not_take_comes_back),
         cmocka_unit_test(messages_stay_hidden_while_they_are_at_work),
