@@ -158,14 +158,14 @@ void order_cache_put_views(struct cache *cache, struct memory_cache *memory,
         buf_clear(&text);
         view_value(&text, orders[i]);
         char *value = text.failed ? NULL : arena_memdup(&arena, text.data, text.len);
-        if (value)
-            remember_view(memory, &orders[i]->id, value, text.len, ttl_ms);
-        if (value)
-            entries[count++] = (struct cache_entry){.key = names[i],
-                                                    .value = value,
-                                                    .len = text.len,
-                                                    .ttl_ms = ttl_ms,
-                                                    .version = orders[i]->version};
+        if (!value)
+            continue;
+        remember_view(memory, &orders[i]->id, value, text.len, ttl_ms);
+        entries[count++] = (struct cache_entry){.key = names[i],
+                                                .value = value,
+                                                .len = text.len,
+                                                .ttl_ms = ttl_ms,
+                                                .version = orders[i]->version};
     }
     buf_free(&text);
     put(cache, entries, count, &arena);

@@ -79,12 +79,17 @@ static bool choose_key(struct http_request *request, struct creation *c) {
     return true;
 }
 
+/* The id of the order that a receipt is for. */
+static void read_receipt_id(const char *body, char id[static UUID_TEXT_SIZE]) {
+    memcpy(id, body + sizeof ORDER_RECEIPT_START - 1, UUID_TEXT_SIZE - 1);
+    id[UUID_TEXT_SIZE - 1] = '\0';
+}
+
 static void reply_receipt(struct http_request *request, const char *body, size_t len, bool replayed) {
     struct buf copy = {0};
     char id[UUID_TEXT_SIZE];
     buf_append(&copy, body, len);
-    memcpy(id, body + sizeof ORDER_RECEIPT_START - 1, sizeof id - 1);
-    id[sizeof id - 1] = '\0';
+    read_receipt_id(body, id);
     http_reply_json(request, 201, &copy);
     http_reply_header(request, "Location", "/orders/%s", id);
     if (replayed)
@@ -158,8 +163,7 @@ static void remember_receipt(struct memory_cache *memory, const struct creation 
                              size_t len) {
     struct uuid id;
     char text[UUID_TEXT_SIZE];
-    memcpy(text, value + SHA256_SIZE + sizeof ORDER_RECEIPT_START - 1, sizeof text - 1);
-    text[sizeof text - 1] = '\0';
+    read_receipt_id(value + SHA256_SIZE, text);
     if (uuid_parse(text, &id))
         memory_cache_put(memory, c->key_hash, value, len,
                          uuid_time_ms(&id) + c->store.expires_ms - c->order.created_ms);
