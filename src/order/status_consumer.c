@@ -54,7 +54,7 @@ static size_t apply(struct consumer_message messages[], size_t n, const struct o
             continue;
         struct order *order = find(orders, order_count, &events[i].order_id);
         if (!order) {
-            messages[i].outcome = CONSUMER_RETRY; /* it may be that a backup brings it back */
+            messages[i].outcome = CONSUMER_HOPELESS; /* orders are committed before anybody hears of them */
             snprintf(messages[i].reason, sizeof messages[i].reason, "there is no such order");
         } else if (order_apply_status(order, events[i].status, events[i].tracking_number, events[i].carrier,
                                       clock_epoch_ms())) {
