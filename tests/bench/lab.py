@@ -12,6 +12,7 @@ import signal
 import statistics
 import subprocess
 import sys
+import time
 import uuid
 
 HERE = pathlib.Path(__file__).parent
@@ -211,6 +212,14 @@ class Lab:
     def count(self, database, table="orders"):
         return self.execute(database, f"SELECT count(*) FROM {table}")[0]
 
+    def await_count(self, database, table, count, timeout):
+        """Waits for so many rows, and takes little of what is measured meanwhile."""
+        end = time.monotonic() + timeout
+        with self.parts.connect(database) as connection:
+            while connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0] < count:
+                check(time.monotonic() < end, f"no {count} {table} within {timeout} s")
+                time.sleep(0.2)
+
     def fill(self, database, count, script="fill.sql"):
         """Stores so many orders, or what else the script is for. Indexes are made afterwards: that is quicker."""
         statements = (HERE / script).read_text().replace(":count", str(count)).split(";\n")
@@ -266,7 +275,7 @@ class Lab:
         with subprocess.Popen(wrk_command(system.order.url, 64, 600, self.folder / "request"), stdout=subprocess.PIPE,
                               text=True) as process:
             try:
-                harness.eventually(lambda: self.count(system.name) >= count, timeout=120, what=f"{count} orders")
+                self.await_count(system.name, "orders", count, timeout=120)
             finally:
                 process.send_signal(signal.SIGINT)  # as if the time were over
             good_load(process.stdout.read())

@@ -226,9 +226,10 @@ def backlog(lab):
             bare.append(lab.bare_sqs(BACKLOG))
             with lab.both() as system:
                 lab.backlog(system, BACKLOG)
-                harness.eventually(system.is_drained, timeout=300, what="shipments")
+                orders = lab.count(system.name)
+                lab.await_count(system.name, "shipments", orders, timeout=300)
                 commits = system.query(COMMITS)
-                tools.check(len(commits) == lab.count(system.name), "shipments are missing")
+                tools.check(len(commits) == orders, "shipments are missing")
             took = max(shipped for _, shipped in commits) - min(ordered for ordered, _ in commits)
             ours.append(len(commits) / took.total_seconds())
     return [Row(f"backlog of {BACKLOG:,} orders, POST to shipment", "bare libcurl on the same ElasticMQ", "orders/s", ours,
