@@ -21,6 +21,7 @@ struct creation {
     struct order order;
     struct http_request *request;
     uint8_t key_hash[SHA256_SIZE];
+    uint8_t body_hash[SHA256_SIZE];
     char cache_key[ORDER_RECEIPT_KEY_SIZE];
     const struct creation *original; /* another request of the batch with the same key that goes first */
 };
@@ -58,25 +59,25 @@ static bool read_key(struct http_request *request, const char **key) {
     return true;
 }
 
-/* The key of the order: the client's, or else (unless switched off) its content. */
-static bool choose_key(struct http_request *request, struct creation *c) {
-    const struct order_app *app = request->app;
-    int64_t lifetime_ms = app->config->idempotency_ttl;
-    if (!read_key(request, &c->store.key))
-        return false;
-    if (!c->store.key && app->config->idempotency_fingerprint_ttl > 0) {
-        char *key = arena_alloc(&request->arena, 2 + 2 * SHA256_SIZE + 1);
-        if (!key)
-            return reply_no_memory(request);
-        memcpy(key, "f:", 2);
-        hex_encode(c->store.fingerprint, SHA256_SIZE, key + 2);
-        c->store.key = key;
-        lifetime_ms = app->config->idempotency_fingerprint_ttl;
-    }
-    c->store.expires_ms = c->order.created_ms + lifetime_ms;
-    if (c->store.key && !order_receipt_key(c->order.client_id, c->store.key, c->key_hash, c->cache_key))
+/* Where the answer to a request with this key is kept. */
+static bool find_places(struct http_request *request, struct creation *c) {
+    return order_receipt_key(request->claims.client_id, c->store.key, c->key_hash, c->cache_key) ||
+           reply_no_memory(request);
+}
+
+/* A request without a key has its content for one, unless that is switched off. */
+static bool use_fingerprint(struct http_request *request, struct creation *c) {
+    char *key = arena_alloc(&request->arena, 2 + 2 * SHA256_SIZE + 1);
+    if (!key)
         return reply_no_memory(request);
-    return true;
+    memcpy(key, "f:", 2);
+    hex_encode(c->store.fingerprint, SHA256_SIZE, key + 2);
+    c->store.key = key;
+    return find_places(request, c);
+}
+
+static bool has_key_of_client(const struct creation *c) {
+    return c->store.key && c->store.key[0] == 'k';
 }
 
 /* The id of the order that a receipt is for. */
@@ -100,29 +101,29 @@ static void reply_key_reused(struct http_request *request) {
     http_reply_problem(request, "IDEMPOTENCY_KEY_REUSED", "This Idempotency-Key was used for another order");
 }
 
-/* Whether the process itself knows the answer, which is given then. */
+/* Whether the process itself knows the answer, which is given then: to a body that is the same in each byte.
+ * What it remembers is the hash of that, and the receipt. */
 static bool answer_from_memory(struct http_request *request, struct creation *c) {
     const struct order_app *app = request->app;
     struct buf value = {0};
-    uint8_t fingerprint[SHA256_SIZE];
-    const char *body;
-    size_t len;
-    bool known = c->store.key && memory_cache_get(app->memory, c->key_hash, c->order.created_ms, &value) &&
-                 order_receipt_parse(value.data, value.len, fingerprint, &body, &len);
-    if (known && memcmp(fingerprint, c->store.fingerprint, sizeof fingerprint) == 0)
-        reply_receipt(request, body, len, true);
-    else if (known)
-        reply_key_reused(request);
+    sha256(request->body.data, request->body.len, c->body_hash);
+    bool known = memory_cache_get(app->memory, c->key_hash, clock_epoch_ms(), &value) &&
+                 memcmp(value.data, c->body_hash, SHA256_SIZE) == 0;
+    if (known)
+        reply_receipt(request, value.data + SHA256_SIZE, value.len - SHA256_SIZE, true);
     buf_free(&value);
     return known;
 }
 
 /* What the order is before it is known to be new. */
 static bool begin_order(struct http_request *request, struct creation *c) {
+    const struct order_app *app = request->app;
     c->request = request;
     c->store.order = &c->order;
     c->order.client_id = request->claims.client_id;
     c->order.created_ms = c->order.updated_ms = clock_epoch_ms();
+    c->store.expires_ms = c->order.created_ms + (c->store.key ? app->config->idempotency_ttl
+                                                              : app->config->idempotency_fingerprint_ttl);
     return order_fingerprint(&c->order, c->store.fingerprint);
 }
 
@@ -148,25 +149,38 @@ void orders_post_prepare(struct http_request *request) {
         return;
     struct http_faults faults = {0};
     struct creation *c = arena_alloc(&request->arena, sizeof *c);
+    if (!c) {
+        (void)reply_no_memory(request);
+        return;
+    }
+    if (!read_key(request, &c->store.key) ||
+        (c->store.key && (!find_places(request, c) || answer_from_memory(request, c))))
+        return;
     bool valid =
-        c && order_from_json(request->body.data, request->body.len, &request->arena, &c->order, &faults);
+        order_from_json(request->body.data, request->body.len, &request->arena, &c->order, &faults);
     if (faults.count)
         http_reply_faults(request, &faults);
     else if (!valid || !begin_order(request, c))
         (void)reply_no_memory(request);
-    else if (choose_key(request, c) && !answer_from_memory(request, c))
+    else if (c->store.key || app->config->idempotency_fingerprint_ttl == 0 || use_fingerprint(request, c))
         request->command = complete_order(request, c) ? c : NULL;
 }
 
 /* Keeps a receipt that was asked for again for as long as its key lives: from the birth of its order. */
-static void remember_receipt(struct memory_cache *memory, const struct creation *c, const char *value,
+static void remember_receipt(struct memory_cache *memory, const struct creation *c, const char *body,
                              size_t len) {
     struct uuid id;
     char text[UUID_TEXT_SIZE];
-    read_receipt_id(value + SHA256_SIZE, text);
-    if (uuid_parse(text, &id))
-        memory_cache_put(memory, c->key_hash, value, len,
+    struct buf value = {0};
+    read_receipt_id(body, text);
+    if (!has_key_of_client(c) || !uuid_parse(text, &id))
+        return;
+    buf_append(&value, c->body_hash, SHA256_SIZE);
+    buf_append(&value, body, len);
+    if (!value.failed)
+        memory_cache_put(memory, c->key_hash, value.data, value.len,
                          uuid_time_ms(&id) + c->store.expires_ms - c->order.created_ms);
+    buf_free(&value);
 }
 
 /* Answers what Redis knows; moves the others to the front and returns how many they are. */
@@ -190,11 +204,12 @@ static size_t answer_from_cache(struct cache *cache, struct memory_cache *memory
             creations[left++] = c;
             continue;
         }
-        remember_receipt(memory, c, value, len);
-        if (memcmp(fingerprint, c->store.fingerprint, sizeof fingerprint) == 0)
+        if (memcmp(fingerprint, c->store.fingerprint, sizeof fingerprint) == 0) {
+            remember_receipt(memory, c, body, body_len);
             reply_receipt(c->request, body, body_len, true);
-        else
+        } else {
             reply_key_reused(c->request);
+        }
     }
     cache_values_free(values);
     return left;
