@@ -35,6 +35,7 @@ struct worker {
 struct consumer {
     struct consumer_options options;
     atomic_bool stopping;
+    atomic_bool waiting;        /* for a part, and that was logged */
     atomic_ullong dead_letters; /* messages given up since the start */
     int stop_fd;                /* readable from the stop on */
     pthread_mutex_t lock;       /* guards busy */
@@ -48,9 +49,9 @@ static bool stopping(const struct worker *w) {
     return atomic_load(&w->consumer->stopping);
 }
 
-/* Says it once per outage, and waits a little longer each time. A stop ends the waiting. */
+/* Says it once per outage for all workers, and waits a little longer each time. A stop ends the waiting. */
 static void rest(struct worker *w, const char *part, const char *why) {
-    if (w->failures == 0)
+    if (!atomic_exchange(&w->consumer->waiting, true))
         log_warn(NULL, "consumer of %s waits for the %s: %s", w->consumer->options.queue.name, part, why);
     struct pollfd fd = {.fd = w->consumer->stop_fd, .events = POLLIN};
     (void)poll(&fd, 1, (int)backoff_ms(w->failures, OUTAGE_BASE_MS, OUTAGE_CAP_MS));
@@ -58,7 +59,7 @@ static void rest(struct worker *w, const char *part, const char *why) {
 }
 
 static void recovered(struct worker *w) {
-    if (w->failures > 0)
+    if (w->failures > 0 && atomic_exchange(&w->consumer->waiting, false))
         log_info(NULL, "consumer of %s goes on", w->consumer->options.queue.name);
     w->failures = 0;
 }
