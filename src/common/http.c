@@ -18,7 +18,6 @@
 enum {
     OWN_FILES = 64,            /* of the process, at most: its parts' connections, queues, threads */
     WORKER_FILES = 4,          /* of a worker, its database's and Redis's while they reconnect included */
-    CONNECTION_MEMORY = 16384, /* request line, headers and I/O buffers of one connection */
     DISCARD_LIMIT = 1 << 20,   /* of a body that turned out too large; beyond, the connection is cut */
     QUIET_MS = 300,            /* a draining server with nothing to do for this long is done */
 };
@@ -235,7 +234,7 @@ static struct MHD_Daemon *start_daemon(struct http_server *server) {
         MHD_OPTION_UNESCAPE_CALLBACK, unescape, NULL, MHD_OPTION_THREAD_POOL_SIZE, o->threads,
         MHD_OPTION_CONNECTION_LIMIT, o->max_connections, MHD_OPTION_NOTIFY_CONNECTION, http_connection_notify,
         server->connections, MHD_OPTION_URI_LOG_CALLBACK, http_connection_target, NULL,
-        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY, MHD_OPTION_STRICT_FOR_CLIENT, 1,
+        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)HTTP_CONNECTION_MEMORY, MHD_OPTION_STRICT_FOR_CLIENT, 1,
         MHD_OPTION_LISTEN_BACKLOG_SIZE, 1024u, secured, http_tls_priorities, MHD_OPTION_HTTPS_CERT_CALLBACK,
         http_tls_no_certificate, MHD_OPTION_END);
     if (!daemon)

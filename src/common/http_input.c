@@ -75,10 +75,18 @@ bool http_expect_json(struct http_request *request) {
     return false;
 }
 
+/* libmicrohttpd keeps the heads of a request and of its answer in the same memory, and hangs up without a word
+ * where the latter finds no room, be the order made by then or not. */
+enum {
+    FIELD_MEMORY = 64, /* of a header, a cookie or a query's parameter */
+    ANSWER_MEMORY = 1536,
+};
+
 /* What a request says of itself, gathered in one look at its headers. */
 struct framing {
     unsigned hosts, lengths, encodings;
     const char *host, *encoding;
+    size_t memory; /* that libmicrohttpd took for them, their text aside */
     bool malformed;
     const char *end; /* of the line before, in libmicrohttpd's buffer */
 };
@@ -118,8 +126,10 @@ static bool ends(const char *head_end, const char *end_of_last) {
 
 static enum MHD_Result look_at_header(void *cls, enum MHD_ValueKind kind, const char *name, size_t name_len,
                                       const char *value, size_t value_len) {
-    (void)kind;
     struct framing *f = cls;
+    f->memory += FIELD_MEMORY;
+    if (kind != MHD_HEADER_KIND)
+        return MHD_YES;
     f->malformed |= !is_token(name, name_len) || !is_field_value(value, value_len) || !follows(name, f->end);
     f->end = value + value_len;
     if (strcasecmp(name, "Host") == 0) {
@@ -130,6 +140,8 @@ static enum MHD_Result look_at_header(void *cls, enum MHD_ValueKind kind, const 
     } else if (strcasecmp(name, "Transfer-Encoding") == 0) {
         f->encodings++;
         f->encoding = value;
+    } else if (strcasecmp(name, "Cookie") == 0) {
+        f->memory += value_len; /* it parses a copy */
     }
     return MHD_YES;
 }
@@ -140,9 +152,11 @@ static bool read_head(struct http_request *request, const char *version, struct 
     f->end = version + strlen(version);
     f->malformed = !is_token(request->method, strlen(request->method)) ||
                    !http_connection_line_is_clear(connection, request->method, version);
-    MHD_get_connection_values_n(request->connection, MHD_HEADER_KIND, look_at_header, f);
+    MHD_get_connection_values_n(request->connection,
+                                MHD_HEADER_KIND | MHD_COOKIE_KIND | MHD_GET_ARGUMENT_KIND, look_at_header, f);
     size_t size =
         MHD_get_connection_info(request->connection, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE)->header_size;
+    f->memory += size;
     return !f->malformed && ends(request->method + size, f->end);
 }
 
@@ -151,6 +165,8 @@ bool http_framing_is_clear(struct http_request *request, const char *version) {
     bool old = strcmp(version, "HTTP/1.0") == 0;
     if (!read_head(request, version, &f))
         http_reply_problem(request, "VALIDATION_ERROR", "The request line or a header is malformed");
+    else if (f.memory + ANSWER_MEMORY > HTTP_CONNECTION_MEMORY)
+        http_reply_problem(request, "VALIDATION_ERROR", "The request line and the headers are too large");
     else if (f.lengths + f.encodings > 1)
         http_reply_problem(request, "VALIDATION_ERROR", "The length of the body is given more than once");
     else if (f.encoding && (old || strcasecmp(f.encoding, "chunked") != 0))

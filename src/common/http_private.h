@@ -7,6 +7,8 @@
 #include <microhttpd.h>
 #include <stdatomic.h>
 
+enum { HTTP_CONNECTION_MEMORY = 12288 }; /* of libmicrohttpd, for a request's head and an answer's */
+
 struct http_lane { /* one route with run */
     struct http_server *server;
     const struct http_route *route;
@@ -67,8 +69,8 @@ const char *http_connection_path(const struct http_connection *connection, const
 void http_connection_limit(struct http_connection *connection);   /* the client's next step begins */
 void http_connection_unlimit(struct http_connection *connection); /* the next step is ours */
 
-/* Refuses what another HTTP parser on the way might read differently (request smuggling, RFC 9112 §11.2), and
- * what libmicrohttpd should refuse but does not. The connection must then be closed, as nobody knows where
+/* Refuses what another HTTP parser on the way might read differently (request smuggling, RFC 9112 §11.2), what
+ * libmicrohttpd should refuse but does not, and a head that leaves no room for an answer's. The connection must then be closed, as nobody knows where
  * its next request begins. */
 bool http_framing_is_clear(struct http_request *request, const char *version);
 

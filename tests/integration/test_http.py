@@ -129,6 +129,25 @@ def test_hundreds_of_idle_connections_hold_nobody_back(system):
         assert system.client().create().status_code == 201
 
 
+@pytest.mark.parametrize("kind", ["a header", "headers", "parameters", "a cookie", "cookies"])
+def test_no_order_is_made_whose_answer_finds_no_room(system, kind):
+    """libmicrohttpd hangs up where a large head leaves no room for the answer's."""
+    count, answers = "SELECT count(*) FROM orders", []
+    (before,), = system.query(count)
+    for size in range(100, 13000, 60):
+        head = {"X-Long": "x" * size} if kind == "a header" else {}
+        if kind == "headers":
+            head = {f"X-{i}": "x" * 50 for i in range(size // 60)}
+        if "cookie" in kind:
+            head = {"Cookie": "a=" + "x" * size if kind == "a cookie" else "a=b; " * (size // 5)}
+        path = "/orders?" + "&".join(["a=b"] * (size // 4)) if kind == "parameters" else "/orders"
+        with connected(system) as raw:
+            raw.sendall(request(system, "POST", path, order_body(), Connection="close", **head))
+            answers += statuses(until_closed(raw)) or [None]
+    assert system.query(count) == [(before + answers.count(201),)]
+    assert answers[0] == 201 != answers[-1] and set(answers) <= {201, 400, 414, 431, None}
+
+
 @pytest.mark.parametrize("size, answers", [(2000, [200]), (60000, [431, 414, 413, 400])])
 def test_long_headers_have_a_limit(system, size, answers):
     with connected(system) as raw:
