@@ -16,10 +16,10 @@
 #include <unistd.h>
 
 enum {
-    OWN_FILES = 64,            /* of the process, at most: its parts' connections, queues, threads */
-    WORKER_FILES = 4,          /* of a worker, its database's and Redis's while they reconnect included */
-    DISCARD_LIMIT = 1 << 20,   /* of a body that turned out too large; beyond, the connection is cut */
-    QUIET_MS = 300,            /* a draining server with nothing to do for this long is done */
+    OWN_FILES = 64,          /* of the process, at most: its parts' connections, queues, threads */
+    WORKER_FILES = 4,        /* of a worker, its database's and Redis's while they reconnect included */
+    DISCARD_LIMIT = 1 << 20, /* of a body that turned out too large; beyond, the connection is cut */
+    QUIET_MS = 300,          /* a draining server with nothing to do for this long is done */
 };
 
 static const struct http_header common_headers[] = {

@@ -75,8 +75,8 @@ bool http_expect_json(struct http_request *request) {
     return false;
 }
 
-/* libmicrohttpd keeps the heads of a request and of its answer in the same memory, and hangs up without a word
- * where the latter finds no room, be the order made by then or not. */
+/* libmicrohttpd keeps the heads of a request and of its answer in the same memory, and hangs up without a
+ * word where the latter finds no room, be the order made by then or not. */
 enum {
     FIELD_MEMORY = 64, /* of a header, a cookie or a query's parameter */
     ANSWER_MEMORY = 1536,

@@ -156,8 +156,7 @@ void orders_post_prepare(struct http_request *request) {
     if (!read_key(request, &c->store.key) ||
         (c->store.key && (!find_places(request, c) || answer_from_memory(request, c))))
         return;
-    bool valid =
-        order_from_json(request->body.data, request->body.len, &request->arena, &c->order, &faults);
+    bool valid = order_from_json(request->body.data, request->body.len, &request->arena, &c->order, &faults);
     if (faults.count)
         http_reply_faults(request, &faults);
     else if (!valid || !begin_order(request, c))
