@@ -69,9 +69,9 @@ const char *http_connection_path(const struct http_connection *connection, const
 void http_connection_limit(struct http_connection *connection);   /* the client's next step begins */
 void http_connection_unlimit(struct http_connection *connection); /* the next step is ours */
 
-/* Refuses what another HTTP parser on the way might read differently (request smuggling, RFC 9112 §11.2), what
- * libmicrohttpd should refuse but does not, and a head that leaves no room for an answer's. The connection must then be closed, as nobody knows where
- * its next request begins. */
+/* Refuses what another HTTP parser on the way might read differently (request smuggling, RFC 9112 §11.2),
+ * what libmicrohttpd should refuse but does not, and a head that leaves no room for an answer's. The
+ * connection must then be closed, as nobody knows where its next request begins. */
 bool http_framing_is_clear(struct http_request *request, const char *version);
 
 /* The limits of a server. False when it cannot be started: the reason is logged. */

@@ -6,8 +6,7 @@ import signal
 import uuid
 
 import pytest
-from harness import (ROOT, Api, System, assert_problem, at_once, basket, eventually, free_port, http, order_created,
-                     status_update)
+from harness import (ROOT, Api, System, assert_problem, at_once, basket, eventually, free_port, http, order_created)
 
 NOWHERE = f"http://127.0.0.1:{free_port()}"
 
@@ -61,11 +60,12 @@ def test_04_poison_order_blocks_no_other(system, api):
 
 
 def test_05_message_that_fails_is_counted_and_then_a_dead_letter(system):
-    event = status_update(str(uuid.uuid4()))  # of an order that is not there (yet, for all one knows)
-    system.send("DELIVERY_STATUS_QUEUE", event, event["orderId"])
-    dead, = system.receive("DELIVERY_STATUS_DLQ", 1)
+    event = order_created()
+    system.query(f"ALTER TABLE shipments ADD CONSTRAINT never CHECK (order_id <> '{event['orderId']}')")
+    system.send("ORDERS_QUEUE", event, event["orderId"])
+    dead, = system.receive("ORDERS_DLQ", 1)
     assert json.loads(dead["Body"]) == event
-    log = system.order.log_text()
+    log = system.delivery.log_text()
     # ElasticMQ may have handed the first receive to a long poll that was over: that one nobody logged.
     assert all(f"{event['orderId']} failed, receive {n} of 3" in log for n in (2, 3))
 

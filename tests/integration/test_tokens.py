@@ -110,7 +110,7 @@ FOREIGN = {
     "claims an array": lambda: forge(claims=b"[]"), "four segments": lambda: forge() + ".x",
     "two segments": lambda: forge().rsplit(".", 1)[0], "trailing dots": lambda: forge() + "..",
     "padded": lambda: forge() + "=", "one letter changed": lambda: forge()[:-9] + "AAAAAAAAA",
-    "a long one": lambda: forge(claims={"jti": "x" * 9000}), "nothing but dots": lambda: "..",
+    "a long one": lambda: forge(claims={"jti": "x" * 5000}), "nothing but dots": lambda: "..",
 }
 
 
