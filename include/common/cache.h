@@ -52,6 +52,10 @@ void cache_values_free(struct cache_values *values); /* NULL is fine */
 /* Writes n entries; false when Redis is away or refused one of them. */
 bool cache_put(struct cache *cache, const struct cache_entry entries[], size_t n);
 
+/* The same for entries without a version, whose answers nobody waits for: the next call on this connection
+ * reads them, and fails where Redis refused one. */
+bool cache_put_later(struct cache *cache, const struct cache_entry entries[], size_t n);
+
 /* Whether Redis answers. */
 bool cache_ping(struct cache *cache);
 

@@ -19,6 +19,7 @@ struct cache {
     struct cache_options options;
     redisContext *redis; /* NULL: not connected */
     bool just_failed;    /* not yet told */
+    size_t owed;         /* answers to what cache_put_later sent, still to be read */
     char script_id[2 * SHA_DIGEST_LENGTH + 1];
     char error[ERROR_SIZE];
 };
@@ -48,6 +49,7 @@ struct cache *cache_open(const struct cache_options *options) {
 static void disconnect(struct cache *cache) {
     redisFree(cache->redis); /* takes NULL */
     cache->redis = NULL;
+    cache->owed = 0;
 }
 
 void cache_close(struct cache *cache) {
@@ -114,6 +116,35 @@ static redisReply *read_reply(struct cache *cache, int64_t deadline_ms) {
     return NULL;
 }
 
+/* Reads the replies to n puts, all of them whatever they say. *unknown: Redis does not know the script. */
+static bool read_puts(struct cache *cache, size_t n, int64_t deadline_ms, bool *unknown) {
+    bool refused = false;
+    for (size_t i = 0; i < n; i++) {
+        redisReply *reply = read_reply(cache, deadline_ms);
+        if (!reply)
+            return false;
+        if (reply->type == REDIS_REPLY_ERROR && strncmp(reply->str, "NOSCRIPT", 8) == 0) {
+            *unknown = true;
+        } else if (reply->type == REDIS_REPLY_ERROR) {
+            refused = true;
+            snprintf(cache->error, sizeof cache->error, "%s", reply->str);
+        }
+        freeReplyObject(reply);
+    }
+    (void)note(cache, true);
+    if (refused)
+        disconnect(cache); /* it may lead to a server that became a replica */
+    return !refused;
+}
+
+/* Reads what is owed. False when Redis refused some of it: the connection is given up then. */
+static bool read_owed(struct cache *cache, int64_t deadline_ms) {
+    size_t n = cache->owed;
+    bool unknown;
+    cache->owed = 0;
+    return n == 0 || read_puts(cache, n, deadline_ms, &unknown);
+}
+
 /* Runs one command. An error for an answer is a failure like any other: NULL. The caller frees the reply. */
 static redisReply *command(struct cache *cache, size_t argc, const char *argv[]) {
     int64_t deadline = clock_mono_ms() + cache->options.timeout_ms;
@@ -121,7 +152,9 @@ static redisReply *command(struct cache *cache, size_t argc, const char *argv[])
         fail(cache, "out of memory");
         return NULL;
     }
-    redisReply *reply = send_commands(cache, deadline) ? read_reply(cache, deadline) : NULL;
+    redisReply *reply = NULL;
+    if (send_commands(cache, deadline) && read_owed(cache, deadline))
+        reply = read_reply(cache, deadline);
     if (reply && reply->type == REDIS_REPLY_ERROR) {
         fail(cache, reply->str);
         freeReplyObject(reply);
@@ -247,27 +280,6 @@ static bool append_put(struct cache *cache, const struct cache_entry *entry, boo
     return appended == REDIS_OK;
 }
 
-/* Reads the replies to n puts, all of them whatever they say. *unknown: Redis does not know the script. */
-static bool read_puts(struct cache *cache, size_t n, int64_t deadline_ms, bool *unknown) {
-    bool refused = false;
-    for (size_t i = 0; i < n; i++) {
-        redisReply *reply = read_reply(cache, deadline_ms);
-        if (!reply)
-            return false;
-        if (reply->type == REDIS_REPLY_ERROR && strncmp(reply->str, "NOSCRIPT", 8) == 0) {
-            *unknown = true;
-        } else if (reply->type == REDIS_REPLY_ERROR) {
-            refused = true;
-            snprintf(cache->error, sizeof cache->error, "%s", reply->str);
-        }
-        freeReplyObject(reply);
-    }
-    (void)note(cache, true);
-    if (refused)
-        disconnect(cache); /* it may lead to a server that became a replica */
-    return !refused;
-}
-
 /* Writes entries in one round trip. */
 static bool put_chunk(struct cache *cache, const struct cache_entry entries[], size_t n, bool whole_script,
                       bool *unknown) {
@@ -275,7 +287,8 @@ static bool put_chunk(struct cache *cache, const struct cache_entry entries[], s
         if (!append_put(cache, &entries[i], whole_script))
             return false;
     int64_t deadline = clock_mono_ms() + cache->options.timeout_ms;
-    return send_commands(cache, deadline) && read_puts(cache, n, deadline, unknown);
+    return send_commands(cache, deadline) && read_owed(cache, deadline) &&
+           read_puts(cache, n, deadline, unknown);
 }
 
 bool cache_put(struct cache *cache, const struct cache_entry entries[], size_t n) {
@@ -288,4 +301,14 @@ bool cache_put(struct cache *cache, const struct cache_entry entries[], size_t n
             return false;
     }
     return true;
+}
+
+bool cache_put_later(struct cache *cache, const struct cache_entry entries[], size_t n) {
+    if (!ready(cache))
+        return false;
+    for (size_t i = 0; i < n; i++)
+        if (!append_put(cache, &entries[i], false))
+            return false;
+    cache->owed += n;
+    return send_commands(cache, clock_mono_ms() + cache->options.timeout_ms);
 }

@@ -44,13 +44,6 @@ bool order_receipt_parse(const char *value, size_t len, uint8_t fingerprint[stat
     return true;
 }
 
-/* Writes the entries and frees what was allocated for them. */
-static void put(struct cache *cache, struct cache_entry entries[], size_t count, struct arena *arena) {
-    if (count && !cache_put(cache, entries, count))
-        order_cache_note_failure(cache);
-    arena_free(arena);
-}
-
 void order_cache_put_receipts(struct cache *cache, const struct order_receipt receipts[], size_t n) {
     struct arena arena = {0};
     struct cache_entry *entries = arena_array(&arena, n, sizeof *entries);
@@ -66,7 +59,9 @@ void order_cache_put_receipts(struct cache *cache, const struct order_receipt re
         entries[count++] = (struct cache_entry){
             .key = r->cache_key, .value = value, .len = SHA256_SIZE + r->len, .ttl_ms = r->expires_ms - now};
     }
-    put(cache, entries, count, &arena);
+    if (count && !cache_put_later(cache, entries, count))
+        order_cache_note_failure(cache);
+    arena_free(&arena);
 }
 
 static void view_key(const struct uuid *id, char out[static VIEW_KEY_SIZE]) {
@@ -168,5 +163,7 @@ void order_cache_put_views(struct cache *cache, struct memory_cache *memory,
                                                 .version = orders[i]->version};
     }
     buf_free(&text);
-    put(cache, entries, count, &arena);
+    if (count && !cache_put(cache, entries, count))
+        order_cache_note_failure(cache);
+    arena_free(&arena);
 }

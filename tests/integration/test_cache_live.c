@@ -209,6 +209,26 @@ static void test_refused_write_is_told_and_harms_nothing(void **state) {
     assert_stored(cache, keys[1], "y");
 }
 
+static void test_answers_to_later_writes_are_read_by_the_next_call(void **state) {
+    struct cache *cache = *state;
+    char keys[3][KEY_SIZE];
+    for (size_t i = 0; i < 3; i++)
+        new_key(keys[i]);
+    struct cache_entry puts[] = {entry(keys[0], "x", 0), entry(keys[1], "y", 0), entry(keys[2], "1\nz", 1)};
+    assert_true(cache_put_later(cache, puts, 2));
+    assert_stored(cache, keys[1], "y");
+    assert_true(cache_put_later(cache, puts, 1));
+    assert_true(cache_put_later(cache, puts, 2));
+    assert_true(cache_put(cache, &puts[2], 1));
+    assert_stored(cache, keys[2], "1\nz");
+    puts[0].ttl_ms = 0;
+    const char *name = keys[1];
+    assert_true(cache_put_later(cache, puts, 2));
+    assert_null(cache_get(cache, &name, 1));
+    assert_non_null(strstr(cache_error(cache), "expire"));
+    assert_stored(cache, keys[1], "y");
+}
+
 static void test_another_database_is_another_world(void **state) {
     struct cache_options options = real_redis();
     options.database = 1;
@@ -241,6 +261,7 @@ int main(void) {
         cmocka_unit_test(test_entries_expire),
         cmocka_unit_test(test_forgotten_script_is_sent_again),
         cmocka_unit_test(test_refused_write_is_told_and_harms_nothing),
+        cmocka_unit_test(test_answers_to_later_writes_are_read_by_the_next_call),
         cmocka_unit_test(test_another_database_is_another_world),
         cmocka_unit_test(test_wrong_password_is_away),
     };

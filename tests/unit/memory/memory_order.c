@@ -80,6 +80,10 @@ bool cache_put(struct cache *cache, const struct cache_entry entries[], size_t n
     return true;
 }
 
+bool cache_put_later(struct cache *cache, const struct cache_entry entries[], size_t n) {
+    return cache_put(cache, entries, n);
+}
+
 bool cache_just_failed(struct cache *cache) {
     (void)cache;
     return false;
