@@ -45,6 +45,12 @@ void cache_close(struct cache *cache); /* NULL is fine */
 
 /* The values of n keys, or NULL when Redis is away. The caller frees it. */
 struct cache_values *cache_get(struct cache *cache, const char *const keys[], size_t n) MUST_CHECK;
+
+/* The same in two steps, the caller has something else to do between them. False when Redis is away. An
+ * answer that is not taken before the next call is lost. */
+bool cache_ask(struct cache *cache, const char *const keys[], size_t n) MUST_CHECK;
+struct cache_values *cache_answer(struct cache *cache) MUST_CHECK; /* NULL also when nothing was asked */
+
 /* Value i, or NULL when that key has none; borrowed from values. values may be NULL. */
 const char *cache_value(const struct cache_values *values, size_t i, size_t *len);
 void cache_values_free(struct cache_values *values); /* NULL is fine */

@@ -61,6 +61,9 @@ enum db_status db_script(struct db *db, const char *sql) MUST_CHECK;
 /* Words for the last failure of this connection, for the log; valid until its next call. */
 const char *db_error(const struct db *db);
 
+/* Whether there is a connection, as far as is known without using it. */
+bool db_is_connected(const struct db *db);
+
 /* Counts the connections made: when it grew, session state (LISTEN, advisory locks) is gone. */
 unsigned db_generation(const struct db *db);
 

@@ -20,6 +20,8 @@ struct cache {
     redisContext *redis; /* NULL: not connected */
     bool just_failed;    /* not yet told */
     size_t owed;         /* answers to what cache_put_later sent, still to be read */
+    bool asked;          /* the answer to cache_ask is still to be read, after what is owed */
+    size_t asked_for;    /* values */
     char script_id[2 * SHA_DIGEST_LENGTH + 1];
     char error[ERROR_SIZE];
 };
@@ -50,6 +52,7 @@ static void disconnect(struct cache *cache) {
     redisFree(cache->redis); /* takes NULL */
     cache->redis = NULL;
     cache->owed = 0;
+    cache->asked = false;
 }
 
 void cache_close(struct cache *cache) {
@@ -145,16 +148,17 @@ static bool read_owed(struct cache *cache, int64_t deadline_ms) {
     return n == 0 || read_puts(cache, n, deadline_ms, &unknown);
 }
 
-/* Runs one command. An error for an answer is a failure like any other: NULL. The caller frees the reply. */
-static redisReply *command(struct cache *cache, size_t argc, const char *argv[]) {
-    int64_t deadline = clock_mono_ms() + cache->options.timeout_ms;
-    if (redisAppendCommandArgv(cache->redis, (int)argc, argv, NULL) != REDIS_OK) {
-        fail(cache, "out of memory");
-        return NULL;
-    }
-    redisReply *reply = NULL;
-    if (send_commands(cache, deadline) && read_owed(cache, deadline))
-        reply = read_reply(cache, deadline);
+static bool append(struct cache *cache, size_t argc, const char *argv[]) {
+    if (redisAppendCommandArgv(cache->redis, (int)argc, argv, NULL) == REDIS_OK)
+        return true;
+    fail(cache, "out of memory");
+    return false;
+}
+
+/* The reply to the last command sent. An error for an answer is a failure like any other: NULL. The caller
+ * frees it. */
+static redisReply *read_answer(struct cache *cache, int64_t deadline_ms) {
+    redisReply *reply = read_owed(cache, deadline_ms) ? read_reply(cache, deadline_ms) : NULL;
     if (reply && reply->type == REDIS_REPLY_ERROR) {
         fail(cache, reply->str);
         freeReplyObject(reply);
@@ -164,7 +168,10 @@ static redisReply *command(struct cache *cache, size_t argc, const char *argv[])
 }
 
 static bool run(struct cache *cache, size_t argc, const char *argv[]) {
-    redisReply *reply = command(cache, argc, argv);
+    int64_t deadline = clock_mono_ms() + cache->options.timeout_ms;
+    redisReply *reply = NULL;
+    if (append(cache, argc, argv) && send_commands(cache, deadline))
+        reply = read_answer(cache, deadline);
     freeReplyObject(reply); /* takes NULL */
     return reply != NULL;
 }
@@ -197,6 +204,8 @@ static bool ready(struct cache *cache) {
     struct breaker *breaker = cache->options.breaker;
     if (breaker && !breaker_allows(breaker, clock_mono_ms()))
         return false;
+    if (cache->asked)
+        disconnect(cache);
     return cache->redis || connect_now(cache);
 }
 
@@ -207,37 +216,45 @@ bool cache_ping(struct cache *cache) {
     return true;
 }
 
-static redisReply *get_all(struct cache *cache, const char *const keys[], size_t n) {
+bool cache_ask(struct cache *cache, const char *const keys[], size_t n) {
+    if (!ready(cache))
+        return false;
     const char **argv = calloc(n + 1, sizeof *argv);
     if (!argv) {
         fail(cache, "out of memory");
-        return NULL;
+        return false;
     }
     argv[0] = "MGET";
-    memcpy(argv + 1, keys, n * sizeof *argv);
-    redisReply *reply = command(cache, n + 1, argv);
+    for (size_t i = 0; i < n; i++)
+        argv[i + 1] = keys[i];
+    cache->asked_for = n;
+    int64_t deadline = clock_mono_ms() + cache->options.timeout_ms;
+    cache->asked = n == 0 || (append(cache, n + 1, argv) && send_commands(cache, deadline));
     free(argv);
-    if (reply && (reply->type != REDIS_REPLY_ARRAY || reply->elements != n)) {
-        fail(cache, "MGET was answered with something else");
-        freeReplyObject(reply);
+    return cache->asked;
+}
+
+struct cache_values *cache_answer(struct cache *cache) {
+    struct cache_values *values = cache->asked ? calloc(1, sizeof *values) : NULL;
+    if (!values)
         return NULL;
+    cache->asked = false;
+    if (cache->asked_for == 0)
+        return values;
+    values->reply = read_answer(cache, clock_mono_ms() + cache->options.timeout_ms);
+    if (values->reply &&
+        (values->reply->type != REDIS_REPLY_ARRAY || values->reply->elements != cache->asked_for)) {
+        fail(cache, "MGET was answered with something else");
+    } else if (values->reply) {
+        (void)note(cache, true);
+        return values;
     }
-    return reply;
+    cache_values_free(values);
+    return NULL;
 }
 
 struct cache_values *cache_get(struct cache *cache, const char *const keys[], size_t n) {
-    if (!ready(cache))
-        return NULL;
-    struct cache_values *values = calloc(1, sizeof *values);
-    if (!values || n == 0)
-        return values;
-    values->reply = get_all(cache, keys, n);
-    if (!values->reply) {
-        cache_values_free(values);
-        return NULL;
-    }
-    (void)note(cache, true);
-    return values;
+    return cache_ask(cache, keys, n) ? cache_answer(cache) : NULL;
 }
 
 const char *cache_value(const struct cache_values *values, size_t i, size_t *len) {

@@ -53,6 +53,10 @@ const char *db_error(const struct db *db) {
     return db->error;
 }
 
+bool db_is_connected(const struct db *db) {
+    return db->conn;
+}
+
 unsigned db_generation(const struct db *db) {
     return db->generation;
 }

@@ -156,31 +156,6 @@ static void add_items(struct db_params *p, struct order_creation *const creation
     }
 }
 
-/* Fills in what the creations that were not created stand for. */
-static enum db_status find_taken(struct db *db, struct order_creation *const creations[], size_t n) {
-    struct db_params p = {0};
-    struct db_result *result = NULL;
-    int client = db_array(&p, DB_TEXT), key = db_array(&p, DB_TEXT), fingerprint = db_array(&p, DB_BYTES);
-    for (size_t i = 0; i < n; i++) { /* all of them, to keep the numbers; those created are not looked for */
-        bool taken = creations[i]->outcome != ORDER_CREATED;
-        db_add_text(&p, client, creations[i]->order->client_id);
-        db_add_text(&p, key, taken ? creations[i]->key : NULL);
-        db_add_bytes(&p, fingerprint, creations[i]->fingerprint, sizeof creations[i]->fingerprint);
-    }
-    enum db_status status = db_run(db, &taken_query, &p, &result);
-    for (size_t row = 0; row < db_rows(result); row++) {
-        struct order_creation *c = creations[db_int(result, row, 0) - 1];
-        c->outcome = db_bool(result, row, 1) ? ORDER_REPLAYED : ORDER_KEY_REUSED;
-        c->order->id = db_uuid(result, row, 2);
-        c->order->total = db_cents(result, row, 3);
-        c->order->created_ms = db_int(result, row, 4);
-        c->expires_ms = db_int(result, row, 5);
-    }
-    db_result_free(result);
-    db_params_free(&p);
-    return status;
-}
-
 static void mark_created(struct order_creation *const creations[], size_t n, const struct db_result *result) {
     for (size_t row = 0, i = 0; row < db_rows(result); row++) {
         struct uuid id = db_uuid(result, row, 0);
@@ -205,11 +180,34 @@ enum db_status order_store_create(struct db *db, struct order_creation *const cr
     if (status != DB_OK)
         return status;
     for (size_t i = 0; i < n; i++)
-        creations[i]->outcome = ORDER_KEY_BUSY;
+        creations[i]->outcome = ORDER_KEY_TAKEN;
     mark_created(creations, n, result);
-    size_t created = db_rows(result);
     db_result_free(result);
-    return created == n ? DB_OK : find_taken(db, creations, n);
+    return DB_OK;
+}
+
+enum db_status order_store_find_taken(struct db *db, struct order_creation *const creations[], size_t n) {
+    struct db_params p = {0};
+    struct db_result *result = NULL;
+    int client = db_array(&p, DB_TEXT), key = db_array(&p, DB_TEXT), fingerprint = db_array(&p, DB_BYTES);
+    for (size_t i = 0; i < n; i++) {
+        db_add_text(&p, client, creations[i]->order->client_id);
+        db_add_text(&p, key, creations[i]->key);
+        db_add_bytes(&p, fingerprint, creations[i]->fingerprint, sizeof creations[i]->fingerprint);
+        creations[i]->outcome = ORDER_KEY_BUSY;
+    }
+    enum db_status status = db_run(db, &taken_query, &p, &result);
+    for (size_t row = 0; row < db_rows(result); row++) {
+        struct order_creation *c = creations[db_int(result, row, 0) - 1];
+        c->outcome = db_bool(result, row, 1) ? ORDER_REPLAYED : ORDER_KEY_REUSED;
+        c->order->id = db_uuid(result, row, 2);
+        c->order->total = db_cents(result, row, 3);
+        c->order->created_ms = db_int(result, row, 4);
+        c->expires_ms = db_int(result, row, 5);
+    }
+    db_result_free(result);
+    db_params_free(&p);
+    return status;
 }
 
 /* Copies a text into arena, NULL for NULL; false when out of memory. */

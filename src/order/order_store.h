@@ -14,11 +14,13 @@
 extern const struct db_query order_store_probe;
 
 enum order_outcome {
+    ORDER_UNDECIDED,
     ORDER_CREATED,
     ORDER_REPLAYED,   /* its key is known: order has id, total and created_ms of the first one, expires_ms is
                          its */
     ORDER_KEY_REUSED, /* its key is known with another payload */
     ORDER_KEY_BUSY,   /* its key was just there and is gone: try again */
+    ORDER_KEY_TAKEN,  /* its key is known */
 };
 
 struct order_creation {
@@ -32,11 +34,16 @@ struct order_creation {
     enum order_outcome outcome; /* out */
 };
 
-/* Creates the orders with their keys and events in one transaction, durable on DB_OK. No two creations may
- * have the same client and key, and they are sorted by them, so that workers never wait for each other in a
- * circle. DB_BUSY also means that another transaction held one of the keys for too long. */
+/* Creates the orders with their keys and events in one transaction, durable on DB_OK: those whose keys are
+ * not taken. No two creations may have the same client and key, and they are sorted by them, so that workers
+ * never wait for each other in a circle. DB_BUSY also means that another transaction held one of the keys for
+ * too long. */
 enum db_status order_store_create(struct db *db, struct order_creation *const creations[],
                                   size_t n) MUST_CHECK;
+
+/* Finds out what the taken keys stand for: replayed, reused, or gone (busy). */
+enum db_status order_store_find_taken(struct db *db, struct order_creation *const creations[],
+                                      size_t n) MUST_CHECK;
 
 struct order_wanted {
     struct uuid id;

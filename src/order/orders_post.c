@@ -23,6 +23,7 @@ struct creation {
     uint8_t key_hash[SHA256_SIZE];
     uint8_t body_hash[SHA256_SIZE];
     char cache_key[ORDER_RECEIPT_KEY_SIZE];
+    size_t asked;                    /* which of the values that Redis is asked for is its */
     const struct creation *original; /* another request of the batch with the same key that goes first */
 };
 
@@ -182,28 +183,40 @@ static void remember_receipt(struct memory_cache *memory, const struct creation 
     buf_free(&value);
 }
 
-/* Answers what Redis knows; moves the others to the front and returns how many they are. */
+/* Asks Redis for the receipts, and does not wait. */
+static void ask_cache(struct cache *cache, struct creation *const creations[], size_t n) {
+    const char *keys[BATCH_LIMIT];
+    size_t count = 0;
+    for (size_t i = 0; i < n; i++) {
+        creations[i]->asked = count;
+        if (creations[i]->store.key)
+            keys[count++] = creations[i]->cache_key;
+    }
+    if (count && !cache_ask(cache, keys, count))
+        order_cache_note_failure(cache);
+}
+
+static bool was_created(const struct creation *c) {
+    return (c->original ? c->original : c)->store.outcome == ORDER_CREATED;
+}
+
+/* Of the requests that made no order, answers those whose receipt Redis knows; moves the others, and those
+ * that made one, to the front and returns how many they are. */
 static size_t answer_from_cache(struct cache *cache, struct memory_cache *memory,
                                 struct creation *creations[], size_t n) {
-    const char *keys[BATCH_LIMIT];
-    size_t with_key = 0, left = 0;
-    for (size_t i = 0; i < n; i++)
-        if (creations[i]->store.key)
-            keys[with_key++] = creations[i]->cache_key;
-    struct cache_values *values = with_key ? cache_get(cache, keys, with_key) : NULL;
-    if (with_key && !values)
+    struct cache_values *values = cache_answer(cache);
+    size_t left = 0;
+    if (!values)
         order_cache_note_failure(cache);
-    for (size_t i = 0, k = 0; i < n; i++) {
+    for (size_t i = 0; i < n; i++) {
         struct creation *c = creations[i];
         uint8_t fingerprint[SHA256_SIZE];
         const char *body = NULL, *value;
         size_t len = 0, body_len = 0;
-        value = c->store.key ? cache_value(values, k++, &len) : NULL;
+        value = c->store.key && !was_created(c) ? cache_value(values, c->asked, &len) : NULL;
         if (!value || !order_receipt_parse(value, len, fingerprint, &body, &body_len)) {
             creations[left++] = c;
-            continue;
-        }
-        if (memcmp(fingerprint, c->store.fingerprint, sizeof fingerprint) == 0) {
+        } else if (memcmp(fingerprint, c->store.fingerprint, sizeof fingerprint) == 0) {
             remember_receipt(memory, c, body, body_len);
             reply_receipt(c->request, body, body_len, true);
         } else {
@@ -282,13 +295,29 @@ static void remember(struct cache *cache, struct creation *const creations[], si
     order_cache_put_receipts(cache, receipts, count);
 }
 
+/* Asks PostgreSQL for what Redis did not know. */
+static enum db_status find_taken(struct db *db, struct creation *const creations[], size_t n) {
+    struct order_creation *taken[BATCH_LIMIT];
+    size_t count = 0;
+    for (size_t i = 0; i < n; i++)
+        if (creations[i]->store.outcome == ORDER_KEY_TAKEN)
+            taken[count++] = &creations[i]->store;
+    return count ? order_store_find_taken(db, taken, count) : DB_OK;
+}
+
+/* PostgreSQL decides what is new. Redis is asked at the same time, and knows most of what is not: also while
+ * there is no PostgreSQL, when it need not be waited for. */
 enum db_status orders_post_run(struct http_worker *worker, struct http_request *requests[], size_t n) {
     const struct order_app *app = worker->app;
     struct creation *creations[BATCH_LIMIT];
     struct order_creation *go[BATCH_LIMIT];
+    bool connected = db_is_connected(worker->db);
+    size_t left = n;
     for (size_t i = 0; i < n; i++)
         creations[i] = requests[i]->command;
-    size_t left = answer_from_cache(worker->cache, app->memory, creations, n);
+    ask_cache(worker->cache, creations, n);
+    if (!connected)
+        left = answer_from_cache(worker->cache, app->memory, creations, left);
     if (left == 0)
         return DB_OK;
     size_t count = choose_originals(creations, left, go);
@@ -297,6 +326,10 @@ enum db_status orders_post_run(struct http_worker *worker, struct http_request *
         creations[0]->store.outcome = ORDER_KEY_BUSY; /* alone, it can only have waited for its key */
         status = DB_OK;
     }
+    if (connected)
+        left = answer_from_cache(worker->cache, app->memory, creations, left);
+    if (status == DB_OK)
+        status = find_taken(worker->db, creations, left);
     if (status != DB_OK)
         return status;
     for (size_t i = 0; i < left; i++)

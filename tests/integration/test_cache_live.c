@@ -229,6 +229,29 @@ static void test_answers_to_later_writes_are_read_by_the_next_call(void **state)
     assert_stored(cache, keys[1], "y");
 }
 
+static void test_answer_is_that_to_what_was_asked_last(void **state) {
+    struct cache *cache = *state;
+    char keys[2][KEY_SIZE];
+    new_key(keys[0]);
+    new_key(keys[1]);
+    const char *first = keys[0], *second = keys[1];
+    struct cache_entry puts[] = {entry(keys[0], "x", 0), entry(keys[1], "y", 0)};
+    assert_null(cache_answer(cache));
+    assert_true(cache_put_later(cache, puts, 2));
+    assert_true(cache_ask(cache, &first, 1));
+    assert_true(cache_ask(cache, &second, 1)); /* nobody took the answer to the first */
+    struct cache_values *values = cache_answer(cache);
+    size_t len = 0;
+    const char *value = cache_value(values, 0, &len);
+    assert_non_null(value);
+    assert_memory_equal(value, "y", len);
+    cache_values_free(values);
+    assert_null(cache_answer(cache));
+    assert_true(cache_ask(cache, &first, 1));
+    assert_stored(cache, second, "y");
+    assert_null(cache_answer(cache));
+}
+
 static void test_another_database_is_another_world(void **state) {
     struct cache_options options = real_redis();
     options.database = 1;
@@ -262,6 +285,7 @@ int main(void) {
         cmocka_unit_test(test_forgotten_script_is_sent_again),
         cmocka_unit_test(test_refused_write_is_told_and_harms_nothing),
         cmocka_unit_test(test_answers_to_later_writes_are_read_by_the_next_call),
+        cmocka_unit_test(test_answer_is_that_to_what_was_asked_last),
         cmocka_unit_test(test_another_database_is_another_world),
         cmocka_unit_test(test_wrong_password_is_away),
     };

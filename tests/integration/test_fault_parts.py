@@ -84,7 +84,12 @@ def test_without_sqs_orders_are_accepted_and_shipped_later(parts, system, api, h
 def test_without_postgresql_503_then_recovery(parts, system, api, how):
     order_id, deliveries = api.created(), system.deliveries()
     assert_delivered(system, order_id)
+    body, key = basket(), str(uuid.uuid4())
+    known = api.create(body, key=key).json()
     with outage(parts, "postgres", how):
+        replay = api.create(body, key=key)  # Redis knows it
+        assert (replay.status_code, replay.json(), replay.headers["Idempotent-Replayed"]) == (201, known, "true")
+        assert_problem(api.create(key=key), 422, "IDEMPOTENCY_KEY_REUSED")
         for response in (api.create(), api.get(f"/orders/{uuid.uuid4()}"), deliveries.get(f"/delivery/shipment/{order_id}")):
             assert_problem(response, 503, "UNAVAILABLE")
             assert int(response.headers["Retry-After"]) >= 1
