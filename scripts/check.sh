@@ -84,6 +84,11 @@ units() { # 20 is 2.0 of 10
     done
 }
 
+mutations() { # of scripts/mutate.sh
+    local patch
+    for patch in tests/faults/mutations/*.patch; do git apply --check "$patch" 2>&1; done
+}
+
 leftovers() { files -not -name check.sh | xargs -0 grep -nwE 'TODO|FIXME|XXX'; }
 
 machine_paths() { files -name '*.md' | xargs -0 grep -nE "(^|[^[:alnum:]._-])/(home|root|Users)/|$ROOT"; }
@@ -104,6 +109,7 @@ check "env.example and README.md name every setting" settings
 check "the binaries are hardened" hardened
 check "systemd's units are exposed by 2.0 at most" units
 check "shellcheck finds nothing in the scripts" scripts
+check "the mutations of the fault tests apply" mutations
 check "nothing is left to do" leftovers
 check "prose names no path of a machine" machine_paths
 check "clang-tidy finds nothing" tidy
