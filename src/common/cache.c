@@ -148,8 +148,9 @@ static bool read_owed(struct cache *cache, int64_t deadline_ms) {
     return n == 0 || read_puts(cache, n, deadline_ms, &unknown);
 }
 
-static bool append(struct cache *cache, size_t argc, const char *argv[]) {
-    if (redisAppendCommandArgv(cache->redis, (int)argc, argv, NULL) == REDIS_OK)
+/* Adds a command to those to be sent. lens may be NULL: the arguments are texts. */
+static bool append(struct cache *cache, size_t argc, const char *argv[], const size_t lens[]) {
+    if (redisAppendCommandArgv(cache->redis, (int)argc, argv, lens) == REDIS_OK)
         return true;
     fail(cache, "out of memory");
     return false;
@@ -170,7 +171,7 @@ static redisReply *read_answer(struct cache *cache, int64_t deadline_ms) {
 static bool run(struct cache *cache, size_t argc, const char *argv[]) {
     int64_t deadline = clock_mono_ms() + cache->options.timeout_ms;
     redisReply *reply = NULL;
-    if (append(cache, argc, argv) && send_commands(cache, deadline))
+    if (append(cache, argc, argv, NULL) && send_commands(cache, deadline))
         reply = read_answer(cache, deadline);
     freeReplyObject(reply); /* takes NULL */
     return reply != NULL;
@@ -229,7 +230,7 @@ bool cache_ask(struct cache *cache, const char *const keys[], size_t n) {
         argv[i + 1] = keys[i];
     cache->asked_for = n;
     int64_t deadline = clock_mono_ms() + cache->options.timeout_ms;
-    cache->asked = n == 0 || (append(cache, n + 1, argv) && send_commands(cache, deadline));
+    cache->asked = n == 0 || (append(cache, n + 1, argv, NULL) && send_commands(cache, deadline));
     free(argv);
     return cache->asked;
 }
@@ -279,22 +280,17 @@ static bool append_put(struct cache *cache, const struct cache_entry *entry, boo
     snprintf(ttl, sizeof ttl, "%lld", (long long)entry->ttl_ms);
     snprintf(version, sizeof version, "%lld", (long long)entry->version);
     size_t key_len = strlen(entry->key);
-    int appended;
     if (entry->version == 0) {
         const char *argv[] = {"SET", entry->key, entry->value, "PX", ttl};
         const size_t lens[] = {3, key_len, entry->len, 2, strlen(ttl)};
-        appended = redisAppendCommandArgv(cache->redis, 5, argv, lens);
-    } else {
-        const char *name = whole_script ? "EVAL" : "EVALSHA";
-        const char *script = whole_script ? set_if_newer : cache->script_id;
-        const char *argv[] = {name, script, "1", entry->key, entry->value, version, ttl};
-        const size_t lens[] = {strlen(name), strlen(script),  1,          key_len,
-                               entry->len,   strlen(version), strlen(ttl)};
-        appended = redisAppendCommandArgv(cache->redis, 7, argv, lens);
+        return append(cache, 5, argv, lens);
     }
-    if (appended != REDIS_OK)
-        fail(cache, "out of memory");
-    return appended == REDIS_OK;
+    const char *name = whole_script ? "EVAL" : "EVALSHA";
+    const char *script = whole_script ? set_if_newer : cache->script_id;
+    const char *argv[] = {name, script, "1", entry->key, entry->value, version, ttl};
+    const size_t lens[] = {strlen(name), strlen(script),  1,          key_len,
+                           entry->len,   strlen(version), strlen(ttl)};
+    return append(cache, 7, argv, lens);
 }
 
 /* Writes entries in one round trip. */

@@ -324,7 +324,7 @@ static bool get(void) {
     if (!fresh_memory())
         return false;
     struct http_request request = new_request(), *requests[] = {&request};
-    struct http_worker worker = {.db = no_database, .app = &app};
+    struct http_worker worker = {.app = &app};
     request.params[0] = ID;
     orders_get_prepare(&request);
     bool whole = prepared(&request);
