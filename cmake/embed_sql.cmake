@@ -1,5 +1,5 @@
 # Writes OUT: the SQL files of FILES as one C table of migrations (include/common/migrate.h).
-set(c "/* Generated from sql/ by cmake/embed_sql.cmake. */\n#include \"common/migrate.h\"\n\n")
+set(c "/* Generated from sql/ by cmake/embed_sql.cmake. */\n#include \"common/db/migrate.h\"\n\n")
 string(APPEND c "const struct migration migrations[] = {\n")
 foreach(file IN LISTS FILES)
   get_filename_component(name ${file} NAME_WE)

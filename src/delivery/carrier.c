@@ -1,9 +1,9 @@
 /* The simulated carrier's thread. */
 #include "carrier.h"
 
-#include "common/log.h"
-#include "common/outbox.h"
-#include "common/ticker.h"
+#include "common/base/log.h"
+#include "common/events/outbox.h"
+#include "common/base/ticker.h"
 #include "shipment_store.h"
 
 #include <stdlib.h>

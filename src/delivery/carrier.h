@@ -2,8 +2,8 @@
  * say. A real carrier would change their status as the HTTP route does. */
 #pragma once
 
-#include "common/attributes.h"
-#include "common/db.h"
+#include "common/base/attributes.h"
+#include "common/db/db.h"
 
 struct carrier;
 struct outbox;

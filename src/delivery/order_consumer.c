@@ -2,9 +2,9 @@
 #include "order_consumer.h"
 
 #include "app.h"
-#include "common/clock.h"
-#include "common/outbox.h"
-#include "common/trace.h"
+#include "common/base/clock.h"
+#include "common/events/outbox.h"
+#include "common/base/trace.h"
 #include "repeat_store.h"
 #include "shipment_json.h"
 #include "shipment_store.h"

@@ -1,7 +1,7 @@
 /* Handles ORDER_CREATED of the orders queue: each order gets its one shipment. */
 #pragma once
 
-#include "common/consumer.h"
+#include "common/events/consumer.h"
 
 #include <stddef.h>
 

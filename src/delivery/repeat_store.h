@@ -1,8 +1,8 @@
 /* Telling again where shipments are. Connections and statuses as in common/db.h. */
 #pragma once
 
-#include "common/attributes.h"
-#include "common/db.h"
+#include "common/base/attributes.h"
+#include "common/db/db.h"
 #include "shipment.h"
 
 #include <stddef.h>

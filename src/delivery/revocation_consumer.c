@@ -2,8 +2,8 @@
 #include "revocation_consumer.h"
 
 #include "app.h"
-#include "common/clock.h"
-#include "common/event.h"
+#include "common/base/clock.h"
+#include "common/events/event.h"
 #include "revocation_store.h"
 
 #include <stdio.h>

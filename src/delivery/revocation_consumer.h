@@ -1,7 +1,7 @@
 /* What order-svc tells about tokens: the handler of token-revocations.fifo. */
 #pragma once
 
-#include "common/consumer.h"
+#include "common/events/consumer.h"
 
 /* A consumer_fn; app is the struct delivery_app. */
 enum db_status revocation_consumer_handle(void *app, struct db *db, struct consumer_message messages[],

@@ -2,9 +2,9 @@
 #include "routes.h"
 
 #include "app.h"
-#include "common/auth.h"
-#include "common/config.h"
-#include "common/health.h"
+#include "common/auth/auth.h"
+#include "common/config/config.h"
+#include "common/service/health.h"
 #include "shipments.h"
 
 enum { STATUS_BODY_LIMIT = 4096 };

@@ -1,7 +1,7 @@
 /* The routes of delivery-svc. */
 #pragma once
 
-#include "common/http.h"
+#include "common/http/http.h"
 
 extern const struct http_route delivery_routes[];
 

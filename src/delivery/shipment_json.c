@@ -1,8 +1,8 @@
 /* Reads changes of status and ORDER_CREATED, writes shipments, their audit trail and ORDER_STATUS_UPDATE. */
 #include "shipment_json.h"
 
-#include "common/event.h"
-#include "common/json.h"
+#include "common/events/event.h"
+#include "common/base/json.h"
 
 #include <stdio.h>
 #include <string.h>

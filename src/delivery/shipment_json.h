@@ -1,10 +1,10 @@
 /* Shipments and their events as JSON, both ways. Pure. */
 #pragma once
 
-#include "common/arena.h"
-#include "common/attributes.h"
-#include "common/buf.h"
-#include "common/http.h"
+#include "common/base/arena.h"
+#include "common/base/attributes.h"
+#include "common/base/buf.h"
+#include "common/http/http.h"
 #include "shipment.h"
 
 #include <stdbool.h>

@@ -1,7 +1,7 @@
 /* The SQL of shipments and their changes. */
 #include "shipment_store.h"
 
-#include "common/clock.h"
+#include "common/base/clock.h"
 #include "shipment_json.h"
 
 #include <stdlib.h>

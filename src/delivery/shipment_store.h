@@ -2,8 +2,8 @@
  * and statuses as in common/db.h. */
 #pragma once
 
-#include "common/attributes.h"
-#include "common/db.h"
+#include "common/base/attributes.h"
+#include "common/db/db.h"
 #include "shipment.h"
 
 #include <stddef.h>

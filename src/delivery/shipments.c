@@ -2,7 +2,7 @@
 #include "shipments.h"
 
 #include "app.h"
-#include "common/outbox.h"
+#include "common/events/outbox.h"
 #include "event_store.h"
 #include "shipment_json.h"
 #include "shipment_store.h"

@@ -1,8 +1,8 @@
 /* Handlers of /delivery/shipment. */
 #pragma once
 
-#include "common/db.h"
-#include "common/http.h"
+#include "common/db/db.h"
+#include "common/http/http.h"
 
 #include <stddef.h>
 

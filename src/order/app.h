@@ -1,7 +1,7 @@
 /* order-svc as its handlers see it: the parts that live as long as the process. */
 #pragma once
 
-#include "common/breaker.h"
+#include "common/base/breaker.h"
 
 struct clients;
 struct config;

@@ -2,8 +2,8 @@
 #include "client_command.h"
 
 #include "client_store.h"
-#include "common/base64.h"
-#include "common/config.h"
+#include "common/base/base64.h"
+#include "common/config/config.h"
 
 #include <stdio.h>
 #include <string.h>

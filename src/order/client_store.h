@@ -1,9 +1,9 @@
 /* The table of OAuth clients. */
 #pragma once
 
-#include "common/arena.h"
-#include "common/attributes.h"
-#include "common/db.h"
+#include "common/base/arena.h"
+#include "common/base/attributes.h"
+#include "common/db/db.h"
 #include "credentials.h"
 
 #include <stdbool.h>

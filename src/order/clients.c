@@ -2,9 +2,9 @@
 #include "clients.h"
 
 #include "client_store.h"
-#include "common/config.h"
-#include "common/log.h"
-#include "common/ticker.h"
+#include "common/config/config.h"
+#include "common/base/log.h"
+#include "common/base/ticker.h"
 
 #include <openssl/crypto.h>
 #include <pthread.h>

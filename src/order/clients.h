@@ -2,8 +2,8 @@
  * in development the demo clients. */
 #pragma once
 
-#include "common/attributes.h"
-#include "common/token.h"
+#include "common/base/attributes.h"
+#include "common/token/token.h"
 
 struct clients;
 struct config;

@@ -1,8 +1,8 @@
 /* Parameters, client credentials and scopes of the OAuth endpoints. */
 #include "credentials.h"
 
-#include "common/base64.h"
-#include "common/json.h"
+#include "common/base/base64.h"
+#include "common/base/json.h"
 
 #include <ctype.h>
 #include <stdio.h>

@@ -1,10 +1,10 @@
 /* What the OAuth endpoints read (RFC 6749): parameters, client credentials and scopes. Pure. */
 #pragma once
 
-#include "common/attributes.h"
-#include "common/buf.h"
-#include "common/id.h"
-#include "common/token.h"
+#include "common/base/attributes.h"
+#include "common/base/buf.h"
+#include "common/base/id.h"
+#include "common/token/token.h"
 
 #include <jansson.h>
 #include <stdbool.h>

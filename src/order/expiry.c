@@ -1,8 +1,8 @@
 /* Deletes idempotency keys that have expired. */
 #include "expiry.h"
 
-#include "common/log.h"
-#include "common/ticker.h"
+#include "common/base/log.h"
+#include "common/base/ticker.h"
 #include "order_store.h"
 
 #include <stdlib.h>

@@ -1,7 +1,7 @@
 /* Deletes idempotency keys that have expired, a bounded number at a time. */
 #pragma once
 
-#include "common/db.h"
+#include "common/db/db.h"
 
 struct expiry;
 

@@ -1,7 +1,7 @@
 /* Failed authentications. */
 #include "guesses.h"
 
-#include "common/id.h"
+#include "common/base/id.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -6,8 +6,8 @@
  * nobody learns which there are. Any thread. */
 #pragma once
 
-#include "common/address.h"
-#include "common/limit.h"
+#include "common/http/address.h"
+#include "common/http/limit.h"
 
 struct guesses;
 

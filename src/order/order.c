@@ -1,7 +1,7 @@
 /* The rules of an order: its statuses and what identifies its payload. */
 #include "order.h"
 
-#include "common/buf.h"
+#include "common/base/buf.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -1,10 +1,10 @@
 /* An order: its types and its rules. Pure. */
 #pragma once
 
-#include "common/arena.h"
-#include "common/attributes.h"
-#include "common/http.h"
-#include "common/id.h"
+#include "common/base/arena.h"
+#include "common/base/attributes.h"
+#include "common/http/http.h"
+#include "common/base/id.h"
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -1,8 +1,8 @@
 /* Receipts and views of orders in Redis. */
 #include "order_cache.h"
 
-#include "common/clock.h"
-#include "common/log.h"
+#include "common/base/clock.h"
+#include "common/base/log.h"
 #include "order_json.h"
 
 #include <stdio.h>

@@ -2,10 +2,10 @@
  * and what of that the process remembers. None of it ever changes; all of it may be missing at any time. */
 #pragma once
 
-#include "common/arena.h"
-#include "common/attributes.h"
-#include "common/cache.h"
-#include "common/memory_cache.h"
+#include "common/base/arena.h"
+#include "common/base/attributes.h"
+#include "common/cache/cache.h"
+#include "common/base/memory_cache.h"
 #include "order.h"
 
 #include <stdbool.h>

@@ -1,9 +1,9 @@
 /* Orders and their events as JSON, both ways. */
 #include "order_json.h"
 
-#include "common/event.h"
-#include "common/json.h"
-#include "common/money.h"
+#include "common/events/event.h"
+#include "common/base/json.h"
+#include "common/base/money.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -1,8 +1,8 @@
 /* Orders and their events as JSON, both ways. Pure. */
 #pragma once
 
-#include "common/attributes.h"
-#include "common/buf.h"
+#include "common/base/attributes.h"
+#include "common/base/buf.h"
 #include "order.h"
 
 /* Reads the body of POST /orders into order (customer_id, items, total; strings and items in arena). Every

@@ -1,7 +1,7 @@
 /* The SQL of orders. Every statement takes a whole batch as arrays. */
 #include "order_store.h"
 
-#include "common/clock.h"
+#include "common/base/clock.h"
 
 #include <string.h>
 

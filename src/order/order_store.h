@@ -1,9 +1,9 @@
 /* The SQL of orders: creating, reading and changing them, always many at once. A connection's thread only. */
 #pragma once
 
-#include "common/arena.h"
-#include "common/attributes.h"
-#include "common/db.h"
+#include "common/base/arena.h"
+#include "common/base/attributes.h"
+#include "common/db/db.h"
 #include "order.h"
 
 #include <stdbool.h>

@@ -1,7 +1,7 @@
 /* The handlers of /orders. *_prepare runs on an HTTP thread, *_run on a worker's (http.h). */
 #pragma once
 
-#include "common/http.h"
+#include "common/http/http.h"
 
 void orders_post_prepare(struct http_request *request);
 enum db_status orders_post_run(struct http_worker *worker, struct http_request *requests[], size_t n);

@@ -1,9 +1,9 @@
 /* The thread that announces quiet orders again, a bounded number at a time. */
 #include "reconcile.h"
 
-#include "common/log.h"
-#include "common/outbox.h"
-#include "common/ticker.h"
+#include "common/base/log.h"
+#include "common/events/outbox.h"
+#include "common/base/ticker.h"
 #include "reconcile_store.h"
 
 #include <stdlib.h>

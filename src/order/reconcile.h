@@ -2,7 +2,7 @@
  * delivery-svc said of them, for it answers a repeated ORDER_CREATED with the status of the shipment. */
 #pragma once
 
-#include "common/db.h"
+#include "common/db/db.h"
 
 #include <stdint.h>
 

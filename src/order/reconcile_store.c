@@ -1,7 +1,7 @@
 /* The SQL of announcing orders again. */
 #include "reconcile_store.h"
 
-#include "common/trace.h"
+#include "common/base/trace.h"
 #include "order_json.h"
 #include "order_store.h"
 

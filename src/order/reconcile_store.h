@@ -1,8 +1,8 @@
 /* The SQL of announcing orders again. A connection's thread only. */
 #pragma once
 
-#include "common/attributes.h"
-#include "common/db.h"
+#include "common/base/attributes.h"
+#include "common/db/db.h"
 
 #include <stddef.h>
 #include <stdint.h>

@@ -1,7 +1,7 @@
 /* SQL of the revoked tokens. */
 #include "revocation_store.h"
 
-#include "common/clock.h"
+#include "common/base/clock.h"
 
 /* In the order of the ids: two transactions that revoke the same tokens must not wait for each other. */
 static const struct db_query add_query = {

@@ -2,8 +2,8 @@
 #include "routes.h"
 
 #include "app.h"
-#include "common/auth.h"
-#include "common/health.h"
+#include "common/auth/auth.h"
+#include "common/service/health.h"
 #include "orders.h"
 #include "tokens.h"
 #include "well_known.h"

@@ -1,7 +1,7 @@
 /* The routes of order-svc. */
 #pragma once
 
-#include "common/http.h"
+#include "common/http/http.h"
 
 extern const struct http_route order_routes[];
 

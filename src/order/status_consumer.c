@@ -2,9 +2,9 @@
 #include "status_consumer.h"
 
 #include "app.h"
-#include "common/arena.h"
-#include "common/clock.h"
-#include "common/config.h"
+#include "common/base/arena.h"
+#include "common/base/clock.h"
+#include "common/config/config.h"
 #include "order_cache.h"
 #include "order_json.h"
 #include "order_store.h"

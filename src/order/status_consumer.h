@@ -2,7 +2,7 @@
  */
 #pragma once
 
-#include "common/consumer.h"
+#include "common/events/consumer.h"
 
 struct order_app;
 struct status_consumer;

@@ -2,7 +2,7 @@
  * /auth/introspect (RFC 7662). */
 #pragma once
 
-#include "common/http.h"
+#include "common/http/http.h"
 
 /* Both answer in prepare. */
 void tokens_issue(struct http_request *request);

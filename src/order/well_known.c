@@ -2,8 +2,8 @@
 #include "well_known.h"
 
 #include "app.h"
-#include "common/config.h"
-#include "common/http.h"
+#include "common/config/config.h"
+#include "common/http/http.h"
 #include "credentials.h"
 
 #include <string.h>

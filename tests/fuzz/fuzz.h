@@ -2,7 +2,7 @@
  * up, replay.c with the contents of files. */
 #pragma once
 
-#include "common/attributes.h"
+#include "common/base/attributes.h"
 
 #include <jansson.h>
 #include <stdbool.h>

@@ -2,8 +2,8 @@
  * went in; what is refused is named, and secrets never are. */
 #include "fuzz.h"
 
-#include "common/config.h"
-#include "common/token.h"
+#include "common/config/config.h"
+#include "common/token/token.h"
 
 #include <sys/mman.h>
 #include <unistd.h>

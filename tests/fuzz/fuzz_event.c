@@ -2,7 +2,7 @@
  * statuses only move forward, and what is refused has a reason for the log. */
 #include "fuzz.h"
 
-#include "common/json.h"
+#include "common/base/json.h"
 #include "delivery/shipment_json.h"
 #include "order/order_json.h"
 

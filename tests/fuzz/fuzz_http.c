@@ -3,7 +3,7 @@
  * is not content, nothing is taken for a request any more. */
 #include "fuzz.h"
 
-#include "common/http_private.h"
+#include "common/http/private.h"
 #include "strict_http.h"
 
 #include <poll.h>

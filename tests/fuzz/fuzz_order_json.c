@@ -2,10 +2,10 @@
  * written: as the answer to its client, as the view, as the event, and as a body again. */
 #include "fuzz.h"
 
-#include "common/event.h"
-#include "common/json.h"
-#include "common/money.h"
-#include "common/queue.h"
+#include "common/events/event.h"
+#include "common/base/json.h"
+#include "common/base/money.h"
+#include "common/queue/queue.h"
 #include "order/order_cache.h"
 #include "order/order_json.h"
 

@@ -2,8 +2,8 @@
  * or refused, never both; and what we send is JSON that says what was meant, whatever the texts in it. */
 #include "fuzz.h"
 
-#include "common/json.h"
-#include "common/queue_json.h"
+#include "common/base/json.h"
+#include "common/queue/json.h"
 
 #define URL "http://localhost:9324/000000000000/orders-queue.fifo"
 

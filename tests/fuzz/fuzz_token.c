@@ -4,11 +4,11 @@
  */
 #include "fuzz.h"
 
-#include "common/auth.h"
-#include "common/foreign_token.h"
-#include "common/json.h"
-#include "common/revocations.h"
-#include "fake_http.h"
+#include "common/auth/auth.h"
+#include "fakes/foreign_token.h"
+#include "common/base/json.h"
+#include "common/auth/revocations.h"
+#include "fakes/fake_http.h"
 #include "order/credentials.h"
 
 #include <openssl/crypto.h>

@@ -2,8 +2,8 @@
  * their own. */
 #pragma once
 
-#include "common/db.h"
-#include "common/queue.h"
+#include "common/db/db.h"
+#include "common/queue/queue.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,6 +1,6 @@
 /* The stores of delivery-svc against a real PostgreSQL (DB_HOST, DB_PORT, DB_USER, DB_PASSWORD). */
-#include "common/log.h"
-#include "common/migrate.h"
+#include "common/base/log.h"
+#include "common/db/migrate.h"
 #include "delivery/event_store.h"
 #include "delivery/repeat_store.h"
 #include "delivery/shipment_store.h"

@@ -1,7 +1,7 @@
 /* migrate.c against a real PostgreSQL (DB_HOST, DB_PORT, DB_USER, DB_PASSWORD), in a database of its own. */
-#include "common/db.h"
-#include "common/log.h"
-#include "common/migrate.h"
+#include "common/db/db.h"
+#include "common/base/log.h"
+#include "common/db/migrate.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

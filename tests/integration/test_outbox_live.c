@@ -1,8 +1,8 @@
 /* The outbox relay between a real PostgreSQL (DB_*) and a real SQS server (SQS_ENDPOINT). */
 #include "live.h"
 
-#include "common/clock.h"
-#include "common/outbox.h"
+#include "common/base/clock.h"
+#include "common/events/outbox.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -2,8 +2,8 @@
  * set). With the argument "signing" only one message's way through every call. */
 #include "live.h"
 
-#include "common/buf.h"
-#include "common/clock.h"
+#include "common/base/buf.h"
+#include "common/base/clock.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

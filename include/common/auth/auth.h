@@ -2,10 +2,10 @@
  * the scope of the route. keys and revocations are the daemon's. */
 #pragma once
 
-#include "common/attributes.h"
-#include "common/http.h"
-#include "common/revocations.h"
-#include "common/token.h"
+#include "common/base/attributes.h"
+#include "common/http/http.h"
+#include "common/auth/revocations.h"
+#include "common/token/token.h"
 
 #include <stdbool.h>
 

@@ -3,10 +3,10 @@
  * second. */
 #pragma once
 
-#include "common/attributes.h"
-#include "common/db.h"
-#include "common/id.h"
-#include "common/token.h"
+#include "common/base/attributes.h"
+#include "common/db/db.h"
+#include "common/base/id.h"
+#include "common/token/token.h"
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -1,7 +1,7 @@
 /* Memory of one request or one batch: allocated piece by piece, freed in one go. Not thread-safe. */
 #pragma once
 
-#include "common/attributes.h"
+#include "common/base/attributes.h"
 
 #include <stddef.h>
 

@@ -8,7 +8,7 @@
  * holds nobody back. */
 #pragma once
 
-#include "common/attributes.h"
+#include "common/base/attributes.h"
 
 #include <pthread.h>
 #include <stdbool.h>

@@ -4,7 +4,7 @@
  * and whoever uses the result checks `failed` once. Not thread-safe. */
 #pragma once
 
-#include "common/attributes.h"
+#include "common/base/attributes.h"
 
 #include <stdarg.h>
 #include <stdbool.h>

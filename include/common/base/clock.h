@@ -1,7 +1,7 @@
 /* The two clocks, and times as text. */
 #pragma once
 
-#include "common/attributes.h"
+#include "common/base/attributes.h"
 
 #include <pthread.h>
 #include <stdbool.h>

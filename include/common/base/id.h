@@ -1,7 +1,7 @@
 /* UUIDs: version 7 (RFC 9562), so that ids made later sort later and index inserts stay at the end. */
 #pragma once
 
-#include "common/attributes.h"
+#include "common/base/attributes.h"
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -1,7 +1,7 @@
 /* JSON from outside: parsed with bounds, and read member by member. jansson values are the vocabulary. */
 #pragma once
 
-#include "common/attributes.h"
+#include "common/base/attributes.h"
 
 #include <jansson.h>
 #include <stdbool.h>

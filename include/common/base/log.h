@@ -3,7 +3,7 @@
  * Thread-safe: each line is one write(2). Values are escaped, so no input can forge a line. */
 #pragma once
 
-#include "common/attributes.h"
+#include "common/base/attributes.h"
 
 #include <stdbool.h>
 

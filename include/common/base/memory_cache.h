@@ -2,8 +2,8 @@
  * and time. Where there is no room for all, those that were not used for longest give way. Any thread. */
 #pragma once
 
-#include "common/attributes.h"
-#include "common/buf.h"
+#include "common/base/attributes.h"
+#include "common/base/buf.h"
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -1,7 +1,7 @@
 /* Money: integer cents in C, NUMERIC in SQL, a JSON number with two decimals on the wire. */
 #pragma once
 
-#include "common/attributes.h"
+#include "common/base/attributes.h"
 
 #include <jansson.h>
 #include <stdbool.h>

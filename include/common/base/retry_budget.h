@@ -3,7 +3,7 @@
  * gives 1 back. A call that timed out is not retried at once by anybody. */
 #pragma once
 
-#include "common/attributes.h"
+#include "common/base/attributes.h"
 
 #include <stdbool.h>
 

@@ -1,7 +1,7 @@
 /* A thread that does one small job again and again until it is stopped. */
 #pragma once
 
-#include "common/attributes.h"
+#include "common/base/attributes.h"
 
 #include <stdint.h>
 

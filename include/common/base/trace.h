@@ -1,7 +1,7 @@
 /* W3C Trace Context: the traceparent that a request brought or gets, carried on to its events. */
 #pragma once
 
-#include "common/attributes.h"
+#include "common/base/attributes.h"
 
 #include <stdbool.h>
 

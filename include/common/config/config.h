@@ -4,8 +4,8 @@
  * README name every knob. Durations are kept in milliseconds. */
 #pragma once
 
-#include "common/attributes.h"
-#include "common/buf.h"
+#include "common/base/attributes.h"
+#include "common/base/buf.h"
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -5,9 +5,9 @@
  */
 #pragma once
 
-#include "common/attributes.h"
-#include "common/db_params.h"
-#include "common/id.h"
+#include "common/base/attributes.h"
+#include "common/db/params.h"
+#include "common/base/id.h"
 
 #include <stdbool.h>
 #include <stddef.h>

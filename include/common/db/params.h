@@ -10,8 +10,8 @@
  * and makes db_run fail. Not thread-safe. */
 #pragma once
 
-#include "common/buf.h"
-#include "common/id.h"
+#include "common/base/buf.h"
+#include "common/base/id.h"
 
 #include <stdint.h>
 

@@ -6,9 +6,9 @@
  * hopeless is put there at once. Other groups go on. */
 #pragma once
 
-#include "common/attributes.h"
-#include "common/db.h"
-#include "common/queue.h"
+#include "common/base/attributes.h"
+#include "common/db/db.h"
+#include "common/queue/queue.h"
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -1,8 +1,8 @@
 /* What the bodies of all queues have in common: {"eventType", ...}, and the id of what they are about. */
 #pragma once
 
-#include "common/attributes.h"
-#include "common/id.h"
+#include "common/base/attributes.h"
+#include "common/base/id.h"
 
 #include <jansson.h>
 #include <stddef.h>

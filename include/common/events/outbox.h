@@ -6,9 +6,9 @@
  * idempotent. */
 #pragma once
 
-#include "common/attributes.h"
-#include "common/db.h"
-#include "common/queue.h"
+#include "common/base/attributes.h"
+#include "common/db/db.h"
+#include "common/queue/queue.h"
 
 #include <stdbool.h>
 

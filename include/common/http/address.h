@@ -1,7 +1,7 @@
 /* IP addresses: who sent a request, behind proxies or not. Pure. */
 #pragma once
 
-#include "common/attributes.h"
+#include "common/base/attributes.h"
 
 #include <stdbool.h>
 #include <stddef.h>

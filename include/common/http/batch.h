@@ -6,7 +6,7 @@
  * for nothing. */
 #pragma once
 
-#include "common/attributes.h"
+#include "common/base/attributes.h"
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -6,16 +6,16 @@
  * belongs to a request hangs off struct http_request and goes with it. */
 #pragma once
 
-#include "common/address.h"
-#include "common/arena.h"
-#include "common/attributes.h"
-#include "common/batch.h"
-#include "common/buf.h"
-#include "common/db.h"
-#include "common/http_reply.h"
-#include "common/limit.h"
-#include "common/token.h"
-#include "common/trace.h"
+#include "common/http/address.h"
+#include "common/base/arena.h"
+#include "common/base/attributes.h"
+#include "common/http/batch.h"
+#include "common/base/buf.h"
+#include "common/db/db.h"
+#include "common/http/reply.h"
+#include "common/http/limit.h"
+#include "common/token/token.h"
+#include "common/base/trace.h"
 
 #include <jansson.h>
 #include <stdbool.h>

@@ -7,7 +7,7 @@
  * thread; never blocks on I/O. */
 #pragma once
 
-#include "common/attributes.h"
+#include "common/base/attributes.h"
 
 #include <stdbool.h>
 #include <stddef.h>

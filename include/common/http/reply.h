@@ -3,8 +3,8 @@
  * One thread has the request at any time: the HTTP thread in prepare, the worker in run. */
 #pragma once
 
-#include "common/attributes.h"
-#include "common/buf.h"
+#include "common/base/attributes.h"
+#include "common/base/buf.h"
 
 #include <jansson.h>
 #include <stddef.h>

@@ -6,7 +6,7 @@
  * Requests are signed (SigV4) when an access key is set. */
 #pragma once
 
-#include "common/attributes.h"
+#include "common/base/attributes.h"
 
 #include <stdbool.h>
 #include <stddef.h>

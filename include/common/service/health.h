@@ -1,12 +1,12 @@
 /* Health: threads that ask each part now and then, and the three routes that tell what they last saw. */
 #pragma once
 
-#include "common/attributes.h"
-#include "common/cache.h"
-#include "common/db.h"
-#include "common/http.h"
-#include "common/migrate.h"
-#include "common/queue.h"
+#include "common/base/attributes.h"
+#include "common/cache/cache.h"
+#include "common/db/db.h"
+#include "common/http/http.h"
+#include "common/db/migrate.h"
+#include "common/queue/queue.h"
 
 #include <stdbool.h>
 

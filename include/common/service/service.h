@@ -1,7 +1,7 @@
 /* The life of the process: components start in order, run until a signal, and stop in reverse. */
 #pragma once
 
-#include "common/attributes.h"
+#include "common/base/attributes.h"
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -5,9 +5,9 @@
  * token_keys. */
 #pragma once
 
-#include "common/attributes.h"
-#include "common/buf.h"
-#include "common/id.h"
+#include "common/base/attributes.h"
+#include "common/base/buf.h"
+#include "common/base/id.h"
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -1,6 +1,6 @@
 /* The guard of routes with a scope. */
-#include "common/auth.h"
-#include "common/clock.h"
+#include "common/auth/auth.h"
+#include "common/base/clock.h"
 
 #include <string.h>
 #include <strings.h>

@@ -1,9 +1,9 @@
 /* The revoked tokens in memory, and the thread that follows their table. */
-#include "common/revocations.h"
+#include "common/auth/revocations.h"
 
-#include "common/clock.h"
-#include "common/log.h"
-#include "common/ticker.h"
+#include "common/base/clock.h"
+#include "common/base/log.h"
+#include "common/base/ticker.h"
 #include "revocation_set.h"
 
 #include <pthread.h>

@@ -1,5 +1,5 @@
 /* The arena: memory handed out from a chain of blocks, all freed together. */
-#include "common/arena.h"
+#include "common/base/arena.h"
 
 #include <stdbool.h>
 #include <stdint.h>

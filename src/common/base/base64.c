@@ -1,5 +1,5 @@
 /* Base64 and base64url. */
-#include "common/base64.h"
+#include "common/base/base64.h"
 
 size_t base64url_encode(const void *bytes, size_t len, char *out) {
     static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";

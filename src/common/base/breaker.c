@@ -1,7 +1,7 @@
 /* Counting outcomes, and the three states of a breaker. */
-#include "common/breaker.h"
+#include "common/base/breaker.h"
 
-#include "common/id.h"
+#include "common/base/id.h"
 
 enum {
     WINDOW = 20,

@@ -1,8 +1,8 @@
 /* The growable text buffer. */
-#include "common/buf.h"
-#include "common/clock.h"
-#include "common/id.h"
-#include "common/money.h"
+#include "common/base/buf.h"
+#include "common/base/clock.h"
+#include "common/base/id.h"
+#include "common/base/money.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,5 +1,5 @@
 /* Reading the clocks, writing times, sleeping. */
-#include "common/clock.h"
+#include "common/base/clock.h"
 
 #include <errno.h>
 #include <string.h>

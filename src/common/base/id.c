@@ -2,8 +2,8 @@
  *
  * OpenSSL's interface of before 3.0 to SHA-256 allocates nothing: it cannot fail. */
 #define OPENSSL_API_COMPAT 10100
-#include "common/id.h"
-#include "common/log.h"
+#include "common/base/id.h"
+#include "common/base/log.h"
 
 #include <errno.h>
 #include <openssl/sha.h>

@@ -1,7 +1,7 @@
 /* Parsing JSON from outside within bounds. */
-#include "common/json.h"
+#include "common/base/json.h"
 
-#include "common/log.h"
+#include "common/base/log.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,8 +1,8 @@
 /* Writing log lines. */
-#include "common/log.h"
-#include "common/buf.h"
-#include "common/clock.h"
-#include "common/utf8.h"
+#include "common/base/log.h"
+#include "common/base/buf.h"
+#include "common/base/clock.h"
+#include "common/base/utf8.h"
 
 #include <errno.h>
 #include <stdio.h>

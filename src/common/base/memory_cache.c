@@ -1,5 +1,5 @@
 /* The cache in memory: sets of a few entries each, the key says which set. */
-#include "common/memory_cache.h"
+#include "common/base/memory_cache.h"
 
 #include <pthread.h>
 #include <stdlib.h>

@@ -1,5 +1,5 @@
 /* Cents to and from JSON numbers and text. */
-#include "common/money.h"
+#include "common/base/money.h"
 
 #define MAX_CENTS                                                                                            \
     INT64_C(9999999999999) /* 99,999,999,999.99; far below 2^53, so a double holds it exactly                \

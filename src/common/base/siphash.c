@@ -1,5 +1,5 @@
 /* SipHash-2-4 (Aumasson and Bernstein, 2012). */
-#include "common/siphash.h"
+#include "common/base/siphash.h"
 
 struct state {
     uint64_t a, b, c, d;

@@ -1,7 +1,7 @@
 /* A thread that does one small job again and again. */
-#include "common/ticker.h"
+#include "common/base/ticker.h"
 
-#include "common/clock.h"
+#include "common/base/clock.h"
 
 #include <pthread.h>
 #include <stdbool.h>

@@ -1,6 +1,6 @@
 /* Checking and starting W3C traces. */
-#include "common/trace.h"
-#include "common/id.h"
+#include "common/base/trace.h"
+#include "common/base/id.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -1,5 +1,5 @@
 /* Checking UTF-8. */
-#include "common/utf8.h"
+#include "common/base/utf8.h"
 
 #include <stddef.h>
 

@@ -1,9 +1,9 @@
 /* One Redis connection behind a breaker, and batches of GET and SET in one round trip. */
-#include "cache_private.h"
+#include "private.h"
 
-#include "common/breaker.h"
-#include "common/clock.h"
-#include "common/id.h"
+#include "common/base/breaker.h"
+#include "common/base/clock.h"
+#include "common/base/id.h"
 
 #include <openssl/sha.h>
 #include <stdio.h>

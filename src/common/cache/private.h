@@ -1,7 +1,7 @@
 /* What the files of the cache share. */
 #pragma once
 
-#include "common/cache.h"
+#include "common/cache/cache.h"
 
 #include <hiredis/hiredis.h>
 

@@ -1,5 +1,5 @@
 /* TLS to Redis, where hiredis was built with it. */
-#include "cache_private.h"
+#include "private.h"
 
 #ifdef HIREDIS_TLS
 

@@ -1,5 +1,5 @@
 /* The configuration: all knobs, read from the environment. */
-#include "config_private.h"
+#include "private.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -1,5 +1,5 @@
 /* The .env file: NAME=value lines into the process's environment. */
-#include "common/config.h"
+#include "common/config/config.h"
 
 #include <errno.h>
 #include <stdio.h>

@@ -1,6 +1,6 @@
 /* The table of knobs: every setting, its default, its bounds and its help. */
-#include "common/config.h"
-#include "common/limit.h"
+#include "common/config/config.h"
+#include "common/http/limit.h"
 
 #define FIELD(name) offsetof(struct config, name)
 #define MS INT64_C(1)

@@ -1,10 +1,10 @@
 /* The options of the parts, as the configuration says. */
-#include "common/cache.h"
-#include "common/config.h"
-#include "common/db.h"
-#include "common/http.h"
-#include "common/queue.h"
-#include "common/token.h"
+#include "common/cache/cache.h"
+#include "common/config/config.h"
+#include "common/db/db.h"
+#include "common/http/http.h"
+#include "common/queue/queue.h"
+#include "common/token/token.h"
 
 void config_db(const struct config *config, const char *application_name, struct db_options *out) {
     *out = (struct db_options){

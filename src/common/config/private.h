@@ -1,7 +1,7 @@
 /* What the files of the configuration share. */
 #pragma once
 
-#include "common/config.h"
+#include "common/config/config.h"
 
 /* Whether the knob takes this text. *value is then its number; of a choice its place, of a boolean 0 or 1,
  * of a string its length. */

@@ -1,8 +1,8 @@
 /* The rules across knobs, and those a range cannot say. */
-#include "config_private.h"
+#include "private.h"
 
-#include "common/address.h"
-#include "common/cache.h"
+#include "common/http/address.h"
+#include "common/cache/cache.h"
 
 #include <string.h>
 

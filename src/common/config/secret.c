@@ -1,5 +1,5 @@
 /* Secrets: from the environment, or from files that the environment names. */
-#include "config_private.h"
+#include "private.h"
 
 #include <errno.h>
 #include <stdio.h>

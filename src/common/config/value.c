@@ -1,5 +1,5 @@
 /* The value of one knob: read from text, shown as text, described. */
-#include "config_private.h"
+#include "private.h"
 
 #include <ctype.h>
 #include <errno.h>

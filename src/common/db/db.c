@@ -1,8 +1,8 @@
 /* One PostgreSQL connection: connecting, statements with a deadline, transactions. */
-#include "common/db.h"
+#include "common/db/db.h"
 
-#include "common/backoff.h"
-#include "common/clock.h"
+#include "common/base/backoff.h"
+#include "common/base/clock.h"
 
 #include <errno.h>
 #include <libpq-fe.h>

@@ -1,9 +1,9 @@
 /* Applying numbered SQL migrations, and remembering them in a ledger table. */
-#include "common/migrate.h"
+#include "common/db/migrate.h"
 
-#include "common/clock.h"
-#include "common/db.h"
-#include "common/log.h"
+#include "common/base/clock.h"
+#include "common/db/db.h"
+#include "common/base/log.h"
 
 #include <stdio.h>
 #include <string.h>

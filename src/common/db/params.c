@@ -1,5 +1,5 @@
 /* Statement parameters in PostgreSQL's binary format. */
-#include "common/db_params.h"
+#include "common/db/params.h"
 
 #include <endian.h>
 #include <string.h>

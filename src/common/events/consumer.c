@@ -1,10 +1,10 @@
 /* The consumer threads: receive a batch, let the daemon apply it, delete what it accepted, put back the rest.
  */
-#include "common/consumer.h"
+#include "common/events/consumer.h"
 
-#include "common/backoff.h"
-#include "common/clock.h"
-#include "common/log.h"
+#include "common/base/backoff.h"
+#include "common/base/clock.h"
+#include "common/base/log.h"
 
 #include <poll.h>
 #include <pthread.h>

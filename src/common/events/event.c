@@ -1,8 +1,8 @@
 /* Reading what all events have in common. */
-#include "common/event.h"
+#include "common/events/event.h"
 
-#include "common/json.h"
-#include "common/queue.h"
+#include "common/base/json.h"
+#include "common/queue/queue.h"
 
 #include <stdio.h>
 #include <string.h>

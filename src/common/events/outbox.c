@@ -1,9 +1,9 @@
 /* The outbox relay: one thread that reads rows in their order, publishes them, deletes them. */
-#include "common/outbox.h"
+#include "common/events/outbox.h"
 
-#include "common/backoff.h"
-#include "common/clock.h"
-#include "common/log.h"
+#include "common/base/backoff.h"
+#include "common/base/clock.h"
+#include "common/base/log.h"
 #include "outbox_page.h"
 
 #include <poll.h>

@@ -1,7 +1,7 @@
 /* Publishing one page of outbox rows. */
 #include "outbox_page.h"
 
-#include "common/log.h"
+#include "common/base/log.h"
 
 #include <string.h>
 

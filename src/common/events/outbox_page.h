@@ -1,10 +1,10 @@
 /* Publishing one page of outbox rows: which rows go together, and what of them was accepted. */
 #pragma once
 
-#include "common/attributes.h"
-#include "common/db.h"
-#include "common/id.h"
-#include "common/queue.h"
+#include "common/base/attributes.h"
+#include "common/db/db.h"
+#include "common/base/id.h"
+#include "common/queue/queue.h"
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -1,5 +1,5 @@
 /* IP addresses and networks, and the client behind proxies. */
-#include "common/address.h"
+#include "common/http/address.h"
 
 #include <arpa/inet.h>
 #include <netinet/in.h>

@@ -1,7 +1,7 @@
 /* Lanes of waiting work, and the workers that take all that waits in one of them as one batch. */
-#include "common/batch.h"
+#include "common/http/batch.h"
 
-#include "common/clock.h"
+#include "common/base/clock.h"
 
 #include <pthread.h>
 #include <stdlib.h>

@@ -1,5 +1,5 @@
 /* Who sent a request: the peer, or whom a trusted proxy says it is. */
-#include "http_private.h"
+#include "private.h"
 
 #include <microhttpd.h>
 #include <string.h>

@@ -1,10 +1,10 @@
 /* The open connections, and the end of those that take too long. libmicrohttpd only limits the pause between
  * two bytes: a client that sends or reads a byte a second would stay for ever. */
-#include "http_private.h"
+#include "private.h"
 
-#include "common/clock.h"
-#include "common/log.h"
-#include "common/ticker.h"
+#include "common/base/clock.h"
+#include "common/base/log.h"
+#include "common/base/ticker.h"
 
 #include <ctype.h>
 #include <microhttpd.h>

@@ -1,9 +1,9 @@
 /* The two stages of a request: guards and prepare on the HTTP thread, run in a batch on a worker's. */
-#include "http_private.h"
+#include "private.h"
 
-#include "common/clock.h"
-#include "common/log.h"
-#include "common/route.h"
+#include "common/base/clock.h"
+#include "common/base/log.h"
+#include "route.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -1,5 +1,5 @@
 /* Comparing entity tags. */
-#include "common/etag.h"
+#include "common/http/etag.h"
 
 #include <string.h>
 

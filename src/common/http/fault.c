@@ -1,5 +1,5 @@
 /* Collecting the faults of a request's body or query. */
-#include "common/http.h"
+#include "common/http/http.h"
 
 #include <string.h>
 

@@ -1,5 +1,5 @@
 /* What came with a request: headers and arguments, and the refusal of what can be read in two ways. */
-#include "http_private.h"
+#include "private.h"
 
 #include <microhttpd.h>
 #include <string.h>

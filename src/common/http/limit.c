@@ -1,8 +1,8 @@
 /* Rate limits: GCRA in a table of fixed size. */
-#include "common/limit.h"
+#include "common/http/limit.h"
 
-#include "common/id.h"
-#include "common/siphash.h"
+#include "common/base/id.h"
+#include "common/base/siphash.h"
 
 #include <pthread.h>
 #include <stdlib.h>

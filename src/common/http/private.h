@@ -1,7 +1,7 @@
 /* What the files of the HTTP server share: the server, its connections, and the steps of a request's way. */
 #pragma once
 
-#include "common/http.h"
+#include "common/http/http.h"
 
 #include <gnutls/abstract.h>
 #include <microhttpd.h>

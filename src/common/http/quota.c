@@ -1,9 +1,9 @@
 /* Limits of requests: who is refused, and what a client is told of its quota. */
-#include "http_private.h"
+#include "private.h"
 
-#include "common/clock.h"
-#include "common/id.h"
-#include "common/log.h"
+#include "common/base/clock.h"
+#include "common/base/id.h"
+#include "common/base/log.h"
 
 #include <string.h>
 

@@ -1,5 +1,5 @@
 /* Building replies: JSON, problem documents (RFC 9457), headers. */
-#include "common/http.h"
+#include "common/http/http.h"
 
 #include <string.h>
 

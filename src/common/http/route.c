@@ -1,5 +1,5 @@
 /* Matching a method and a path against the table of routes. */
-#include "common/route.h"
+#include "route.h"
 
 #include <stdio.h>
 #include <string.h>

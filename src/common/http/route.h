@@ -1,9 +1,9 @@
 /* Matching a method and a path against the table of routes. Pure. */
 #pragma once
 
-#include "common/arena.h"
-#include "common/attributes.h"
-#include "common/http.h"
+#include "common/base/arena.h"
+#include "common/base/attributes.h"
+#include "common/http/http.h"
 
 #include <stddef.h>
 

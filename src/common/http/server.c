@@ -1,9 +1,9 @@
 /* The HTTP server on libmicrohttpd: connections, request framing, sending replies, start and stop. */
-#include "http_private.h"
+#include "private.h"
 
-#include "common/clock.h"
-#include "common/id.h"
-#include "common/log.h"
+#include "common/base/clock.h"
+#include "common/base/id.h"
+#include "common/base/log.h"
 
 #include <arpa/inet.h>
 #include <ctype.h>

@@ -1,8 +1,8 @@
 /* TLS of the HTTP server: the certificate in use, and its renewal without a restart. */
-#include "http_private.h"
+#include "private.h"
 
-#include "common/log.h"
-#include "common/ticker.h"
+#include "common/base/log.h"
+#include "common/base/ticker.h"
 
 #include <pthread.h>
 #include <stdlib.h>

@@ -1,10 +1,10 @@
 /* The SQS client's HTTP: one exchange at a time over libcurl, that another thread may interrupt. */
-#include "common/queue.h"
+#include "common/queue/queue.h"
 
-#include "common/breaker.h"
-#include "common/clock.h"
-#include "common/json.h"
-#include "queue_private.h"
+#include "common/base/breaker.h"
+#include "common/base/clock.h"
+#include "common/base/json.h"
+#include "private.h"
 
 #include <curl/curl.h>
 #include <stdarg.h>

@@ -1,8 +1,8 @@
 /* The AWS JSON 1.0 protocol of SQS. */
-#include "queue_json.h"
+#include "json.h"
 
-#include "common/id.h"
-#include "common/json.h"
+#include "common/base/id.h"
+#include "common/base/json.h"
 
 #include <assert.h>
 #include <openssl/evp.h>

@@ -1,9 +1,9 @@
 /* The AWS JSON 1.0 protocol of SQS: writes the bodies of requests and reads the answers. Pure. */
 #pragma once
 
-#include "common/attributes.h"
-#include "common/buf.h"
-#include "common/queue.h"
+#include "common/base/attributes.h"
+#include "common/base/buf.h"
+#include "common/queue/queue.h"
 
 #include <jansson.h>
 #include <stdbool.h>

@@ -2,11 +2,11 @@
  * SQS. */
 #pragma once
 
-#include "common/attributes.h"
-#include "common/buf.h"
-#include "common/queue.h"
-#include "common/retry_budget.h"
-#include "queue_json.h"
+#include "common/base/attributes.h"
+#include "common/base/buf.h"
+#include "common/queue/queue.h"
+#include "common/base/retry_budget.h"
+#include "json.h"
 
 #include <jansson.h>
 #include <stdatomic.h>

@@ -1,7 +1,7 @@
 /* The SQS client's calls: making sure of the queue, and sending, receiving, deleting. */
-#include "common/queue.h"
+#include "common/queue/queue.h"
 
-#include "queue_private.h"
+#include "private.h"
 
 #include <stdio.h>
 #include <string.h>

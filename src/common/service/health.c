@@ -1,8 +1,8 @@
 /* Asking the parts how they are, and telling it. */
-#include "common/health.h"
+#include "common/service/health.h"
 
-#include "common/clock.h"
-#include "common/log.h"
+#include "common/base/clock.h"
+#include "common/base/log.h"
 
 #include <pthread.h>
 #include <stdatomic.h>

@@ -1,8 +1,8 @@
 /* The life of a daemon: start in order, wait for a signal, stop in reverse. */
-#include "common/service.h"
+#include "common/service/service.h"
 
-#include "common/clock.h"
-#include "common/log.h"
+#include "common/base/clock.h"
+#include "common/base/log.h"
 
 #include <errno.h>
 #include <pthread.h>

@@ -1,6 +1,6 @@
 /* The connections of a worker. */
-#include "common/cache.h"
-#include "common/http.h"
+#include "common/cache/cache.h"
+#include "common/http/http.h"
 
 #include <stdlib.h>
 

@@ -1,5 +1,5 @@
 /* The folder of the keys: PEM files, of which current.pem signs. */
-#include "token_private.h"
+#include "private.h"
 
 #include <dirent.h>
 #include <errno.h>

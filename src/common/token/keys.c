@@ -1,8 +1,8 @@
 /* The keys of the moment: a set that is replaced as a whole when the folder of the keys changes. */
-#include "token_private.h"
+#include "private.h"
 
-#include "common/log.h"
-#include "common/ticker.h"
+#include "common/base/log.h"
+#include "common/base/ticker.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -2,10 +2,10 @@
  * the moment, token_folder.c reads them, token_cache.c remembers what was verified. */
 #pragma once
 
-#include "common/attributes.h"
-#include "common/base64.h"
-#include "common/buf.h"
-#include "common/token.h"
+#include "common/base/attributes.h"
+#include "common/base/base64.h"
+#include "common/base/buf.h"
+#include "common/token/token.h"
 
 #include <openssl/types.h>
 #include <pthread.h>

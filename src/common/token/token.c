@@ -1,6 +1,6 @@
 /* Access tokens: JWTs of type at+jwt, encoded and decoded. */
-#include "common/json.h"
-#include "token_private.h"
+#include "common/base/json.h"
+#include "private.h"
 
 #include <stdlib.h>
 #include <string.h>

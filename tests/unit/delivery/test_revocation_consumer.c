@@ -1,7 +1,7 @@
 /* Which messages become revoked tokens. The table is this file's. */
 #include "delivery/revocation_consumer.h"
 
-#include "common/clock.h"
+#include "common/base/clock.h"
 #include "delivery/app.h"
 #include "delivery/revocation_store.h"
 

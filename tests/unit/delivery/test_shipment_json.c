@@ -1,7 +1,7 @@
 /* Shipments, their trail and their events as JSON, both ways. */
 #include "delivery/shipment_json.h"
 
-#include "common/json.h"
+#include "common/base/json.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

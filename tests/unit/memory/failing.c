@@ -1,7 +1,7 @@
 /* Failing one allocation after the other. The linker's --wrap lets our code's calls come here. */
 #include "failing.h"
 
-#include "common/arena.h"
+#include "common/base/arena.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

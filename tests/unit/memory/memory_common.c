@@ -1,16 +1,16 @@
 /* The library when memory is short: texts, tables, configuration, tokens, replies. */
 #include "failing.h"
 
-#include "common/auth.h"
-#include "common/config.h"
-#include "common/db_params.h"
-#include "common/json.h"
-#include "common/log.h"
-#include "common/queue_json.h"
-#include "common/revocations.h"
-#include "common/route.h"
-#include "common/token.h"
-#include "fake_http.h"
+#include "common/auth/auth.h"
+#include "common/config/config.h"
+#include "common/db/params.h"
+#include "common/base/json.h"
+#include "common/base/log.h"
+#include "common/queue/json.h"
+#include "common/auth/revocations.h"
+#include "common/http/route.h"
+#include "common/token/token.h"
+#include "fakes/fake_http.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

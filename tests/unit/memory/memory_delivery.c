@@ -1,14 +1,14 @@
 /* delivery-svc when memory is short: changes and events of shipments, on made-up stores. */
 #include "failing.h"
 
-#include "common/outbox.h"
+#include "common/events/outbox.h"
 #include "delivery/app.h"
 #include "delivery/order_consumer.h"
 #include "delivery/repeat_store.h"
 #include "delivery/shipment_json.h"
 #include "delivery/shipment_store.h"
 #include "delivery/shipments.h"
-#include "fake_http.h"
+#include "fakes/fake_http.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

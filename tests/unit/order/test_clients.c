@@ -1,9 +1,9 @@
 /* The clients in memory: who is let in, and how the copy follows the table. The table is this file's. */
 #include "order/clients.h"
 
-#include "common/clock.h"
-#include "common/config.h"
-#include "common/log.h"
+#include "common/base/clock.h"
+#include "common/config/config.h"
+#include "common/base/log.h"
 #include "order/client_store.h"
 
 #include <setjmp.h>

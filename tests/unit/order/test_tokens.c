@@ -1,5 +1,5 @@
 /* The OAuth endpoints: which requests get a token, and what the others are told (RFC 6749, RFC 7662). */
-#include "token_endpoints.h"
+#include "fakes/token_endpoints.h"
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 

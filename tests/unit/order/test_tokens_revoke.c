@@ -1,5 +1,5 @@
 /* POST /auth/revoke: which tokens are revoked, and what becomes of them (RFC 7009). */
-#include "token_endpoints.h"
+#include "fakes/token_endpoints.h"
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 

@@ -1,8 +1,8 @@
 /* The guard: who passes, and what the others are told (RFC 6750). */
-#include "common/auth.h"
+#include "common/auth/auth.h"
 
-#include "common/clock.h"
-#include "fake_http.h"
+#include "common/base/clock.h"
+#include "fakes/fake_http.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

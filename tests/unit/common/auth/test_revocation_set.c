@@ -1,5 +1,5 @@
 /* The set of revoked tokens: what was added is found, and goes when it has expired. */
-#include "common/revocation_set.h"
+#include "common/auth/revocation_set.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,5 +1,5 @@
 /* What callers rely on when they take memory from an arena. */
-#include "common/arena.h"
+#include "common/base/arena.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -6,8 +6,8 @@
 
 #include <cmocka.h>
 
-#include "common/backoff.h"
-#include "common/retry_budget.h"
+#include "common/base/backoff.h"
+#include "common/base/retry_budget.h"
 
 enum { BASE_MS = 100, CAP_MS = 5000, DRAWS = 20000 };
 

@@ -1,5 +1,5 @@
 /* Base64 both ways: the vectors of RFC 4648, and the texts that are refused. */
-#include "common/base64.h"
+#include "common/base/base64.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

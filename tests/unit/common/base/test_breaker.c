@@ -6,7 +6,7 @@
 
 #include <cmocka.h>
 
-#include "common/breaker.h"
+#include "common/base/breaker.h"
 
 enum { LONGEST_MS = 6250 }; /* 5 s and the most of its jitter */
 

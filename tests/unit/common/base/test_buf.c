@@ -1,6 +1,6 @@
 /* Text built piece by piece, and its JSON forms. */
-#include "common/buf.h"
-#include "common/id.h"
+#include "common/base/buf.h"
+#include "common/base/id.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

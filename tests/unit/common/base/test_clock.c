@@ -1,5 +1,5 @@
 /* Times as text, and clocks that go the right way. */
-#include "common/clock.h"
+#include "common/base/clock.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,5 +1,5 @@
 /* Ids that are unique, sorted and read strictly; random numbers, hex and hashes. */
-#include "common/id.h"
+#include "common/base/id.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,5 +1,5 @@
 /* Documents from outside: what is read, what is refused, and what the refusal says. */
-#include "common/json.h"
+#include "common/base/json.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

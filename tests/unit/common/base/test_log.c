@@ -1,5 +1,5 @@
 /* Log lines as they reach standard error: captured in a file that stands in for it. */
-#include "common/log.h"
+#include "common/base/log.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -6,7 +6,7 @@
 
 #include <cmocka.h>
 
-#include "common/memory_cache.h"
+#include "common/base/memory_cache.h"
 
 #include <pthread.h>
 #include <string.h>

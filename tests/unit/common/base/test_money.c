@@ -1,5 +1,5 @@
 /* Amounts are read exactly or refused. */
-#include "common/money.h"
+#include "common/base/money.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

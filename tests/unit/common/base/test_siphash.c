@@ -1,5 +1,5 @@
 /* SipHash-2-4: vectors of its authors, and that every bit counts. */
-#include "common/siphash.h"
+#include "common/base/siphash.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

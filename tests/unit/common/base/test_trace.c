@@ -1,5 +1,5 @@
 /* Which traces are carried on, and what a new one looks like. */
-#include "common/trace.h"
+#include "common/base/trace.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

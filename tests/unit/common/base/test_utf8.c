@@ -1,5 +1,5 @@
 /* What is UTF-8 and what is not. */
-#include "common/utf8.h"
+#include "common/base/utf8.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

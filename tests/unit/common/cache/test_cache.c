@@ -1,8 +1,8 @@
 /* cache.c when Redis is away, slow or odd: played by a socket of our own. */
-#include "common/cache.h"
+#include "common/cache/cache.h"
 
-#include "common/breaker.h"
-#include "common/clock.h"
+#include "common/base/breaker.h"
+#include "common/base/clock.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,5 +1,5 @@
 /* The configuration: values, rules, what is said about bad ones, and env.example. */
-#include "common/config.h"
+#include "common/config/config.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

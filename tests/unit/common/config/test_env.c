@@ -1,5 +1,5 @@
 /* The .env file: what is read, what is refused. */
-#include "common/config.h"
+#include "common/config/config.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,5 +1,5 @@
 /* Secrets in files: what is read, what is refused, and that no secret is told. */
-#include "common/config.h"
+#include "common/config/config.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "common/db.h"
+#include "common/db/db.h"
 
 #include <arpa/inet.h>
 #include <pthread.h>

@@ -6,7 +6,7 @@
 
 #include <cmocka.h>
 
-#include "common/db_params.h"
+#include "common/db/params.h"
 
 #include <string.h>
 

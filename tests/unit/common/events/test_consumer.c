@@ -6,8 +6,8 @@
 
 #include <cmocka.h>
 
-#include "common/buf.h"
-#include "common/consumer.h"
+#include "common/base/buf.h"
+#include "common/events/consumer.h"
 
 #include <pthread.h>
 #include <stdio.h>

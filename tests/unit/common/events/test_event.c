@@ -6,8 +6,8 @@
 
 #include <cmocka.h>
 
-#include "common/event.h"
-#include "common/queue.h"
+#include "common/events/event.h"
+#include "common/queue/queue.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -6,8 +6,8 @@
 
 #include <cmocka.h>
 
-#include "common/buf.h"
-#include "common/outbox_page.h"
+#include "common/base/buf.h"
+#include "common/events/outbox_page.h"
 
 #include <stdio.h>
 #include <stdlib.h>

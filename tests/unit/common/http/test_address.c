@@ -1,5 +1,5 @@
 /* Addresses, networks, and who the client is behind proxies. */
-#include "common/address.h"
+#include "common/http/address.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -6,9 +6,9 @@
 
 #include <cmocka.h>
 
-#include "common/batch.h"
+#include "common/http/batch.h"
 
-#include "common/clock.h"
+#include "common/base/clock.h"
 
 #include <pthread.h>
 #include <semaphore.h>

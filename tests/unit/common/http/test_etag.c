@@ -1,5 +1,5 @@
 /* Which If-None-Match names the tag of an answer. */
-#include "common/etag.h"
+#include "common/http/etag.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,5 +1,5 @@
 /* How often somebody may: the quota, its return, a table under attack, threads. */
-#include "common/limit.h"
+#include "common/http/limit.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,7 +1,7 @@
 /* What a client is told of its limits, and when it is refused. */
-#include "common/http_private.h"
+#include "common/http/private.h"
 
-#include "fake_http.h"
+#include "fakes/fake_http.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

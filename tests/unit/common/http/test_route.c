@@ -6,7 +6,7 @@
 
 #include <cmocka.h>
 
-#include "common/route.h"
+#include "common/http/route.h"
 
 #include <string.h>
 

@@ -6,7 +6,7 @@
 
 #include <cmocka.h>
 
-#include "common/queue_json.h"
+#include "common/queue/json.h"
 
 #include <stdlib.h>
 #include <string.h>

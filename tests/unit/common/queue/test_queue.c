@@ -6,8 +6,8 @@
 
 #include <cmocka.h>
 
-#include "common/breaker.h"
-#include "common/queue.h"
+#include "common/base/breaker.h"
+#include "common/queue/queue.h"
 
 #include <arpa/inet.h>
 #include <netinet/in.h>

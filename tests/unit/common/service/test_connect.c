@@ -7,9 +7,9 @@
 
 #include <cmocka.h>
 
-#include "common/cache.h"
-#include "common/db.h"
-#include "common/queue.h"
+#include "common/cache/cache.h"
+#include "common/db/db.h"
+#include "common/queue/queue.h"
 
 #include <arpa/inet.h>
 #include <stdio.h>

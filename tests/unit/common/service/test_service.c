@@ -1,8 +1,8 @@
 /* The life of a process: order of start and stop, signals, exit codes. Each test runs a child process whose
  * components tell what happens through a pipe. */
-#include "common/service.h"
+#include "common/service/service.h"
 
-#include "common/log.h"
+#include "common/base/log.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,5 +1,5 @@
 /* What was verified is found by its whole digest, and by nothing like it. */
-#include "common/token_private.h"
+#include "common/token/private.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,5 +1,5 @@
 /* Forged and malformed tokens, all to be refused (RFC 8725). */
-#include "foreign_token.h"
+#include "fakes/foreign_token.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

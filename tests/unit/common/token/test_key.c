@@ -1,6 +1,6 @@
 /* One key: its name and published form, what it signs, and what is no key for us. */
-#include "common/token_private.h"
-#include "key_folder.h"
+#include "common/token/private.h"
+#include "fakes/key_folder.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,9 +1,9 @@
 /* The keys of a folder: who signs, who verifies, and how they follow the folder while others work with them.
  */
-#include "common/clock.h"
-#include "common/log.h"
-#include "foreign_token.h"
-#include "key_folder.h"
+#include "common/base/clock.h"
+#include "common/base/log.h"
+#include "fakes/foreign_token.h"
+#include "fakes/key_folder.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,5 +1,5 @@
 /* Access tokens: what we issue is accepted, and each claim is checked (RFC 9068). */
-#include "foreign_token.h"
+#include "fakes/foreign_token.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

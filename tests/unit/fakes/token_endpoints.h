@@ -4,9 +4,9 @@
 
 #include "order/tokens.h"
 
-#include "common/clock.h"
-#include "common/config.h"
-#include "common/outbox.h"
+#include "common/base/clock.h"
+#include "common/config/config.h"
+#include "common/events/outbox.h"
 #include "fake_http.h"
 #include "order/app.h"
 #include "order/clients.h"

@@ -1,7 +1,7 @@
 /* Tokens made by hand with OpenSSL, so that each header and claim can be wrong by itself. */
 #pragma once
 
-#include "common/token.h"
+#include "common/token/token.h"
 
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
