@@ -1,14 +1,19 @@
-/* Memory of one request or one batch: allocated piece by piece, freed in one go. Not thread-safe. */
+/* Memory of one request or one batch: allocated piece by piece, freed in one go.
+ *
+ * Zero-initialise it. The arena remembers that it once had no memory to give. Whoever owns it checks `failed` in one
+ * place, so a function in between only has to stop. Not thread-safe. */
 #pragma once
 
 #include "common/base/attributes.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 
 struct arena_block;
 
-struct arena { /* zero-initialise */
+struct arena {
     struct arena_block *blocks;
+    bool failed; /* some allocation returned NULL */
 };
 
 /* Zeroed memory, aligned for any type, valid until arena_free; NULL when out of memory. */
@@ -21,4 +26,5 @@ void *arena_array(struct arena *a, size_t count, size_t size) MUST_CHECK;
 char *arena_memdup(struct arena *a, const char *text, size_t len) MUST_CHECK;
 char *arena_strdup(struct arena *a, const char *text) MUST_CHECK;
 
+/* Frees all pieces, and forgets a failure. */
 void arena_free(struct arena *a);

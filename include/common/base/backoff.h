@@ -1,7 +1,7 @@
 /* Exponential backoff with full jitter: how long to wait after a failure. */
 #pragma once
 
-#include "common/base/id.h"
+#include "common/base/random.h"
 
 #include <stdint.h>
 

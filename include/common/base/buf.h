@@ -11,8 +11,6 @@
 #include <stddef.h>
 #include <stdint.h>
 
-struct uuid;
-
 struct buf {
     char *data; /* NUL-terminated once anything was appended; NULL before */
     size_t len;
@@ -26,19 +24,7 @@ void buf_char(struct buf *b, char c);
 void buf_printf(struct buf *b, const char *format, ...) PRINTF_LIKE(2, 3);
 void buf_vprintf(struct buf *b, const char *format, va_list args) PRINTF_LIKE(2, 0);
 
-/* Appends text as a JSON string with its quotes. Bytes above 0x7f pass as they are: text is valid UTF-8. */
-void buf_json(struct buf *b, const char *text);
-
 void buf_int(struct buf *b, int64_t number);
-
-/* Appends an id as a JSON string. */
-void buf_json_uuid(struct buf *b, const struct uuid *id);
-
-/* Appends an amount of cents as a JSON number with two decimals, e.g. 1059.97. */
-void buf_money(struct buf *b, int64_t cents);
-
-/* Appends a time in epoch milliseconds as a JSON string, e.g. "2026-01-31T08:15:30.123Z". */
-void buf_json_time(struct buf *b, int64_t epoch_ms);
 
 /* Forgets the text, keeps the memory. */
 void buf_clear(struct buf *b);

@@ -3,7 +3,6 @@
 #pragma once
 
 #include "common/base/attributes.h"
-#include "common/base/buf.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -18,9 +17,9 @@ struct memory_cache;
 struct memory_cache *memory_cache_new(void);
 void memory_cache_free(struct memory_cache *cache); /* NULL is fine */
 
-/* Appends the value to out; false, and nothing appended, when there is none, or none any more. */
+/* Copies the value out. False when there is none, or none any more. */
 bool memory_cache_get(struct memory_cache *cache, const uint8_t key[static MEMORY_CACHE_KEY_SIZE],
-                      int64_t now_ms, struct buf *out) MUST_CHECK;
+                      int64_t now_ms, char value[static MEMORY_CACHE_VALUE_MAX], size_t *len) MUST_CHECK;
 
 /* Copies the value. What cannot be kept is not: nothing else may depend on it. */
 void memory_cache_put(struct memory_cache *cache, const uint8_t key[static MEMORY_CACHE_KEY_SIZE],

@@ -44,13 +44,18 @@ static struct arena_block *block_for(struct arena *a, size_t size) {
     return block;
 }
 
+static void *arena_refuse(struct arena *a) {
+    a->failed = true;
+    return NULL;
+}
+
 void *arena_alloc(struct arena *a, size_t size) {
     if (size > PTRDIFF_MAX / 2)
-        return NULL;
+        return arena_refuse(a);
     size_t rounded = (size + ALIGNMENT - 1) & ~(ALIGNMENT - 1);
     struct arena_block *block = block_for(a, rounded);
     if (!block)
-        return NULL;
+        return arena_refuse(a);
     void *piece = block->data + block->used;
     block->used += rounded;
     return piece;
@@ -59,13 +64,13 @@ void *arena_alloc(struct arena *a, size_t size) {
 void *arena_array(struct arena *a, size_t count, size_t size) {
     size_t total;
     if (__builtin_mul_overflow(count, size, &total))
-        return NULL;
+        return arena_refuse(a);
     return arena_alloc(a, total);
 }
 
 char *arena_memdup(struct arena *a, const char *text, size_t len) {
     if (len == SIZE_MAX)
-        return NULL;
+        return arena_refuse(a);
     char *copy = arena_alloc(a, len + 1);
     if (copy && len > 0)
         memcpy(copy, text, len);
@@ -83,5 +88,5 @@ void arena_free(struct arena *a) {
         free(block);
         block = next;
     }
-    a->blocks = NULL;
+    *a = (struct arena){0};
 }

@@ -1,7 +1,6 @@
 /* Counting outcomes, and the three states of a breaker. */
 #include "common/base/breaker.h"
-
-#include "common/base/id.h"
+#include "common/base/random.h"
 
 enum {
     WINDOW = 20,

@@ -1,8 +1,5 @@
 /* The growable text buffer. */
 #include "common/base/buf.h"
-#include "common/base/clock.h"
-#include "common/base/id.h"
-#include "common/base/money.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -77,63 +74,6 @@ void buf_vprintf(struct buf *b, const char *format, va_list args) {
         b->data[b->len] = '\0';
 }
 
-/* The letter of the short escape of c, or 0 when it has none. */
-static char short_escape(char c) {
-    switch (c) {
-    case '"':
-    case '\\':
-        return c;
-    case '\b':
-        return 'b';
-    case '\f':
-        return 'f';
-    case '\n':
-        return 'n';
-    case '\r':
-        return 'r';
-    case '\t':
-        return 't';
-    default:
-        return 0;
-    }
-}
-
-/* U+FFFE and U+FFFF are valid in JSON, but SQS takes no message with them: they go as escapes. */
-static bool is_noncharacter(const char *text) {
-    return strncmp(text, "\xef\xbf\xbe", 3) == 0 || strncmp(text, "\xef\xbf\xbf", 3) == 0;
-}
-
-static bool needs_escape(const char *text) {
-    unsigned char c = (unsigned char)*text;
-    return c < 0x20 || c == '"' || c == '\\' || (c == 0xef && is_noncharacter(text));
-}
-
-/* Appends the escape of the character that text begins with; returns the bytes it has. */
-static size_t append_escaped(struct buf *b, const char *text) {
-    char letter = short_escape(*text);
-    if (letter)
-        buf_append(b, (char[]){'\\', letter}, 2);
-    else if ((unsigned char)*text == 0xef)
-        buf_str(b, (unsigned char)text[2] == 0xbe ? "\\ufffe" : "\\uffff");
-    else
-        buf_printf(b, "\\u%04x", (unsigned)*text);
-    return (unsigned char)*text == 0xef ? 3 : 1;
-}
-
-void buf_json(struct buf *b, const char *text) {
-    buf_char(b, '"');
-    while (*text) {
-        size_t plain = 0;
-        while (text[plain] && !needs_escape(text + plain))
-            plain++;
-        buf_append(b, text, plain);
-        text += plain;
-        if (*text)
-            text += append_escaped(b, text);
-    }
-    buf_char(b, '"');
-}
-
 void buf_int(struct buf *b, int64_t number) {
     uint64_t rest = number < 0 ? 0 - (uint64_t)number : (uint64_t)number;
     char text[20]; /* INT64_MIN's */
@@ -144,28 +84,6 @@ void buf_int(struct buf *b, int64_t number) {
     if (number < 0)
         text[--first] = '-';
     buf_append(b, text + first, sizeof text - first);
-}
-
-void buf_json_uuid(struct buf *b, const struct uuid *id) {
-    char text[UUID_TEXT_SIZE];
-    uuid_format(id, text);
-    buf_char(b, '"');
-    buf_append(b, text, sizeof text - 1);
-    buf_char(b, '"');
-}
-
-void buf_money(struct buf *b, int64_t cents) {
-    char text[MONEY_TEXT_SIZE];
-    money_format(cents, text);
-    buf_str(b, text);
-}
-
-void buf_json_time(struct buf *b, int64_t epoch_ms) {
-    char text[TIME_TEXT_SIZE];
-    clock_format(epoch_ms, text);
-    buf_char(b, '"');
-    buf_str(b, text);
-    buf_char(b, '"');
 }
 
 void buf_clear(struct buf *b) {

@@ -2,6 +2,7 @@
 #include "common/base/log.h"
 #include "common/base/buf.h"
 #include "common/base/clock.h"
+#include "common/base/json_write.h"
 #include "common/base/utf8.h"
 
 #include <errno.h>
@@ -58,14 +59,14 @@ static void format_message(char message[static MESSAGE_SIZE], const char *format
 
 static void append_json(struct buf *line, enum log_level level, const char *request_id, const char *message) {
     buf_str(line, "{\"timestamp\":");
-    buf_json_time(line, clock_epoch_ms());
+    json_append_time(line, clock_epoch_ms());
     buf_printf(line, ",\"level\":\"%s\",\"service\":", level_names[level]);
-    buf_json(line, setup.service);
+    json_append_text(line, setup.service);
     buf_str(line, ",\"message\":");
-    buf_json(line, message);
+    json_append_text(line, message);
     if (request_id) {
         buf_str(line, ",\"request_id\":");
-        buf_json(line, request_id);
+        json_append_text(line, request_id);
     }
     buf_str(line, "}\n");
 }

@@ -51,16 +51,17 @@ static struct entry **find(struct entry **set, const uint8_t *key) {
 }
 
 bool memory_cache_get(struct memory_cache *cache, const uint8_t key[static MEMORY_CACHE_KEY_SIZE],
-                      int64_t now_ms, struct buf *out) {
+                      int64_t now_ms, char value[static MEMORY_CACHE_VALUE_MAX], size_t *len) {
     pthread_mutex_lock(&cache->lock);
     struct entry **found = find(set_of(cache, key), key);
     bool good = found && (*found)->until_ms > now_ms;
     if (good) {
         (*found)->used = ++cache->uses;
-        buf_append(out, (*found)->value, (*found)->len);
+        *len = (*found)->len;
+        memcpy(value, (*found)->value, *len);
     }
     pthread_mutex_unlock(&cache->lock);
-    return good && !out->failed;
+    return good;
 }
 
 /* The place for a new entry of the set: the key's own, a free one, or that of the one unused for longest. */

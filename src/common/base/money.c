@@ -1,9 +1,8 @@
 /* Cents to and from JSON numbers and text. */
 #include "common/base/money.h"
 
-#define MAX_CENTS                                                                                            \
-    INT64_C(9999999999999) /* 99,999,999,999.99; far below 2^53, so a double holds it exactly                \
-                            */
+/* 99,999,999,999.99; far below 2^53, so a double holds it exactly. */
+#define MAX_CENTS INT64_C(9999999999999)
 
 static bool cents_of_integer(json_int_t units, int64_t *cents) {
     if (units < -MAX_CENTS / 100 || units > MAX_CENTS / 100)

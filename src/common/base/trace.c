@@ -1,6 +1,7 @@
 /* Checking and starting W3C traces. */
 #include "common/base/trace.h"
-#include "common/base/id.h"
+#include "common/base/digest.h"
+#include "common/base/random.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -14,12 +14,14 @@ static const struct {
     {0xf0, 0xf0, 4, 0x90, 0xbf}, {0xf1, 0xf3, 4, 0x80, 0xbf}, {0xf4, 0xf4, 4, 0x80, 0x8f},
 };
 
+enum { SEQUENCES = sizeof sequences / sizeof *sequences };
+
 /* The length of the sequence that text begins with; 0 when it is none. */
 static size_t sequence_length(const unsigned char *text) {
     size_t i = 0;
-    while (i<sizeof sequences / sizeof *sequences && * text> sequences[i].last)
+    while (i < SEQUENCES && text[0] > sequences[i].last)
         i++;
-    if (i == sizeof sequences / sizeof *sequences || *text < sequences[i].first)
+    if (i == SEQUENCES || text[0] < sequences[i].first)
         return 0;
     size_t length = sequences[i].length;
     if (length > 1 && (text[1] < sequences[i].low || text[1] > sequences[i].high))

@@ -27,16 +27,3 @@ int64_t uuid_time_ms(const struct uuid *id);
 
 /* Order of the bytes, as memcmp and as PostgreSQL's uuid. */
 int uuid_compare(const struct uuid *a, const struct uuid *b);
-
-/* Cryptographically random bytes; ends the process when the kernel has none. */
-void random_bytes(void *out, size_t len);
-
-/* Uniform in [0, bound): for jitter. bound > 0. */
-uint64_t random_below(uint64_t bound);
-
-/* Lower-case hex of len bytes; out holds 2 * len + 1. */
-void hex_encode(const void *bytes, size_t len, char *out);
-
-/* SHA-256 of data. */
-#define SHA256_SIZE 32
-void sha256(const void *data, size_t len, uint8_t out[static SHA256_SIZE]);

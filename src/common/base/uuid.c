@@ -1,15 +1,9 @@
-/* UUIDs, random numbers, hex and SHA-256.
- *
- * OpenSSL's interface of before 3.0 to SHA-256 allocates nothing: it cannot fail. */
-#define OPENSSL_API_COMPAT 10100
-#include "common/base/id.h"
-#include "common/base/log.h"
+/* Making, reading and writing UUIDs. */
+#include "common/base/uuid.h"
 
-#include <errno.h>
-#include <openssl/sha.h>
-#include <stdlib.h>
+#include "common/base/random.h"
+
 #include <string.h>
-#include <sys/random.h>
 #include <time.h>
 
 static const char hex_digits[] = "0123456789abcdef";
@@ -83,60 +77,4 @@ int64_t uuid_time_ms(const struct uuid *id) {
 
 int uuid_compare(const struct uuid *a, const struct uuid *b) {
     return memcmp(a->bytes, b->bytes, sizeof a->bytes);
-}
-
-static void ask_kernel(unsigned char *bytes, size_t len) {
-    while (len > 0) {
-        ssize_t got = getrandom(bytes, len, 0);
-        if (got < 0 && errno == EINTR)
-            continue;
-        if (got < 0) {
-            log_error(NULL, "no random bytes from the kernel: %s", strerror(errno));
-            abort();
-        }
-        bytes += got;
-        len -= (size_t)got;
-    }
-}
-
-/* The kernel is asked for many bytes at a time: each request needs a few. */
-void random_bytes(void *out, size_t len) {
-    static _Thread_local unsigned char stock[512];
-    static _Thread_local size_t left;
-    if (len > sizeof stock) {
-        ask_kernel(out, len);
-        return;
-    }
-    if (left < len) {
-        ask_kernel(stock, sizeof stock);
-        left = sizeof stock;
-    }
-    left -= len;
-    memcpy(out, stock + left, len);
-    explicit_bzero(stock + left, len);
-}
-
-uint64_t random_below(uint64_t bound) {
-    uint64_t excess = (UINT64_MAX % bound + 1) % bound; /* 2^64 mod bound */
-    uint64_t number;
-    do
-        random_bytes(&number, sizeof number);
-    while (number > UINT64_MAX - excess);
-    return number % bound;
-}
-
-void hex_encode(const void *bytes, size_t len, char *out) {
-    const unsigned char *in = bytes;
-    for (size_t i = 0; i < len; i++) {
-        *out++ = hex_digits[in[i] >> 4];
-        *out++ = hex_digits[in[i] & 0xf];
-    }
-    *out = '\0';
-}
-
-void sha256(const void *data, size_t len, uint8_t out[static SHA256_SIZE]) {
-    SHA256_CTX context;
-    SHA256_Init(&context);
-    SHA256_Update(&context, data, len);
-    SHA256_Final(out, &context);
 }

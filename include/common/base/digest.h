@@ -1,0 +1,12 @@
+/* SHA-256, and bytes as hex. Pure. */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define SHA256_SIZE 32
+
+void sha256(const void *data, size_t len, uint8_t out[static SHA256_SIZE]);
+
+/* Lower-case hex of len bytes; out holds 2 * len + 1. */
+void hex_encode(const void *bytes, size_t len, char *out);
