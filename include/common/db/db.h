@@ -1,13 +1,13 @@
-/* PostgreSQL: one connection, its prepared statements, and results. The only module that includes libpq.
+/* PostgreSQL: one connection, its prepared statements, and results. The only room that includes libpq.
  *
- * A connection belongs to one thread at a time. It connects when first used and again after a failure; while
- * the server is away, calls fail at once for a moment instead of trying each time. Every call has a deadline.
- */
+ * A connection belongs to one thread at a time. It connects when first used, and again after a failure. While the
+ * server is away, calls fail at once for a moment instead of trying each time. Every call has a deadline. */
 #pragma once
 
 #include "common/base/attributes.h"
+#include "common/base/outcome.h"
+#include "common/base/uuid.h"
 #include "common/db/params.h"
-#include "common/base/id.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -19,10 +19,23 @@ struct db_result;
 enum db_status {
     DB_OK,
     DB_UNAVAILABLE, /* no connection, or lost on the way: the outcome of a write is unknown */
-    DB_BUSY,        /* lock timeout, deadlock or serialization failure: rolled back, may be tried again */
-    DB_REFUSED,     /* the data was refused (SQLSTATE class 22 or 23): rolled back */
-    DB_FAILED,      /* anything else, a fault of ours: rolled back */
+    /* Others are in the way: rolled back, may be tried again. See db_is_busy. */
+    DB_LOCK_TIMEOUT,      /* waited for another's lock for too long */
+    DB_STATEMENT_TIMEOUT, /* the statement took too long */
+    DB_DEADLOCK,          /* chosen to end a circle of waiting transactions */
+    DB_CONFLICT,          /* serialization failure */
+    DB_REFUSED,           /* the data was refused (SQLSTATE class 22 or 23): rolled back */
+    DB_NO_MEMORY,         /* of ours; nothing was sent, or it was rolled back */
+    DB_FAILED,            /* anything else, a fault of ours: rolled back */
 };
+
+/* Whether the same may succeed when it is tried again at once. */
+static inline bool db_is_busy(enum db_status status) {
+    return status >= DB_LOCK_TIMEOUT && status <= DB_CONFLICT;
+}
+
+/* The same in words that do not name the database: what a route's run returns. */
+enum outcome db_outcome(enum db_status status);
 
 struct db_options { /* strings are borrowed and must outlive the connection */
     const char *host, *port, *name, *user, *password, *sslmode;
@@ -43,17 +56,18 @@ struct db_query {
 struct db *db_open(const struct db_options *options);
 void db_close(struct db *db); /* NULL is fine */
 
-/* Runs one statement: outside db_begin..db_commit it is a transaction of its own, durable when DB_OK is
- * returned. params may be NULL. result may be NULL when no rows are wanted; it is set only on DB_OK, and the
- * caller frees it. */
+/* Runs one statement: outside a db_transaction it is a transaction of its own, durable when DB_OK is returned.
+ * params may be NULL. result may be NULL when no rows are wanted; it is set only on DB_OK, and the caller frees
+ * it. */
 enum db_status db_run(struct db *db, const struct db_query *query, const struct db_params *params,
                       struct db_result **result) MUST_CHECK;
 
-/* A transaction of several statements. After any status but DB_OK the transaction is over (rolled back), and
- * db_rollback is harmless. A DB_UNAVAILABLE from db_commit leaves the outcome unknown. */
-enum db_status db_begin(struct db *db) MUST_CHECK;
-enum db_status db_commit(struct db *db) MUST_CHECK;
-void db_rollback(struct db *db);
+/* The statements of a transaction. Anything but DB_OK rolls it back. */
+typedef enum db_status db_work(struct db *db, void *arg);
+
+/* Runs work in a transaction, once, and commits it. Returns what work returned, or why it was not committed. After
+ * DB_UNAVAILABLE nobody knows whether it was. */
+enum db_status db_transaction(struct db *db, db_work *work, void *arg) MUST_CHECK;
 
 /* Runs SQL text of several statements as one implicit transaction: for migrations. */
 enum db_status db_script(struct db *db, const char *sql) MUST_CHECK;

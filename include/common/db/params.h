@@ -11,7 +11,7 @@
 #pragma once
 
 #include "common/base/buf.h"
-#include "common/base/id.h"
+#include "common/base/uuid.h"
 
 #include <stdint.h>
 

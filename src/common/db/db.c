@@ -182,20 +182,40 @@ static enum db_status ensure_connected(struct db *db) {
     return connect_now(db);
 }
 
-/* Classes and codes of SQLSTATE. Tables or columns that are missing (42P01, 42703) count as away: they come
- * with the migrations. */
+/* The status of a SQLSTATE, by its code or the start of it. The first row that fits counts. Tables or columns that
+ * are missing (42P01, 42703) count as away: they come with the migrations. */
 static enum db_status classify(const char *sqlstate) {
-    static const char *const busy[] = {"40001", "40P01", "55P03", "57014"};
-    static const char *const away[] = {"08", "53", "57P", "58", "25006", "42P01", "42703"};
-    for (size_t i = 0; i < sizeof busy / sizeof *busy; i++)
-        if (strcmp(sqlstate, busy[i]) == 0)
-            return DB_BUSY;
-    for (size_t i = 0; i < sizeof away / sizeof *away; i++)
-        if (strncmp(sqlstate, away[i], strlen(away[i])) == 0)
-            return DB_UNAVAILABLE;
-    if (strncmp(sqlstate, "22", 2) == 0 || strncmp(sqlstate, "23", 2) == 0)
-        return DB_REFUSED;
+    static const struct {
+        const char *start;
+        enum db_status status;
+    } states[] = {
+        {"55P03", DB_LOCK_TIMEOUT}, {"57014", DB_STATEMENT_TIMEOUT}, {"40P01", DB_DEADLOCK},
+        {"40001", DB_CONFLICT},     {"08", DB_UNAVAILABLE},          {"53", DB_UNAVAILABLE},
+        {"57P", DB_UNAVAILABLE},    {"58", DB_UNAVAILABLE},          {"25006", DB_UNAVAILABLE},
+        {"42P01", DB_UNAVAILABLE},  {"42703", DB_UNAVAILABLE},       {"22", DB_REFUSED},
+        {"23", DB_REFUSED},
+    };
+    for (size_t i = 0; i < sizeof states / sizeof *states; i++)
+        if (strncmp(sqlstate, states[i].start, strlen(states[i].start)) == 0)
+            return states[i].status;
     return DB_FAILED;
+}
+
+enum outcome db_outcome(enum db_status status) {
+    if (db_is_busy(status))
+        return OUTCOME_BUSY;
+    switch (status) {
+    case DB_OK:
+        return OUTCOME_DONE;
+    case DB_UNAVAILABLE:
+        return OUTCOME_UNAVAILABLE;
+    case DB_REFUSED:
+        return OUTCOME_REFUSED;
+    case DB_NO_MEMORY:
+        return OUTCOME_NO_MEMORY;
+    default:
+        return OUTCOME_FAILED;
+    }
 }
 
 /* The status of one result; of a failed one its words are kept. */
@@ -249,15 +269,17 @@ static enum db_status collect(struct db *db, int64_t deadline_ms, PGresult **out
     return status;
 }
 
+static void rollback(struct db *db);
+
 /* After a failure nothing of the transaction stays, and a connection in an unknown state is not kept. */
 static void abandon(struct db *db, enum db_status status) {
-    if (db->conn && status != DB_REFUSED && status != DB_BUSY)
+    if (db->conn && status != DB_REFUSED && !db_is_busy(status))
         drop(db);
     if (!db->in_transaction)
         return;
     char error[ERROR_SIZE];
     memcpy(error, db->error, sizeof error);
-    db_rollback(db);
+    rollback(db);
     memcpy(db->error, error, sizeof error);
 }
 
@@ -294,7 +316,7 @@ static enum db_status ensure_prepared(struct db *db, const struct db_query *quer
     return status;
 }
 
-static bool sound(const struct db_params *params) {
+static bool complete(const struct db_params *params) {
     for (int i = 0; params && i < params->count; i++)
         if (params->list[i].bytes.failed)
             return false;
@@ -303,10 +325,10 @@ static bool sound(const struct db_params *params) {
 
 enum db_status db_run(struct db *db, const struct db_query *query, const struct db_params *params,
                       struct db_result **result) {
-    if (!sound(params)) {
+    if (!complete(params)) {
         set_error(db, "", "out of memory, or too many parameters");
         abandon(db, DB_REFUSED);
-        return DB_FAILED;
+        return DB_NO_MEMORY;
     }
     enum db_status status = ensure_connected(db);
     if (status == DB_OK)
@@ -330,7 +352,7 @@ static enum db_status simple(struct db *db, const char *sql, bool bounded) {
     return finish(db, PQsendQuery(db->conn, sql), bounded, NULL);
 }
 
-enum db_status db_begin(struct db *db) {
+static enum db_status begin(struct db *db) {
     enum db_status status = ensure_connected(db);
     if (status != DB_OK)
         return status;
@@ -339,7 +361,7 @@ enum db_status db_begin(struct db *db) {
     return status;
 }
 
-enum db_status db_commit(struct db *db) {
+static enum db_status commit(struct db *db) {
     if (!db->conn || !db->in_transaction)
         return DB_UNAVAILABLE;
     enum db_status status = simple(db, "COMMIT", true);
@@ -347,12 +369,22 @@ enum db_status db_commit(struct db *db) {
     return status;
 }
 
-void db_rollback(struct db *db) {
+static void rollback(struct db *db) {
     if (!db->in_transaction)
         return;
     db->in_transaction = false;
     if (db->conn && simple(db, "ROLLBACK", true) != DB_OK)
         drop(db);
+}
+
+enum db_status db_transaction(struct db *db, db_work *work, void *arg) {
+    enum db_status status = begin(db);
+    if (status == DB_OK)
+        status = work(db, arg);
+    if (status == DB_OK)
+        return commit(db);
+    rollback(db);
+    return status;
 }
 
 enum db_status db_script(struct db *db, const char *sql) {

@@ -2,8 +2,8 @@
 #include "common/db/migrate.h"
 
 #include "common/base/clock.h"
-#include "common/db/db.h"
 #include "common/base/log.h"
+#include "common/db/db.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -1,6 +1,6 @@
 /* Reading the rows of a statement's result. */
-#include "common/db/db.h"
 #include "common/base/money.h"
+#include "common/db/db.h"
 
 #include <libpq-fe.h>
 #include <stdlib.h>

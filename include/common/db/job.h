@@ -1,0 +1,28 @@
+/* A periodic job with a database connection of its own: one thread, one connection, one function. */
+#pragma once
+
+#include "common/base/attributes.h"
+#include "common/db/db.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct db_job;
+
+/* Does the job once, on the job's thread. Returns in how many milliseconds to do it again (0: at once). *status
+ * starts as DB_OK and tells how the database did: an outage is logged once. */
+typedef int64_t db_job_fn(void *self, struct db *db, enum db_status *status);
+
+struct db_job_options {
+    const char *name; /* for the log; static */
+    struct db_options db;
+    db_job_fn *run;
+    void *self;
+    bool first_now; /* the first run is over before db_job_start returns: on the caller's thread */
+};
+
+/* NULL when out of memory or threads. */
+struct db_job *db_job_start(const struct db_job_options *options);
+
+/* Lets a run that is under way finish, joins, frees. NULL is fine. */
+void db_job_stop(struct db_job *job);
