@@ -1,6 +1,7 @@
 /* Answering a request: JSON, problem documents (RFC 9457), headers, and the faults of what came in.
  *
- * One thread has the request at any time: the HTTP thread in prepare, the worker in run. */
+ * Out of memory none of these fails loudly: the request's arena remembers it, and the server answers 503 in place of
+ * a reply that is not whole. */
 #pragma once
 
 #include "common/base/attributes.h"
@@ -18,8 +19,7 @@ struct http_header {
     const char *value;
 };
 
-/* What is sent back. Made through the http_reply functions; at most one thread has the request at any time.
- */
+/* What is sent back. Made through the http_reply functions. */
 struct http_reply {
     unsigned status; /* 0: not answered yet */
     const char *content_type;
@@ -37,13 +37,34 @@ void http_reply_as(struct http_request *request, unsigned status, const char *co
 /* Answers with no body (304, 204). */
 void http_reply_empty(struct http_request *request, unsigned status);
 
-/* Answers with a problem document (RFC 9457) that carries the seed's members error and message. code is one
- * of API.md's, e.g. "ORDER_NOT_FOUND"; the status follows from it. */
-void http_reply_problem(struct http_request *request, const char *code, const char *format, ...)
+/* The error codes of the API: what a client may rely on. The status follows from the code. */
+enum http_problem {
+    PROBLEM_VALIDATION_ERROR,
+    PROBLEM_UNAUTHORIZED,
+    PROBLEM_INVALID_TOKEN,
+    PROBLEM_TOKEN_EXPIRED,
+    PROBLEM_FORBIDDEN,
+    PROBLEM_NOT_FOUND,
+    PROBLEM_ORDER_NOT_FOUND,
+    PROBLEM_SHIPMENT_NOT_FOUND,
+    PROBLEM_METHOD_NOT_ALLOWED,
+    PROBLEM_IDEMPOTENCY_CONFLICT,
+    PROBLEM_INVALID_TRANSITION,
+    PROBLEM_PAYLOAD_TOO_LARGE,
+    PROBLEM_UNSUPPORTED_MEDIA_TYPE,
+    PROBLEM_IDEMPOTENCY_KEY_REUSED,
+    PROBLEM_RATE_LIMITED,
+    PROBLEM_OVERLOADED,
+    PROBLEM_UNAVAILABLE,
+    PROBLEM_INTERNAL_ERROR,
+};
+
+/* Answers with a problem document (RFC 9457) that carries the seed's members error and message. */
+void http_reply_problem(struct http_request *request, enum http_problem problem, const char *format, ...)
     PRINTF_LIKE(3, 4);
 
 /* The same with an extension member: an array of elements (JSON values, separated by commas). */
-void http_reply_problem_with(struct http_request *request, const char *code, const char *array,
+void http_reply_problem_with(struct http_request *request, enum http_problem problem, const char *array,
                              const struct buf *elements, const char *format, ...) PRINTF_LIKE(5, 6);
 
 /* The faults of a body or query, collected to be answered at once. Zero-initialise; free with
@@ -64,6 +85,6 @@ void http_fault_unknown(struct http_faults *faults, json_t *object, const char *
 void http_reply_faults(struct http_request *request, struct http_faults *faults);
 void http_faults_free(struct http_faults *faults);
 
-/* Adds a header to the reply; value is copied. Out of memory the reply becomes 503: none is sent in part. */
+/* Adds a header to the reply. The value is copied. */
 void http_reply_header(struct http_request *request, const char *name, const char *format, ...)
     PRINTF_LIKE(3, 4);

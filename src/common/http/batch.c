@@ -1,5 +1,5 @@
 /* Lanes of waiting work, and the workers that take all that waits in one of them as one batch. */
-#include "common/http/batch.h"
+#include "batch.h"
 
 #include "common/base/clock.h"
 
@@ -14,7 +14,6 @@ enum { GATHER_MS = 5 };
 enum { PACE_MEMORY = 8 };
 
 struct lane { /* guarded by the pool's lock */
-    struct batch_lane options;
     struct batch_item *head, **tail;
     size_t queued;
     size_t taken;     /* places: queued, or reserved and about to be */
@@ -30,22 +29,21 @@ struct worker {
 };
 
 struct batch_pool {
+    struct batch_options options;
     pthread_mutex_t lock; /* guards all up to the lanes and what is in them */
     pthread_cond_t work;  /* something was queued, or the pool is stopping */
     bool stopping;
     bool watched;     /* a worker waits for what gathers to be due */
     size_t next_lane; /* where the search for work begins: no lane starves */
     struct lane *lanes;
-    size_t lane_count;
     struct worker *workers;
     size_t worker_count; /* running */
-    void (*close_worker)(void *worker);
 };
 
 /* Whether a worker should take what waits. While another is at work on the lane, half a batch must have
  * gathered: few large batches cost the database and Redis far less than many small ones. */
 static bool is_due(const struct batch_pool *pool, const struct lane *lane, int64_t now_ms) {
-    return lane->queued && (!lane->working || pool->stopping || lane->queued >= lane->options.max_batch / 2 ||
+    return lane->queued && (!lane->working || pool->stopping || lane->queued >= pool->options.max_batch / 2 ||
                             now_ms - lane->head->queued_ms >= GATHER_MS);
 }
 
@@ -53,8 +51,8 @@ static bool is_due(const struct batch_pool *pool, const struct lane *lane, int64
 static struct lane *find_work(struct batch_pool *pool, bool *gathering) {
     int64_t now = clock_mono_ms();
     *gathering = false;
-    for (size_t i = 0; i < pool->lane_count; i++) {
-        size_t index = (pool->next_lane + i) % pool->lane_count;
+    for (size_t i = 0; i < pool->options.lanes; i++) {
+        size_t index = (pool->next_lane + i) % pool->options.lanes;
         if (is_due(pool, &pool->lanes[index], now)) {
             pool->next_lane = index + 1;
             return &pool->lanes[index];
@@ -78,7 +76,7 @@ static void await_work(struct batch_pool *pool, bool gathering) {
 }
 
 static bool drained(const struct batch_pool *pool) {
-    for (size_t i = 0; i < pool->lane_count; i++)
+    for (size_t i = 0; i < pool->options.lanes; i++)
         if (pool->lanes[i].taken)
             return false;
     return true;
@@ -86,27 +84,29 @@ static bool drained(const struct batch_pool *pool) {
 
 /* Only a full batch tells how fast the lane can empty: since the one before it was taken, or its first item
  * came. */
-static void note_pace(struct lane *lane, const struct batch_item *first, size_t n) {
+static void note_pace(const struct batch_pool *pool, struct lane *lane, const struct batch_item *first,
+                      size_t n) {
     int64_t now = clock_mono_ms();
     int64_t since = first->queued_ms > lane->taken_ms ? first->queued_ms : lane->taken_ms;
     double pace = (double)(now - since) / (double)n;
-    if (n == lane->options.max_batch && lane->taken_ms > 0)
+    if (n == pool->options.max_batch && lane->taken_ms > 0)
         lane->pace_ms = lane->pace_ms > 0 ? lane->pace_ms + (pace - lane->pace_ms) / PACE_MEMORY : pace;
     lane->taken_ms = now;
 }
 
 /* Of a lane that has work. */
-static size_t take(struct lane *lane, struct batch_item *items[static BATCH_LIMIT]) {
+static size_t take(const struct batch_pool *pool, struct lane *lane,
+                   struct batch_item *items[static BATCH_LIMIT]) {
     size_t n = 0;
     do {
         items[n++] = lane->head;
         lane->head = lane->head->next;
-    } while (lane->head && n < lane->options.max_batch);
+    } while (lane->head && n < pool->options.max_batch);
     if (!lane->head)
         lane->tail = &lane->head;
     lane->queued -= n;
     lane->taken -= n;
-    note_pace(lane, items[0], n);
+    note_pace(pool, lane, items[0], n);
     return n;
 }
 
@@ -119,12 +119,12 @@ static void *work(void *arg) {
         bool gathering;
         struct lane *lane = find_work(pool, &gathering);
         if (lane) {
-            size_t n = take(lane, items);
+            size_t n = take(pool, lane, items);
             lane->working++;
             if (!pool->watched && !drained(pool))
                 pthread_cond_signal(&pool->work); /* another worker, for what is left and what will come */
             pthread_mutex_unlock(&pool->lock);
-            lane->options.run(lane->options.self, worker->state, items, n);
+            pool->options.run(pool->options.cls, (size_t)(lane - pool->lanes), worker->state, items, n);
             pthread_mutex_lock(&pool->lock);
             lane->working--;
         } else if (pool->stopping && drained(pool)) {
@@ -138,33 +138,30 @@ static void *work(void *arg) {
     return NULL;
 }
 
-static bool start_worker(struct batch_pool *pool, const struct batch_options *options) {
+static bool start_worker(struct batch_pool *pool) {
+    const struct batch_options *o = &pool->options;
     struct worker *worker = &pool->workers[pool->worker_count];
     worker->pool = pool;
-    worker->state = options->open_worker(options->cls);
+    worker->state = o->open_worker(o->cls);
     if (!worker->state)
         return false;
     if (pthread_create(&worker->thread, NULL, work, worker) != 0) {
-        options->close_worker(worker->state);
+        o->close_worker(o->cls, worker->state);
         return false;
     }
     pool->worker_count++;
     return true;
 }
 
-static bool start(struct batch_pool *pool, const struct batch_options *options) {
-    pool->close_worker = options->close_worker;
-    pool->lanes = calloc(options->lane_count, sizeof *pool->lanes);
-    pool->workers = calloc(options->workers, sizeof *pool->workers);
+static bool start(struct batch_pool *pool) {
+    pool->lanes = calloc(pool->options.lanes, sizeof *pool->lanes);
+    pool->workers = calloc(pool->options.workers, sizeof *pool->workers);
     if (!pool->lanes || !pool->workers)
         return false;
-    for (; pool->lane_count < options->lane_count; pool->lane_count++) {
-        struct lane *lane = &pool->lanes[pool->lane_count];
-        lane->options = options->lanes[pool->lane_count];
-        lane->tail = &lane->head;
-    }
-    while (pool->worker_count < options->workers)
-        if (!start_worker(pool, options))
+    for (size_t i = 0; i < pool->options.lanes; i++)
+        pool->lanes[i].tail = &pool->lanes[i].head;
+    while (pool->worker_count < pool->options.workers)
+        if (!start_worker(pool))
             return false;
     return true;
 }
@@ -173,29 +170,30 @@ struct batch_pool *batch_pool_start(const struct batch_options *options) {
     struct batch_pool *pool = calloc(1, sizeof *pool);
     if (!pool)
         return NULL;
+    pool->options = *options;
     pthread_mutex_init(&pool->lock, NULL);
     clock_cond_init(&pool->work);
-    if (start(pool, options))
+    if (start(pool))
         return pool;
     batch_pool_stop(pool);
     batch_pool_free(pool);
     return NULL;
 }
 
-/* The workers are held up: nothing has left the lane for too long. */
-static bool stands_still(const struct lane *lane, int64_t now_ms) {
-    return lane->head && now_ms - lane->head->queued_ms > lane->options.patience_ms;
+/* Nothing has left the lane for too long. */
+static bool stands_still(const struct batch_pool *pool, const struct lane *lane, int64_t now_ms) {
+    return lane->head && now_ms - lane->head->queued_ms > pool->options.patience_ms;
 }
 
 /* The workers cannot keep up. What fits in one batch waits for nothing but a free worker. */
-static bool is_behind(const struct lane *lane) {
-    return lane->taken >= lane->options.max_batch &&
-           (double)lane->taken * lane->pace_ms > (double)lane->options.backlog_ms;
+static bool is_behind(const struct batch_pool *pool, const struct lane *lane) {
+    return lane->taken >= pool->options.max_batch &&
+           (double)lane->taken * lane->pace_ms > (double)pool->options.backlog_ms;
 }
 
 static bool has_room(const struct batch_pool *pool, const struct lane *lane, int64_t now_ms) {
-    return !pool->stopping && lane->taken < lane->options.capacity && !stands_still(lane, now_ms) &&
-           !is_behind(lane);
+    return !pool->stopping && lane->taken < pool->options.capacity && !stands_still(pool, lane, now_ms) &&
+           !is_behind(pool, lane);
 }
 
 bool batch_has_room(struct batch_pool *pool, size_t index) {
@@ -237,7 +235,7 @@ void batch_pool_stop(struct batch_pool *pool) {
     pthread_mutex_unlock(&pool->lock);
     for (size_t i = 0; i < pool->worker_count; i++) {
         pthread_join(pool->workers[i].thread, NULL);
-        pool->close_worker(pool->workers[i].state);
+        pool->options.close_worker(pool->options.cls, pool->workers[i].state);
     }
     pool->worker_count = 0;
 }

@@ -24,13 +24,13 @@ static enum MHD_Result collect_forwarded(void *cls, enum MHD_ValueKind kind, con
     return MHD_YES;
 }
 
-struct address http_client_address(struct http_request *request) {
+struct address http_client_address(struct http_exchange *x) {
     const union MHD_ConnectionInfo *info =
-        MHD_get_connection_info(request->connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+        MHD_get_connection_info(x->connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
     struct address peer = address_of_socket(info->client_addr);
-    if (request->server->proxies.count == 0)
+    if (x->server->proxies.count == 0)
         return peer;
     struct forwarded f = {0};
-    MHD_get_connection_values(request->connection, MHD_HEADER_KIND, collect_forwarded, &f);
-    return address_of_client(&request->server->proxies, peer, f.lines, f.count);
+    MHD_get_connection_values(x->connection, MHD_HEADER_KIND, collect_forwarded, &f);
+    return address_of_client(&x->server->proxies, peer, f.lines, f.count);
 }

@@ -1,167 +1,124 @@
-/* The two stages of a request: guards and prepare on the HTTP thread, run in a batch on a worker's. */
+/* The two stages of a request: guard and prepare on an HTTP thread, run in a batch on a worker's. */
 #include "private.h"
 
 #include "common/base/clock.h"
 #include "common/base/log.h"
-#include "route.h"
 
-#include <stdlib.h>
-#include <string.h>
+enum { RETRY_MS = 5000 }; /* a worker tries the requests of a refused batch again for no longer */
 
-enum {
-    DEFAULT_BODY_LIMIT = 65536, /* of what is read and ignored where no body is expected */
-    RETRY_MS = 5000,            /* a worker tries the requests of a refused batch again for no longer */
-};
-
-void http_find_route(struct http_request *request) {
-    char allow[ROUTE_ALLOW_SIZE];
-    request->body_limit = DEFAULT_BODY_LIMIT;
-    switch (route_match(request->server->options.routes, request->method, request->path, &request->arena,
-                        &request->route, request->params, allow)) {
-    case ROUTE_FOUND:
-        if (request->route->body_limit)
-            request->body_limit = request->route->body_limit;
-        if (request->route->scope || request->route->body_limit) /* the others cost no more than a refusal */
-            (void)http_within_address(request);
-        break;
-    case ROUTE_NOT_ALLOWED:
-        http_reply_problem(request, "METHOD_NOT_ALLOWED", "Allowed here: %s", allow);
-        http_reply_header(request, "Allow", "%s", allow);
-        break;
-    case ROUTE_NOT_FOUND:
-        http_reply_problem(request, "NOT_FOUND", "There is nothing at this path");
-        break;
-    case ROUTE_NO_MEMORY:
-        http_reply_problem(request, "UNAVAILABLE", "The service is short of memory");
-        break;
-    }
-}
-
-static size_t lane_of(const struct http_server *server, const struct http_route *route) {
-    size_t i = 0;
-    while (server->lanes[i].route != route)
-        i++;
-    return i;
-}
+/* ---- On an HTTP thread ---- */
 
 static bool shed(struct http_request *request) {
-    http_reply_problem(request, "OVERLOADED", "Too many requests are waiting");
+    http_reply_problem(request, PROBLEM_OVERLOADED, "Too many requests are waiting");
     return false;
 }
 
-bool http_prepare(struct http_request *request) {
-    const struct http_server *server = request->server;
-    const struct http_route *route = request->route;
-    if (request->reply.status)
+/* Whether the caller may use the route; false when it was answered. */
+static bool may_enter(struct http_exchange *x) {
+    const struct http_options *o = &x->server->options;
+    return !x->request.route->scope || (o->guard(o->guard_cls, &x->request) && http_within_client(x));
+}
+
+bool http_dispatch(struct http_exchange *x) {
+    struct http_request *request = &x->request;
+    if (request->reply.status || request->arena.failed)
         return false;
-    if (route->run && !batch_has_room(server->pool, lane_of(server, route)))
+    const struct http_route *route = request->route;
+    struct batch_pool *pool = x->server->pool;
+    size_t lane = (size_t)(route - x->server->options.routes);
+    if (route->run && !batch_has_room(pool, lane))
         return shed(request); /* before the guard and prepare: what is refused must cost little */
-    if (route->scope && !(server->options.guard(request) && http_within_client(request)))
+    if (!may_enter(x))
         return false;
     route->prepare(request);
-    if (request->reply.status || !route->run)
+    if (request->reply.status || request->arena.failed || !route->run)
         return false;
     buf_free(&request->body);
-    return batch_reserve(server->pool, lane_of(server, route)) || shed(request);
+    if (!batch_reserve(pool, lane))
+        return shed(request);
+    http_suspend(x);
+    batch_push(pool, lane, &x->item); /* from here on the exchange is a worker's: http_run_batch */
+    return true;
 }
 
-void http_enqueue(struct http_request *request) {
-    batch_push(request->server->pool, lane_of(request->server, request->route), &request->item);
+/* ---- On a worker's thread ---- */
+
+static struct http_exchange *exchange_of_item(struct batch_item *item) {
+    return (struct http_exchange *)((char *)item - offsetof(struct http_exchange, item));
 }
 
-static void answer_failure(struct http_request *request, enum db_status status) {
-    switch (status) {
-    case DB_UNAVAILABLE:
-        http_reply_problem(request, "UNAVAILABLE", "The service cannot use its database now");
+static void answer_failure(struct http_request *request, enum outcome outcome) {
+    switch (outcome) {
+    case OUTCOME_UNAVAILABLE:
+        http_reply_problem(request, PROBLEM_UNAVAILABLE, "The service cannot use its database now");
         break;
-    case DB_BUSY:
-        http_reply_problem(request, "UNAVAILABLE", "The request was in conflict with others too often");
+    case OUTCOME_BUSY:
+        http_reply_problem(request, PROBLEM_UNAVAILABLE, "The request was in conflict with others too often");
         break;
-    default:
-        http_reply_problem(request, "INTERNAL_ERROR", "The request could not be processed");
+    case OUTCOME_NO_MEMORY:
+        request->arena.failed = true;
+        break;
+    case OUTCOME_DONE:
+    case OUTCOME_REFUSED:
+    case OUTCOME_FAILED:
+        http_reply_problem(request, PROBLEM_INTERNAL_ERROR, "The request could not be processed");
+        break;
     }
 }
 
-static size_t unanswered(struct http_request *const requests[], size_t n, const char **first_id) {
+/* What keeps a request from being sent: it was neither answered nor did its memory fail. */
+static bool is_unanswered(const struct http_request *request) {
+    return !request->reply.status && !request->arena.failed;
+}
+
+static void answer_rest(const struct http_server *server, const struct http_route *route,
+                        const struct http_worker *worker, struct http_request *const requests[], size_t n,
+                        enum outcome outcome) {
+    const char *first_id = NULL;
     size_t count = 0;
-    for (size_t i = n; i-- > 0;) {
-        if (!requests[i]->reply.status) {
-            *first_id = requests[i]->request_id;
-            count++;
-        }
+    for (size_t i = 0; i < n; i++) {
+        if (!is_unanswered(requests[i]))
+            continue;
+        if (count++ == 0)
+            first_id = requests[i]->request_id;
+        answer_failure(requests[i], outcome);
     }
-    return count;
+    if (count)
+        log_error(first_id, "%s %s: %zu request(s) failed: %s", route->method, route->pattern, count,
+                  outcome == OUTCOME_DONE ? "left unanswered" : server->options.worker_error(worker));
 }
 
-/* Runs the route for the requests; a batch that the database refuses is tried again one by one, so a bad
- * request never fails its neighbours: for a while only, as each may wait for the same lock. One failure, one
- * line in the log. */
-static void run_route(const struct http_route *route, struct http_worker *worker,
-                      struct http_request *requests[], size_t n) {
-    enum db_status status = route->run(worker, requests, n);
-    if ((status == DB_REFUSED || status == DB_BUSY) && n > 1) {
+/* Runs the route for the requests. A batch that is refused is tried again one by one, so a bad request never fails
+ * its neighbours. It is tried for a while only, as each may wait for the same lock. One failure is one line in the
+ * log. */
+static void run_route(const struct http_server *server, const struct http_route *route,
+                      struct http_worker *worker, struct http_request *requests[], size_t n) {
+    enum outcome outcome = route->run(worker, requests, n);
+    if ((outcome == OUTCOME_REFUSED || outcome == OUTCOME_BUSY) && n > 1) {
         int64_t enough_ms = clock_mono_ms() + RETRY_MS;
         for (size_t i = 0; i < n && clock_mono_ms() < enough_ms; i++)
-            if (!requests[i]->reply.status)
-                run_route(route, worker, &requests[i], 1);
-        status = DB_BUSY; /* of those that had no turn */
+            if (is_unanswered(requests[i]))
+                run_route(server, route, worker, &requests[i], 1);
+        outcome = OUTCOME_BUSY; /* of those that had no turn */
     }
-    const char *id = NULL;
-    size_t left = unanswered(requests, n, &id);
-    if (left == 0)
-        return;
-    log_error(id, "%s %s: %zu request(s) failed: %s", route->method, route->pattern, left,
-              status == DB_OK ? "left unanswered" : db_error(worker->db));
-    for (size_t i = 0; i < n; i++)
-        if (!requests[i]->reply.status)
-            answer_failure(requests[i], status);
+    answer_rest(server, route, worker, requests, n, outcome);
 }
 
-/* Answers what waited too long; moves the others to the front. */
-static size_t drop_stale(struct http_server *server, struct http_request *requests[], size_t n) {
+void http_run_batch(void *cls, size_t lane, void *worker, struct batch_item *items[], size_t n) {
+    struct http_server *server = cls;
+    struct http_request *fresh[BATCH_LIMIT];
     int64_t oldest = clock_mono_ms() - server->options.queue_timeout_ms;
     bool expired = atomic_load(&server->expired);
     size_t kept = 0;
     for (size_t i = 0; i < n; i++) {
-        if (expired || requests[i]->item.queued_ms < oldest)
-            http_reply_problem(requests[i], "OVERLOADED", "The request waited too long");
+        struct http_exchange *x = exchange_of_item(items[i]);
+        if (expired || items[i]->queued_ms < oldest)
+            http_reply_problem(&x->request, PROBLEM_OVERLOADED, "The request waited too long");
         else
-            requests[kept++] = requests[i];
+            fresh[kept++] = &x->request;
     }
-    return kept;
-}
-
-static void run_lane(void *self, void *worker, struct batch_item *items[], size_t n) {
-    const struct http_lane *lane = self;
-    struct http_request *all[BATCH_LIMIT], *fresh[BATCH_LIMIT];
-    for (size_t i = 0; i < n; i++)
-        all[i] = fresh[i] = (struct http_request *)items[i];
-    size_t kept = drop_stale(lane->server, fresh, n);
     if (kept)
-        run_route(lane->route, worker, fresh, kept);
-    http_resume(all, n);
-}
-
-bool http_make_lanes(struct http_server *server, struct batch_lane **out) {
-    const struct http_options *o = &server->options;
-    size_t routes = 0;
-    while (o->routes[routes].method)
-        routes++;
-    server->lanes = calloc(routes + 1, sizeof *server->lanes);
-    *out = calloc(routes + 1, sizeof **out);
-    if (!server->lanes || !*out)
-        return false;
-    for (size_t i = 0; i < routes; i++) {
-        if (!o->routes[i].run)
-            continue;
-        struct http_lane *lane = &server->lanes[server->lane_count];
-        *lane = (struct http_lane){server, &o->routes[i]};
-        (*out)[server->lane_count++] = (struct batch_lane){.run = run_lane,
-                                                           .self = lane,
-                                                           .capacity = o->lane_capacity,
-                                                           .patience_ms = o->queue_timeout_ms / 2,
-                                                           .backlog_ms = o->queue_timeout_ms / 10,
-                                                           .max_batch = o->max_batch};
-    }
-    return true;
+        run_route(server, &server->options.routes[lane], worker, fresh, kept);
+    for (size_t i = 0; i < n; i++)
+        http_resume(exchange_of_item(items[i]));
 }

@@ -1,5 +1,6 @@
 /* Collecting the faults of a request's body or query. */
-#include "common/http/http.h"
+#include "common/base/json_write.h"
+#include "common/http/reply.h"
 
 #include <string.h>
 
@@ -31,9 +32,9 @@ void http_fault(struct http_faults *faults, const char *parent, const char *memb
     if (faults->count == 1)
         buf_printf(&faults->first, "%s%s%s", where, *where ? ": " : "", what);
     buf_str(&faults->json, faults->count > 1 ? ",{\"pointer\":" : "{\"pointer\":");
-    buf_json(&faults->json, where);
+    json_append_text(&faults->json, where);
     buf_str(&faults->json, ",\"detail\":");
-    buf_json(&faults->json, what);
+    json_append_text(&faults->json, what);
     buf_char(&faults->json, '}');
     faults->json.failed |= pointer.failed || detail.failed;
     buf_free(&pointer);

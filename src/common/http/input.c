@@ -9,7 +9,8 @@
 
 /* libmicrohttpd before 1.0 leaves the blanks behind a value, which are none of it (RFC 9112 §5.1). */
 const char *http_header(struct http_request *request, const char *name) {
-    const char *value = MHD_lookup_connection_value(request->connection, MHD_HEADER_KIND, name);
+    const char *value =
+        MHD_lookup_connection_value(http_exchange_of(request)->connection, MHD_HEADER_KIND, name);
     size_t len = value ? strlen(value) : 0;
     while (len > 0 && strchr(" \t", value[len - 1]))
         len--;
@@ -18,7 +19,7 @@ const char *http_header(struct http_request *request, const char *name) {
 }
 
 const char *http_query(struct http_request *request, const char *name) {
-    return MHD_lookup_connection_value(request->connection, MHD_GET_ARGUMENT_KIND, name);
+    return MHD_lookup_connection_value(http_exchange_of(request)->connection, MHD_GET_ARGUMENT_KIND, name);
 }
 
 struct header_count {
@@ -35,7 +36,7 @@ static enum MHD_Result count_header(void *cls, enum MHD_ValueKind kind, const ch
 
 unsigned http_header_count(struct http_request *request, const char *name) {
     struct header_count c = {name, 0};
-    MHD_get_connection_values(request->connection, MHD_HEADER_KIND, count_header, &c);
+    MHD_get_connection_values(http_exchange_of(request)->connection, MHD_HEADER_KIND, count_header, &c);
     return c.count;
 }
 
@@ -62,7 +63,8 @@ static enum MHD_Result check_query(void *cls, enum MHD_ValueKind kind, const cha
 
 const char *http_query_fault(struct http_request *request, const char *const known[]) {
     struct query_check check = {.known = known};
-    MHD_get_connection_values(request->connection, MHD_GET_ARGUMENT_KIND, check_query, &check);
+    MHD_get_connection_values(http_exchange_of(request)->connection, MHD_GET_ARGUMENT_KIND, check_query,
+                              &check);
     return check.fault;
 }
 
@@ -71,7 +73,7 @@ bool http_expect_json(struct http_request *request) {
     const char *type = http_header(request, "Content-Type");
     if (type && strncasecmp(type, json, sizeof json - 1) == 0 && strchr(" \t;", type[sizeof json - 1]))
         return true; /* strchr also finds the end of the text */
-    http_reply_problem(request, "UNSUPPORTED_MEDIA_TYPE", "Send the body as application/json");
+    http_reply_problem(request, PROBLEM_UNSUPPORTED_MEDIA_TYPE, "Send the body as application/json");
     return false;
 }
 
@@ -147,34 +149,38 @@ static enum MHD_Result look_at_header(void *cls, enum MHD_ValueKind kind, const 
 }
 
 /* Whether the request line and the header lines are, byte for byte, what libmicrohttpd made of them. */
-static bool read_head(struct http_request *request, const char *version, struct framing *f) {
-    const struct http_connection *connection = http_connection_of(request->connection);
+static bool read_head(struct http_exchange *x, const char *version, struct framing *f) {
+    const struct http_connection *connection = http_connection_of(x->connection);
     f->end = version + strlen(version);
-    f->malformed = !is_token(request->method, strlen(request->method)) ||
-                   !http_connection_line_is_clear(connection, request->method, version);
-    MHD_get_connection_values_n(request->connection,
-                                MHD_HEADER_KIND | MHD_COOKIE_KIND | MHD_GET_ARGUMENT_KIND, look_at_header, f);
+    f->malformed = !is_token(x->method, strlen(x->method)) ||
+                   !http_connection_line_is_clear(connection, x->method, version);
+    MHD_get_connection_values_n(x->connection, MHD_HEADER_KIND | MHD_COOKIE_KIND | MHD_GET_ARGUMENT_KIND,
+                                look_at_header, f);
     size_t size =
-        MHD_get_connection_info(request->connection, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE)->header_size;
+        MHD_get_connection_info(x->connection, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE)->header_size;
     f->memory += size;
-    return !f->malformed && ends(request->method + size, f->end);
+    return !f->malformed && ends(x->method + size, f->end);
 }
 
-bool http_framing_is_clear(struct http_request *request, const char *version) {
+bool http_framing_is_clear(struct http_exchange *x, const char *version) {
+    struct http_request *request = &x->request;
     struct framing f = {0};
     bool old = strcmp(version, "HTTP/1.0") == 0;
-    if (!read_head(request, version, &f))
-        http_reply_problem(request, "VALIDATION_ERROR", "The request line or a header is malformed");
+    if (!read_head(x, version, &f))
+        http_reply_problem(request, PROBLEM_VALIDATION_ERROR, "The request line or a header is malformed");
     else if (f.memory + ANSWER_MEMORY > HTTP_CONNECTION_MEMORY)
-        http_reply_problem(request, "VALIDATION_ERROR", "The request line and the headers are too large");
+        http_reply_problem(request, PROBLEM_VALIDATION_ERROR,
+                           "The request line and the headers are too large");
     else if (f.lengths + f.encodings > 1)
-        http_reply_problem(request, "VALIDATION_ERROR", "The length of the body is given more than once");
+        http_reply_problem(request, PROBLEM_VALIDATION_ERROR,
+                           "The length of the body is given more than once");
     else if (f.encoding && (old || strcasecmp(f.encoding, "chunked") != 0))
-        http_reply_problem(request, "VALIDATION_ERROR", "Transfer-Encoding can only be chunked, in HTTP/1.1");
+        http_reply_problem(request, PROBLEM_VALIDATION_ERROR,
+                           "Transfer-Encoding can only be chunked, in HTTP/1.1");
     else if (f.hosts > 1 || (f.hosts == 0 && !old))
-        http_reply_problem(request, "VALIDATION_ERROR", "Send exactly one Host header");
+        http_reply_problem(request, PROBLEM_VALIDATION_ERROR, "Send exactly one Host header");
     else if (f.host && strspn(f.host, LETTERS_AND_DIGITS "-._~%!$&'()*+;=:[]") != strlen(f.host))
-        http_reply_problem(request, "VALIDATION_ERROR", "The Host header names no host");
+        http_reply_problem(request, PROBLEM_VALIDATION_ERROR, "The Host header names no host");
     else
         return true;
     return false;

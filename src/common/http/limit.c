@@ -1,7 +1,7 @@
 /* Rate limits: GCRA in a table of fixed size. */
 #include "common/http/limit.h"
 
-#include "common/base/id.h"
+#include "common/base/random.h"
 #include "common/base/siphash.h"
 
 #include <pthread.h>

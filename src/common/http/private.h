@@ -1,18 +1,14 @@
 /* What the files of the HTTP server share: the server, its connections, and the steps of a request's way. */
 #pragma once
 
-#include "common/http/http.h"
+#include "batch.h"
+#include "common/http/server.h"
 
 #include <gnutls/abstract.h>
 #include <microhttpd.h>
 #include <stdatomic.h>
 
 enum { HTTP_CONNECTION_MEMORY = 12288 }; /* of libmicrohttpd, for a request's head and an answer's */
-
-struct http_lane { /* one route with run */
-    struct http_server *server;
-    const struct http_route *route;
-};
 
 struct http_server {
     struct http_options options;
@@ -21,13 +17,27 @@ struct http_server {
     struct http_connections *connections;
     struct address_list proxies;
     struct limit *by_address, *by_client;
-    struct batch_pool *pool;
-    struct http_lane *lanes;
-    size_t lane_count;
+    struct batch_pool *pool; /* one lane for each route, at the route's index */
     atomic_size_t in_flight; /* requests whose headers came and whose answer is not yet sent */
     atomic_bool draining;    /* no keep-alive any more */
     atomic_bool expired;     /* the deadline of http_stop has passed: what waits is answered 503 */
 };
+
+/* A request, and what only the server knows of it. */
+struct http_exchange {
+    struct http_request request; /* must stay first */
+    struct batch_item item;      /* in the lane of its route */
+    struct http_server *server;
+    struct MHD_Connection *connection;
+    const char *method, *path;
+    size_t body_limit;
+    enum { HTTP_RECEIVING, HTTP_WAITING, HTTP_ANSWERED } stage;
+    bool too_large;
+};
+
+static inline struct http_exchange *http_exchange_of(struct http_request *request) {
+    return (struct http_exchange *)request;
+}
 
 /* The certificate of a server, read again when the files change (within seconds): connections that are open
  * keep theirs, new ones get the new one. Files that cannot be used are logged: at the start that is a failure
@@ -69,36 +79,46 @@ const char *http_connection_path(const struct http_connection *connection, const
 void http_connection_limit(struct http_connection *connection);   /* the client's next step begins */
 void http_connection_unlimit(struct http_connection *connection); /* the next step is ours */
 
-/* Refuses what another HTTP parser on the way might read differently (request smuggling, RFC 9112 §11.2),
- * what libmicrohttpd should refuse but does not, and a head that leaves no room for an answer's. The
- * connection must then be closed, as nobody knows where its next request begins. */
-bool http_framing_is_clear(struct http_request *request, const char *version);
+/* Refuses what another HTTP parser on the way might read differently (request smuggling, RFC 9112 §11.2), what
+ * libmicrohttpd should refuse but does not, and a head that leaves no room for an answer's. The connection must then
+ * be closed, as nobody knows where its next request begins. */
+bool http_framing_is_clear(struct http_exchange *x, const char *version);
 
 /* The limits of a server. False when it cannot be started: the reason is logged. */
 bool http_limits_start(struct http_server *server);
 void http_limits_stop(struct http_server *server);
 
 /* Who sent the request. */
-struct address http_client_address(struct http_request *request);
+struct address http_client_address(struct http_exchange *x);
 
 /* Whether the limits of the request's address, and of its client, allow it; see http_within. */
-bool http_within_address(struct http_request *request);
-bool http_within_client(struct http_request *request) MUST_CHECK;
+bool http_within_address(struct http_exchange *x);
+bool http_within_client(struct http_exchange *x) MUST_CHECK;
 
 /* Tells the client of its limits, in the headers of the reply. */
 void http_limit_fields(struct http_request *request);
 
-/* Finds the route of a new request, before its body is read; where there is none, or a limit is reached, the
- * answer is in the reply. */
-void http_find_route(struct http_request *request);
+/* Finds the route of a new request, before its body is read. Where there is none, the answer is in the reply. */
+void http_find_route(struct http_exchange *x);
 
-/* Makes the server's lanes from the routes that have run. False when out of memory. */
-bool http_make_lanes(struct http_server *server, struct batch_lane **out);
+/* The whole request is there: asks the guard, calls prepare, and hands it to a worker (true), or leaves the answer in
+ * the reply (false). */
+bool http_dispatch(struct http_exchange *x);
 
-/* With the whole request there: guard, prepare, and either an answer (false) or a place reserved in the lane
- * (true): then the caller suspends the connection and calls http_enqueue. */
-bool http_prepare(struct http_request *request);
-void http_enqueue(struct http_request *request);
+/* The workers' function (batch.h): runs the route of a batch. cls is the server. */
+void http_run_batch(void *cls, size_t lane, void *worker, struct batch_item *items[], size_t n);
 
-/* Resumes the connections of answered requests, from a worker's thread. */
-void http_resume(struct http_request *const requests[], size_t n);
+/* Out of memory for any part of the reply: makes it a 503. Called once, before it is sent. */
+void http_reply_shortage(struct http_request *request);
+
+/* libmicrohttpd's calls for one request: headers; pieces of the body; the end of it; and again when resumed. */
+enum MHD_Result http_exchange_step(void *server, struct MHD_Connection *connection, const char *path,
+                                   const char *method, const char *version, const char *data, size_t *size,
+                                   void **context);
+/* The answer was sent, or the connection is gone. */
+void http_exchange_end(void *server, struct MHD_Connection *connection, void **context,
+                       enum MHD_RequestTerminationCode code);
+
+/* The connection waits for a worker, until http_resume: from then on the exchange is not the caller's. */
+void http_suspend(struct http_exchange *x);
+void http_resume(struct http_exchange *x); /* any thread */

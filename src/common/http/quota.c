@@ -2,8 +2,8 @@
 #include "private.h"
 
 #include "common/base/clock.h"
-#include "common/base/id.h"
 #include "common/base/log.h"
+#include "common/base/random.h"
 
 #include <string.h>
 
@@ -23,16 +23,16 @@ void http_limits_stop(struct http_server *server) {
     limit_free(server->by_client);
 }
 
-bool http_within_address(struct http_request *request) {
-    request->address = http_client_address(request);
-    struct address key = address_subscriber(&request->address);
-    return http_within(request, limit_take(request->server->by_address, &key, sizeof key, clock_mono_ms()));
+bool http_within_address(struct http_exchange *x) {
+    x->request.address = http_client_address(x);
+    struct address key = address_subscriber(&x->request.address);
+    return http_within(&x->request, limit_take(x->server->by_address, &key, sizeof key, clock_mono_ms()));
 }
 
-bool http_within_client(struct http_request *request) {
-    const char *id = request->claims.client_id; /* none where anonymous use is allowed */
+bool http_within_client(struct http_exchange *x) {
+    const char *id = x->request.claims.client_id; /* none where anonymous use is allowed */
     return !*id ||
-           http_within(request, limit_take(request->server->by_client, id, strlen(id), clock_mono_ms()));
+           http_within(&x->request, limit_take(x->server->by_client, id, strlen(id), clock_mono_ms()));
 }
 
 static long long seconds(int64_t ms) {
@@ -62,7 +62,7 @@ bool http_within(struct http_request *request, struct limit_state state) {
     long long wait = seconds(state.wait_ms);
     struct buf violated = {0};
     buf_printf(&violated, "\"%s\"", policy->name);
-    http_reply_problem_with(request, "RATE_LIMITED", "violated-policies", &violated,
+    http_reply_problem_with(request, PROBLEM_RATE_LIMITED, "violated-policies", &violated,
                             "The limit '%s' is reached: %lld in %lld s", policy->name,
                             (long long)policy->quota, (long long)policy->window_s);
     buf_free(&violated);

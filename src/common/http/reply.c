@@ -1,46 +1,41 @@
 /* Building replies: JSON, problem documents (RFC 9457), headers. */
-#include "common/http/http.h"
+#include "common/base/json_write.h"
+#include "private.h"
 
 #include <string.h>
 
-/* The error codes of the API: what a client may rely on. */
-static const struct problem {
+static const struct {
     const char *code;
     unsigned status;
     const char *title;
     bool retry; /* the same request may succeed in a moment: Retry-After says so */
 } problems[] = {
-    {"VALIDATION_ERROR", 400, "The request is not valid", false},
-    {"UNAUTHORIZED", 401, "Authentication is required", false},
-    {"INVALID_TOKEN", 401, "The access token is not valid", false},
-    {"TOKEN_EXPIRED", 401, "The access token has expired", false},
-    {"FORBIDDEN", 403, "The access token does not allow this", false},
-    {"NOT_FOUND", 404, "Not found", false},
-    {"ORDER_NOT_FOUND", 404, "Order not found", false},
-    {"SHIPMENT_NOT_FOUND", 404, "Shipment not found", false},
-    {"METHOD_NOT_ALLOWED", 405, "Method not allowed", false},
-    {"IDEMPOTENCY_CONFLICT", 409, "A request with this Idempotency-Key is in progress", true},
-    {"INVALID_TRANSITION", 409, "The status cannot change this way", false},
-    {"PAYLOAD_TOO_LARGE", 413, "The request body is too large", false},
-    {"UNSUPPORTED_MEDIA_TYPE", 415, "The media type is not supported", false},
-    {"IDEMPOTENCY_KEY_REUSED", 422, "This Idempotency-Key was used with another request", false},
-    {"RATE_LIMITED", 429, "Request cannot be satisfied as assigned quota has been exceeded", false},
-    {"OVERLOADED", 503, "The service is overloaded", true},
-    {"UNAVAILABLE", 503, "The service is not available", true},
-    {"INTERNAL_ERROR", 500, "Internal error", false}, /* last: stands for a code that is not in the table */
+    [PROBLEM_VALIDATION_ERROR] = {"VALIDATION_ERROR", 400, "The request is not valid", false},
+    [PROBLEM_UNAUTHORIZED] = {"UNAUTHORIZED", 401, "Authentication is required", false},
+    [PROBLEM_INVALID_TOKEN] = {"INVALID_TOKEN", 401, "The access token is not valid", false},
+    [PROBLEM_TOKEN_EXPIRED] = {"TOKEN_EXPIRED", 401, "The access token has expired", false},
+    [PROBLEM_FORBIDDEN] = {"FORBIDDEN", 403, "The access token does not allow this", false},
+    [PROBLEM_NOT_FOUND] = {"NOT_FOUND", 404, "Not found", false},
+    [PROBLEM_ORDER_NOT_FOUND] = {"ORDER_NOT_FOUND", 404, "Order not found", false},
+    [PROBLEM_SHIPMENT_NOT_FOUND] = {"SHIPMENT_NOT_FOUND", 404, "Shipment not found", false},
+    [PROBLEM_METHOD_NOT_ALLOWED] = {"METHOD_NOT_ALLOWED", 405, "Method not allowed", false},
+    [PROBLEM_IDEMPOTENCY_CONFLICT] = {"IDEMPOTENCY_CONFLICT", 409,
+                                      "A request with this Idempotency-Key is in progress", true},
+    [PROBLEM_INVALID_TRANSITION] = {"INVALID_TRANSITION", 409, "The status cannot change this way", false},
+    [PROBLEM_PAYLOAD_TOO_LARGE] = {"PAYLOAD_TOO_LARGE", 413, "The request body is too large", false},
+    [PROBLEM_UNSUPPORTED_MEDIA_TYPE] = {"UNSUPPORTED_MEDIA_TYPE", 415, "The media type is not supported",
+                                        false},
+    [PROBLEM_IDEMPOTENCY_KEY_REUSED] = {"IDEMPOTENCY_KEY_REUSED", 422,
+                                        "This Idempotency-Key was used with another request", false},
+    [PROBLEM_RATE_LIMITED] = {"RATE_LIMITED", 429,
+                              "Request cannot be satisfied as assigned quota has been exceeded", false},
+    [PROBLEM_OVERLOADED] = {"OVERLOADED", 503, "The service is overloaded", true},
+    [PROBLEM_UNAVAILABLE] = {"UNAVAILABLE", 503, "The service is not available", true},
+    [PROBLEM_INTERNAL_ERROR] = {"INTERNAL_ERROR", 500, "Internal error", false},
 };
 
-static const char *type_of(const struct problem *problem) {
-    return problem->status == 429 ? "https://iana.org/assignments/http-problem-types#quota-exceeded"
-                                  : "about:blank";
-}
-
-static const struct problem *find_problem(const char *code) {
-    size_t last = sizeof problems / sizeof *problems - 1;
-    for (size_t i = 0; i < last; i++)
-        if (strcmp(problems[i].code, code) == 0)
-            return &problems[i];
-    return &problems[last];
+static const char *type_of(unsigned status) {
+    return status == 429 ? "https://iana.org/assignments/http-problem-types#quota-exceeded" : "about:blank";
 }
 
 static void start_reply(struct http_request *request, unsigned status, const char *content_type) {
@@ -59,11 +54,7 @@ void http_reply_json(struct http_request *request, unsigned status, struct buf *
 
 void http_reply_as(struct http_request *request, unsigned status, const char *content_type,
                    struct buf *body) {
-    if (body->failed) {
-        buf_free(body);
-        http_reply_problem(request, "UNAVAILABLE", "The service is short of memory");
-        return;
-    }
+    request->arena.failed |= body->failed;
     start_reply(request, status, content_type);
     request->reply.body = *body;
     *body = (struct buf){0};
@@ -74,61 +65,64 @@ static void add_header(struct http_reply *reply, const char *name, const char *v
         reply->headers[reply->header_count++] = (struct http_header){name, value};
 }
 
-static void reply_problem(struct http_request *request, const char *code, const char *array,
+static void reply_problem(struct http_request *request, enum http_problem problem, const char *array,
                           const struct buf *elements, const char *format, va_list args) PRINTF_LIKE(5, 0);
-static void reply_problem(struct http_request *request, const char *code, const char *array,
+static void reply_problem(struct http_request *request, enum http_problem problem, const char *array,
                           const struct buf *elements, const char *format, va_list args) {
-    const struct problem *problem = find_problem(code);
+    unsigned status = problems[problem].status;
     struct buf b = {0}, detail = {0};
     buf_vprintf(&detail, format, args);
     const char *words = detail.data ? detail.data : "";
-    buf_printf(&b, "{\"type\":\"%s\",\"title\":", type_of(problem));
-    buf_json(&b, problem->title);
-    buf_printf(&b, ",\"status\":%u,\"detail\":", problem->status);
-    buf_json(&b, words);
-    buf_printf(&b, ",\"error\":\"%s\",\"message\":", problem->code);
-    buf_json(&b, words);
+    buf_printf(&b, "{\"type\":\"%s\",\"title\":", type_of(status));
+    json_append_text(&b, problems[problem].title);
+    buf_printf(&b, ",\"status\":%u,\"detail\":", status);
+    json_append_text(&b, words);
+    buf_printf(&b, ",\"error\":\"%s\",\"message\":", problems[problem].code);
+    json_append_text(&b, words);
     if (array) {
         buf_printf(&b, ",\"%s\":[", array);
         buf_append(&b, elements->data, elements->len);
         buf_char(&b, ']');
     }
     buf_str(&b, ",\"request_id\":");
-    buf_json(&b, request->request_id);
+    json_append_text(&b, request->request_id);
     buf_char(&b, '}');
-    bool whole = !b.failed && !detail.failed && !(array && elements->failed);
+    b.failed |= detail.failed || (array && elements->failed);
     buf_free(&detail);
-    if (!whole) /* the status alone must do */
-        buf_free(&b);
-    start_reply(request, problem->status, "application/problem+json");
-    request->reply.body = b;
-    if (problem->retry)
+    http_reply_as(request, status, "application/problem+json", &b);
+    if (problems[problem].retry)
         add_header(&request->reply, "Retry-After", "1");
 }
 
-void http_reply_problem(struct http_request *request, const char *code, const char *format, ...) {
+void http_reply_shortage(struct http_request *request) {
+    if (!request->arena.failed && !request->reply.body.failed)
+        return;
+    http_reply_problem(request, PROBLEM_UNAVAILABLE, "The service is short of memory");
+    if (request->reply.body.failed) /* the status alone must do */
+        buf_free(&request->reply.body);
+}
+
+void http_reply_problem(struct http_request *request, enum http_problem problem, const char *format, ...) {
     va_list args;
     va_start(args, format);
-    reply_problem(request, code, NULL, NULL, format, args);
+    reply_problem(request, problem, NULL, NULL, format, args);
     va_end(args);
 }
 
-void http_reply_problem_with(struct http_request *request, const char *code, const char *array,
+void http_reply_problem_with(struct http_request *request, enum http_problem problem, const char *array,
                              const struct buf *elements, const char *format, ...) {
     va_list args;
     va_start(args, format);
-    reply_problem(request, code, array, elements, format, args);
+    reply_problem(request, problem, array, elements, format, args);
     va_end(args);
 }
 
 void http_reply_faults(struct http_request *request, struct http_faults *faults) {
     if (faults->count > 1)
         buf_printf(&faults->first, " (and %u more)", faults->count - 1);
-    if (faults->json.failed || faults->first.failed)
-        http_reply_problem(request, "UNAVAILABLE", "The service is short of memory");
-    else
-        http_reply_problem_with(request, "VALIDATION_ERROR", "errors", &faults->json, "%s",
-                                faults->first.data);
+    http_reply_problem_with(request, PROBLEM_VALIDATION_ERROR, "errors", &faults->json, "%s",
+                            faults->first.data ? faults->first.data : "");
+    request->arena.failed |= faults->first.failed;
     http_faults_free(faults);
 }
 
@@ -138,10 +132,9 @@ void http_reply_header(struct http_request *request, const char *name, const cha
     va_start(args, format);
     buf_vprintf(&value, format, args);
     va_end(args);
-    char *copy = value.failed ? NULL : arena_strdup(&request->arena, value.data);
+    const char *copy = value.failed ? NULL : arena_strdup(&request->arena, value.data);
+    request->arena.failed |= value.failed;
     buf_free(&value);
     if (copy)
         add_header(&request->reply, name, copy);
-    else
-        http_reply_problem(request, "UNAVAILABLE", "The service is short of memory");
 }

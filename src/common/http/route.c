@@ -1,5 +1,6 @@
-/* Matching a method and a path against the table of routes. */
+/* Finding the route of a request in the table of routes. */
 #include "route.h"
+#include "private.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -80,4 +81,32 @@ enum route_result route_match(const struct http_route *routes, const char *metho
     }
     *route = found;
     return ROUTE_FOUND;
+}
+
+enum { DEFAULT_BODY_LIMIT = 65536 }; /* bytes that are read and ignored where no body is expected */
+
+void http_find_route(struct http_exchange *x) {
+    struct http_request *request = &x->request;
+    const struct http_route *route = NULL;
+    char allow[ROUTE_ALLOW_SIZE];
+    x->body_limit = DEFAULT_BODY_LIMIT;
+    switch (route_match(x->server->options.routes, x->method, x->path, &request->arena, &route,
+                        request->params, allow)) {
+    case ROUTE_FOUND:
+        request->route = route;
+        if (route->body_limit)
+            x->body_limit = route->body_limit;
+        if (route->scope || route->body_limit) /* the others cost no more than a refusal */
+            (void)http_within_address(x);
+        break;
+    case ROUTE_NOT_ALLOWED:
+        http_reply_problem(request, PROBLEM_METHOD_NOT_ALLOWED, "Allowed here: %s", allow);
+        http_reply_header(request, "Allow", "%s", allow);
+        break;
+    case ROUTE_NOT_FOUND:
+        http_reply_problem(request, PROBLEM_NOT_FOUND, "There is nothing at this path");
+        break;
+    case ROUTE_NO_MEMORY: /* the arena remembers it */
+        break;
+    }
 }

@@ -3,7 +3,7 @@
 
 #include "common/base/arena.h"
 #include "common/base/attributes.h"
-#include "common/http/http.h"
+#include "common/http/server.h"
 
 #include <stddef.h>
 

@@ -1,14 +1,13 @@
-/* The HTTP server on libmicrohttpd: connections, request framing, sending replies, start and stop. */
+/* The HTTP server on libmicrohttpd: starting and stopping. */
 #include "private.h"
 
 #include "common/base/clock.h"
-#include "common/base/id.h"
 #include "common/base/log.h"
 
 #include <arpa/inet.h>
+#include <assert.h>
 #include <ctype.h>
 #include <errno.h>
-#include <microhttpd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,183 +15,12 @@
 #include <unistd.h>
 
 enum {
-    OWN_FILES = 64,          /* of the process, at most: its parts' connections, queues, threads */
-    WORKER_FILES = 4,        /* of a worker, its database's and Redis's while they reconnect included */
-    DISCARD_LIMIT = 1 << 20, /* of a body that turned out too large; beyond, the connection is cut */
-    QUIET_MS = 300,          /* a draining server with nothing to do for this long is done */
+    OWN_FILES = 64,   /* of the process, at most: its parts' connections, queues, threads */
+    WORKER_FILES = 4, /* of a worker, its database's and Redis's while they reconnect included */
+    QUIET_MS = 300,   /* a draining server with nothing to do for this long is done */
 };
 
-static const struct http_header common_headers[] = {
-    {"Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'"},
-    {"Cross-Origin-Resource-Policy", "same-origin"},
-    {"Referrer-Policy", "no-referrer"},
-    {"X-Content-Type-Options", "nosniff"},
-    {"X-Frame-Options", "DENY"},
-};
-
-static bool request_id_valid(const char *id) {
-    static const char allowed[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-";
-    size_t len = id ? strlen(id) : 0;
-    return len > 0 && len < HTTP_REQUEST_ID_SIZE && strspn(id, allowed) == len;
-}
-
-static void adopt_request_id(struct http_request *request) {
-    const char *id = http_header(request, "X-Request-Id");
-    if (!request_id_valid(id))
-        id = http_header(request, "X-Correlation-Id");
-    if (request_id_valid(id)) {
-        memcpy(request->request_id, id, strlen(id) + 1);
-    } else {
-        struct uuid fresh = uuid_new();
-        uuid_format(&fresh, request->request_id);
-    }
-}
-
-static bool announced_too_large(struct http_request *request) {
-    const char *length = http_header(request, "Content-Length");
-    return length && strtoull(length, NULL, 10) > request->body_limit;
-}
-
-static void reply_too_large(struct http_request *request) {
-    http_reply_problem(request, "PAYLOAD_TOO_LARGE", "The body may have at most %zu bytes",
-                       request->body_limit);
-}
-
-/* libmicrohttpd before 1.0 takes an LF alone, or a CR alone, for the end of a line among chunks. So where a
- * body in chunks ends can be read in two ways, and what follows it is not read at all. */
-static bool is_last(struct http_request *request) {
-    return atomic_load_explicit(&request->server->draining, memory_order_relaxed) ||
-           (MHD_VERSION < 0x00097701 && http_header(request, "Transfer-Encoding"));
-}
-
-static enum MHD_Result send_reply(struct http_request *request) {
-    struct http_reply *reply = &request->reply;
-    http_limit_fields(request);
-    size_t len = reply->body.len;
-    char *bytes = buf_take(&reply->body);
-    struct MHD_Response *response = MHD_create_response_from_buffer(
-        bytes ? len : 0, bytes, bytes ? MHD_RESPMEM_MUST_FREE : MHD_RESPMEM_PERSISTENT);
-    if (!response) {
-        free(bytes);
-        return MHD_NO;
-    }
-    bool cache_control = false;
-    for (size_t i = 0; i < reply->header_count; i++) {
-        cache_control |= strcmp(reply->headers[i].name, "Cache-Control") == 0;
-        MHD_add_response_header(response, reply->headers[i].name, reply->headers[i].value);
-    }
-    if (!cache_control)
-        MHD_add_response_header(response, "Cache-Control", "no-store");
-    if (reply->content_type)
-        MHD_add_response_header(response, "Content-Type", reply->content_type);
-    MHD_add_response_header(response, "X-Request-Id", request->request_id);
-    for (size_t i = 0; i < sizeof common_headers / sizeof *common_headers; i++)
-        MHD_add_response_header(response, common_headers[i].name, common_headers[i].value);
-    if (request->server->tls)
-        MHD_add_response_header(response, "Strict-Transport-Security", "max-age=31536000; includeSubDomains");
-    if (is_last(request))
-        MHD_add_response_header(response, "Connection", "close");
-    http_connection_limit(http_connection_of(request->connection));
-    enum MHD_Result result = MHD_queue_response(request->connection, reply->status, response);
-    MHD_destroy_response(response);
-    /* The route, as the path is anything: somebody's token by mistake, too. */
-    log_debug(request->request_id, "%s %s %u", request->method,
-              request->route ? request->route->pattern : "(no route)", reply->status);
-    return result;
-}
-
-/* The headers are there: what can be refused without the body is refused now, and its connection closed. */
-static enum MHD_Result begin(struct http_server *server, struct MHD_Connection *connection, const char *path,
-                             const char *method, const char *version, void **context) {
-    struct http_request *request = http_connection_of(connection) ? calloc(1, sizeof *request) : NULL;
-    if (!request)
-        return MHD_NO;
-    *context = request;
-    request->server = server;
-    request->app = server->options.app;
-    request->connection = connection;
-    request->method = method;
-    request->path = http_connection_path(http_connection_of(connection), path);
-    atomic_fetch_add(&server->in_flight, 1);
-    adopt_request_id(request);
-    trace_adopt(http_header(request, "traceparent"), request->traceparent);
-    if (!http_framing_is_clear(request, version))
-        return send_reply(request);
-    http_find_route(request);
-    if (announced_too_large(request)) {
-        reply_too_large(request);
-        return send_reply(request);
-    }
-    return MHD_YES;
-}
-
-static enum MHD_Result receive(struct http_request *request, const char *data, size_t *size) {
-    if (request->body.len + *size > request->body_limit)
-        request->too_large = true;
-    if (!request->too_large && !request->reply.status)
-        buf_append(&request->body, data, *size);
-    else if (request->body.len + *size > DISCARD_LIMIT)
-        return MHD_NO;
-    else
-        request->body.len += *size; /* counts on, keeps nothing */
-    *size = 0;
-    return MHD_YES;
-}
-
-static enum MHD_Result process(struct http_request *request) {
-    if (request->too_large) {
-        request->body.len = 0;
-        reply_too_large(request);
-    } else if (request->body.failed) {
-        http_reply_problem(request, "UNAVAILABLE", "The service is short of memory");
-    }
-    if (!http_prepare(request))
-        return send_reply(request);
-    request->stage = HTTP_WAITING;
-    http_connection_unlimit(http_connection_of(request->connection));
-    MHD_suspend_connection(request->connection);
-    http_enqueue(request); /* from here on the request is a worker's, until it resumes the connection */
-    return MHD_YES;
-}
-
-/* libmicrohttpd's calls for one request: headers; pieces of the body; the end of it; and again when resumed.
- */
-static enum MHD_Result handle(void *cls, struct MHD_Connection *connection, const char *path,
-                              const char *method, const char *version, const char *data, size_t *size,
-                              void **context) {
-    struct http_request *request = *context;
-    if (!request)
-        return begin(cls, connection, path, method, version, context);
-    if (request->stage == HTTP_ANSWERED)
-        return send_reply(request);
-    if (*size)
-        return receive(request, data, size);
-    return process(request);
-}
-
-void http_resume(struct http_request *const requests[], size_t n) {
-    for (size_t i = 0; i < n; i++) {
-        struct MHD_Connection *connection = requests[i]->connection;
-        requests[i]->stage = HTTP_ANSWERED;
-        MHD_resume_connection(connection);
-    }
-}
-
-static void completed(void *cls, struct MHD_Connection *connection, void **context,
-                      enum MHD_RequestTerminationCode code) {
-    (void)code;
-    struct http_server *server = cls;
-    struct http_request *request = *context;
-    if (!request)
-        return;
-    http_connection_limit(http_connection_of(connection)); /* for the next request */
-    buf_free(&request->body);
-    buf_free(&request->reply.body);
-    arena_free(&request->arena);
-    free(request);
-    *context = NULL;
-    atomic_fetch_sub(&server->in_flight, 1);
-}
+static_assert(HTTP_BATCH_MAX == BATCH_LIMIT, "both bound the same batch");
 
 /* Decodes percent escapes. Text with one that is none, or with a NUL that would cut it short, stays as it is
  * and matches nothing. */
@@ -218,7 +46,7 @@ static struct MHD_Daemon *start_daemon(struct http_server *server) {
     const struct http_options *o = &server->options;
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)o->port)};
     if (inet_pton(AF_INET, o->bind_address, &address.sin_addr) != 1) {
-        log_error(NULL, "http: %s is no IPv4 address", o->bind_address);
+        log_error(NULL, "http: BIND_ADDRESS %s is not an IPv4 address", o->bind_address);
         return NULL;
     }
     /* Poll mode: in epoll mode suspend and resume lose wake-ups under load. */
@@ -229,9 +57,9 @@ static struct MHD_Daemon *start_daemon(struct http_server *server) {
         secured = MHD_OPTION_HTTPS_PRIORITIES;
     }
     struct MHD_Daemon *daemon = MHD_start_daemon(
-        flags, 0, NULL, NULL, handle, server, MHD_OPTION_EXTERNAL_LOGGER, log_mhd, server->connections,
-        MHD_OPTION_SOCK_ADDR, &address, MHD_OPTION_NOTIFY_COMPLETED, completed, server,
-        MHD_OPTION_UNESCAPE_CALLBACK, unescape, NULL, MHD_OPTION_THREAD_POOL_SIZE, o->threads,
+        flags, 0, NULL, NULL, http_exchange_step, server, MHD_OPTION_EXTERNAL_LOGGER, log_mhd,
+        server->connections, MHD_OPTION_SOCK_ADDR, &address, MHD_OPTION_NOTIFY_COMPLETED, http_exchange_end,
+        server, MHD_OPTION_UNESCAPE_CALLBACK, unescape, NULL, MHD_OPTION_THREAD_POOL_SIZE, o->threads,
         MHD_OPTION_CONNECTION_LIMIT, o->max_connections, MHD_OPTION_NOTIFY_CONNECTION, http_connection_notify,
         server->connections, MHD_OPTION_URI_LOG_CALLBACK, http_connection_target, NULL,
         MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)HTTP_CONNECTION_MEMORY, MHD_OPTION_STRICT_FOR_CLIENT, 1,
@@ -268,23 +96,33 @@ static void free_server(struct http_server *server) {
     http_tls_close(server->tls);
     batch_pool_free(server->pool);
     http_limits_stop(server);
-    free(server->lanes);
     free(server);
+}
+
+static void *open_worker(void *cls) {
+    const struct http_options *o = &((struct http_server *)cls)->options;
+    return o->open_worker(o->app);
+}
+
+static void close_worker(void *cls, void *worker) {
+    ((struct http_server *)cls)->options.close_worker(worker);
 }
 
 static struct batch_pool *start_pool(struct http_server *server) {
     const struct http_options *o = &server->options;
-    struct batch_pool *pool = NULL;
-    struct batch_lane *lanes = NULL;
-    if (http_make_lanes(server, &lanes))
-        pool = batch_pool_start(&(struct batch_options){.lanes = lanes,
-                                                        .lane_count = server->lane_count,
-                                                        .workers = o->workers,
-                                                        .open_worker = o->open_worker,
-                                                        .close_worker = o->close_worker,
-                                                        .cls = o->app});
-    free(lanes);
-    return pool;
+    size_t routes = 0;
+    while (o->routes[routes].method)
+        routes++;
+    return batch_pool_start(&(struct batch_options){.run = http_run_batch,
+                                                    .open_worker = open_worker,
+                                                    .close_worker = close_worker,
+                                                    .cls = server,
+                                                    .workers = o->workers,
+                                                    .lanes = routes,
+                                                    .capacity = o->lane_capacity,
+                                                    .patience_ms = o->queue_timeout_ms / 2,
+                                                    .backlog_ms = o->queue_timeout_ms / 10,
+                                                    .max_batch = o->max_batch});
 }
 
 static bool start(struct http_server *server) {
@@ -346,8 +184,8 @@ void http_stop(struct http_server *server, int64_t deadline_ms) {
         close(listening);
     wait_idle(server, deadline_ms);
     atomic_store(&server->expired, true);
-    batch_pool_stop(
-        server->pool); /* resumes every connection: libmicrohttpd aborts if one is still suspended */
+    /* It resumes every connection: libmicrohttpd aborts if one is still suspended. */
+    batch_pool_stop(server->pool);
     wait_idle(server, clock_mono_ms() + QUIET_MS);
     MHD_stop_daemon(server->daemon);
     free_server(server);

@@ -1,0 +1,56 @@
+/* A request as its handlers see it: what came with it, what it leaves for the worker, and its reply.
+ *
+ * One thread has the request at any time: an HTTP thread until its route's prepare has returned, then a worker.
+ * Everything that belongs to a request hangs off it and goes with it. */
+#pragma once
+
+#include "common/base/arena.h"
+#include "common/base/attributes.h"
+#include "common/base/buf.h"
+#include "common/base/trace.h"
+#include "common/http/address.h"
+#include "common/http/limit.h"
+#include "common/http/reply.h"
+#include "common/token/token.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#define HTTP_MAX_PARAMS 2
+#define HTTP_MAX_LIMITS 4
+#define HTTP_REQUEST_ID_SIZE 129
+
+struct http_route;
+
+struct http_request {
+    void *app; /* of http_options */
+    const struct http_route *route;
+    struct arena arena;                         /* memory that lives as long as the request */
+    char request_id[HTTP_REQUEST_ID_SIZE];      /* the caller's X-Request-Id, or ours */
+    char traceparent[TRACEPARENT_SIZE];         /* the caller's trace, or a new one */
+    const char *params[HTTP_MAX_PARAMS];        /* path parameters in their order */
+    struct buf body;                            /* for prepare; gone when run is called */
+    struct address address;                     /* the client's, where the route has a scope or a body */
+    struct token_claims claims;                 /* of the verified token, where the route has a scope */
+    struct limit_state limits[HTTP_MAX_LIMITS]; /* told to the client with the reply; see http_within */
+    size_t limit_count;
+    void *command; /* from prepare to run */
+    struct http_reply reply;
+};
+
+/* What came with the request, on an HTTP thread only. Borrowed, NULL when missing. A header or argument that was
+ * sent twice is returned once: http_header_count tells. */
+const char *http_header(struct http_request *request, const char *name);
+unsigned http_header_count(struct http_request *request, const char *name);
+const char *http_query(struct http_request *request, const char *name);
+
+/* The first query argument that is not in known (NULL-terminated), is there twice, or has no value (not even an
+ * empty one); NULL if there is none. */
+const char *http_query_fault(struct http_request *request, const char *const known[]);
+
+/* Whether a limit allows the request. If not, it is answered 429. Either way the client is told how much is left
+ * (draft-ietf-httpapi-ratelimit-headers). On an HTTP thread only. */
+bool http_within(struct http_request *request, struct limit_state state) MUST_CHECK;
+
+/* Whether the body is announced as application/json. If not, it is answered 415. */
+bool http_expect_json(struct http_request *request);

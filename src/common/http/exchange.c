@@ -1,0 +1,190 @@
+/* One request's way through libmicrohttpd: its head, its body, the wait for a worker, and the reply. */
+#include "private.h"
+
+#include "common/base/log.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    DISCARD_LIMIT = 1 << 20
+}; /* bytes of a body that turned out too large; beyond, the connection is cut */
+
+static const struct http_header common_headers[] = {
+    {"Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'"},
+    {"Cross-Origin-Resource-Policy", "same-origin"},
+    {"Referrer-Policy", "no-referrer"},
+    {"X-Content-Type-Options", "nosniff"},
+    {"X-Frame-Options", "DENY"},
+};
+
+static bool request_id_valid(const char *id) {
+    static const char allowed[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-";
+    size_t len = id ? strlen(id) : 0;
+    return len > 0 && len < HTTP_REQUEST_ID_SIZE && strspn(id, allowed) == len;
+}
+
+static void adopt_request_id(struct http_request *request) {
+    const char *id = http_header(request, "X-Request-Id");
+    if (!request_id_valid(id))
+        id = http_header(request, "X-Correlation-Id");
+    if (request_id_valid(id)) {
+        memcpy(request->request_id, id, strlen(id) + 1);
+    } else {
+        struct uuid fresh = uuid_new();
+        uuid_format(&fresh, request->request_id);
+    }
+}
+
+static bool announced_too_large(struct http_exchange *x) {
+    const char *length = http_header(&x->request, "Content-Length");
+    return length && strtoull(length, NULL, 10) > x->body_limit;
+}
+
+static void reply_too_large(struct http_exchange *x) {
+    http_reply_problem(&x->request, PROBLEM_PAYLOAD_TOO_LARGE, "The body may have at most %zu bytes",
+                       x->body_limit);
+}
+
+/* libmicrohttpd before 1.0 takes an LF alone, or a CR alone, for the end of a line among chunks. So the end of a
+ * body in chunks can be read in two ways, and what follows it is not read at all. */
+static bool is_last(struct http_exchange *x) {
+    return atomic_load_explicit(&x->server->draining, memory_order_relaxed) ||
+           (MHD_VERSION < 0x00097701 && http_header(&x->request, "Transfer-Encoding"));
+}
+
+static struct MHD_Response *make_response(struct http_reply *reply) {
+    size_t len = reply->body.len;
+    char *bytes = buf_take(&reply->body);
+    struct MHD_Response *response = MHD_create_response_from_buffer(
+        bytes ? len : 0, bytes, bytes ? MHD_RESPMEM_MUST_FREE : MHD_RESPMEM_PERSISTENT);
+    if (!response)
+        free(bytes);
+    return response;
+}
+
+static void add_headers(struct MHD_Response *response, struct http_exchange *x) {
+    const struct http_reply *reply = &x->request.reply;
+    bool cache_control = false;
+    for (size_t i = 0; i < reply->header_count; i++) {
+        cache_control |= strcmp(reply->headers[i].name, "Cache-Control") == 0;
+        MHD_add_response_header(response, reply->headers[i].name, reply->headers[i].value);
+    }
+    if (!cache_control)
+        MHD_add_response_header(response, "Cache-Control", "no-store");
+    if (reply->content_type)
+        MHD_add_response_header(response, "Content-Type", reply->content_type);
+    MHD_add_response_header(response, "X-Request-Id", x->request.request_id);
+    for (size_t i = 0; i < sizeof common_headers / sizeof *common_headers; i++)
+        MHD_add_response_header(response, common_headers[i].name, common_headers[i].value);
+    if (x->server->tls)
+        MHD_add_response_header(response, "Strict-Transport-Security", "max-age=31536000; includeSubDomains");
+    if (is_last(x))
+        MHD_add_response_header(response, "Connection", "close");
+}
+
+static enum MHD_Result send_reply(struct http_exchange *x) {
+    struct http_request *request = &x->request;
+    http_limit_fields(request);
+    http_reply_shortage(request);
+    struct MHD_Response *response = make_response(&request->reply);
+    if (!response)
+        return MHD_NO;
+    add_headers(response, x);
+    http_connection_limit(http_connection_of(x->connection));
+    enum MHD_Result result = MHD_queue_response(x->connection, request->reply.status, response);
+    MHD_destroy_response(response);
+    /* The route, not the path: a path may hold anything, even somebody's token by mistake. */
+    log_debug(request->request_id, "%s %s %u", x->method,
+              request->route ? request->route->pattern : "(no route)", request->reply.status);
+    return result;
+}
+
+/* The headers are there. What can be refused without the body is refused now, and its connection closed. */
+static enum MHD_Result begin(struct http_server *server, struct MHD_Connection *connection, const char *path,
+                             const char *method, const char *version, void **context) {
+    struct http_exchange *x = http_connection_of(connection) ? calloc(1, sizeof *x) : NULL;
+    if (!x)
+        return MHD_NO;
+    *context = x;
+    x->server = server;
+    x->connection = connection;
+    x->method = method;
+    x->path = http_connection_path(http_connection_of(connection), path);
+    x->request.app = server->options.app;
+    atomic_fetch_add(&server->in_flight, 1);
+    adopt_request_id(&x->request);
+    trace_adopt(http_header(&x->request, "traceparent"), x->request.traceparent);
+    if (!http_framing_is_clear(x, version))
+        return send_reply(x);
+    http_find_route(x);
+    if (announced_too_large(x)) {
+        reply_too_large(x);
+        return send_reply(x);
+    }
+    return MHD_YES;
+}
+
+static enum MHD_Result receive(struct http_exchange *x, const char *data, size_t *size) {
+    struct buf *body = &x->request.body;
+    if (body->len + *size > x->body_limit)
+        x->too_large = true;
+    if (!x->too_large && !x->request.reply.status)
+        buf_append(body, data, *size);
+    else if (body->len + *size > DISCARD_LIMIT)
+        return MHD_NO;
+    else
+        body->len += *size; /* counts on, keeps nothing */
+    *size = 0;
+    return MHD_YES;
+}
+
+static enum MHD_Result process(struct http_exchange *x) {
+    if (x->too_large) {
+        x->request.body.len = 0;
+        reply_too_large(x);
+    }
+    x->request.arena.failed |= x->request.body.failed;
+    return http_dispatch(x) ? MHD_YES : send_reply(x);
+}
+
+enum MHD_Result http_exchange_step(void *server, struct MHD_Connection *connection, const char *path,
+                                   const char *method, const char *version, const char *data, size_t *size,
+                                   void **context) {
+    struct http_exchange *x = *context;
+    if (!x)
+        return begin(server, connection, path, method, version, context);
+    if (x->stage == HTTP_ANSWERED)
+        return send_reply(x);
+    if (*size)
+        return receive(x, data, size);
+    return process(x);
+}
+
+void http_suspend(struct http_exchange *x) {
+    x->stage = HTTP_WAITING;
+    http_connection_unlimit(http_connection_of(x->connection));
+    MHD_suspend_connection(x->connection);
+}
+
+void http_resume(struct http_exchange *x) {
+    struct MHD_Connection *connection = x->connection;
+    x->stage = HTTP_ANSWERED;
+    MHD_resume_connection(connection);
+}
+
+void http_exchange_end(void *cls, struct MHD_Connection *connection, void **context,
+                       enum MHD_RequestTerminationCode code) {
+    (void)code;
+    struct http_server *server = cls;
+    struct http_exchange *x = *context;
+    if (!x)
+        return;
+    http_connection_limit(http_connection_of(connection)); /* for the next request */
+    buf_free(&x->request.body);
+    buf_free(&x->request.reply.body);
+    arena_free(&x->request.arena);
+    free(x);
+    *context = NULL;
+    atomic_fetch_sub(&server->in_flight, 1);
+}
