@@ -1,9 +1,6 @@
 /* The routes of delivery-svc. */
 #pragma once
 
-#include "common/http/http.h"
+#include "common/http/server.h"
 
 extern const struct http_route delivery_routes[];
-
-/* The guard of routes with a scope. */
-bool delivery_guard(struct http_request *request);

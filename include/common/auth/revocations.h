@@ -4,8 +4,8 @@
 #pragma once
 
 #include "common/base/attributes.h"
+#include "common/base/uuid.h"
 #include "common/db/db.h"
-#include "common/base/id.h"
 #include "common/token/token.h"
 
 #include <stdbool.h>
@@ -21,17 +21,9 @@ struct revocation {
     int64_t expires_at; /* the token's, epoch seconds */
 };
 
-/* A table has: token_id uuid, expires_at timestamptz, written_by xid8, which is the transaction that wrote
- * it.
- */
-struct revocations_options {
-    const char *table;
-    struct db_options db;
-};
-
-/* Reads the table before it returns; while that fails the thread tries again. NULL when out of memory or
- * threads. */
-struct revocations *revocations_start(const struct revocations_options *options);
+/* Reads the table before it returns; while that fails the thread tries again. NULL when out of memory or threads.
+ * The table has: token_id uuid, expires_at timestamptz, written_by xid8, which is the transaction that wrote it. */
+struct revocations *revocations_start(const char *table, const struct db_options *db);
 void revocations_stop(struct revocations *revocations); /* NULL is fine */
 
 /* TOKEN_OK, TOKEN_REVOKED, or TOKEN_UNDECIDED when the table could not be read yet. Any thread, never waits

@@ -1,11 +1,11 @@
-/* Health: threads that ask each part now and then, and the three routes that tell what they last saw. */
+/* Health: a thread for each part that asks it every second, and the three routes that tell what was last seen. */
 #pragma once
 
 #include "common/base/attributes.h"
 #include "common/cache/cache.h"
 #include "common/db/db.h"
-#include "common/http/http.h"
 #include "common/db/migrate.h"
+#include "common/http/request.h"
 #include "common/queue/queue.h"
 
 #include <stdbool.h>
@@ -29,7 +29,8 @@ void health_stop(struct health *health); /* NULL is fine */
 /* From now on the readiness is false: the process drains. Any thread. */
 void health_drain(struct health *health);
 
-/* Answers of the routes: on an HTTP thread, from what was last seen. */
-void health_reply(struct health *health, struct http_request *request);       /* GET /health */
-void health_reply_live(struct health *health, struct http_request *request);  /* GET /health/live */
-void health_reply_ready(struct health *health, struct http_request *request); /* GET /health/ready */
+/* The handlers of GET /health, /health/live and /health/ready: they answer on an HTTP thread, from what was last
+ * seen. request->app begins with a struct service. */
+void health_prepare(struct http_request *request);
+void health_live_prepare(struct http_request *request);
+void health_ready_prepare(struct http_request *request);

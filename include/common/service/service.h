@@ -1,21 +1,84 @@
-/* The life of the process: components start in order, run until a signal, and stop in reverse. */
+/* A daemon: its description, what all daemons have, and the main function that does the rest. */
 #pragma once
 
-#include "common/base/attributes.h"
+#include "common/auth/auth.h"
+#include "common/base/breaker.h"
+#include "common/base/outage.h"
+#include "common/config/config.h"
+#include "common/db/job.h"
+#include "common/db/migrate.h"
+#include "common/events/consumer.h"
+#include "common/http/server.h"
 
-#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-struct service_component {
+struct health;
+struct outbox;
+
+typedef void service_queue(const struct config *config,
+                           struct queue_options *out); /* config_orders_queue ... */
+
+/* A part of a daemon that lives as long as the process. It is of one kind: a pair of functions, a periodic job, the
+ * relay of an outbox, or a consumer. */
+struct service_part {
     const char *name;
-    bool (*start)(void *app); /* false: the reason is logged; those started are stopped */
-    void (*stop)(void *app,
-                 int64_t deadline_ms); /* deadline on clock_mono_ms's clock; NULL: nothing to stop */
+    size_t place; /* of the pointer to the part in the app, for those that use it; 0: nobody does */
+
+    void *(*start)(void *app); /* NULL: failed, the reason is logged */
+    void (*stop)(void *part,
+                 int64_t deadline_ms); /* with what start returned; deadline on clock_mono_ms's clock */
+
+    db_job_fn *job; /* its self is the app */
+
+    const char *outbox; /* the table whose rows go to the queue */
+
+    consumer_fn *consume; /* what to do with the queue's messages; its app is the app */
+    const struct db_query *probe;
+    bool single; /* one thread, instead of CONSUMER_THREADS */
+
+    service_queue *queue; /* of an outbox or a consumer */
 };
 
-/* Starts the components, waits for SIGTERM or SIGINT, stops them within timeout_ms in reverse order. A second
- * signal, or a stop that overruns timeout_ms by a quarter, ends the process at once with exit code 1. Returns
- * the exit code. systemd is told when all have started, and when the stop begins (Type=notify). Call on the
- * main thread, before there are others. */
-int service_run(const struct service_component *components, size_t n, void *app, int64_t timeout_ms);
+struct service_command { /* "order-svc client ..." */
+    const char *name;
+    int (*run)(const struct config *config, int argc,
+               char *argv[]); /* argv[0] is its name; returns the exit code */
+};
+
+/* What a daemon is. */
+struct service_daemon {
+    const char *name;           /* as shown: "order-service" */
+    const char *ledger;         /* of its migrations: "order" */
+    enum config_service config; /* whose knobs */
+    const struct migration *migrations;
+    const char *revocations; /* its table of revoked tokens */
+    bool uses_redis;
+    const struct http_route *routes;
+    const struct service_part
+        *parts; /* started in this order, before the HTTP server; ends with a NULL name */
+    const struct service_command *commands; /* ends with a NULL name */
+    size_t app_size;                        /* of the daemon's app, which begins with a struct service */
+};
+
+/* What all daemons have. The first member of a daemon's app. */
+struct service {
+    const struct service_daemon *daemon;
+    const struct config *config;
+    struct breaker redis_breaker, sqs_breaker; /* of all of the process's connections */
+    struct outage redis_outage;
+    struct auth auth;
+    struct health *health;
+    struct http_server *http;
+};
+
+/* The main function of a daemon. */
+int service_main(const struct service_daemon *daemon, int argc, char *argv[]);
+
+/* Options of a part, as the configuration says. They borrow from the configuration. */
+struct db_options service_db(const struct service *service);
+struct cache_options service_cache(struct service *service);
+
+/* Starts the consumer that a part describes, with another self for its function than the app. NULL when out of memory
+ * or threads. */
+struct consumer *service_consumer(struct service *service, const struct service_part *part, void *self);

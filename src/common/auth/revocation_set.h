@@ -1,8 +1,8 @@
 /* A set of revoked tokens, by their ids. Pure; not thread-safe. */
 #pragma once
 
-#include "common/base/attributes.h"
 #include "common/auth/revocations.h"
+#include "common/base/attributes.h"
 
 #include <stdbool.h>
 #include <stddef.h>

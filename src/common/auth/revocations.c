@@ -2,8 +2,7 @@
 #include "common/auth/revocations.h"
 
 #include "common/base/clock.h"
-#include "common/base/log.h"
-#include "common/base/ticker.h"
+#include "common/db/job.h"
 #include "revocation_set.h"
 
 #include <pthread.h>
@@ -22,11 +21,9 @@ struct revocations {
     char sql[2][320];
     struct db_query load, expire;
     /* of the thread */
-    struct db *db;
     char since[TRANSACTION_SIZE]; /* what older transactions wrote was read */
     int64_t tidy_ms;
-    bool failing;
-    struct ticker *ticker;
+    struct db_job *job;
 
     pthread_mutex_t lock; /* of what follows */
     struct revocation_set set;
@@ -48,13 +45,16 @@ static bool add(struct revocations *r, const struct revocation list[], size_t n)
     return whole;
 }
 
+enum { TOKEN_ID, EXPIRES_AT, SINCE }; /* columns of the statement load */
+
 static bool add_rows(struct revocations *r, const struct db_result *rows) {
     size_t n = db_rows(rows);
     struct revocation *list = calloc(n + 1, sizeof *list);
     if (!list)
         return false;
     for (size_t i = 0; i < n; i++)
-        list[i] = (struct revocation){.token_id = db_uuid(rows, i, 0), .expires_at = db_int(rows, i, 1)};
+        list[i] = (struct revocation){.token_id = db_uuid(rows, i, TOKEN_ID),
+                                      .expires_at = db_int(rows, i, EXPIRES_AT)};
     bool whole = add(r, list, n);
     free(list);
     return whole;
@@ -62,40 +62,35 @@ static bool add_rows(struct revocations *r, const struct db_result *rows) {
 
 /* Reads what was written by transactions that had not ended when it was read the last time: numbers from a
  * sequence would not do, as a lower one may be committed after a higher one was read. */
-static enum db_status load(struct revocations *r) {
+static enum db_status load(struct revocations *r, struct db *db) {
     struct db_params params = {0};
     struct db_result *rows = NULL;
     db_text_param(&params, r->since);
-    enum db_status status = db_run(r->db, &r->load, &params, &rows);
+    enum db_status status = db_run(db, &r->load, &params, &rows);
     db_params_free(&params);
     if (status == DB_OK && !add_rows(r, rows))
-        status = DB_FAILED;
+        status = DB_NO_MEMORY;
     if (status == DB_OK && db_rows(rows) > 0)
-        snprintf(r->since, sizeof r->since, "%s", db_text(rows, 0, 2));
+        snprintf(r->since, sizeof r->since, "%s", db_text(rows, 0, SINCE));
     db_result_free(rows);
     return status;
 }
 
-static void tidy(struct revocations *r) {
+static enum db_status tidy(struct revocations *r, struct db *db) {
     struct db_params params = {0};
     db_int_param(&params, TIDY_ROWS);
-    if (db_run(r->db, &r->expire, &params, NULL) != DB_OK)
-        log_warn(NULL, "%s: cannot delete what has expired: %s", r->table, db_error(r->db));
+    enum db_status status = db_run(db, &r->expire, &params, NULL);
     db_params_free(&params);
     pthread_mutex_lock(&r->lock);
     revocation_set_tidy(&r->set, now_s());
     pthread_mutex_unlock(&r->lock);
+    return status;
 }
 
-static int64_t look(void *self) {
+static int64_t look(void *self, struct db *db, enum db_status *status) {
     struct revocations *r = self;
-    bool good = load(r) == DB_OK;
-    if (!good && !r->failing)
-        log_warn(NULL, "%s: cannot be read, go on with what is known: %s", r->table, db_error(r->db));
-    if (good && r->failing)
-        log_info(NULL, "%s: can be read again", r->table);
-    r->failing = !good;
-    if (!good)
+    *status = load(r, db);
+    if (*status != DB_OK)
         return LOOK_MS;
     if (!r->read) {
         pthread_mutex_lock(&r->lock);
@@ -103,7 +98,7 @@ static int64_t look(void *self) {
         pthread_mutex_unlock(&r->lock);
     }
     if (clock_mono_ms() >= r->tidy_ms) {
-        tidy(r);
+        *status = tidy(r, db);
         r->tidy_ms = clock_mono_ms() + TIDY_MS;
     }
     return LOOK_MS;
@@ -113,30 +108,32 @@ static void write_statements(struct revocations *r) {
     snprintf(r->sql[0], sizeof r->sql[0],
              "SELECT token_id, extract(epoch FROM expires_at)::bigint,"
              "       pg_snapshot_xmin(pg_current_snapshot())::text"
-             " FROM %s WHERE written_by >= $1::xid8 AND expires_at > now()",
+             "  FROM %s"
+             " WHERE written_by >= $1::xid8 AND expires_at > now()",
              r->table);
     snprintf(r->sql[1], sizeof r->sql[1],
-             "DELETE FROM %s WHERE token_id IN (SELECT token_id FROM %s WHERE expires_at <= now()"
-             " ORDER BY expires_at LIMIT $1 FOR UPDATE SKIP LOCKED)",
+             "DELETE FROM %s"
+             " WHERE token_id IN (SELECT token_id FROM %s"
+             "                     WHERE expires_at <= now()"
+             "                     ORDER BY expires_at"
+             "                     LIMIT $1"
+             "                       FOR UPDATE SKIP LOCKED)",
              r->table, r->table);
     r->load = (struct db_query){"revocations_load", r->sql[0]};
     r->expire = (struct db_query){"revocations_expire", r->sql[1]};
 }
 
-struct revocations *revocations_start(const struct revocations_options *options) {
+struct revocations *revocations_start(const char *table, const struct db_options *db) {
     struct revocations *r = calloc(1, sizeof *r);
     if (!r)
         return NULL;
-    r->table = options->table;
+    r->table = table;
     r->since[0] = '0';
     write_statements(r);
     pthread_mutex_init(&r->lock, NULL);
-    r->db = db_open(&options->db);
-    if (r->db) {
-        look(r);
-        r->ticker = ticker_start(look, r);
-    }
-    if (r->ticker)
+    r->job = db_job_start(&(struct db_job_options){
+        .name = "reading of revoked tokens", .db = *db, .run = look, .self = r, .first_now = true});
+    if (r->job)
         return r;
     revocations_stop(r);
     return NULL;
@@ -145,8 +142,7 @@ struct revocations *revocations_start(const struct revocations_options *options)
 void revocations_stop(struct revocations *r) {
     if (!r)
         return;
-    ticker_stop(r->ticker);
-    db_close(r->db);
+    db_job_stop(r->job);
     revocation_set_free(&r->set);
     pthread_mutex_destroy(&r->lock);
     free(r);

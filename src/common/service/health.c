@@ -1,8 +1,10 @@
-/* Asking the parts how they are, and telling it. */
+/* Asking the parts how they are, and telling the clients. */
 #include "common/service/health.h"
 
 #include "common/base/clock.h"
-#include "common/base/log.h"
+#include "common/base/json_write.h"
+#include "common/base/outage.h"
+#include "common/service/service.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -18,7 +20,7 @@ enum {
 /* Each part has a thread of its own: one that hangs hides nothing of the others. */
 struct part {
     struct health *health;
-    const char *name;
+    struct outage outage;                      /* its name is the part's */
     const char *(*ask)(struct health *health); /* NULL: well; else what is wrong, in words */
     atomic_bool well;
     bool asked;
@@ -60,10 +62,10 @@ static const char *ask_queue(struct health *health) {
 
 /* The mutex is held. */
 static void note(struct part *part, const char *fault) {
-    if (fault && (part->well || !part->asked))
-        log_warn(NULL, "%s is away: %s", part->name, fault);
-    if (!fault && !part->well && part->asked)
-        log_info(NULL, "%s is back", part->name);
+    if (fault)
+        outage_begin(&part->outage, "%s", fault);
+    else
+        outage_end(&part->outage);
     part->well = !fault;
     if (part->asked)
         return;
@@ -95,7 +97,7 @@ static void *watch(void *arg) {
 static void add_part(struct health *health, const char *name, const char *(*ask_part)(struct health *)) {
     struct part *part = &health->parts[health->part_count++];
     part->health = health;
-    part->name = name;
+    part->outage.name = name;
     part->ask = ask_part;
 }
 
@@ -172,7 +174,12 @@ void health_drain(struct health *health) {
     health->draining = true;
 }
 
-void health_reply(struct health *health, struct http_request *request) {
+static struct health *health_of(const struct http_request *request) {
+    return ((const struct service *)request->app)->health;
+}
+
+void health_prepare(struct http_request *request) {
+    struct health *health = health_of(request);
     const char *status = "healthy";
     struct buf parts = {0}, body = {0};
     for (size_t i = 0; i < health->part_count; i++) {
@@ -181,10 +188,11 @@ void health_reply(struct health *health, struct http_request *request) {
             status = "unhealthy";
         else if (!well && strcmp(status, "healthy") == 0)
             status = "degraded";
-        buf_printf(&parts, "%s\"%s\":%s", i ? "," : "", health->parts[i].name, well ? "true" : "false");
+        buf_printf(&parts, "%s\"%s\":%s", i ? "," : "", health->parts[i].outage.name,
+                   well ? "true" : "false");
     }
     buf_printf(&body, "{\"status\":\"%s\",\"timestamp\":", status);
-    buf_json_time(&body, clock_epoch_ms());
+    json_append_time(&body, clock_epoch_ms());
     buf_printf(&body, ",\"service\":\"%s\",\"version\":\"%s\",\"uptime\":%.3f,\"dependencies\":{",
                health->service, SERVICE_VERSION, (double)(clock_mono_ms() - health->started_ms) / 1000.0);
     buf_append(&body, parts.data, parts.len);
@@ -194,8 +202,7 @@ void health_reply(struct health *health, struct http_request *request) {
     http_reply_json(request, strcmp(status, "unhealthy") == 0 ? 503 : 200, &body);
 }
 
-void health_reply_live(struct health *health, struct http_request *request) {
-    (void)health;
+void health_live_prepare(struct http_request *request) {
     struct buf body = {0};
     buf_str(&body, "{\"status\":\"alive\"}");
     http_reply_json(request, 200, &body);
@@ -209,8 +216,8 @@ static const char *why_not_ready(const struct health *health) {
     return health->migrated ? NULL : "migrations";
 }
 
-void health_reply_ready(struct health *health, struct http_request *request) {
-    const char *reason = why_not_ready(health);
+void health_ready_prepare(struct http_request *request) {
+    const char *reason = why_not_ready(health_of(request));
     struct buf body = {0};
     if (reason)
         buf_printf(&body, "{\"status\":\"not ready\",\"reason\":\"%s\"}", reason);

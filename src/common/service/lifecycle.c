@@ -1,5 +1,5 @@
 /* The life of a daemon: start in order, wait for a signal, stop in reverse. */
-#include "common/service/service.h"
+#include "lifecycle.h"
 
 #include "common/base/clock.h"
 #include "common/base/log.h"
@@ -96,37 +96,60 @@ static void wait_for_stop(struct life *life) {
     pthread_mutex_unlock(&life->mutex);
 }
 
-/* Starts until all have, one fails, or a stop is asked for. *started counts those that did. */
-static bool start_all(const struct service_component *components, size_t n, void *app, struct life *life,
-                      size_t *started) {
-    for (*started = 0; *started < n && !stop_asked(life); ++*started) {
-        const struct service_component *component = &components[*started];
-        if (!component->start(app)) {
-            log_error(NULL, "%s did not start", component->name);
-            return false;
-        }
-        log_debug(NULL, "%s started", component->name);
+enum { MAX_PARTS = 64 };
+
+struct running {
+    const struct service_part *part;
+    void *self;
+};
+
+static bool start_part(struct running *running, const struct service_part *part, void *app) {
+    void *self = service_part_start(part, app);
+    if (!self) {
+        log_error(NULL, "%s did not start", part->name);
+        return false;
     }
+    *running = (struct running){part, self};
+    if (part->place)
+        memcpy((char *)app + part->place, &self, sizeof self);
+    log_debug(NULL, "%s started", part->name);
     return true;
 }
 
-static void stop_all(const struct service_component *components, size_t started, void *app,
-                     int64_t deadline_ms) {
-    while (started-- > 0) {
-        if (components[started].stop)
-            components[started].stop(app, deadline_ms);
-        log_debug(NULL, "%s stopped", components[started].name);
-    }
+static void stop_part(const struct running *running, int64_t deadline_ms) {
+    service_part_stop(running->part, running->self, deadline_ms);
+    log_debug(NULL, "%s stopped", running->part->name);
 }
 
-int service_run(const struct service_component *components, size_t n, void *app, int64_t timeout_ms) {
+/* Runs the parts from here to the end of the process. *good: false when one did not start. */
+static void live(const struct service_part *const parts[], void *app, struct life *life, bool *good) {
+    struct running running[MAX_PARTS];
+    size_t count = 0;
+    *good = true;
+    while (*good && parts[count] && count < MAX_PARTS && !stop_asked(life)) {
+        *good = start_part(&running[count], parts[count], app);
+        count += *good;
+    }
+    if (*good && !parts[count]) {
+        log_info(NULL, "started, version %s", SERVICE_VERSION);
+        tell_manager("READY=1");
+    }
+    if (*good)
+        wait_for_stop(life);
+    tell_manager("STOPPING=1");
+    int64_t deadline_ms = clock_mono_ms() + life->timeout_ms;
+    while (count-- > 0)
+        stop_part(&running[count], deadline_ms);
+}
+
+int lifecycle_run(const struct service_part *const parts[], void *app, int64_t timeout_ms) {
     struct life life = {
         .mutex = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER, .timeout_ms = timeout_ms};
     sigset_t signals = stop_signals();
     pthread_sigmask(SIG_BLOCK, &signals, NULL); /* every thread inherits it */
     (void)signal(SIGPIPE, SIG_IGN);
-    /* libpq and hiredis look names up without a deadline of their own. The resolver's would be 10 s for each
-     * of its servers; so it is 2 s. */
+    /* libpq and hiredis look names up without a deadline of their own. The resolver waits 10 s for each of its
+     * servers; with this it waits 2 s. */
     (void)setenv("RES_OPTIONS", "timeout:1 attempts:2", 0);
     pthread_t listener;
     int error = pthread_create(&listener, NULL, take_signals, &life);
@@ -134,16 +157,8 @@ int service_run(const struct service_component *components, size_t n, void *app,
         log_error(NULL, "no thread for signals: %s", strerror(error));
         return 1;
     }
-    size_t started;
-    bool good = start_all(components, n, app, &life, &started);
-    if (good && started == n) {
-        log_info(NULL, "started, version %s", SERVICE_VERSION);
-        tell_manager("READY=1");
-    }
-    if (good)
-        wait_for_stop(&life);
-    tell_manager("STOPPING=1");
-    stop_all(components, started, app, clock_mono_ms() + timeout_ms);
+    bool good;
+    live(parts, app, &life, &good);
     pthread_cancel(listener);
     pthread_join(listener, NULL);
     log_info(NULL, "stopped");

@@ -1,24 +1,35 @@
 /* The connections of a worker. */
+#include "common/service/worker.h"
+
 #include "common/cache/cache.h"
-#include "common/http/http.h"
+#include "common/service/service.h"
 
 #include <stdlib.h>
 
-struct http_worker *http_worker_open(const struct db_options *db, const struct cache_options *cache,
-                                     void *app) {
+struct http_worker *worker_open(void *app) {
+    struct service *service = app;
     struct http_worker *worker = calloc(1, sizeof *worker);
     if (!worker)
         return NULL;
-    *worker = (struct http_worker){.db = db_open(db), .cache = cache ? cache_open(cache) : NULL, .app = app};
-    if (worker->db && (worker->cache || !cache))
+    struct db_options db = service_db(service);
+    worker->app = app;
+    worker->db = db_open(&db);
+    if (service->daemon->uses_redis) {
+        struct cache_options cache = service_cache(service);
+        worker->cache = cache_open(&cache);
+    }
+    if (worker->db && (worker->cache || !service->daemon->uses_redis))
         return worker;
-    http_worker_close(worker);
+    worker_close(worker);
     return NULL;
 }
 
-void http_worker_close(void *worker) {
-    struct http_worker *w = worker;
-    db_close(w->db);
-    cache_close(w->cache);
-    free(w);
+void worker_close(struct http_worker *worker) {
+    db_close(worker->db);
+    cache_close(worker->cache);
+    free(worker);
+}
+
+const char *worker_error(const struct http_worker *worker) {
+    return db_error(worker->db);
 }

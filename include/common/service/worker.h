@@ -1,0 +1,16 @@
+/* What a worker of the HTTP server works with: its own connections, used by its thread alone. */
+#pragma once
+
+struct cache;
+struct db;
+
+struct http_worker {
+    struct db *db;
+    struct cache *cache; /* NULL where the daemon has no Redis */
+    void *app;
+};
+
+/* For http_options; app begins with a struct service. NULL when out of memory. */
+struct http_worker *worker_open(void *app);
+void worker_close(struct http_worker *worker);
+const char *worker_error(const struct http_worker *worker);

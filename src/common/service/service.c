@@ -1,0 +1,216 @@
+/* What all daemons do: the command line, the parts that every daemon has, and the options of the others. */
+#include "common/service/service.h"
+
+#include "common/auth/revocations.h"
+#include "common/base/clock.h"
+#include "common/base/json.h"
+#include "common/base/log.h"
+#include "common/cache/cache.h"
+#include "common/events/outbox.h"
+#include "common/service/health.h"
+#include "common/service/worker.h"
+#include "lifecycle.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { MAX_PARTS = 32 };
+
+struct db_options service_db(const struct service *service) {
+    struct db_options options;
+    config_db(service->config, service->daemon->name, &options);
+    return options;
+}
+
+struct cache_options service_cache(struct service *service) {
+    struct cache_options options;
+    config_cache(service->config, &options);
+    options.breaker = &service->redis_breaker;
+    options.outage = &service->redis_outage;
+    return options;
+}
+
+struct consumer *service_consumer(struct service *service, const struct service_part *part, void *self) {
+    unsigned threads = part->single ? 1 : (unsigned)service->config->consumer_threads;
+    struct consumer_options options = {.db = service_db(service),
+                                       .threads = threads,
+                                       .wait_s = (int)(service->config->sqs_wait_time / 1000),
+                                       .probe = part->probe,
+                                       .handle = part->consume,
+                                       .app = self};
+    part->queue(service->config, &options.queue);
+    options.queue.breaker = &service->sqs_breaker;
+    return consumer_start(&options);
+}
+
+static struct outbox *start_relay(struct service *service, const struct service_part *part) {
+    struct outbox_options options = {.table = part->outbox, .db = service_db(service)};
+    part->queue(service->config, &options.queue);
+    options.queue.breaker = &service->sqs_breaker;
+    return outbox_start(&options);
+}
+
+void *service_part_start(const struct service_part *part, void *app) {
+    if (part->start)
+        return part->start(app);
+    if (part->outbox)
+        return start_relay(app, part);
+    if (part->consume)
+        return service_consumer(app, part, app);
+    return db_job_start(
+        &(struct db_job_options){.name = part->name, .db = service_db(app), .run = part->job, .self = app});
+}
+
+void service_part_stop(const struct service_part *part, void *self, int64_t deadline_ms) {
+    if (part->stop)
+        part->stop(self, deadline_ms);
+    else if (part->outbox)
+        outbox_stop(self, deadline_ms);
+    else if (part->consume)
+        consumer_stop(self);
+    else if (part->job)
+        db_job_stop(self);
+}
+
+static bool migrate(const struct service *service) {
+    struct db_options db = service_db(service);
+    return migrate_database(&db, service->daemon->ledger, service->daemon->migrations);
+}
+
+/* In production somebody decides when the tables change. Until then the service is not ready. */
+static void *start_migrations(void *app) {
+    const struct service *service = app;
+    return service->config->app_env == ENV_PRODUCTION || migrate(service) ? app : NULL;
+}
+
+static void *start_keys(void *app) {
+    struct service *service = app;
+    struct token_options options;
+    config_token(service->config, &options);
+    service->auth.anonymous = service->config->delivery_anonymous;
+    return service->auth.keys = token_keys_new(&options);
+}
+
+static void stop_keys(void *keys, int64_t deadline_ms) {
+    (void)deadline_ms;
+    token_keys_free(keys);
+}
+
+static void *start_health(void *app) {
+    struct service *service = app;
+    struct cache_options cache;
+    struct health_options options = {.service = service->daemon->name,
+                                     .ledger = service->daemon->ledger,
+                                     .db = service_db(service),
+                                     .migrations = service->daemon->migrations};
+    config_cache(service->config, &cache);
+    if (service->daemon->uses_redis)
+        options.cache = &cache;
+    config_orders_queue(service->config, &options.queue);
+    return service->health = health_start(&options);
+}
+
+static void stop_health(void *health, int64_t deadline_ms) {
+    (void)deadline_ms;
+    health_stop(health);
+}
+
+static void *start_revocations(void *app) {
+    struct service *service = app;
+    struct db_options db = service_db(service);
+    return service->auth.revocations = revocations_start(service->daemon->revocations, &db);
+}
+
+static void stop_revocations(void *revocations, int64_t deadline_ms) {
+    (void)deadline_ms;
+    revocations_stop(revocations);
+}
+
+static void *start_http(void *app) {
+    struct service *service = app;
+    struct http_options options;
+    config_http(service->config, &options);
+    options.routes = service->daemon->routes;
+    options.guard = auth_guard;
+    options.guard_cls = &service->auth;
+    options.app = app;
+    options.open_worker = worker_open;
+    options.close_worker = worker_close;
+    options.worker_error = worker_error;
+    service->http = http_start(&options);
+    if (service->http)
+        log_info(NULL, "listening on %s port %d", options.bind_address, http_port(service->http));
+    return service->http ? app : NULL;
+}
+
+/* Load balancers are told first, and get SHUTDOWN_DELAY to look elsewhere before the port closes. */
+static void stop_http(void *app, int64_t deadline_ms) {
+    struct service *service = app;
+    health_drain(service->health);
+    clock_sleep_ms(service->config->shutdown_delay);
+    http_stop(service->http, deadline_ms);
+}
+
+static const struct service_part first_parts[] = {
+    {.name = "token keys", .start = start_keys, .stop = stop_keys},
+    {.name = "migrations", .start = start_migrations},
+    {.name = "health", .start = start_health, .stop = stop_health},
+    {.name = "revoked tokens", .start = start_revocations, .stop = stop_revocations},
+    {0},
+};
+
+static const struct service_part last_parts[] = {
+    {.name = "http", .start = start_http, .stop = stop_http},
+    {0},
+};
+
+static int serve(struct service *service) {
+    const struct service_part *const lists[] = {first_parts, service->daemon->parts, last_parts};
+    const struct service_part *parts[MAX_PARTS + 1] = {NULL};
+    size_t count = 0;
+    for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
+        for (const struct service_part *part = lists[i]; part->name && count < MAX_PARTS; part++)
+            parts[count++] = part;
+    return lifecycle_run(parts, service, service->config->shutdown_timeout);
+}
+
+static int run_command(const struct service_daemon *daemon, const struct config *config, int argc,
+                       char *argv[]) {
+    for (const struct service_command *command = daemon->commands; command->name; command++)
+        if (strcmp(argv[0], command->name) == 0)
+            return command->run(config, argc, argv);
+    log_error(NULL, "%s: no such command, see --help", argv[0]);
+    return 2;
+}
+
+static int run_service(const struct service_daemon *daemon, const struct config_command *command) {
+    struct service *service = calloc(1, daemon->app_size);
+    if (!service) {
+        log_error(NULL, "out of memory");
+        return 1;
+    }
+    service->daemon = daemon;
+    service->config = command->config;
+    service->redis_breaker = service->sqs_breaker = (struct breaker)BREAKER_INIT;
+    service->redis_outage.name = "cache in Redis";
+    int code = command->migrate_only ? (migrate(service) ? 0 : 1) : serve(service);
+    free(service);
+    return code;
+}
+
+int service_main(const struct service_daemon *daemon, int argc, char *argv[]) {
+    struct config_command command = config_command_line(daemon->config, argc, argv);
+    if (!command.config)
+        return command.exit_code;
+    int code = 1;
+    json_setup();
+    if (!queue_global_setup())
+        log_error(NULL, "libcurl cannot be set up");
+    else if (command.argument < argc && !command.migrate_only)
+        code = run_command(daemon, command.config, argc - command.argument, argv + command.argument);
+    else
+        code = run_service(daemon, &command);
+    queue_global_cleanup();
+    config_free(command.config);
+    return code;
+}

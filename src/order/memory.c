@@ -1,0 +1,26 @@
+/* Making and freeing what order-svc keeps in memory alone. */
+#include "memory.h"
+
+#include "app.h"
+#include "common/base/memory_cache.h"
+#include "guesses.h"
+
+void *memory_start(void *self) {
+    struct order_app *app = self;
+    const struct config *config = app->service.config;
+    app->memory = memory_cache_new();
+    app->guesses = guesses_new(config->auth_failure_limit);
+    app->orders_limit = limit_new(&(struct limit_policy){"orders", config->order_rate_limit, 60});
+    if (app->memory && app->guesses && app->orders_limit)
+        return app;
+    memory_stop(app, 0);
+    return NULL;
+}
+
+void memory_stop(void *self, int64_t deadline_ms) {
+    struct order_app *app = self;
+    (void)deadline_ms;
+    limit_free(app->orders_limit);
+    guesses_free(app->guesses);
+    memory_cache_free(app->memory);
+}
