@@ -1,10 +1,8 @@
-/* Redis: one connection and the few commands we use, each for a whole batch in one round trip. The only
- * module that includes hiredis.
+/* Redis: one connection and the few commands we use, each for a whole batch in one round trip. The only room
+ * that includes hiredis.
  *
- * Nothing here is needed for correctness: when Redis is away a breaker lets every call fail at once for a
- * while, and the caller goes on without it. A connection belongs to one thread at a time.
- * Keys and values are bytes.
- */
+ * Nothing here is needed for correctness. When Redis is away a breaker lets every call fail at once for a while, and
+ * the caller goes on without it. A connection belongs to one thread at a time. Keys and values are bytes. */
 #pragma once
 
 #include "common/base/attributes.h"
@@ -15,6 +13,7 @@
 
 struct breaker;
 struct cache;
+struct outage;
 struct cache_values;
 
 struct cache_options { /* what it points to is borrowed and must outlive the connection */
@@ -26,6 +25,7 @@ struct cache_options { /* what it points to is borrowed and must outlive the con
     bool tls;                /* where cache_has_tls */
     const char *ca_file;     /* PEM; "": the system's */
     struct breaker *breaker; /* of all of the process's connections; NULL: none, for health checks */
+    struct outage *outage;   /* the same; told when the breaker opens; NULL: not told */
 };
 
 /* Whether this build can speak TLS: hiredis 0.14 cannot. */
@@ -67,7 +67,3 @@ bool cache_ping(struct cache *cache);
 
 /* Words for the last failure, for the log; valid until the next call. */
 const char *cache_error(const struct cache *cache);
-
-/* True once after a failure on this connection has opened the breaker: the caller logs it, once per outage.
- */
-bool cache_just_failed(struct cache *cache);

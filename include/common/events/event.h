@@ -2,7 +2,7 @@
 #pragma once
 
 #include "common/base/attributes.h"
-#include "common/base/id.h"
+#include "common/base/uuid.h"
 
 #include <jansson.h>
 #include <stddef.h>

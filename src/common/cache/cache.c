@@ -3,7 +3,8 @@
 
 #include "common/base/breaker.h"
 #include "common/base/clock.h"
-#include "common/base/id.h"
+#include "common/base/digest.h"
+#include "common/base/outage.h"
 
 #include <openssl/sha.h>
 #include <stdio.h>
@@ -18,7 +19,6 @@ enum {
 struct cache {
     struct cache_options options;
     redisContext *redis; /* NULL: not connected */
-    bool just_failed;    /* not yet told */
     size_t owed;         /* answers to what cache_put_later sent, still to be read */
     bool asked;          /* the answer to cache_ask is still to be read, after what is owed */
     size_t asked_for;    /* values */
@@ -66,24 +66,21 @@ const char *cache_error(const struct cache *cache) {
     return cache->error;
 }
 
-bool cache_just_failed(struct cache *cache) {
-    bool failed = cache->just_failed;
-    cache->just_failed = false;
-    return failed;
-}
-
-/* Tells the breaker the outcome of a call; true when it opens. */
-static bool note(const struct cache *cache, bool success) {
-    struct breaker *breaker = cache->options.breaker;
-    return breaker && breaker_note(breaker, success, clock_mono_ms());
+/* Tells the breaker how a call went. An outage begins when that opens the breaker, and ends with a success. */
+static void note(const struct cache *cache, bool success) {
+    const struct cache_options *o = &cache->options;
+    bool opened = o->breaker && breaker_note(o->breaker, success, clock_mono_ms());
+    if (o->outage && opened)
+        outage_begin(o->outage, "%s", cache->error);
+    else if (o->outage && success)
+        outage_end(o->outage);
 }
 
 /* Redis is away, or answers what cannot be: no reply may be left behind for the next command to read. */
 static void fail(struct cache *cache, const char *why) {
     snprintf(cache->error, sizeof cache->error, "%s", why);
     disconnect(cache);
-    if (note(cache, false))
-        cache->just_failed = true;
+    note(cache, false);
 }
 
 /* Sends the commands appended so far. Each write waits at most the timeout, all of them until the deadline.
@@ -134,7 +131,7 @@ static bool read_puts(struct cache *cache, size_t n, int64_t deadline_ms, bool *
         }
         freeReplyObject(reply);
     }
-    (void)note(cache, true);
+    note(cache, true);
     if (refused)
         disconnect(cache); /* it may lead to a server that became a replica */
     return !refused;
@@ -213,7 +210,7 @@ static bool ready(struct cache *cache) {
 bool cache_ping(struct cache *cache) {
     if (!ready(cache) || !run(cache, 1, (const char *[]){"PING"}))
         return false;
-    (void)note(cache, true);
+    note(cache, true);
     return true;
 }
 
@@ -247,7 +244,7 @@ struct cache_values *cache_answer(struct cache *cache) {
         (values->reply->type != REDIS_REPLY_ARRAY || values->reply->elements != cache->asked_for)) {
         fail(cache, "MGET was answered with something else");
     } else if (values->reply) {
-        (void)note(cache, true);
+        note(cache, true);
         return values;
     }
     cache_values_free(values);

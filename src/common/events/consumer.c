@@ -5,6 +5,7 @@
 #include "common/base/backoff.h"
 #include "common/base/clock.h"
 #include "common/base/log.h"
+#include "common/base/outage.h"
 
 #include <poll.h>
 #include <pthread.h>
@@ -35,7 +36,8 @@ struct worker {
 struct consumer {
     struct consumer_options options;
     atomic_bool stopping;
-    atomic_bool waiting;        /* for a part, and that was logged */
+    char name[128];             /* for the log */
+    struct outage outage;       /* of a part that all workers need */
     atomic_ullong dead_letters; /* messages given up since the start */
     int stop_fd;                /* readable from the stop on */
     pthread_mutex_t lock;       /* guards busy */
@@ -49,18 +51,17 @@ static bool stopping(const struct worker *w) {
     return atomic_load(&w->consumer->stopping);
 }
 
-/* Says it once per outage for all workers, and waits a little longer each time. A stop ends the waiting. */
+/* Waits a little longer each time. A stop ends the waiting. */
 static void rest(struct worker *w, const char *part, const char *why) {
-    if (!atomic_exchange(&w->consumer->waiting, true))
-        log_warn(NULL, "consumer of %s waits for the %s: %s", w->consumer->options.queue.name, part, why);
+    outage_begin(&w->consumer->outage, "%s: %s", part, why);
     struct pollfd fd = {.fd = w->consumer->stop_fd, .events = POLLIN};
     (void)poll(&fd, 1, (int)backoff_ms(w->failures, OUTAGE_BASE_MS, OUTAGE_CAP_MS));
     w->failures++;
 }
 
 static void recovered(struct worker *w) {
-    if (w->failures > 0 && atomic_exchange(&w->consumer->waiting, false))
-        log_info(NULL, "consumer of %s goes on", w->consumer->options.queue.name);
+    if (w->failures > 0)
+        outage_end(&w->consumer->outage);
     w->failures = 0;
 }
 
@@ -90,7 +91,8 @@ static enum db_status handle(struct worker *w, struct consumer_message messages[
     enum db_status status = o->handle(o->app, w->db, messages, n);
     for (size_t i = 0; i < n && status != DB_OK; i++) {
         messages[i].outcome = CONSUMER_RETRY;
-        snprintf(messages[i].reason, sizeof messages[i].reason, "%s", db_error(w->db));
+        snprintf(messages[i].reason, sizeof messages[i].reason, "%s",
+                 status == DB_NO_MEMORY ? "out of memory" : db_error(w->db));
     }
     return status;
 }
@@ -105,7 +107,9 @@ static void hide(struct worker *w, const struct consumer_message messages[], siz
         seconds[i] = o->visibility_timeout_s;
     }
     if (queue_set_visibility(w->queue, all, seconds, n) != QUEUE_OK || *queue_error(w->queue))
-        log_warn(NULL, "consumer of %s: messages at work may come again: %s", o->name, queue_error(w->queue));
+        log_warn(NULL,
+                 "%s: cannot extend the visibility timeout; messages in progress may be redelivered: %s",
+                 w->consumer->name, queue_error(w->queue));
     w->hidden_ms = clock_mono_ms();
 }
 
@@ -155,10 +159,9 @@ static void log_failure(struct worker *w, const struct consumer_message *m, bool
         snprintf(number, sizeof number, ", dead letter number %llu since the start",
                  atomic_fetch_add(&w->consumer->dead_letters, 1) + 1);
     log_write(dead ? LOG_ERROR : LOG_WARN, *correlation_id ? correlation_id : NULL,
-              "consumer of %s: message %s of %s failed, receive %u of %d%s: %s",
-              w->consumer->options.queue.name, m->message->id, m->message->group_id,
-              m->message->receive_count, w->consumer->options.queue.max_receive_count, number,
-              *m->reason ? m->reason : "out of memory");
+              "%s: message %s of %s failed, receive %u of %d%s: %s", w->consumer->name, m->message->id,
+              m->message->group_id, m->message->receive_count, w->consumer->options.queue.max_receive_count,
+              number, m->reason);
 }
 
 /* Makes dead letters of the messages that are hopeless. Those the queue does not take now are tried again. */
@@ -172,8 +175,8 @@ static void bury(struct worker *w, struct consumer_message messages[], size_t n)
         if (dead)
             log_failure(w, &messages[i], true);
         else
-            log_warn(NULL, "consumer of %s: the dead-letter queue did not take message %s: %s",
-                     w->consumer->options.queue.name, messages[i].message->id, queue_error(w->queue));
+            log_warn(NULL, "%s: cannot send message %s to the dead-letter queue: %s", w->consumer->name,
+                     messages[i].message->id, queue_error(w->queue));
     }
 }
 
@@ -212,11 +215,13 @@ static void settle(struct worker *w, const struct consumer_message messages[], c
             back[back_count++] = messages[i].message;
         }
     }
-    const char *name = w->consumer->options.queue.name;
+    const char *name = w->consumer->name;
     if (queue_delete(w->queue, done, done_count) != QUEUE_OK || *queue_error(w->queue))
-        log_warn(NULL, "consumer of %s: messages done come again: %s", name, queue_error(w->queue));
+        log_warn(NULL, "%s: delete failed; processed messages will be redelivered: %s", name,
+                 queue_error(w->queue));
     if (queue_set_visibility(w->queue, back, back_seconds, back_count) != QUEUE_OK || *queue_error(w->queue))
-        log_warn(NULL, "consumer of %s: messages come back late: %s", name, queue_error(w->queue));
+        log_warn(NULL, "%s: cannot set the visibility timeout; failed messages will be redelivered late: %s",
+                 name, queue_error(w->queue));
 }
 
 /* False when the database went away. */
@@ -291,8 +296,7 @@ static void *consume(void *cls) {
         if (status == QUEUE_OK) {
             recovered(w);
             if (*queue_error(w->receiver))
-                log_error(NULL, "consumer of %s: %s", w->consumer->options.queue.name,
-                          queue_error(w->receiver));
+                log_error(NULL, "%s: %s", w->consumer->name, queue_error(w->receiver));
             database = batch.count == 0 || process(w, &batch);
         } else if (status != QUEUE_INTERRUPTED) {
             rest(w, "queue", queue_error(w->receiver));
@@ -324,6 +328,8 @@ struct consumer *consumer_start(const struct consumer_options *options) {
     if (!c)
         return NULL;
     c->options = *options;
+    snprintf(c->name, sizeof c->name, "consumer of %s", options->queue.name);
+    c->outage.name = c->name;
     pthread_mutex_init(&c->lock, NULL);
     pthread_cond_init(&c->changed, NULL);
     c->stop_fd = eventfd(0, EFD_CLOEXEC);

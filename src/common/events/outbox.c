@@ -4,6 +4,7 @@
 #include "common/base/backoff.h"
 #include "common/base/clock.h"
 #include "common/base/log.h"
+#include "common/base/outage.h"
 #include "outbox_page.h"
 
 #include <poll.h>
@@ -36,14 +37,16 @@ struct outbox {
     unsigned generation;
     bool queue_known;
     unsigned failures; /* in a row */
+    char name[64];     /* for the log */
+    struct outage outage;
     struct outbox_held held;
     int64_t held_until_ms;
 };
 
-/* Says it once per outage. */
 static bool failed(struct outbox *o, const char *part, const char *why) {
-    if (o->failures++ == 0 && !atomic_load(&o->stopping))
-        log_warn(NULL, "%s: events wait for the %s: %s", o->table, part, why);
+    o->failures++;
+    if (!atomic_load(&o->stopping))
+        outage_begin(&o->outage, "%s: %s", part, why);
     return false;
 }
 
@@ -104,8 +107,8 @@ static enum db_status run_on_table(struct outbox *o, const struct db_query *quer
  * of the time, and so it is to the planner: left alone, it would sort a whole backlog for each page of it. */
 static enum db_status elect(struct outbox *o) {
     static const struct db_query lock = {"outbox_lock", "SELECT pg_try_advisory_lock(hashtext($1)),"
-                                                        " set_config('enable_seqscan', 'off', false),"
-                                                        " set_config('enable_sort', 'off', false)"};
+                                                        "       set_config('enable_seqscan', 'off', false),"
+                                                        "       set_config('enable_sort', 'off', false)"};
     struct db_result *result = NULL;
     enum db_status status = run_on_table(o, &lock, &result);
     if (status != DB_OK)
@@ -118,7 +121,7 @@ static enum db_status elect(struct outbox *o) {
     status = db_run(o->db, &o->listen, NULL, NULL);
     o->active = status == DB_OK;
     if (o->active && o->failures == 0) /* after a failure there is another line for what goes on */
-        log_info(NULL, "%s: this replica publishes", o->table);
+        log_info(NULL, "%s: this replica is the active one", o->name);
     return status;
 }
 
@@ -148,9 +151,9 @@ static bool turn(struct outbox *o, bool woken, bool *more) {
     *more = o->active && (!ours || db_rows(rows) == OUTBOX_PAGE_ROWS);
     bool ok = !ours || (find_queue(o) && publish(o, rows));
     db_result_free(rows);
-    if (ok && o->failures > 0) {
+    if (ok) {
         o->failures = 0;
-        log_info(NULL, "%s: events are published again", o->table);
+        outage_end(&o->outage);
     }
     return ok;
 }
@@ -211,6 +214,8 @@ struct outbox *outbox_start(const struct outbox_options *options) {
     if (!o)
         return NULL;
     o->table = options->table;
+    snprintf(o->name, sizeof o->name, "relay of %s", options->table);
+    o->outage.name = o->name;
     o->db = db_open(&options->db);
     o->queue = queue_open(&options->queue);
     o->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);

@@ -2,8 +2,8 @@
 #pragma once
 
 #include "common/base/attributes.h"
+#include "common/base/uuid.h"
 #include "common/db/db.h"
-#include "common/base/id.h"
 #include "common/queue/queue.h"
 
 #include <stdbool.h>

@@ -138,8 +138,8 @@ static struct curl_slist *make_headers(const struct queue *q, const char *action
 }
 
 /* One HTTP exchange: the answer's body is left in q->answer, words for a failure in why. */
-static CURLcode exchange(struct queue *q, const char *action, const struct buf *body, int wait_s,
-                         char why[static CURL_ERROR_SIZE]) {
+static CURLcode post(struct queue *q, const char *action, const struct buf *body, int wait_s,
+                     char why[static CURL_ERROR_SIZE]) {
     struct curl_slist *headers = make_headers(q, action);
     if (!headers || body->failed) {
         curl_slist_free_all(headers);
@@ -174,12 +174,12 @@ static enum queue_status refused(struct queue *q, const char *action, long code)
                       words);
 }
 
-static enum queue_status call(struct queue *q, const char *action, const struct buf *body, int wait_s,
-                              json_t **answer) {
+static enum queue_status exchange_once(struct queue *q, const char *action, const struct buf *body,
+                                       int wait_s, json_t **answer) {
     char why[CURL_ERROR_SIZE] = "";
     q->error[0] = q->refusal[0] = '\0';
     q->throttled = false;
-    CURLcode result = exchange(q, action, body, wait_s, why);
+    CURLcode result = post(q, action, body, wait_s, why);
     if (result == CURLE_ABORTED_BY_CALLBACK)
         return queue_fail(q, QUEUE_INTERRUPTED, "%s: interrupted", action);
     if (result != CURLE_OK)
@@ -199,12 +199,12 @@ static enum queue_status call(struct queue *q, const char *action, const struct 
 /* Throttling is no outage: the server is well and asks this caller for less; the process's other queues go
  * on.
  */
-enum queue_status queue_call(struct queue *q, const char *action, const struct buf *body, int wait_s,
-                             json_t **answer) {
+enum queue_status queue_exchange(struct queue *q, const char *action, const struct buf *body, int wait_s,
+                                 json_t **answer) {
     struct breaker *breaker = q->options.breaker;
     if (breaker && !breaker_allows(breaker, clock_mono_ms()))
         return queue_fail(q, QUEUE_UNAVAILABLE, "%s: not tried, too many calls have failed", action);
-    enum queue_status status = call(q, action, body, wait_s, answer);
+    enum queue_status status = exchange_once(q, action, body, wait_s, answer);
     if (status == QUEUE_OK)
         retry_budget_give(&q->budget);
     if (breaker && status != QUEUE_INTERRUPTED)

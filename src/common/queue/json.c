@@ -1,8 +1,9 @@
 /* The AWS JSON 1.0 protocol of SQS. */
 #include "json.h"
 
-#include "common/base/id.h"
+#include "common/base/digest.h"
 #include "common/base/json.h"
+#include "common/base/json_write.h"
 
 #include <assert.h>
 #include <openssl/evp.h>
@@ -23,7 +24,7 @@ static void put_name(struct buf *out, const char *name) {
 
 static void put_string(struct buf *out, const char *name, const char *value) {
     put_name(out, name);
-    buf_json(out, value);
+    json_append_text(out, value);
 }
 
 void queue_json_name(struct buf *out, const char *name) {

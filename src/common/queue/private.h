@@ -1,11 +1,10 @@
-/* What the two halves of the queue client share: queue.c, which speaks HTTP, and queue_calls.c, which speaks
- * SQS. */
+/* What the two halves of the queue client share: exchange.c, which speaks HTTP, and queue.c, which speaks SQS. */
 #pragma once
 
 #include "common/base/attributes.h"
 #include "common/base/buf.h"
-#include "common/queue/queue.h"
 #include "common/base/retry_budget.h"
+#include "common/queue/queue.h"
 #include "json.h"
 
 #include <jansson.h>
@@ -25,8 +24,8 @@ struct queue {
 };
 
 /* Makes one call, asking the server to wait wait_s seconds at most. On QUEUE_OK the caller owns *answer. */
-enum queue_status queue_call(struct queue *q, const char *action, const struct buf *body, int wait_s,
-                             json_t **answer) MUST_CHECK;
+enum queue_status queue_exchange(struct queue *q, const char *action, const struct buf *body, int wait_s,
+                                 json_t **answer) MUST_CHECK;
 
 /* Keeps the words for queue_error; returns status. */
 enum queue_status queue_fail(struct queue *q, enum queue_status status, const char *format, ...)

@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-static bool is_missing(const struct queue *q, enum queue_status status) {
+static bool queue_is_missing(const struct queue *q, enum queue_status status) {
     return status == QUEUE_REFUSED && strcmp(q->refusal, "QueueDoesNotExist") == 0;
 }
 
@@ -14,7 +14,7 @@ static bool is_missing(const struct queue *q, enum queue_status status) {
 static enum queue_status get_url(struct queue *q, const char *action, struct buf *body,
                                  char url[static QUEUE_URL_SIZE]) {
     json_t *answer = NULL;
-    enum queue_status status = queue_call(q, action, body, 0, &answer);
+    enum queue_status status = queue_exchange(q, action, body, 0, &answer);
     if (status == QUEUE_OK && !queue_json_read_url(answer, url))
         status = queue_fail(q, QUEUE_UNAVAILABLE, "%s: the answer has no URL of a queue", action);
     json_decref(answer);
@@ -27,7 +27,7 @@ static enum queue_status find_or_create(struct queue *q, const char *name, const
     struct buf find = {0}, create = {0};
     queue_json_name(&find, name);
     enum queue_status status = get_url(q, "GetQueueUrl", &find, url);
-    if (!is_missing(q, status))
+    if (!queue_is_missing(q, status))
         return status;
     queue_json_create(&create, &q->options, name, dead_letter_arn);
     return get_url(q, "CreateQueue", &create, url);
@@ -37,7 +37,7 @@ static enum queue_status describe(struct queue *q, const char *url, struct queue
     struct buf body = {0};
     json_t *answer = NULL;
     queue_json_attributes(&body, url);
-    enum queue_status status = queue_call(q, "GetQueueAttributes", &body, 0, &answer);
+    enum queue_status status = queue_exchange(q, "GetQueueAttributes", &body, 0, &answer);
     if (status == QUEUE_OK && !queue_json_read_attributes(answer, out))
         status = queue_fail(q, QUEUE_UNAVAILABLE, "GetQueueAttributes: answer not understood");
     json_decref(answer);
@@ -49,7 +49,7 @@ static enum queue_status set_redrive(struct queue *q, const char *url, const cha
     struct buf body = {0};
     json_t *answer = NULL;
     queue_json_redrive(&body, url, dead_letter_arn, q->options.max_receive_count);
-    enum queue_status status = queue_call(q, "SetQueueAttributes", &body, 0, &answer);
+    enum queue_status status = queue_exchange(q, "SetQueueAttributes", &body, 0, &answer);
     json_decref(answer);
     buf_free(&body);
     return status;
@@ -94,13 +94,13 @@ static enum queue_status ready(struct queue *q) {
 
 /* A call about the ready queue. A server that has forgotten it (a restart without storage) gets it anew,
  * under the same URL, and is asked again. Frees body. */
-static enum queue_status call(struct queue *q, const char *action, struct buf *body, int wait_s,
-                              json_t **answer) {
-    enum queue_status status = queue_call(q, action, body, wait_s, answer);
-    if (is_missing(q, status)) {
+static enum queue_status queue_action(struct queue *q, const char *action, struct buf *body, int wait_s,
+                                      json_t **answer) {
+    enum queue_status status = queue_exchange(q, action, body, wait_s, answer);
+    if (queue_is_missing(q, status)) {
         status = queue_ensure(q);
         if (status == QUEUE_OK)
-            status = queue_call(q, action, body, wait_s, answer);
+            status = queue_exchange(q, action, body, wait_s, answer);
     }
     buf_free(body);
     return status;
@@ -116,7 +116,7 @@ static enum queue_status send_to(struct queue *q, const char *url, struct queue_
     struct buf body = {0};
     json_t *answer = NULL;
     queue_json_send(&body, url, entries, n);
-    status = call(q, "SendMessageBatch", &body, 0, &answer);
+    status = queue_action(q, "SendMessageBatch", &body, 0, &answer);
     if (status == QUEUE_OK && !queue_json_read_sent(answer, entries, n, q->error))
         status = QUEUE_UNAVAILABLE;
     json_decref(answer);
@@ -150,7 +150,7 @@ enum queue_status queue_receive(struct queue *q, int wait_s, struct queue_batch 
     struct buf body = {0};
     json_t *answer = NULL;
     queue_json_receive(&body, q->url, wait_s, q->options.visibility_timeout_s);
-    status = call(q, "ReceiveMessage", &body, wait_s, &answer);
+    status = queue_action(q, "ReceiveMessage", &body, wait_s, &answer);
     if (status == QUEUE_OK && !queue_json_read_received(answer, batch, q->error))
         status = QUEUE_UNAVAILABLE;
     json_decref(answer);
@@ -171,7 +171,7 @@ static enum queue_status settle_once(struct queue *q, const char *action,
     struct buf body = {0};
     json_t *answer = NULL;
     queue_json_receipts(&body, q->url, messages, seconds, n);
-    enum queue_status status = call(q, action, &body, 0, &answer);
+    enum queue_status status = queue_action(q, action, &body, 0, &answer);
     if (status == QUEUE_OK)
         queue_json_read_failures(answer, n, again, words);
     json_decref(answer);
@@ -213,7 +213,7 @@ enum queue_status queue_check(struct queue *q) {
     struct buf body = {0};
     json_t *answer = NULL;
     queue_json_attributes(&body, q->url);
-    status = call(q, "GetQueueAttributes", &body, 0, &answer);
+    status = queue_action(q, "GetQueueAttributes", &body, 0, &answer);
     json_decref(answer);
     return status;
 }
