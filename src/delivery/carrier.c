@@ -1,68 +1,38 @@
-/* The simulated carrier's thread. */
+/* The job of the simulated carrier. */
 #include "carrier.h"
 
-#include "common/base/log.h"
+#include "app.h"
 #include "common/events/outbox.h"
-#include "common/base/ticker.h"
 #include "shipment_store.h"
-
-#include <stdlib.h>
 
 enum {
     MIN_SLEEP_MS = 5, /* what is late but not ours to take is in another replica's hands */
     MAX_SLEEP_MS = 1000,
+    OFF_SLEEP_MS = 3600000,
 };
 
-struct carrier {
-    struct db *db; /* of the thread */
-    const struct shipment_pace *pace;
-    struct outbox *outbox;
-    struct ticker *thread;
-    bool failing; /* the last try failed, and that was logged */
-};
+struct shipment_pace carrier_pace(const struct config *config) {
+    return (struct shipment_pace){.simulated = config->carrier_simulation,
+                                  .assign_ms = config->carrier_assign_delay,
+                                  .ship_ms = config->carrier_ship_delay,
+                                  .deliver_ms = config->carrier_deliver_delay};
+}
 
-/* Moves one batch; how long to sleep then. */
-static int64_t move_due(void *self) {
-    struct carrier *carrier = self;
+int64_t carrier_run(void *app, struct db *db, enum db_status *status) {
+    const struct delivery_app *delivery = app;
+    struct shipment_pace pace = carrier_pace(delivery->service.config);
     size_t count = 0;
     int64_t wait_ms = MAX_SLEEP_MS;
-    enum db_status status = shipment_store_advance(carrier->db, carrier->pace, &count);
+    if (!pace.simulated)
+        return OFF_SLEEP_MS;
+    *status = shipment_store_advance(db, &pace, &count);
     if (count)
-        outbox_wake(carrier->outbox);
+        outbox_wake(delivery->outbox);
     if (count == SHIPMENT_MAX_DUE)
         return 0;
-    if (status == DB_OK)
-        status = shipment_store_next_due(carrier->db, MAX_SLEEP_MS, &wait_ms);
-    if (status != DB_OK && !carrier->failing)
-        log_warn(NULL, "carrier: the shipments wait: %s", db_error(carrier->db));
-    if (status == DB_OK && carrier->failing)
-        log_info(NULL, "carrier: the shipments move again");
-    carrier->failing = status != DB_OK;
+    if (*status == DB_OK)
+        *status = shipment_store_next_due(db, MAX_SLEEP_MS, &wait_ms);
     if (wait_ms < MIN_SLEEP_MS)
         return MIN_SLEEP_MS;
     return wait_ms < MAX_SLEEP_MS ? wait_ms : MAX_SLEEP_MS;
-}
-
-struct carrier *carrier_start(const struct db_options *db, const struct shipment_pace *pace,
-                              struct outbox *outbox) {
-    struct carrier *carrier = calloc(1, sizeof *carrier);
-    if (!carrier)
-        return NULL;
-    carrier->pace = pace;
-    carrier->outbox = outbox;
-    carrier->db = db_open(db);
-    if (carrier->db)
-        carrier->thread = ticker_start(move_due, carrier);
-    if (carrier->thread)
-        return carrier;
-    carrier_stop(carrier);
-    return NULL;
-}
-
-void carrier_stop(struct carrier *carrier) {
-    if (!carrier)
-        return;
-    ticker_stop(carrier->thread);
-    db_close(carrier->db);
-    free(carrier);
 }

@@ -1,18 +1,13 @@
-/* The simulated carrier: a thread that takes shipments which are due one step further, from what their rows
- * say. A real carrier would change their status as the HTTP route does. */
+/* The simulated carrier: takes shipments that are due one step further, from what their rows say. A real carrier would
+ * change their status as the HTTP route does. */
 #pragma once
 
-#include "common/base/attributes.h"
-#include "common/db/db.h"
+#include "common/config/config.h"
+#include "common/db/job.h"
+#include "shipment.h"
 
-struct carrier;
-struct outbox;
-struct shipment_pace;
+/* How fast it moves shipments. */
+struct shipment_pace carrier_pace(const struct config *config);
 
-/* pace and outbox are borrowed. Waits by itself for a database that is away. NULL when out of memory or
- * threads. */
-struct carrier *carrier_start(const struct db_options *db, const struct shipment_pace *pace,
-                              struct outbox *outbox);
-
-/* Lets the batch at work finish, joins, frees. NULL is fine. */
-void carrier_stop(struct carrier *carrier);
+/* A db_job_fn; app is the struct delivery_app. Does nothing where the simulation is off. */
+int64_t carrier_run(void *app, struct db *db, enum db_status *status);

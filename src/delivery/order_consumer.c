@@ -2,9 +2,10 @@
 #include "order_consumer.h"
 
 #include "app.h"
+#include "carrier.h"
 #include "common/base/clock.h"
-#include "common/events/outbox.h"
 #include "common/base/trace.h"
+#include "common/events/outbox.h"
 #include "repeat_store.h"
 #include "shipment_json.h"
 #include "shipment_store.h"
@@ -12,41 +13,44 @@
 #include <stdio.h>
 
 /* The new shipment of a message; the reason is left in the message when it is no ORDER_CREATED. */
-static enum consumer_outcome read_message(struct consumer_message *in, struct arena *arena,
-                                          const struct shipment_pace *pace, struct shipment *out) {
+static enum consumer_outcome read_order_message(struct consumer_message *in, struct arena *arena,
+                                                const struct shipment_pace *pace, struct shipment *out) {
     const struct queue_message *message = in->message;
+    char traceparent[TRACEPARENT_SIZE];
+    trace_adopt(message->traceparent, traceparent);
     *out = (struct shipment){.id = uuid_new(), .status = SHIPMENT_PROCESSING, .created_ms = clock_epoch_ms()};
     out->next_ms = shipment_next_ms(out, pace, out->created_ms);
     /* An order without an id to follow it by is followed by its message's. */
     out->correlation_id = *message->correlation_id ? message->correlation_id : message->id;
-    char traceparent[TRACEPARENT_SIZE];
-    trace_adopt(message->traceparent, traceparent);
     out->traceparent = arena_strdup(arena, traceparent);
-    if (!out->traceparent) {
-        snprintf(in->reason, sizeof in->reason, "out of memory");
-        return CONSUMER_RETRY;
-    }
-    if (shipment_order_parse(message->body, message->body_len, arena, out, in->reason, sizeof in->reason))
-        return CONSUMER_DONE;
-    return *in->reason ? CONSUMER_HOPELESS : CONSUMER_RETRY;
+    bool good =
+        shipment_order_parse(message->body, message->body_len, arena, out, in->reason, sizeof in->reason);
+    return good ? CONSUMER_DONE : CONSUMER_HOPELESS;
+}
+
+/* An order that is announced again has not heard of its shipment: what it was told may be lost. */
+static enum db_status create_shipments(const struct delivery_app *app, struct db *db,
+                                       const struct shipment shipments[], size_t n) {
+    size_t created = 0;
+    enum db_status status = n ? shipment_store_create(db, shipments, n, &created) : DB_OK;
+    if (status != DB_OK || created == n)
+        return status;
+    status = repeat_store_updates(db, shipments, n);
+    outbox_wake(app->outbox);
+    return status;
 }
 
 enum db_status order_consumer_handle(void *app, struct db *db, struct consumer_message messages[], size_t n) {
     const struct delivery_app *delivery = app;
+    struct shipment_pace pace = carrier_pace(delivery->service.config);
     struct shipment shipments[QUEUE_BATCH];
     struct arena arena = {0};
     size_t count = 0;
     for (size_t i = 0; i < n; i++) {
-        messages[i].outcome = read_message(&messages[i], &arena, &delivery->pace, &shipments[count]);
+        messages[i].outcome = read_order_message(&messages[i], &arena, &pace, &shipments[count]);
         count += messages[i].outcome == CONSUMER_DONE;
     }
-    size_t created = 0;
-    enum db_status status = count ? shipment_store_create(db, shipments, count, &created) : DB_OK;
-    if (status == DB_OK && created < count) {
-        /* An order that is announced again has not heard of its shipment: what it was told may be lost. */
-        status = repeat_store_updates(db, shipments, count);
-        outbox_wake(delivery->outbox);
-    }
+    enum db_status status = arena.failed ? DB_NO_MEMORY : create_shipments(delivery, db, shipments, count);
     arena_free(&arena);
     return status;
 }

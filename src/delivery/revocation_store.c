@@ -5,10 +5,13 @@ const struct db_query revocation_store_probe = {
     "revocation_probe", "SELECT pg_current_xact_id(), EXISTS (SELECT FROM delivery_revoked_tokens)"};
 
 /* In the order of the ids: two transactions with the same tokens must not wait for each other. */
-static const struct db_query add_query = {
-    "revocation_add", "INSERT INTO delivery_revoked_tokens (token_id, expires_at)"
-                      " SELECT token_id, expires_at FROM unnest($1::uuid[], $2::timestamptz[])"
-                      "   AS given(token_id, expires_at) ORDER BY token_id ON CONFLICT DO NOTHING"};
+static const struct db_query keep_query = {"revocation_add",
+                                           "INSERT INTO delivery_revoked_tokens (token_id, expires_at)"
+                                           " SELECT token_id, expires_at"
+                                           "   FROM unnest($1::uuid[], $2::timestamptz[])"
+                                           "     AS given(token_id, expires_at)"
+                                           "  ORDER BY token_id"
+                                           " ON CONFLICT DO NOTHING"};
 
 enum db_status revocation_store_add(struct db *db, const struct revocation list[], size_t n) {
     struct db_params p = {0};
@@ -17,7 +20,7 @@ enum db_status revocation_store_add(struct db *db, const struct revocation list[
         db_add_uuid(&p, token, &list[i].token_id);
         db_add_time(&p, expiry, list[i].expires_at * 1000);
     }
-    enum db_status status = db_run(db, &add_query, &p, NULL);
+    enum db_status status = db_run(db, &keep_query, &p, NULL);
     db_params_free(&p);
     return status;
 }

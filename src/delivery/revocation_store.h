@@ -1,9 +1,9 @@
 /* The table delivery_revoked_tokens. Connections and statuses as in common/db.h. */
 #pragma once
 
+#include "common/auth/revocations.h"
 #include "common/base/attributes.h"
 #include "common/db/db.h"
-#include "common/auth/revocations.h"
 
 #include <stddef.h>
 

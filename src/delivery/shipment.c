@@ -1,5 +1,6 @@
 /* The rules of a shipment: its statuses and how it moves from one to the next. */
 #include "shipment.h"
+#include "common/base/digest.h"
 
 #include <stdio.h>
 #include <string.h>

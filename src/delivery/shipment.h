@@ -2,8 +2,8 @@
 #pragma once
 
 #include "common/base/attributes.h"
+#include "common/base/uuid.h"
 #include "common/db/params.h"
-#include "common/base/id.h"
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -1,8 +1,9 @@
 /* Reads changes of status and ORDER_CREATED, writes shipments, their audit trail and ORDER_STATUS_UPDATE. */
 #include "shipment_json.h"
 
-#include "common/events/event.h"
 #include "common/base/json.h"
+#include "common/base/json_write.h"
+#include "common/events/event.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -13,20 +14,17 @@ static void read_status(const json_t *body, struct shipment_change *change, stru
         http_fault(faults, "", "status", "must be PROCESSING, SHIPPED or DELIVERED");
 }
 
-/* A member that may be missing or null: *out is NULL then. False when out of memory. */
-static bool read_detail(const json_t *body, const char *name, struct arena *arena, const char **out,
-                        struct http_faults *faults) {
+/* A member that may be missing or null: NULL then. */
+static const char *read_detail(const json_t *body, const char *name, struct arena *arena,
+                               struct http_faults *faults) {
     const json_t *value = json_object_get(body, name);
     if (!value || json_is_null(value))
-        return true;
+        return NULL;
     const char *text = json_string_value(value);
-    if (!text || !json_text_plain(text, SHIPMENT_MAX_TEXT)) {
-        http_fault(faults, "", name, "must be 1 to %d characters without control characters",
-                   SHIPMENT_MAX_TEXT);
-        return true;
-    }
-    *out = arena_strdup(arena, text);
-    return *out != NULL;
+    if (text && json_text_plain(text, SHIPMENT_MAX_TEXT))
+        return arena_strdup(arena, text);
+    http_fault(faults, "", name, "must be 1 to %d characters without control characters", SHIPMENT_MAX_TEXT);
+    return NULL;
 }
 
 bool shipment_change_parse(const char *text, size_t len, struct arena *arena, struct shipment_change *change,
@@ -40,37 +38,38 @@ bool shipment_change_parse(const char *text, size_t len, struct arena *arena, st
     }
     http_fault_unknown(faults, body, "", known);
     read_status(body, change, faults);
-    bool whole = read_detail(body, "tracking_number", arena, &change->tracking_number, faults) &&
-                 read_detail(body, "carrier", arena, &change->carrier, faults);
+    change->tracking_number = read_detail(body, "tracking_number", arena, faults);
+    change->carrier = read_detail(body, "carrier", arena, faults);
     json_decref(body);
-    return whole && faults->count == 0;
+    return faults->count == 0;
 }
 
 bool shipment_order_parse(const char *body, size_t len, struct arena *arena, struct shipment *shipment,
                           char *reason, size_t reason_size) {
     json_t *event =
         event_parse(body, len, "ORDER_CREATED", "orderId", &shipment->order_id, reason, reason_size);
+    if (!event)
+        return false;
     const char *customer_id = json_member_string(event, "customerId");
-    bool known = customer_id && json_text_plain(customer_id, SHIPMENT_MAX_TEXT);
-    shipment->customer_id = known ? arena_strdup(arena, customer_id) : NULL;
-    if (event && !known)
+    bool good = customer_id && json_text_plain(customer_id, SHIPMENT_MAX_TEXT);
+    if (good)
+        shipment->customer_id = arena_strdup(arena, customer_id);
+    else
         snprintf(reason, reason_size, "customerId is not 1 to 255 characters without control characters");
-    else if (event && !shipment->customer_id)
-        reason[0] = '\0';
     json_decref(event);
-    return shipment->customer_id != NULL;
+    return good;
 }
 
 static void member_uuid(struct buf *out, const char *name, const struct uuid *id) {
     buf_printf(out, "\"%s\":", name);
-    buf_json_uuid(out, id);
+    json_append_uuid(out, id);
 }
 
 /* ,"name":"text" or ,"name":null */
 static void member_text(struct buf *out, const char *name, const char *text) {
     buf_printf(out, ",\"%s\":", name);
     if (text)
-        buf_json(out, text);
+        json_append_text(out, text);
     else
         buf_str(out, "null");
 }
@@ -78,7 +77,7 @@ static void member_text(struct buf *out, const char *name, const char *text) {
 static void member_time(struct buf *out, const char *name, int64_t epoch_ms) {
     buf_printf(out, ",\"%s\":", name);
     if (epoch_ms != DB_NO_TIME)
-        buf_json_time(out, epoch_ms);
+        json_append_time(out, epoch_ms);
     else
         buf_str(out, "null");
 }
@@ -99,7 +98,7 @@ void shipment_view_json(struct buf *out, const struct shipment *shipment) {
 
 static void event_json(struct buf *out, const struct shipment_event *event) {
     buf_str(out, "{\"description\":");
-    buf_json(out, event->description);
+    json_append_text(out, event->description);
     member_text(out, "previous_status", event->previous_status);
     member_text(out, "status", event->status);
     member_text(out, "tracking_number", event->tracking_number);

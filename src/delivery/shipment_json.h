@@ -4,19 +4,21 @@
 #include "common/base/arena.h"
 #include "common/base/attributes.h"
 #include "common/base/buf.h"
-#include "common/http/http.h"
+#include "common/http/reply.h"
 #include "shipment.h"
 
 #include <stdbool.h>
 #include <stddef.h>
 
 /* Reads the body of POST /delivery/shipment/:id/status into change (status, tracking_number and carrier; in
- * arena). Every fault is added to faults; true when there was none and memory sufficed. */
+ * arena). Every fault is added to faults; true when there was none. Out of memory the change is not whole, and the
+ * arena remembers it. */
 bool shipment_change_parse(const char *body, size_t len, struct arena *arena, struct shipment_change *change,
                            struct http_faults *faults) MUST_CHECK;
 
-/* Reads an ORDER_CREATED into shipment (order_id and customer_id; in arena). False with a one-line reason
- * when the body is no such event, with an empty one when out of memory. Unknown members are ignored. */
+/* Reads an ORDER_CREATED into shipment (order_id and customer_id; in arena). False with a one-line reason when the
+ * body is no such event. Unknown members are ignored. Out of memory the shipment is not whole, and the arena
+ * remembers it. */
 bool shipment_order_parse(const char *body, size_t len, struct arena *arena, struct shipment *shipment,
                           char *reason, size_t reason_size) MUST_CHECK;
 

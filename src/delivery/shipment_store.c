@@ -2,68 +2,90 @@
 #include "shipment_store.h"
 
 #include "common/base/clock.h"
+#include "common/events/outbox_rows.h"
 #include "shipment_json.h"
 
 #include <stdlib.h>
 
-#define EPOCH_MS(column) ", (extract(epoch FROM " column ") * 1000)::bigint"
 #define SELECT_SHIPMENTS                                                                                     \
-    "SELECT id, order_id, status, tracking_number, carrier, correlation_id, traceparent" EPOCH_MS(           \
-        "created_at") EPOCH_MS("updated_at") EPOCH_MS("delivered_at") EPOCH_MS("next_transition_at")
+    "SELECT id, order_id, status, tracking_number, carrier, correlation_id, traceparent,"                    \
+    "       (extract(epoch FROM created_at) * 1000)::bigint,"                                                \
+    "       (extract(epoch FROM updated_at) * 1000)::bigint,"                                                \
+    "       (extract(epoch FROM delivered_at) * 1000)::bigint,"                                              \
+    "       (extract(epoch FROM next_transition_at) * 1000)::bigint"
+enum {
+    FOUND_ID,
+    FOUND_ORDER_ID,
+    FOUND_STATUS,
+    FOUND_TRACKING_NUMBER,
+    FOUND_CARRIER,
+    FOUND_CORRELATION_ID,
+    FOUND_TRACEPARENT,
+    FOUND_CREATED,
+    FOUND_UPDATED,
+    FOUND_DELIVERED,
+    FOUND_NEXT
+};
 
 const struct db_query shipment_store_probe = {"shipment_probe",
                                               "SELECT pg_current_xact_id(), EXISTS (SELECT FROM shipments)"};
 
-static const struct db_query insert_shipments = {
+static const struct db_query create_query = {
     "shipment_create",
     "WITH created AS ("
     "  INSERT INTO shipments (id, order_id, customer_id, correlation_id, traceparent, created_at, updated_at,"
-    "    next_transition_at)"
+    "                         next_transition_at)"
     "  SELECT id, order_id, customer_id, correlation_id, traceparent, created_at, created_at, next_at"
-    "  FROM unnest($1, $2, $3, $4, $5, $6, $7)"
-    "    AS s(id, order_id, customer_id, correlation_id, traceparent, created_at, next_at)"
-    "  ORDER BY order_id"
+    "    FROM unnest($1, $2, $3, $4, $5, $6, $7)"
+    "      AS s(id, order_id, customer_id, correlation_id, traceparent, created_at, next_at)"
+    "   ORDER BY order_id"
     "  ON CONFLICT (order_id) DO NOTHING"
-    "  RETURNING id, order_id, status, correlation_id, created_at)"
-    " INSERT INTO delivery_events (shipment_id, order_id, status, description, actor, request_id, "
-    "occurred_at)"
-    " SELECT id, order_id, status, $8, 'order-events', correlation_id, created_at FROM created RETURNING id"};
+    "  RETURNING id, order_id, status, correlation_id, created_at"
+    ")"
+    " INSERT INTO delivery_events (shipment_id, order_id, status, description, actor, request_id, occurred_at)"
+    " SELECT id, order_id, status, $8, 'order-events', correlation_id, created_at"
+    "   FROM created"
+    " RETURNING id"};
 
-static const struct db_query select_by_order = {
-    "shipment_find", SELECT_SHIPMENTS " FROM shipments WHERE order_id = ANY ($1) ORDER BY order_id"};
+static const struct db_query find_query = {"shipment_find", SELECT_SHIPMENTS
+                                           " FROM shipments WHERE order_id = ANY ($1) ORDER BY order_id"};
 
 /* Locked in the order of the ids, so that batches cannot block each other in a circle. */
-static const struct db_query lock_by_id = {"shipment_lock", SELECT_SHIPMENTS
+static const struct db_query lock_query = {"shipment_lock", SELECT_SHIPMENTS
                                            " FROM shipments WHERE id = ANY ($1) ORDER BY id FOR UPDATE"};
 
-static const struct db_query lock_due = {
-    "shipment_lock_due",
-    SELECT_SHIPMENTS " FROM (SELECT * FROM shipments WHERE next_transition_at <= now()"
-                     " ORDER BY next_transition_at LIMIT $1 FOR UPDATE SKIP LOCKED) due ORDER BY id"};
+static const struct db_query lock_due_query = {"shipment_lock_due",
+                                               SELECT_SHIPMENTS " FROM (SELECT * FROM shipments"
+                                                                "        WHERE next_transition_at <= now()"
+                                                                "        ORDER BY next_transition_at"
+                                                                "        LIMIT $1"
+                                                                "          FOR UPDATE SKIP LOCKED) due"
+                                                                " ORDER BY id"};
 
-/* A shipment that changed twice takes its last state; trail and events keep the order of the changes. */
-static const struct db_query insert_changes = {
+/* A shipment that changed twice takes its last state. Trail and events keep the order of the changes. */
+static const struct db_query write_query = {
     "shipment_write",
     "WITH change AS ("
     "  SELECT * FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)"
     "    WITH ORDINALITY AS c(shipment_id, order_id, previous_status, status, description, tracking_number,"
-    "      carrier, actor, request_id, at, delivered_at, next_at, event_id, payload, correlation_id,"
-    "      traceparent, n)"
+    "                         carrier, actor, request_id, at, delivered_at, next_at, event_id, payload,"
+    "                         correlation_id, traceparent, n)"
     "), updated AS ("
-    "  UPDATE shipments s SET status = c.status, tracking_number = c.tracking_number, carrier = c.carrier,"
-    "    updated_at = c.at, delivered_at = c.delivered_at, next_transition_at = c.next_at"
-    "  FROM (SELECT DISTINCT ON (shipment_id) * FROM change ORDER BY shipment_id, n DESC) c"
-    "  WHERE s.id = c.shipment_id"
+    "  UPDATE shipments s"
+    "     SET status = c.status, tracking_number = c.tracking_number, carrier = c.carrier,"
+    "         updated_at = c.at, delivered_at = c.delivered_at, next_transition_at = c.next_at"
+    "    FROM (SELECT DISTINCT ON (shipment_id) * FROM change ORDER BY shipment_id, n DESC) c"
+    "   WHERE s.id = c.shipment_id"
     "), audited AS ("
     "  INSERT INTO delivery_events (shipment_id, order_id, previous_status, status, description,"
-    "    tracking_number, carrier, actor, request_id, occurred_at)"
-    "  SELECT shipment_id, order_id, previous_status, status, description, tracking_number, carrier, actor,"
-    "    request_id, at FROM change ORDER BY n)"
-    " INSERT INTO delivery_outbox (event_id, group_id, payload, correlation_id, traceparent)"
-    " SELECT event_id, order_id, payload, correlation_id, traceparent FROM change"
-    " WHERE payload IS NOT NULL ORDER BY n"};
+    "                               tracking_number, carrier, actor, request_id, occurred_at)"
+    "  SELECT shipment_id, order_id, previous_status, status, description,"
+    "         tracking_number, carrier, actor, request_id, at"
+    "    FROM change ORDER BY n"
+    ") " OUTBOX_INSERT("delivery_outbox") " SELECT event_id, order_id, payload, correlation_id, traceparent"
+                                          "   FROM change WHERE payload IS NOT NULL ORDER BY n"};
 
-/* Its arrays, $1 to $16. */
+/* Its arrays, $1 to $16. The types that are not named are DB_TEXT. */
 enum {
     SHIPMENT_ID,
     ORDER_ID,
@@ -85,10 +107,10 @@ enum {
 };
 static const enum db_type column_types[COLUMNS] = {
     [SHIPMENT_ID] = DB_UUID,  [ORDER_ID] = DB_UUID, [AT] = DB_TIME,
-    [DELIVERED_AT] = DB_TIME, [NEXT_AT] = DB_TIME,  [EVENT_ID] = DB_UUID, /* the others: DB_TEXT, 0 */
+    [DELIVERED_AT] = DB_TIME, [NEXT_AT] = DB_TIME,  [EVENT_ID] = DB_UUID,
 };
 
-static const struct db_query select_earliest = {
+static const struct db_query next_due_query = {
     "shipment_next_due",
     "SELECT (extract(epoch FROM min(next_transition_at) - now()) * 1000)::bigint FROM shipments"};
 
@@ -115,7 +137,7 @@ enum db_status shipment_store_create(struct db *db, const struct shipment shipme
         db_add_time(&p, created_at, shipments[i].created_ms);
         db_add_time(&p, next_at, shipments[i].next_ms);
     }
-    enum db_status status = db_run(db, &insert_shipments, &p, &result);
+    enum db_status status = db_run(db, &create_query, &p, &result);
     *created = db_rows(result);
     db_result_free(result);
     db_params_free(&p);
@@ -128,17 +150,17 @@ static int64_t time_of(const struct db_result *result, size_t row, int column) {
 
 /* False for a status that is none of ours. */
 static bool read_shipment(const struct db_result *result, size_t row, struct shipment *out) {
-    *out = (struct shipment){.id = db_uuid(result, row, 0),
-                             .order_id = db_uuid(result, row, 1),
-                             .tracking_number = db_text(result, row, 3),
-                             .carrier = db_text(result, row, 4),
-                             .correlation_id = db_text(result, row, 5),
-                             .traceparent = db_text(result, row, 6),
-                             .created_ms = db_int(result, row, 7),
-                             .updated_ms = db_int(result, row, 8),
-                             .delivered_ms = time_of(result, row, 9),
-                             .next_ms = time_of(result, row, 10)};
-    return shipment_status_parse(db_text(result, row, 2), &out->status);
+    *out = (struct shipment){.id = db_uuid(result, row, FOUND_ID),
+                             .order_id = db_uuid(result, row, FOUND_ORDER_ID),
+                             .tracking_number = db_text(result, row, FOUND_TRACKING_NUMBER),
+                             .carrier = db_text(result, row, FOUND_CARRIER),
+                             .correlation_id = db_text(result, row, FOUND_CORRELATION_ID),
+                             .traceparent = db_text(result, row, FOUND_TRACEPARENT),
+                             .created_ms = db_int(result, row, FOUND_CREATED),
+                             .updated_ms = db_int(result, row, FOUND_UPDATED),
+                             .delivered_ms = time_of(result, row, FOUND_DELIVERED),
+                             .next_ms = time_of(result, row, FOUND_NEXT)};
+    return shipment_status_parse(db_text(result, row, FOUND_STATUS), &out->status);
 }
 
 static enum db_status read_shipments(struct db *db, const struct db_query *query,
@@ -149,7 +171,7 @@ static enum db_status read_shipments(struct db *db, const struct db_query *query
     size_t count = db_rows(rows->result);
     rows->list = calloc(count + 1, sizeof *rows->list);
     if (!rows->list)
-        return DB_FAILED;
+        return DB_NO_MEMORY;
     for (; rows->count < count; rows->count++)
         if (!read_shipment(rows->result, rows->count, &rows->list[rows->count]))
             return DB_FAILED;
@@ -162,7 +184,7 @@ enum db_status shipment_store_find(struct db *db, const struct uuid *const order
     int ids = db_array(&p, DB_UUID);
     for (size_t i = 0; i < n; i++)
         db_add_uuid(&p, ids, order_ids[i]);
-    enum db_status status = read_shipments(db, &select_by_order, &p, rows);
+    enum db_status status = read_shipments(db, &find_query, &p, rows);
     db_params_free(&p);
     return status;
 }
@@ -179,14 +201,15 @@ static int compare_id(const void *key, const void *row) {
     return uuid_compare(key, &((const struct shipment *)row)->id);
 }
 
-/* The row of each change; false when out of memory. */
-static bool add_change(struct db_params *p, const int column[static COLUMNS],
+/* Adds the row of a change. */
+static void add_change(struct db_params *p, const int column[static COLUMNS],
                        const struct shipment_change *change, struct buf *payload) {
     const struct shipment *shipment = &change->shipment;
     struct uuid event_id = uuid_new();
     buf_clear(payload);
     if (change->verdict == SHIPMENT_MOVED)
         shipment_update_json(payload, change, &event_id);
+    p->failed |= payload->failed;
     db_add_uuid(p, column[SHIPMENT_ID], &shipment->id);
     db_add_uuid(p, column[ORDER_ID], &shipment->order_id);
     db_add_text(p, column[PREVIOUS_STATUS], shipment_status_name(change->before));
@@ -203,93 +226,102 @@ static bool add_change(struct db_params *p, const int column[static COLUMNS],
     db_add_text(p, column[PAYLOAD], payload->len ? payload->data : NULL);
     db_add_text(p, column[CORRELATION_ID], shipment->correlation_id);
     db_add_text(p, column[TRACEPARENT], shipment->traceparent);
-    return !payload->failed;
 }
 
 static enum db_status write_changes(struct db *db, struct shipment_change *const changes[], size_t n) {
     struct db_params p = {0};
     struct buf payload = {0};
     int column[COLUMNS];
+    bool any = false;
     for (int i = 0; i < COLUMNS; i++)
         column[i] = db_array(&p, column_types[i]);
-    bool whole = true, any = false;
-    for (size_t i = 0; i < n && whole; i++) {
+    for (size_t i = 0; i < n; i++) {
         if (changes[i]->verdict != SHIPMENT_DETAILED && changes[i]->verdict != SHIPMENT_MOVED)
             continue;
-        whole = add_change(&p, column, changes[i], &payload);
+        add_change(&p, column, changes[i], &payload);
         any = true;
     }
-    enum db_status status = whole ? DB_OK : DB_FAILED;
-    if (whole && any)
-        status = db_run(db, &insert_changes, &p, NULL);
+    enum db_status status = any ? db_run(db, &write_query, &p, NULL) : DB_OK;
     buf_free(&payload);
     db_params_free(&p);
     return status;
 }
 
-/* Second half of a transaction that has locked rows (sorted by id): decides on the changes, writes, commits.
- */
-static enum db_status settle(struct db *db, const struct shipment_pace *pace, struct shipment_rows *rows,
-                             struct shipment_change *const changes[], size_t n) {
+/* Decides on changes of locked rows (sorted by id) and writes what came of them. */
+static enum db_status apply_changes(struct db *db, const struct shipment_pace *pace,
+                                    const struct shipment_rows *locked,
+                                    struct shipment_change *const changes[], size_t n) {
     int64_t now_ms = clock_epoch_ms();
     for (size_t i = 0; i < n; i++) {
         struct shipment *shipment =
-            bsearch(&changes[i]->shipment_id, rows->list, rows->count, sizeof *rows->list, compare_id);
+            bsearch(&changes[i]->shipment_id, locked->list, locked->count, sizeof *locked->list, compare_id);
         if (shipment)
             shipment_apply(shipment, changes[i], pace, now_ms);
         else
             changes[i]->verdict = SHIPMENT_UNKNOWN;
     }
-    enum db_status status = write_changes(db, changes, n);
-    return status == DB_OK ? db_commit(db) : status;
+    return write_changes(db, changes, n);
+}
+
+struct change_work {
+    const struct shipment_pace *pace;
+    struct shipment_change *const *changes;
+    size_t n;
+    struct shipment_rows *rows;
+};
+
+static enum db_status change_shipments(struct db *db, void *arg) {
+    const struct change_work *work = arg;
+    struct db_params p = {0};
+    int ids = db_array(&p, DB_UUID);
+    for (size_t i = 0; i < work->n; i++)
+        db_add_uuid(&p, ids, &work->changes[i]->shipment_id);
+    enum db_status status = read_shipments(db, &lock_query, &p, work->rows);
+    db_params_free(&p);
+    return status == DB_OK ? apply_changes(db, work->pace, work->rows, work->changes, work->n) : status;
 }
 
 enum db_status shipment_store_change(struct db *db, const struct shipment_pace *pace,
                                      struct shipment_change *const changes[], size_t n,
                                      struct shipment_rows *rows) {
-    struct db_params p = {0};
-    int ids = db_array(&p, DB_UUID);
-    for (size_t i = 0; i < n; i++)
-        db_add_uuid(&p, ids, &changes[i]->shipment_id);
-    enum db_status status = db_begin(db);
-    if (status == DB_OK)
-        status = read_shipments(db, &lock_by_id, &p, rows);
-    if (status == DB_OK)
-        status = settle(db, pace, rows, changes, n);
-    if (status != DB_OK)
-        db_rollback(db);
-    db_params_free(&p);
-    return status;
+    struct change_work work = {pace, changes, n, rows};
+    return db_transaction(db, change_shipments, &work);
 }
 
-enum db_status shipment_store_advance(struct db *db, const struct shipment_pace *pace, size_t *count) {
-    struct shipment_rows due = {0};
+struct advance_work {
+    const struct shipment_pace *pace;
+    struct shipment_rows due;
+};
+
+static enum db_status advance_shipments(struct db *db, void *arg) {
+    struct advance_work *work = arg;
     struct shipment_change steps[SHIPMENT_MAX_DUE], *changes[SHIPMENT_MAX_DUE];
     char tracking[SHIPMENT_MAX_DUE][SHIPMENT_TRACKING_SIZE];
     struct db_params p = {0};
     db_int_param(&p, SHIPMENT_MAX_DUE);
-    enum db_status status = db_begin(db);
-    if (status == DB_OK)
-        status = read_shipments(db, &lock_due, &p, &due);
-    if (status == DB_OK) {
-        for (size_t i = 0; i < due.count; i++) {
-            shipment_carrier_step(&due.list[i], tracking[i], &steps[i]);
-            changes[i] = &steps[i];
-        }
-        status = settle(db, pace, &due, changes, due.count);
-    }
-    if (status == DB_OK)
-        *count = due.count;
-    else
-        db_rollback(db);
-    shipment_rows_free(&due);
+    enum db_status status = read_shipments(db, &lock_due_query, &p, &work->due);
     db_params_free(&p);
+    if (status != DB_OK)
+        return status;
+    for (size_t i = 0; i < work->due.count; i++) {
+        shipment_carrier_step(&work->due.list[i], tracking[i], &steps[i]);
+        changes[i] = &steps[i];
+    }
+    return apply_changes(db, work->pace, &work->due, changes, work->due.count);
+}
+
+enum db_status shipment_store_advance(struct db *db, const struct shipment_pace *pace, size_t *count) {
+    struct advance_work work = {.pace = pace};
+    enum db_status status = db_transaction(db, advance_shipments, &work);
+    if (status == DB_OK)
+        *count = work.due.count;
+    shipment_rows_free(&work.due);
     return status;
 }
 
 enum db_status shipment_store_next_due(struct db *db, int64_t max_ms, int64_t *wait_ms) {
     struct db_result *result = NULL;
-    enum db_status status = db_run(db, &select_earliest, NULL, &result);
+    enum db_status status = db_run(db, &next_due_query, NULL, &result);
     if (status == DB_OK)
         *wait_ms = db_is_null(result, 0, 0) ? max_ms : db_int(result, 0, 0);
     db_result_free(result);

@@ -2,17 +2,17 @@
 #include "shipments.h"
 
 #include "app.h"
+#include "carrier.h"
+#include "common/base/json_write.h"
+#include "common/base/uuid.h"
 #include "common/events/outbox.h"
+#include "common/service/worker.h"
 #include "event_store.h"
 #include "shipment_json.h"
 #include "shipment_store.h"
 
 static void reply_not_found(struct http_request *request) {
-    http_reply_problem(request, "SHIPMENT_NOT_FOUND", "There is no such shipment");
-}
-
-static void reply_no_memory(struct http_request *request) {
-    http_reply_problem(request, "UNAVAILABLE", "The service is short of memory");
+    http_reply_problem(request, PROBLEM_SHIPMENT_NOT_FOUND, "There is no such shipment");
 }
 
 static void reply_shipment(struct http_request *request, const struct shipment *shipment) {
@@ -21,12 +21,10 @@ static void reply_shipment(struct http_request *request, const struct shipment *
     http_reply_json(request, 200, &body);
 }
 
-void shipments_prepare_order(struct http_request *request) {
+void shipments_get_prepare(struct http_request *request) {
     struct uuid *order_id = arena_alloc(&request->arena, sizeof *order_id);
     request->command = order_id;
-    if (!order_id)
-        reply_no_memory(request);
-    else if (!uuid_parse(request->params[0], order_id))
+    if (order_id && !uuid_parse(request->params[0], order_id))
         reply_not_found(request);
 }
 
@@ -35,8 +33,8 @@ static void collect_order_ids(struct http_request *const requests[], size_t n, c
         ids[i] = requests[i]->command;
 }
 
-enum db_status shipments_get(struct http_worker *worker, struct http_request *requests[], size_t n) {
-    const struct uuid *ids[BATCH_LIMIT] = {0};
+enum outcome shipments_get_run(struct http_worker *worker, struct http_request *requests[], size_t n) {
+    const struct uuid *ids[HTTP_BATCH_MAX] = {0};
     struct shipment_rows rows = {0};
     collect_order_ids(requests, n, ids);
     enum db_status status = shipment_store_find(worker->db, ids, n, &rows);
@@ -48,11 +46,11 @@ enum db_status shipments_get(struct http_worker *worker, struct http_request *re
             reply_not_found(requests[i]);
     }
     shipment_rows_free(&rows);
-    return status;
+    return db_outcome(status);
 }
 
-enum db_status shipments_get_events(struct http_worker *worker, struct http_request *requests[], size_t n) {
-    const struct uuid *ids[BATCH_LIMIT] = {0};
+enum outcome shipments_events_run(struct http_worker *worker, struct http_request *requests[], size_t n) {
+    const struct uuid *ids[HTTP_BATCH_MAX] = {0};
     struct event_rows rows = {0};
     collect_order_ids(requests, n, ids);
     enum db_status status = event_store_find(worker->db, ids, n, &rows);
@@ -68,17 +66,14 @@ enum db_status shipments_get_events(struct http_worker *worker, struct http_requ
         }
     }
     event_rows_free(&rows);
-    return status;
+    return db_outcome(status);
 }
 
-void shipments_prepare_change(struct http_request *request) {
+void shipments_status_prepare(struct http_request *request) {
     struct shipment_change *change = arena_alloc(&request->arena, sizeof *change);
     struct http_faults faults = {0};
-    request->command = change;
-    if (!change) {
-        reply_no_memory(request);
+    if (!change)
         return;
-    }
     if (!uuid_parse(request->params[0], &change->shipment_id)) {
         reply_not_found(request);
         return;
@@ -88,12 +83,9 @@ void shipments_prepare_change(struct http_request *request) {
     change->actor = *request->claims.client_id ? request->claims.client_id : "anonymous";
     change->request_id = request->request_id;
     if (shipment_change_parse(request->body.data, request->body.len, &request->arena, change, &faults))
-        return;
-    if (faults.count)
-        http_reply_faults(request, &faults);
+        request->command = change;
     else
-        reply_no_memory(request);
-    http_faults_free(&faults);
+        http_reply_faults(request, &faults);
 }
 
 static void reply_refused(struct http_request *request, const struct shipment_change *change) {
@@ -102,8 +94,8 @@ static void reply_refused(struct http_request *request, const struct shipment_ch
     bool final = !shipment_status_next(change->before, &next);
     const char *can = final ? "nothing, it is final" : shipment_status_name(next);
     if (!final)
-        buf_json(&allowed, can);
-    http_reply_problem_with(request, "INVALID_TRANSITION", "allowed", &allowed,
+        json_append_text(&allowed, can);
+    http_reply_problem_with(request, PROBLEM_INVALID_TRANSITION, "allowed", &allowed,
                             "A shipment that is %s cannot become %s; allowed: %s",
                             shipment_status_name(change->before), shipment_status_name(change->status), can);
     buf_free(&allowed);
@@ -125,17 +117,18 @@ static void reply_change(struct http_request *request, const struct shipment_cha
     }
 }
 
-enum db_status shipments_change(struct http_worker *worker, struct http_request *requests[], size_t n) {
+enum outcome shipments_status_run(struct http_worker *worker, struct http_request *requests[], size_t n) {
     const struct delivery_app *app = worker->app;
-    struct shipment_change *changes[BATCH_LIMIT] = {0};
+    struct shipment_change *changes[HTTP_BATCH_MAX] = {0};
+    struct shipment_pace pace = carrier_pace(app->service.config);
     struct shipment_rows rows = {0};
     for (size_t i = 0; i < n; i++)
         changes[i] = requests[i]->command;
-    enum db_status status = shipment_store_change(worker->db, &app->pace, changes, n, &rows);
+    enum db_status status = shipment_store_change(worker->db, &pace, changes, n, &rows);
     if (status == DB_OK)
         outbox_wake(app->outbox);
     for (size_t i = 0; status == DB_OK && i < n; i++)
         reply_change(requests[i], changes[i]);
     shipment_rows_free(&rows);
-    return status;
+    return db_outcome(status);
 }

@@ -1,14 +1,11 @@
-/* Handlers of /delivery/shipment. */
+/* The handlers of /delivery/shipment. *_prepare runs on an HTTP thread, *_run on a worker's (http/server.h). */
 #pragma once
 
-#include "common/db/db.h"
-#include "common/http/http.h"
+#include "common/http/server.h"
 
-#include <stddef.h>
+void shipments_get_prepare(struct http_request *request); /* of the shipment, and of its events */
+enum outcome shipments_get_run(struct http_worker *worker, struct http_request *requests[], size_t n);
+enum outcome shipments_events_run(struct http_worker *worker, struct http_request *requests[], size_t n);
 
-void shipments_prepare_order(struct http_request *request); /* of both GETs */
-enum db_status shipments_get(struct http_worker *worker, struct http_request *requests[], size_t n);
-enum db_status shipments_get_events(struct http_worker *worker, struct http_request *requests[], size_t n);
-
-void shipments_prepare_change(struct http_request *request);
-enum db_status shipments_change(struct http_worker *worker, struct http_request *requests[], size_t n);
+void shipments_status_prepare(struct http_request *request);
+enum outcome shipments_status_run(struct http_worker *worker, struct http_request *requests[], size_t n);

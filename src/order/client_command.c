@@ -3,6 +3,7 @@
 
 #include "client_store.h"
 #include "common/base/base64.h"
+#include "common/base/random.h"
 #include "common/config/config.h"
 
 #include <stdio.h>

@@ -1,10 +1,8 @@
 /* The OAuth clients in memory. */
 #include "clients.h"
 
+#include "app.h"
 #include "client_store.h"
-#include "common/config/config.h"
-#include "common/base/log.h"
-#include "common/base/ticker.h"
 
 #include <openssl/crypto.h>
 #include <pthread.h>
@@ -34,72 +32,61 @@ struct snapshot {
 struct clients {
     struct client demo[DEMO_CLIENTS];
     size_t demo_count;
-    struct db *db; /* of the thread that refreshes */
-    bool failing;  /* the last read failed: of that thread too */
-    struct ticker *ticker;
+    struct db_job *job;   /* reads the table */
     pthread_mutex_t lock; /* of what follows */
     struct snapshot snapshot;
     bool read; /* the table was read once */
 };
 
-static void refresh(struct clients *clients) {
+static int64_t refresh_clients(void *self, struct db *db, enum db_status *status) {
+    struct clients *clients = self;
     struct snapshot fresh = {0};
-    if (client_store_list(clients->db, &fresh.arena, &fresh.list, &fresh.count) != DB_OK) {
-        if (!clients->failing)
-            log_warn(NULL, "cannot read the table of clients, go on with what is known: %s",
-                     db_error(clients->db));
-        clients->failing = true;
+    *status = client_store_list(db, &fresh.arena, &fresh.list, &fresh.count);
+    if (*status != DB_OK) {
         arena_free(&fresh.arena);
-        return;
+        return REFRESH_MS;
     }
-    if (clients->failing)
-        log_info(NULL, "the table of clients can be read again");
-    clients->failing = false;
-
     pthread_mutex_lock(&clients->lock);
     struct snapshot old = clients->snapshot;
     clients->snapshot = fresh;
     clients->read = true;
     pthread_mutex_unlock(&clients->lock);
     arena_free(&old.arena);
-}
-
-static int64_t refresh_tick(void *self) {
-    refresh(self);
     return REFRESH_MS;
 }
 
-struct clients *clients_start(const struct config *config) {
+static void add_demo_clients(struct clients *clients) {
+    for (; clients->demo_count < DEMO_CLIENTS; clients->demo_count++) {
+        struct client *client = &clients->demo[clients->demo_count];
+        client->id = demo_clients[clients->demo_count].id;
+        client->scope = demo_clients[clients->demo_count].scope;
+        secret_hash(demo_clients[clients->demo_count].secret, client->secret_hash);
+    }
+}
+
+void *clients_start(void *app) {
+    const struct service *service = &((const struct order_app *)app)->service;
     struct clients *clients = calloc(1, sizeof *clients);
     if (!clients)
         return NULL;
     pthread_mutex_init(&clients->lock, NULL);
-    clients->demo_count = config->demo_clients ? DEMO_CLIENTS : 0;
-    for (size_t i = 0; i < clients->demo_count; i++) {
-        struct client *client = &clients->demo[i];
-        client->id = demo_clients[i].id;
-        client->scope = demo_clients[i].scope;
-        secret_hash(demo_clients[i].secret, client->secret_hash);
-    }
-
-    struct db_options options;
-    config_db(config, "order-svc clients", &options);
-    clients->db = db_open(&options);
-    if (clients->db) {
-        refresh(clients);
-        clients->ticker = ticker_start(refresh_tick, clients);
-    }
-    if (clients->ticker)
+    if (service->config->demo_clients)
+        add_demo_clients(clients);
+    clients->job = db_job_start(&(struct db_job_options){.name = "list of clients",
+                                                         .db = service_db(service),
+                                                         .run = refresh_clients,
+                                                         .self = clients,
+                                                         .first_now = true});
+    if (clients->job)
         return clients;
-    clients_stop(clients);
+    clients_stop(clients, 0);
     return NULL;
 }
 
-void clients_stop(struct clients *clients) {
-    if (!clients)
-        return;
-    ticker_stop(clients->ticker);
-    db_close(clients->db);
+void clients_stop(void *self, int64_t deadline_ms) {
+    struct clients *clients = self;
+    (void)deadline_ms;
+    db_job_stop(clients->job);
     arena_free(&clients->snapshot.arena);
     pthread_mutex_destroy(&clients->lock);
     free(clients);
@@ -110,7 +97,7 @@ static int compare_id(const void *id, const void *client) {
 }
 
 /* A client of the table hides a demo client of the same id. */
-static const struct client *find(const struct clients *clients, const char *id) {
+static const struct client *client_with_id(const struct clients *clients, const char *id) {
     const struct snapshot *snapshot = &clients->snapshot;
     const struct client *found = NULL;
     if (snapshot->count > 0)
@@ -121,16 +108,16 @@ static const struct client *find(const struct clients *clients, const char *id) 
     return found;
 }
 
-/* All that depends on whether there is such a client is the comparison's outcome: nobody stands in. */
+/* Unknown ids are compared with a dummy secret, so timing reveals nothing. */
 enum client_status clients_authenticate(struct clients *clients, const char *id, const char *secret,
                                         char scope[static TOKEN_SCOPE_SIZE]) {
-    static const struct client nobody = {.disabled = true};
+    static const struct client dummy = {.disabled = true};
     char presented[SECRET_HASH_SIZE];
     secret_hash(secret, presented);
 
     pthread_mutex_lock(&clients->lock);
-    const struct client *found = find(clients, id);
-    const struct client *client = found ? found : &nobody;
+    const struct client *found = client_with_id(clients, id);
+    const struct client *client = found ? found : &dummy;
     bool known = found || clients->read;
     bool same = CRYPTO_memcmp(presented, client->secret_hash, sizeof presented) == 0;
     bool good = same && !client->disabled;

@@ -5,8 +5,9 @@
 #include "common/base/attributes.h"
 #include "common/token/token.h"
 
+#include <stdint.h>
+
 struct clients;
-struct config;
 
 enum client_status {
     CLIENT_OK,
@@ -14,10 +15,10 @@ enum client_status {
     CLIENT_UNREAD,  /* not known, but the table could not be read yet: try again later */
 };
 
-/* Reads the table once before it returns; while that fails the thread tries again. NULL when out of memory or
- * threads. config must outlive it. */
-struct clients *clients_start(const struct config *config);
-void clients_stop(struct clients *clients); /* NULL is fine */
+/* A service_part's; app is the struct order_app. Reads the table once before it returns; while that fails the thread
+ * tries again. NULL when out of memory or threads. */
+void *clients_start(void *app);
+void clients_stop(void *clients, int64_t deadline_ms);
 
 /* Whether the client is who it says it is; scope then receives what it may have. Any thread, never waits for
  * the database. Takes the same time for an unknown client as for a wrong secret. */

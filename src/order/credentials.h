@@ -3,7 +3,7 @@
 
 #include "common/base/attributes.h"
 #include "common/base/buf.h"
-#include "common/base/id.h"
+#include "common/base/digest.h"
 #include "common/token/token.h"
 
 #include <jansson.h>

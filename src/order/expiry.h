@@ -1,10 +1,7 @@
 /* Deletes idempotency keys that have expired, a bounded number at a time. */
 #pragma once
 
-#include "common/db/db.h"
+#include "common/db/job.h"
 
-struct expiry;
-
-/* NULL when out of memory or threads. */
-struct expiry *expiry_start(const struct db_options *options);
-void expiry_stop(struct expiry *expiry); /* NULL is fine */
+/* A db_job_fn; it needs no self. */
+int64_t expiry_run(void *self, struct db *db, enum db_status *status);

@@ -1,7 +1,6 @@
 /* Failed authentications. */
 #include "guesses.h"
-
-#include "common/base/id.h"
+#include "common/base/digest.h"
 
 #include <stdlib.h>
 #include <string.h>

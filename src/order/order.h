@@ -3,8 +3,9 @@
 
 #include "common/base/arena.h"
 #include "common/base/attributes.h"
-#include "common/http/http.h"
-#include "common/base/id.h"
+#include "common/base/digest.h"
+#include "common/base/uuid.h"
+#include "common/http/server.h"
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -5,8 +5,8 @@
 #include "common/base/buf.h"
 #include "order.h"
 
-/* Reads the body of POST /orders into order (customer_id, items, total; strings and items in arena). Every
- * fault is added to faults; true when there was none and memory sufficed. */
+/* Reads the body of POST /orders into order (customer_id, items, total; strings and items in arena). Every fault is
+ * added to faults; true when there was none. Out of memory the order is not whole, and the arena remembers it. */
 bool order_from_json(const char *body, size_t len, struct arena *arena, struct order *order,
                      struct http_faults *faults) MUST_CHECK;
 
@@ -27,7 +27,7 @@ struct order_status_event {
     enum order_status status;
     const char *tracking_number, *carrier; /* NULL when missing; in arena */
 };
-/* False with a one-line reason when the body is no such event, with an empty one when out of memory. Unknown
- * members are ignored. */
+/* False with a one-line reason when the body is no such event. Unknown members are ignored. Out of memory the event
+ * is not whole, and the arena remembers it. */
 bool order_status_event_parse(const char *body, size_t len, struct arena *arena,
                               struct order_status_event *event, char *reason, size_t reason_size) MUST_CHECK;

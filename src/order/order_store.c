@@ -1,29 +1,28 @@
 /* The SQL of orders. Every statement takes a whole batch as arrays. */
 #include "order_store.h"
 
-#include "common/base/clock.h"
+#include "common/events/outbox_rows.h"
 
 #include <string.h>
 
 const struct db_query order_store_probe = {"order_probe",
                                            "SELECT pg_current_xact_id(), EXISTS (SELECT FROM orders)"};
 
-/* One statement is one transaction and one round trip. Whoever inserts a key first (or takes over an expired
- * one) creates the order; the others wait for that transaction and find the key taken. */
+/* One statement is one transaction and one round trip. Whoever inserts a key first (or takes over an expired one)
+ * creates the order. The others wait for that transaction and find the key taken. */
 static const struct db_query create_query = {
     "order_create",
     "WITH input AS ("
     "  SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::bigint[], $5::timestamptz[], $6::text[],"
-    "                       $7::bytea[], $8::timestamptz[], $9::uuid[], $10::text[], $11::text[], "
-    "$12::text[])"
-    "    AS t(id, client_id, customer_id, cents, created_at, key, fingerprint, expires_at,"
-    "         event_id, payload, correlation_id, traceparent)"
+    "                       $7::bytea[], $8::timestamptz[], $9::uuid[], $10::text[], $11::text[], $12::text[])"
+    "    AS t(id, client_id, customer_id, cents, created_at, key,"
+    "         fingerprint, expires_at, event_id, payload, correlation_id, traceparent)"
     "), claimed AS ("
     "  INSERT INTO idempotency_keys AS k (client_id, key, fingerprint, order_id, expires_at)"
     "  SELECT client_id, key, fingerprint, id, expires_at FROM input WHERE key IS NOT NULL"
     "  ON CONFLICT (client_id, key) DO UPDATE"
-    "    SET fingerprint = excluded.fingerprint, order_id = excluded.order_id, expires_at = "
-    "excluded.expires_at"
+    "    SET fingerprint = excluded.fingerprint, order_id = excluded.order_id,"
+    "        expires_at = excluded.expires_at"
     "    WHERE k.expires_at <= now()"
     "  RETURNING order_id"
     "), fresh AS ("
@@ -34,13 +33,14 @@ static const struct db_query create_query = {
     "), listed AS ("
     "  INSERT INTO order_items (order_id, position, product_id, quantity, unit_price)"
     "  SELECT i.order_id, i.position, i.product_id, i.quantity, i.cents * 0.01"
-    "  FROM unnest($13::uuid[], $14::bigint[], $15::text[], $16::bigint[], $17::bigint[])"
-    "    AS i(order_id, position, product_id, quantity, cents)"
-    "  WHERE i.order_id IN (SELECT id FROM fresh)"
+    "    FROM unnest($13::uuid[], $14::bigint[], $15::text[], $16::bigint[], $17::bigint[])"
+    "      AS i(order_id, position, product_id, quantity, cents)"
+    "   WHERE i.order_id IN (SELECT id FROM fresh)"
     "), announced AS ("
-    "  INSERT INTO order_outbox (event_id, group_id, payload, correlation_id, traceparent)"
-    "  SELECT event_id, id, payload, correlation_id, traceparent FROM fresh"
-    ") SELECT id FROM fresh"};
+    "  " OUTBOX_INSERT(
+        "order_outbox") "  SELECT event_id, id, payload, correlation_id, traceparent FROM fresh"
+                        ")"
+                        " SELECT id FROM fresh"};
 
 /* What the keys that were taken stand for. */
 static const struct db_query taken_query = {
@@ -51,6 +51,7 @@ static const struct db_query taken_query = {
     "  FROM unnest($1::text[], $2::text[], $3::bytea[]) WITH ORDINALITY AS i(client_id, key, fingerprint, n)"
     "  JOIN idempotency_keys k ON k.client_id = i.client_id AND k.key = i.key"
     "  JOIN orders o ON o.id = k.order_id"};
+enum { TAKEN_N, TAKEN_SAME, TAKEN_ID, TAKEN_TOTAL, TAKEN_CREATED, TAKEN_EXPIRES };
 
 #define ORDER_COLUMNS                                                                                        \
     "o.id, o.client_id, o.customer_id, o.status, o.total_amount, o.tracking_number, o.carrier, o.version,"   \
@@ -74,18 +75,18 @@ enum {
 };
 
 static const struct db_query find_query = {
-    "order_find",
-    "SELECT " ORDER_COLUMNS ", w.n FROM unnest($1::uuid[], $2::text[]) WITH ORDINALITY AS w(id, client_id, n)"
-    "  JOIN orders o ON o.id = w.id AND (w.client_id IS NULL OR o.client_id = w.client_id)"
-    "  JOIN order_items i ON i.order_id = o.id"
-    "  ORDER BY w.n, i.position"};
+    "order_find", "SELECT " ORDER_COLUMNS ", w.n"
+                  "  FROM unnest($1::uuid[], $2::text[]) WITH ORDINALITY AS w(id, client_id, n)"
+                  "  JOIN orders o ON o.id = w.id AND (w.client_id IS NULL OR o.client_id = w.client_id)"
+                  "  JOIN order_items i ON i.order_id = o.id"
+                  " ORDER BY w.n, i.position"};
 
 /* A statement for each set of filters, so that each has its own plan: bit 0 client, 1 customer, 2 status. */
 #define LIST(name, filter)                                                                                   \
     {                                                                                                        \
         name, "WITH o AS (SELECT * FROM orders WHERE id < $1" filter " ORDER BY id DESC LIMIT $2)"           \
-              " SELECT " ORDER_COLUMNS " FROM o JOIN order_items i ON i.order_id = o.id"                     \
-              " ORDER BY o.id DESC, i.position"                                                              \
+              " SELECT " ORDER_COLUMNS "   FROM o JOIN order_items i ON i.order_id = o.id"                   \
+              "  ORDER BY o.id DESC, i.position"                                                             \
     }
 #define BY_CLIENT " AND client_id = $3"
 #define BY_CUSTOMER " AND customer_id = $4"
@@ -102,21 +103,31 @@ static const struct db_query list_queries[8] = {
 };
 
 static const struct db_query lock_query = {
-    "order_lock", "SELECT " ORDER_COLUMNS " FROM orders o JOIN order_items i ON i.order_id = o.id"
-                  " WHERE o.id = ANY($1::uuid[]) ORDER BY o.id, i.position FOR NO KEY UPDATE OF o"};
+    "order_lock", "SELECT " ORDER_COLUMNS "  FROM orders o JOIN order_items i ON i.order_id = o.id"
+                  " WHERE o.id = ANY ($1::uuid[])"
+                  " ORDER BY o.id, i.position"
+                  "   FOR NO KEY UPDATE OF o"};
 
 static const struct db_query update_query = {
     "order_update",
-    "UPDATE orders o SET status = t.status, tracking_number = t.tracking_number, carrier = t.carrier,"
-    "  version = t.version, updated_at = t.updated_at, quiet_since = now()"
-    " FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::bigint[], $6::timestamptz[])"
-    "  AS t(id, status, tracking_number, carrier, version, updated_at) WHERE o.id = t.id"};
+    "UPDATE orders o"
+    "   SET status = t.status, tracking_number = t.tracking_number, carrier = t.carrier,"
+    "       version = t.version, updated_at = t.updated_at, quiet_since = now()"
+    "  FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::bigint[], $6::timestamptz[])"
+    "    AS t(id, status, tracking_number, carrier, version, updated_at)"
+    " WHERE o.id = t.id"};
 
 static const struct db_query expire_query = {
-    "order_expire_keys",
-    "WITH gone AS (DELETE FROM idempotency_keys WHERE (client_id, key) IN"
-    "  (SELECT client_id, key FROM idempotency_keys WHERE expires_at < now() ORDER BY expires_at LIMIT $1"
-    "   FOR UPDATE SKIP LOCKED) RETURNING 1) SELECT count(*) FROM gone"};
+    "order_expire_keys", "WITH gone AS ("
+                         "  DELETE FROM idempotency_keys"
+                         "   WHERE (client_id, key) IN (SELECT client_id, key FROM idempotency_keys"
+                         "                               WHERE expires_at < now()"
+                         "                               ORDER BY expires_at"
+                         "                               LIMIT $1"
+                         "                                 FOR UPDATE SKIP LOCKED)"
+                         "  RETURNING 1"
+                         ")"
+                         " SELECT count(*) FROM gone"};
 
 static void add_orders(struct db_params *p, struct order_creation *const creations[], size_t n) {
     int id = db_array(p, DB_UUID), client = db_array(p, DB_TEXT), customer = db_array(p, DB_TEXT);
@@ -159,8 +170,8 @@ static void add_items(struct db_params *p, struct order_creation *const creation
 static void mark_created(struct order_creation *const creations[], size_t n, const struct db_result *result) {
     for (size_t row = 0, i = 0; row < db_rows(result); row++) {
         struct uuid id = db_uuid(result, row, 0);
-        for (size_t tried = 0; tried < n;
-             tried++, i++) { /* the rows come in the order of the input, mostly */
+        /* The rows come in the order of the input, mostly. */
+        for (size_t tried = 0; tried < n; tried++, i++) {
             struct order_creation *c = creations[i % n];
             if (uuid_compare(&c->order->id, &id) == 0) {
                 c->outcome = ORDER_CREATED;
@@ -198,12 +209,12 @@ enum db_status order_store_find_taken(struct db *db, struct order_creation *cons
     }
     enum db_status status = db_run(db, &taken_query, &p, &result);
     for (size_t row = 0; row < db_rows(result); row++) {
-        struct order_creation *c = creations[db_int(result, row, 0) - 1];
-        c->outcome = db_bool(result, row, 1) ? ORDER_REPLAYED : ORDER_KEY_REUSED;
-        c->order->id = db_uuid(result, row, 2);
-        c->order->total = db_cents(result, row, 3);
-        c->order->created_ms = db_int(result, row, 4);
-        c->expires_ms = db_int(result, row, 5);
+        struct order_creation *c = creations[db_int(result, row, TAKEN_N) - 1];
+        c->outcome = db_bool(result, row, TAKEN_SAME) ? ORDER_REPLAYED : ORDER_KEY_REUSED;
+        c->order->id = db_uuid(result, row, TAKEN_ID);
+        c->order->total = db_cents(result, row, TAKEN_TOTAL);
+        c->order->created_ms = db_int(result, row, TAKEN_CREATED);
+        c->expires_ms = db_int(result, row, TAKEN_EXPIRES);
     }
     db_result_free(result);
     db_params_free(&p);
@@ -218,7 +229,8 @@ static bool copy(struct arena *arena, const struct db_result *result, size_t row
     return !text || *out;
 }
 
-/* Reads an order from its rows, the first of them at row; false when out of memory. */
+/* Reads an order from its rows, the first of them at row. False when out of memory, which the arena remembers, or for
+ * a status that is none of ours. */
 static bool read_order(const struct db_result *result, size_t row, size_t rows, struct arena *arena,
                        struct order *order) {
     order->id = db_uuid(result, row, ID);
@@ -263,7 +275,7 @@ enum db_status order_store_find(struct db *db, struct order_wanted wanted[], siz
         rows = rows_of_order(result, row, NEXT);
         struct order *order = arena_alloc(arena, sizeof *order);
         if (!order || !read_order(result, row, rows, arena, order))
-            status = DB_FAILED;
+            status = arena->failed ? DB_NO_MEMORY : DB_FAILED;
         else
             wanted[db_int(result, row, NEXT) - 1].order = order;
     }
@@ -278,11 +290,11 @@ static enum db_status read_orders(const struct db_result *result, struct arena *
     *count = 0;
     *orders = arena_array(arena, db_rows(result) + 1, sizeof **orders);
     if (!*orders)
-        return DB_FAILED;
+        return DB_NO_MEMORY;
     for (size_t row = 0, rows; row < db_rows(result); row += rows) {
         rows = rows_of_order(result, row, ID);
         if (!read_order(result, row, rows, arena, &(*orders)[(*count)++]))
-            return DB_FAILED;
+            return arena->failed ? DB_NO_MEMORY : DB_FAILED;
     }
     return DB_OK;
 }

@@ -36,8 +36,8 @@ struct order_creation {
 
 /* Creates the orders with their keys and events in one transaction, durable on DB_OK: those whose keys are
  * not taken. No two creations may have the same client and key, and they are sorted by them, so that workers
- * never wait for each other in a circle. DB_BUSY also means that another transaction held one of the keys for
- * too long. */
+ * never wait for each other in a circle. DB_LOCK_TIMEOUT may mean that another transaction held one of the keys
+ * for too long. */
 enum db_status order_store_create(struct db *db, struct order_creation *const creations[],
                                   size_t n) MUST_CHECK;
 

@@ -1,13 +1,13 @@
-/* The handlers of /orders. *_prepare runs on an HTTP thread, *_run on a worker's (http.h). */
+/* The handlers of /orders. *_prepare runs on an HTTP thread, *_run on a worker's (http/server.h). */
 #pragma once
 
-#include "common/http/http.h"
+#include "common/http/server.h"
 
 void orders_post_prepare(struct http_request *request);
-enum db_status orders_post_run(struct http_worker *worker, struct http_request *requests[], size_t n);
+enum outcome orders_post_run(struct http_worker *worker, struct http_request *requests[], size_t n);
 
 void orders_get_prepare(struct http_request *request);
-enum db_status orders_get_run(struct http_worker *worker, struct http_request *requests[], size_t n);
+enum outcome orders_get_run(struct http_worker *worker, struct http_request *requests[], size_t n);
 
 void orders_list_prepare(struct http_request *request);
-enum db_status orders_list_run(struct http_worker *worker, struct http_request *requests[], size_t n);
+enum outcome orders_list_run(struct http_worker *worker, struct http_request *requests[], size_t n);

@@ -2,13 +2,15 @@
 #include "orders.h"
 
 #include "app.h"
-#include "common/config/config.h"
-#include "common/http/etag.h"
 #include "common/base/json.h"
+#include "common/base/json_write.h"
 #include "common/base/utf8.h"
-#include "order_cache.h"
+#include "common/base/uuid.h"
+#include "common/http/etag.h"
+#include "common/service/worker.h"
 #include "order_json.h"
 #include "order_store.h"
+#include "order_views.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -28,7 +30,7 @@ struct lookup {
 };
 
 static void reply_not_found(struct http_request *request) {
-    http_reply_problem(request, "ORDER_NOT_FOUND", "There is no such order");
+    http_reply_problem(request, PROBLEM_ORDER_NOT_FOUND, "There is no such order");
 }
 
 static void reply_view(struct http_request *request, int64_t version, struct buf *body) {
@@ -58,25 +60,25 @@ static void answer_with(struct http_request *request, const struct order_view *v
 }
 
 void orders_get_prepare(struct http_request *request) {
+    const struct order_app *app = request->app;
     struct lookup *lookup = arena_alloc(&request->arena, sizeof *lookup);
     const char *match = http_header(request, "If-None-Match");
-    const struct order_app *app = request->app;
     struct order_view view;
     if (!lookup)
-        http_reply_problem(request, "UNAVAILABLE", "The service is short of memory");
-    else if (!uuid_parse(request->params[0], &lookup->id))
+        return;
+    if (!uuid_parse(request->params[0], &lookup->id)) {
         reply_not_found(request);
-    else {
-        lookup->client_id = visible_client(request);
-        lookup->if_none_match = match ? arena_strdup(&request->arena, match) : NULL;
-        request->command = lookup;
-        if (order_memory_find_view(app->memory, &lookup->id, &request->arena, &view))
-            answer_with(request, &view);
+        return;
     }
+    lookup->client_id = visible_client(request);
+    lookup->if_none_match = match ? arena_strdup(&request->arena, match) : NULL;
+    request->command = lookup;
+    if (order_view_recall(app->memory, &lookup->id, &request->arena, &view))
+        answer_with(request, &view);
 }
 
 /* Answers what Redis knows; the others go into rest. False when out of memory. */
-static bool answer_from_cache(struct http_worker *worker, struct http_request *requests[], size_t n,
+static bool answer_from_views(struct http_worker *worker, struct http_request *requests[], size_t n,
                               struct arena *arena, struct http_request *rest[], size_t *rest_count) {
     const struct order_app *app = worker->app;
     struct uuid *ids = arena_array(arena, n, sizeof *ids);
@@ -85,8 +87,8 @@ static bool answer_from_cache(struct http_worker *worker, struct http_request *r
         return false;
     for (size_t i = 0; i < n; i++)
         ids[i] = ((const struct lookup *)requests[i]->command)->id;
-    if (!order_cache_find_views(worker->cache, app->memory, ids, n, app->config->order_view_ttl, arena,
-                                views))
+    if (!order_views_find(worker->cache, app->memory, ids, n, app->service.config->order_view_ttl, arena,
+                          views))
         return false;
     for (size_t i = 0; i < n; i++) {
         if (views[i].body)
@@ -104,7 +106,7 @@ static enum db_status answer_from_database(struct http_worker *worker, struct ht
     const struct order **found = arena_array(arena, n, sizeof *found);
     size_t count = 0;
     if (!wanted || !found)
-        return DB_FAILED;
+        return DB_NO_MEMORY;
     for (size_t i = 0; i < n; i++) {
         const struct lookup *lookup = requests[i]->command;
         wanted[i] = (struct order_wanted){.id = lookup->id, .client_id = lookup->client_id};
@@ -122,19 +124,19 @@ static enum db_status answer_from_database(struct http_worker *worker, struct ht
         reply_view(requests[i], wanted[i].order->version, &body);
         found[count++] = wanted[i].order;
     }
-    order_cache_put_views(worker->cache, app->memory, found, count, app->config->order_view_ttl);
+    order_views_put(worker->cache, app->memory, found, count, app->service.config->order_view_ttl);
     return DB_OK;
 }
 
-enum db_status orders_get_run(struct http_worker *worker, struct http_request *requests[], size_t n) {
-    struct http_request *rest[BATCH_LIMIT];
+enum outcome orders_get_run(struct http_worker *worker, struct http_request *requests[], size_t n) {
+    struct http_request *rest[HTTP_BATCH_MAX];
     struct arena arena = {0};
     size_t count = 0;
-    enum db_status status = DB_FAILED;
-    if (answer_from_cache(worker, requests, n, &arena, rest, &count))
+    enum db_status status = DB_NO_MEMORY;
+    if (answer_from_views(worker, requests, n, &arena, rest, &count))
         status = count ? answer_from_database(worker, rest, count, &arena) : DB_OK;
     arena_free(&arena);
-    return status;
+    return db_outcome(status);
 }
 
 struct listing {
@@ -143,56 +145,56 @@ struct listing {
     struct uuid before;
 };
 
-/* An argument that is text, copied: *out is NULL when it was not sent. False when out of memory. */
-static bool text_filter(struct http_request *request, const char *name, const char **out,
-                        struct http_faults *faults) {
+/* An argument that is text, copied; NULL when it was not sent. */
+static const char *read_text(struct http_request *request, const char *name, struct http_faults *faults) {
     const char *value = http_query(request, name);
     if (!value)
-        return true;
+        return NULL;
     if (!utf8_valid(value) || !json_text_plain(value, ORDER_MAX_ID_LENGTH))
         http_fault(faults, name, NULL, "must have 1 to %d characters, no control characters",
                    ORDER_MAX_ID_LENGTH);
-    *out = arena_strdup(&request->arena, value);
-    return *out != NULL;
+    return arena_strdup(&request->arena, value);
 }
 
-/* False when out of memory. */
-static bool read_listing(struct http_request *request, struct listing *listing, struct http_faults *faults) {
+static size_t read_limit(struct http_request *request, struct http_faults *faults) {
+    const char *text = http_query(request, "limit");
+    char *end;
+    if (!text)
+        return LIST_DEFAULT;
+    errno = 0;
+    unsigned long limit = strtoul(text, &end, 10);
+    if (errno || *end || text[0] < '0' || text[0] > '9' || limit < 1 || limit > LIST_MAX)
+        http_fault(faults, "limit", NULL, "must be a number from 1 to %d", LIST_MAX);
+    return limit;
+}
+
+static void read_listing(struct http_request *request, struct listing *listing, struct http_faults *faults) {
     static const char *const known[] = {"customer_id", "status", "limit", "cursor", NULL};
     const char *fault = http_query_fault(request, known);
-    const char *status = http_query(request, "status"), *limit = http_query(request, "limit");
-    const char *cursor = http_query(request, "cursor");
+    const char *status = http_query(request, "status"), *cursor = http_query(request, "cursor");
     struct order_page *page = &listing->page;
     if (fault)
         http_fault(faults, utf8_valid(fault) ? fault : "?", NULL,
                    "is not known here, was sent twice, or has no value");
     page->client_id = visible_client(request);
-    bool ok = text_filter(request, "customer_id", &page->customer_id, faults);
+    page->customer_id = read_text(request, "customer_id", faults);
     if (status && !order_status_parse(status, &listing->status))
         http_fault(faults, "status", NULL, "must be PENDING_SHIPMENT, SHIPPED or DELIVERED");
     page->status = status ? &listing->status : NULL;
-    page->limit = LIST_DEFAULT;
-    if (limit) {
-        char *end;
-        errno = 0;
-        page->limit = strtoul(limit, &end, 10);
-        if (errno || *end || limit[0] < '0' || limit[0] > '9' || page->limit < 1 || page->limit > LIST_MAX)
-            http_fault(faults, "limit", NULL, "must be a number from 1 to %d", LIST_MAX);
-    }
+    page->limit = read_limit(request, faults);
     if (cursor && !uuid_parse(cursor, &listing->before))
         http_fault(faults, "cursor", NULL, "must be a next_cursor of an earlier answer");
     page->before = cursor ? &listing->before : NULL;
-    return ok;
 }
 
 void orders_list_prepare(struct http_request *request) {
     struct http_faults faults = {0};
     struct listing *listing = arena_alloc(&request->arena, sizeof *listing);
-    bool ok = listing && read_listing(request, listing, &faults);
+    if (!listing)
+        return;
+    read_listing(request, listing, &faults);
     if (faults.count)
         http_reply_faults(request, &faults);
-    else if (!ok)
-        http_reply_problem(request, "UNAVAILABLE", "The service is short of memory");
     else
         request->command = listing;
 }
@@ -207,17 +209,16 @@ static void reply_page(struct http_request *request, const struct order *orders,
         order_view_json(&body, &orders[i]);
     }
     buf_str(&body, "],\"next_cursor\":");
-    if (count > limit) {
-        buf_json_uuid(&body, &orders[shown - 1].id);
-    } else {
+    if (count > limit)
+        json_append_uuid(&body, &orders[shown - 1].id);
+    else
         buf_str(&body, "null");
-    }
     buf_char(&body, '}');
     http_reply_json(request, 200, &body);
 }
 
 /* Each page is a query of its own; there is nothing to share between them. */
-enum db_status orders_list_run(struct http_worker *worker, struct http_request *requests[], size_t n) {
+enum outcome orders_list_run(struct http_worker *worker, struct http_request *requests[], size_t n) {
     enum db_status status = DB_OK;
     for (size_t i = 0; status == DB_OK && i < n; i++) {
         struct order_page page = ((const struct listing *)requests[i]->command)->page;
@@ -227,5 +228,5 @@ enum db_status orders_list_run(struct http_worker *worker, struct http_request *
         if (status == DB_OK)
             reply_page(requests[i], orders, count, limit);
     }
-    return status;
+    return db_outcome(status);
 }

@@ -3,11 +3,11 @@
 
 #include "app.h"
 #include "common/base/clock.h"
-#include "common/config/config.h"
 #include "common/base/json.h"
 #include "common/events/outbox.h"
-#include "order_cache.h"
+#include "common/service/worker.h"
 #include "order_json.h"
+#include "order_receipts.h"
 #include "order_store.h"
 
 #include <stdlib.h>
@@ -20,78 +20,57 @@ struct creation {
     struct order_creation store; /* must stay first */
     struct order order;
     struct http_request *request;
-    uint8_t key_hash[SHA256_SIZE];
+    struct order_receipt_place place; /* of its receipt, if it has a key */
     uint8_t body_hash[SHA256_SIZE];
-    char cache_key[ORDER_RECEIPT_KEY_SIZE];
     size_t asked;                    /* which of the values that Redis is asked for is its */
-    const struct creation *original; /* another request of the batch with the same key that goes first */
+    const struct creation *original; /* another request of the batch with the same key, which goes first */
 };
 
-static bool reply_no_memory(struct http_request *request) {
-    http_reply_problem(request, "UNAVAILABLE", "The service is short of memory");
-    return false;
+/* ---- prepare, on an HTTP thread ---- */
+
+static bool within_order_limit(struct http_request *request) {
+    const struct order_app *app = request->app;
+    const char *client = request->claims.client_id;
+    return http_within(request, limit_take(app->orders_limit, client, strlen(client), clock_mono_ms()));
 }
 
-/* The client's key without its quotes (RFC 8941 string, or bare as many clients send it), as "k:<key>"; false
- * when it was refused, and answered. *key stays NULL when there is none. */
+static bool is_key(const char *text, size_t len, bool quoted) {
+    bool valid = len >= 1 && len <= KEY_MAX;
+    for (size_t i = 0; valid && i < len; i++)
+        valid = text[i] > ' ' && text[i] <= '~' && text[i] != '"' && !(quoted && text[i] == '\\');
+    return valid;
+}
+
+/* The client's key without its quotes (RFC 8941 string, or bare as many clients send it), as "k:<key>". *key stays
+ * NULL when there is none. False when it was refused, and answered. */
 static bool read_key(struct http_request *request, const char **key) {
-    const char *header = http_header(request, "Idempotency-Key");
     unsigned count = http_header_count(request, "Idempotency-Key");
     if (count == 0)
         return true;
-    size_t len = strlen(header);
-    bool quoted = len >= 2 && header[0] == '"' && header[len - 1] == '"';
-    const char *text = quoted ? header + 1 : header;
+    const char *text = http_header(request, "Idempotency-Key");
+    size_t len = strlen(text);
+    bool quoted = len >= 2 && text[0] == '"' && text[len - 1] == '"';
+    text += quoted;
     len -= quoted ? 2 : 0;
-    bool valid = count == 1 && len >= 1 && len <= KEY_MAX;
-    for (size_t i = 0; valid && i < len; i++)
-        valid = text[i] > ' ' && text[i] <= '~' && text[i] != '"' && !(quoted && text[i] == '\\');
-    if (!valid) {
-        http_reply_problem(request, "VALIDATION_ERROR",
+    if (count > 1 || !is_key(text, len, quoted)) {
+        http_reply_problem(request, PROBLEM_VALIDATION_ERROR,
                            "Send one Idempotency-Key of 1 to %d visible ASCII characters", KEY_MAX);
         return false;
     }
     char *copy = arena_alloc(&request->arena, len + 3);
     if (!copy)
-        return reply_no_memory(request);
+        return false;
     memcpy(copy, "k:", 2);
     memcpy(copy + 2, text, len);
     *key = copy;
     return true;
 }
 
-/* Where the answer to a request with this key is kept. */
-static bool find_places(struct http_request *request, struct creation *c) {
-    return order_receipt_key(request->claims.client_id, c->store.key, c->key_hash, c->cache_key) ||
-           reply_no_memory(request);
-}
-
-/* A request without a key has its content for one, unless that is switched off. */
-static bool use_fingerprint(struct http_request *request, struct creation *c) {
-    char *key = arena_alloc(&request->arena, 2 + 2 * SHA256_SIZE + 1);
-    if (!key)
-        return reply_no_memory(request);
-    memcpy(key, "f:", 2);
-    hex_encode(c->store.fingerprint, SHA256_SIZE, key + 2);
-    c->store.key = key;
-    return find_places(request, c);
-}
-
-static bool has_key_of_client(const struct creation *c) {
-    return c->store.key && c->store.key[0] == 'k';
-}
-
-/* The id of the order that a receipt is for. */
-static void read_receipt_id(const char *body, char id[static UUID_TEXT_SIZE]) {
-    memcpy(id, body + sizeof ORDER_RECEIPT_START - 1, UUID_TEXT_SIZE - 1);
-    id[UUID_TEXT_SIZE - 1] = '\0';
-}
-
 static void reply_receipt(struct http_request *request, const char *body, size_t len, bool replayed) {
     struct buf copy = {0};
     char id[UUID_TEXT_SIZE];
     buf_append(&copy, body, len);
-    read_receipt_id(body, id);
+    order_receipt_id(body, id);
     http_reply_json(request, 201, &copy);
     http_reply_header(request, "Location", "/orders/%s", id);
     if (replayed)
@@ -99,135 +78,90 @@ static void reply_receipt(struct http_request *request, const char *body, size_t
 }
 
 static void reply_key_reused(struct http_request *request) {
-    http_reply_problem(request, "IDEMPOTENCY_KEY_REUSED", "This Idempotency-Key was used for another order");
+    http_reply_problem(request, PROBLEM_IDEMPOTENCY_KEY_REUSED,
+                       "This Idempotency-Key was used for another order");
 }
 
-/* Whether the process itself knows the answer, which is given then: to a body that is the same in each byte.
- * What it remembers is the hash of that, and the receipt. */
+static void locate_receipt(struct http_request *request, struct creation *c) {
+    request->arena.failed |= !order_receipt_locate(&c->place, request->claims.client_id, c->store.key);
+}
+
+/* Answers a replay that the process itself remembers, before its body is parsed. */
 static bool answer_from_memory(struct http_request *request, struct creation *c) {
     const struct order_app *app = request->app;
-    struct buf value = {0};
+    char value[MEMORY_CACHE_VALUE_MAX];
+    const char *body;
+    size_t len;
     sha256(request->body.data, request->body.len, c->body_hash);
-    bool known = memory_cache_get(app->memory, c->key_hash, clock_epoch_ms(), &value) &&
-                 memcmp(value.data, c->body_hash, SHA256_SIZE) == 0;
-    if (known)
-        reply_receipt(request, value.data + SHA256_SIZE, value.len - SHA256_SIZE, true);
-    buf_free(&value);
-    return known;
+    if (!order_receipt_recall(app->memory, &c->place, c->body_hash, value, &body, &len))
+        return false;
+    reply_receipt(request, body, len, true);
+    return true;
 }
 
-/* What the order is before it is known to be new. */
-static bool begin_order(struct http_request *request, struct creation *c) {
-    const struct order_app *app = request->app;
-    c->request = request;
-    c->store.order = &c->order;
-    c->order.client_id = request->claims.client_id;
-    c->order.created_ms = c->order.updated_ms = clock_epoch_ms();
-    c->store.expires_ms = c->order.created_ms + (c->store.key ? app->config->idempotency_ttl
-                                                              : app->config->idempotency_fingerprint_ttl);
-    return order_fingerprint(&c->order, c->store.fingerprint);
+/* Reads the order that was sent. False when it has faults, which are answered, or memory is short. */
+static bool read_order(struct http_request *request, struct order *order) {
+    struct http_faults faults = {0};
+    if (!order_from_json(request->body.data, request->body.len, &request->arena, order, &faults))
+        http_reply_faults(request, &faults);
+    return !request->reply.status && !request->arena.failed;
 }
 
-/* The rest that does not come from the body. */
-static bool complete_order(struct http_request *request, struct creation *c) {
+/* A request without a key has its content for one, unless that is switched off. */
+static void use_fingerprint(struct http_request *request, struct creation *c) {
+    char *key = arena_alloc(&request->arena, 2 + 2 * SHA256_SIZE + 1);
+    if (!key)
+        return;
+    memcpy(key, "f:", 2);
+    hex_encode(c->store.fingerprint, SHA256_SIZE, key + 2);
+    c->store.key = key;
+    locate_receipt(request, c);
+}
+
+/* All that does not come from the body. */
+static void complete_order(struct http_request *request, struct creation *c) {
+    const struct config *config = ((const struct order_app *)request->app)->service.config;
+    int64_t life_ms = c->store.key ? config->idempotency_ttl : config->idempotency_fingerprint_ttl;
     struct buf event = {0};
+    c->request = request;
     c->order.id = uuid_new();
+    c->order.client_id = request->claims.client_id;
     c->order.version = 1;
+    c->order.created_ms = c->order.updated_ms = clock_epoch_ms();
+    c->store.order = &c->order;
+    c->store.expires_ms = c->order.created_ms + life_ms;
     c->store.event_id = uuid_new();
     c->store.request_id = request->request_id;
     c->store.traceparent = request->traceparent;
+    request->arena.failed |= !order_fingerprint(&c->order, c->store.fingerprint);
+    if (!c->store.key && life_ms)
+        use_fingerprint(request, c);
     order_created_json(&event, &c->order, &c->store.event_id);
+    request->arena.failed |= event.failed;
     c->store.event = event.failed ? NULL : arena_memdup(&request->arena, event.data, event.len);
     buf_free(&event);
-    return c->store.event || reply_no_memory(request);
 }
 
 void orders_post_prepare(struct http_request *request) {
-    const struct order_app *app = request->app;
-    const char *client = request->claims.client_id;
-    if (!http_within(request, limit_take(app->orders_limit, client, strlen(client), clock_mono_ms())) ||
-        !http_expect_json(request))
+    if (!within_order_limit(request) || !http_expect_json(request))
         return;
-    struct http_faults faults = {0};
     struct creation *c = arena_alloc(&request->arena, sizeof *c);
-    if (!c) {
-        (void)reply_no_memory(request);
+    if (!c || !read_key(request, &c->store.key))
         return;
+    if (c->store.key) {
+        locate_receipt(request, c);
+        if (request->arena.failed || answer_from_memory(request, c))
+            return;
     }
-    if (!read_key(request, &c->store.key) ||
-        (c->store.key && (!find_places(request, c) || answer_from_memory(request, c))))
+    if (!read_order(request, &c->order))
         return;
-    bool valid = order_from_json(request->body.data, request->body.len, &request->arena, &c->order, &faults);
-    if (faults.count)
-        http_reply_faults(request, &faults);
-    else if (!valid || !begin_order(request, c))
-        (void)reply_no_memory(request);
-    else if (c->store.key || app->config->idempotency_fingerprint_ttl == 0 || use_fingerprint(request, c))
-        request->command = complete_order(request, c) ? c : NULL;
+    complete_order(request, c);
+    request->command = c;
 }
 
-/* Keeps a receipt that was asked for again for as long as its key lives: from the birth of its order. */
-static void remember_receipt(struct memory_cache *memory, const struct creation *c, const char *body,
-                             size_t len) {
-    struct uuid id;
-    char text[UUID_TEXT_SIZE];
-    struct buf value = {0};
-    read_receipt_id(body, text);
-    if (!has_key_of_client(c) || !uuid_parse(text, &id))
-        return;
-    buf_append(&value, c->body_hash, SHA256_SIZE);
-    buf_append(&value, body, len);
-    if (!value.failed)
-        memory_cache_put(memory, c->key_hash, value.data, value.len,
-                         uuid_time_ms(&id) + c->store.expires_ms - c->order.created_ms);
-    buf_free(&value);
-}
+/* ---- run, on a worker's thread ---- */
 
-/* Asks Redis for the receipts, and does not wait. */
-static void ask_cache(struct cache *cache, struct creation *const creations[], size_t n) {
-    const char *keys[BATCH_LIMIT];
-    size_t count = 0;
-    for (size_t i = 0; i < n; i++) {
-        creations[i]->asked = count;
-        if (creations[i]->store.key)
-            keys[count++] = creations[i]->cache_key;
-    }
-    if (count && !cache_ask(cache, keys, count))
-        order_cache_note_failure(cache);
-}
-
-static bool was_created(const struct creation *c) {
-    return (c->original ? c->original : c)->store.outcome == ORDER_CREATED;
-}
-
-/* Of the requests that made no order, answers those whose receipt Redis knows; moves the others, and those
- * that made one, to the front and returns how many they are. */
-static size_t answer_from_cache(struct cache *cache, struct memory_cache *memory,
-                                struct creation *creations[], size_t n) {
-    struct cache_values *values = cache_answer(cache);
-    size_t left = 0;
-    if (!values)
-        order_cache_note_failure(cache);
-    for (size_t i = 0; i < n; i++) {
-        struct creation *c = creations[i];
-        uint8_t fingerprint[SHA256_SIZE];
-        const char *body = NULL, *value;
-        size_t len = 0, body_len = 0;
-        value = c->store.key && !was_created(c) ? cache_value(values, c->asked, &len) : NULL;
-        if (!value || !order_receipt_parse(value, len, fingerprint, &body, &body_len)) {
-            creations[left++] = c;
-        } else if (memcmp(fingerprint, c->store.fingerprint, sizeof fingerprint) == 0) {
-            remember_receipt(memory, c, body, body_len);
-            reply_receipt(c->request, body, body_len, true);
-        } else {
-            reply_key_reused(c->request);
-        }
-    }
-    cache_values_free(values);
-    return left;
-}
-
-static int by_key(const void *left, const void *right) {
+static int compare_keys(const void *left, const void *right) {
     const struct creation *a = *(const struct creation *const *)left,
                           *b = *(const struct creation *const *)right;
     int order = strcmp(a->order.client_id, b->order.client_id);
@@ -240,7 +174,7 @@ static int by_key(const void *left, const void *right) {
 static size_t choose_originals(struct creation *creations[], size_t n, struct order_creation *go[]) {
     size_t count = 0;
     const struct creation *last = NULL;
-    qsort(creations, n, sizeof *creations, by_key);
+    qsort(creations, n, sizeof *creations, compare_keys);
     for (size_t i = 0; i < n; i++) {
         struct creation *c = creations[i];
         bool same = last && c->store.key && last->store.key && strcmp(c->store.key, last->store.key) == 0 &&
@@ -254,50 +188,63 @@ static size_t choose_originals(struct creation *creations[], size_t n, struct or
     return count;
 }
 
-/* Answers a creation whose outcome (or its original's) is known. */
-static void answer(struct creation *c) {
-    const struct creation *first = c->original ? c->original : c;
-    enum order_outcome outcome = first->store.outcome;
-    if (c->original && outcome != ORDER_KEY_BUSY)
-        outcome = outcome != ORDER_KEY_REUSED &&
-                          memcmp(c->store.fingerprint, first->store.fingerprint, SHA256_SIZE) == 0
-                      ? ORDER_REPLAYED
-                      : ORDER_KEY_REUSED;
-    if (outcome == ORDER_KEY_REUSED) {
-        reply_key_reused(c->request);
-    } else if (outcome == ORDER_KEY_BUSY) {
-        http_reply_problem(c->request, "IDEMPOTENCY_CONFLICT", "A request with the same key is in progress");
-    } else {
-        struct buf receipt = {0};
-        order_receipt_json(&receipt, &first->order);
-        if (receipt.failed)
-            (void)reply_no_memory(c->request);
-        else
-            reply_receipt(c->request, receipt.data, receipt.len, outcome == ORDER_REPLAYED);
-        buf_free(&receipt);
-    }
-}
-
-/* Lets Redis answer the next replays of these keys. */
-static void remember(struct cache *cache, struct creation *const creations[], size_t n) {
-    struct order_receipt receipts[BATCH_LIMIT];
+/* Asks Redis for the receipts, and does not wait. */
+static void ask_redis(struct cache *cache, struct creation *const creations[], size_t n) {
+    const char *keys[HTTP_BATCH_MAX];
     size_t count = 0;
     for (size_t i = 0; i < n; i++) {
-        const struct creation *c = creations[i];
-        const struct buf *body = &c->request->reply.body;
-        if (!c->original && c->store.key && c->request->reply.status == 201)
-            receipts[count++] = (struct order_receipt){.cache_key = c->cache_key,
-                                                       .fingerprint = c->store.fingerprint,
-                                                       .body = body->data,
-                                                       .len = body->len,
-                                                       .expires_ms = c->store.expires_ms};
+        creations[i]->asked = count;
+        if (creations[i]->store.key)
+            keys[count++] = creations[i]->place.cache_key;
     }
-    order_cache_put_receipts(cache, receipts, count);
+    bool asked = count > 0 && cache_ask(cache, keys, count);
+    (void)asked; /* if not, cache_answer has nothing */
+}
+
+static bool was_created(const struct creation *c) {
+    return (c->original ? c->original : c)->store.outcome == ORDER_CREATED;
+}
+
+/* Answers a request whose receipt Redis knows. False when it is none. */
+static bool answer_from_receipt(struct memory_cache *memory, const struct creation *c, const char *value,
+                                size_t value_len) {
+    uint8_t fingerprint[SHA256_SIZE];
+    const char *body;
+    size_t len;
+    if (!order_receipt_parse(value, value_len, fingerprint, &body, &len))
+        return false;
+    if (memcmp(fingerprint, c->store.fingerprint, sizeof fingerprint) != 0) {
+        reply_key_reused(c->request);
+        return true;
+    }
+    if (c->store.key[0] ==
+        'k') /* a key of the client, not a fingerprint: only then prepare looks into memory */
+        order_receipt_remember(memory, &c->place, c->body_hash, body, len,
+                               c->store.expires_ms - c->order.created_ms);
+    reply_receipt(c->request, body, len, true);
+    return true;
+}
+
+/* Of the requests that made no order, answers those whose receipt Redis knows. Moves the others, and those that made
+ * one, to the front and returns how many they are. */
+static size_t answer_from_redis(struct cache *cache, struct memory_cache *memory,
+                                struct creation *creations[], size_t n) {
+    struct cache_values *values = cache_answer(cache);
+    size_t left = 0;
+    for (size_t i = 0; i < n; i++) {
+        struct creation *c = creations[i];
+        size_t len;
+        const char *value = c->store.key && !was_created(c) ? cache_value(values, c->asked, &len) : NULL;
+        if (!value || !answer_from_receipt(memory, c, value, len))
+            creations[left++] = c;
+    }
+    cache_values_free(values);
+    return left;
 }
 
 /* Asks PostgreSQL for what Redis did not know. */
 static enum db_status find_taken(struct db *db, struct creation *const creations[], size_t n) {
-    struct order_creation *taken[BATCH_LIMIT];
+    struct order_creation *taken[HTTP_BATCH_MAX];
     size_t count = 0;
     for (size_t i = 0; i < n; i++)
         if (creations[i]->store.outcome == ORDER_KEY_TAKEN)
@@ -305,36 +252,87 @@ static enum db_status find_taken(struct db *db, struct creation *const creations
     return count ? order_store_find_taken(db, taken, count) : DB_OK;
 }
 
-/* PostgreSQL decides what is new. Redis is asked at the same time, and knows most of what is not: also while
- * there is no PostgreSQL, when it need not be waited for. */
-enum db_status orders_post_run(struct http_worker *worker, struct http_request *requests[], size_t n) {
+/* What became of a request: of its order, or of that of another request with the same key. */
+static enum order_outcome outcome_of(const struct creation *c) {
+    const struct creation *first = c->original;
+    if (!first || first->store.outcome == ORDER_KEY_BUSY)
+        return (first ? first : c)->store.outcome;
+    bool same = memcmp(c->store.fingerprint, first->store.fingerprint, SHA256_SIZE) == 0;
+    return first->store.outcome != ORDER_KEY_REUSED && same ? ORDER_REPLAYED : ORDER_KEY_REUSED;
+}
+
+static void answer(const struct creation *c) {
+    enum order_outcome outcome = outcome_of(c);
+    struct buf receipt = {0};
+    switch (outcome) {
+    case ORDER_KEY_REUSED:
+        reply_key_reused(c->request);
+        break;
+    case ORDER_CREATED:
+    case ORDER_REPLAYED:
+        order_receipt_json(&receipt, &(c->original ? c->original : c)->order);
+        if (receipt.failed)
+            c->request->arena.failed = true;
+        else
+            reply_receipt(c->request, receipt.data, receipt.len, outcome == ORDER_REPLAYED);
+        buf_free(&receipt);
+        break;
+    case ORDER_UNDECIDED:
+    case ORDER_KEY_TAKEN:
+    case ORDER_KEY_BUSY:
+        http_reply_problem(c->request, PROBLEM_IDEMPOTENCY_CONFLICT,
+                           "A request with the same key is in progress");
+        break;
+    }
+}
+
+/* Lets Redis answer the next replays of these keys. */
+static void remember(struct cache *cache, struct creation *const creations[], size_t n) {
+    struct order_receipt receipts[HTTP_BATCH_MAX];
+    size_t count = 0;
+    for (size_t i = 0; i < n; i++) {
+        const struct creation *c = creations[i];
+        const struct buf *body = &c->request->reply.body;
+        if (!c->original && c->store.key && c->request->reply.status == 201)
+            receipts[count++] = (struct order_receipt){.cache_key = c->place.cache_key,
+                                                       .fingerprint = c->store.fingerprint,
+                                                       .body = body->data,
+                                                       .len = body->len,
+                                                       .expires_ms = c->store.expires_ms};
+    }
+    order_receipts_put(cache, receipts, count);
+}
+
+/* PostgreSQL decides what is new. Redis is asked at the same time, and knows most of what is not. While PostgreSQL is
+ * away, Redis is waited for first: it still answers replays. */
+enum outcome orders_post_run(struct http_worker *worker, struct http_request *requests[], size_t n) {
     const struct order_app *app = worker->app;
-    struct creation *creations[BATCH_LIMIT];
-    struct order_creation *go[BATCH_LIMIT];
+    struct creation *creations[HTTP_BATCH_MAX];
+    struct order_creation *go[HTTP_BATCH_MAX];
     bool connected = db_is_connected(worker->db);
     size_t left = n;
     for (size_t i = 0; i < n; i++)
         creations[i] = requests[i]->command;
-    ask_cache(worker->cache, creations, n);
+    ask_redis(worker->cache, creations, n);
     if (!connected)
-        left = answer_from_cache(worker->cache, app->memory, creations, left);
+        left = answer_from_redis(worker->cache, app->memory, creations, left);
     if (left == 0)
-        return DB_OK;
+        return OUTCOME_DONE;
     size_t count = choose_originals(creations, left, go);
     enum db_status status = order_store_create(worker->db, go, count);
-    if (status == DB_BUSY && left == 1 && creations[0]->store.key) {
+    if (status == DB_LOCK_TIMEOUT && left == 1 && creations[0]->store.key) {
         creations[0]->store.outcome = ORDER_KEY_BUSY; /* alone, it can only have waited for its key */
         status = DB_OK;
     }
     if (connected)
-        left = answer_from_cache(worker->cache, app->memory, creations, left);
+        left = answer_from_redis(worker->cache, app->memory, creations, left);
     if (status == DB_OK)
         status = find_taken(worker->db, creations, left);
     if (status != DB_OK)
-        return status;
+        return db_outcome(status);
     for (size_t i = 0; i < left; i++)
         answer(creations[i]);
     outbox_wake(app->outbox);
     remember(worker->cache, creations, left);
-    return DB_OK;
+    return OUTCOME_DONE;
 }

@@ -2,19 +2,23 @@
 #include "revocation_store.h"
 
 #include "common/base/clock.h"
+#include "common/base/json_write.h"
+#include "common/base/uuid.h"
+#include "common/events/outbox_rows.h"
 
 /* In the order of the ids: two transactions that revoke the same tokens must not wait for each other. */
-static const struct db_query add_query = {
+static const struct db_query revoke_query = {
     "revocation_add",
-    "WITH given AS (SELECT * FROM unnest($1::uuid[], $2::timestamptz[], $3::uuid[], $4::text[], $5::text[],"
-    "    $6::text[]) AS g(token_id, expires_at, event_id, payload, correlation_id, traceparent)),"
-    " fresh AS ("
+    "WITH given AS ("
+    "  SELECT * FROM unnest($1::uuid[], $2::timestamptz[], $3::uuid[], $4::text[], $5::text[], $6::text[])"
+    "    AS g(token_id, expires_at, event_id, payload, correlation_id, traceparent)"
+    "), fresh AS ("
     "  INSERT INTO revoked_tokens (token_id, expires_at)"
     "  SELECT token_id, expires_at FROM given ORDER BY token_id"
-    "  ON CONFLICT DO NOTHING RETURNING token_id)"
-    "INSERT INTO revocation_outbox (event_id, group_id, payload, correlation_id, traceparent)"
-    " SELECT event_id, token_id, payload, correlation_id, traceparent"
-    " FROM given WHERE token_id IN (SELECT token_id FROM fresh)"};
+    "  ON CONFLICT DO NOTHING"
+    "  RETURNING token_id"
+    ") " OUTBOX_INSERT("revocation_outbox") " SELECT event_id, token_id, payload, correlation_id, traceparent"
+                                            "   FROM given WHERE token_id IN (SELECT token_id FROM fresh)"};
 
 static void write_event(struct buf *out, const struct revocation *revocation, const struct uuid *event_id) {
     char event[UUID_TEXT_SIZE], token[UUID_TEXT_SIZE];
@@ -25,7 +29,7 @@ static void write_event(struct buf *out, const struct revocation *revocation, co
                "{\"eventType\":\"TOKEN_REVOKED\",\"eventId\":\"%s\",\"tokenId\":\"%s\",\"expiresAt\":%lld,"
                "\"timestamp\":",
                event, token, (long long)revocation->expires_at);
-    buf_json_time(out, clock_epoch_ms());
+    json_append_time(out, clock_epoch_ms());
     buf_char(out, '}');
 }
 
@@ -45,7 +49,7 @@ enum db_status revocation_store_add(struct db *db, const struct token_revocation
         db_add_text(&p, correlation, list[i]->correlation_id);
         db_add_text(&p, trace, list[i]->traceparent);
     }
-    enum db_status status = db_run(db, &add_query, &p, NULL);
+    enum db_status status = db_run(db, &revoke_query, &p, NULL);
     buf_free(&payload);
     db_params_free(&p);
     return status;

@@ -2,9 +2,9 @@
  * common/db.h. */
 #pragma once
 
+#include "common/auth/revocations.h"
 #include "common/base/attributes.h"
 #include "common/db/db.h"
-#include "common/auth/revocations.h"
 
 #include <stddef.h>
 

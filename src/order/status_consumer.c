@@ -4,10 +4,10 @@
 #include "app.h"
 #include "common/base/arena.h"
 #include "common/base/clock.h"
-#include "common/config/config.h"
-#include "order_cache.h"
+#include "common/cache/cache.h"
 #include "order_json.h"
 #include "order_store.h"
+#include "order_views.h"
 
 #include <pthread.h>
 #include <stdio.h>
@@ -20,24 +20,22 @@ struct status_consumer {
     struct cache *cache;
 };
 
-/* Parses all messages; those that are no event keep the reason. ids receives the orders they speak of. */
-static size_t parse(struct consumer_message messages[], size_t n, struct arena *arena,
-                    struct order_status_event events[], struct uuid ids[]) {
+/* Parses all messages. Those that are no event keep the reason. ids receives the orders they speak of. */
+static size_t parse_events(struct consumer_message messages[], size_t n, struct arena *arena,
+                           struct order_status_event events[], struct uuid ids[]) {
     size_t count = 0;
     for (size_t i = 0; i < n; i++) {
         struct consumer_message *in = &messages[i];
-        if (order_status_event_parse(in->message->body, in->message->body_len, arena, &events[i], in->reason,
-                                     sizeof in->reason)) {
-            in->outcome = CONSUMER_DONE;
+        bool good = order_status_event_parse(in->message->body, in->message->body_len, arena, &events[i],
+                                             in->reason, sizeof in->reason);
+        in->outcome = good ? CONSUMER_DONE : CONSUMER_HOPELESS;
+        if (good)
             ids[count++] = events[i].order_id;
-        } else {
-            in->outcome = *in->reason ? CONSUMER_HOPELESS : CONSUMER_RETRY;
-        }
     }
     return count;
 }
 
-static struct order *find(struct order orders[], size_t count, const struct uuid *id) {
+static struct order *order_with_id(struct order orders[], size_t count, const struct uuid *id) {
     for (size_t i = 0; i < count; i++)
         if (uuid_compare(&orders[i].id, id) == 0)
             return &orders[i];
@@ -45,14 +43,15 @@ static struct order *find(struct order orders[], size_t count, const struct uuid
 }
 
 /* Applies the events in their order to the locked orders; changed receives those that are different now. */
-static size_t apply(struct consumer_message messages[], size_t n, const struct order_status_event events[],
-                    struct order orders[], size_t order_count, const struct order *changed[]) {
+static size_t apply_events(struct consumer_message messages[], size_t n,
+                           const struct order_status_event events[], struct order orders[],
+                           size_t order_count, const struct order *changed[]) {
     bool dirty[QUEUE_BATCH] = {false};
     size_t count = 0;
     for (size_t i = 0; i < n; i++) {
         if (messages[i].outcome != CONSUMER_DONE)
             continue;
-        struct order *order = find(orders, order_count, &events[i].order_id);
+        struct order *order = order_with_id(orders, order_count, &events[i].order_id);
         if (!order) {
             messages[i].outcome = CONSUMER_HOPELESS; /* orders are committed before anybody hears of them */
             snprintf(messages[i].reason, sizeof messages[i].reason, "there is no such order");
@@ -67,72 +66,73 @@ static size_t apply(struct consumer_message messages[], size_t n, const struct o
     return count;
 }
 
-static enum db_status update(struct db *db, struct consumer_message messages[], size_t n, struct arena *arena,
-                             const struct order *changed[], size_t *changed_count) {
-    struct order_status_event events[QUEUE_BATCH];
-    struct uuid ids[QUEUE_BATCH];
+struct status_work {
+    struct consumer_message *messages;
+    size_t n;
+    const struct order_status_event *events;
+    const struct uuid *ids;
+    size_t id_count;
+    struct arena *arena;
+    const struct order **changed; /* out */
+    size_t changed_count;
+};
+
+static enum db_status update_orders(struct db *db, void *arg) {
+    struct status_work *work = arg;
     struct order *orders;
-    size_t order_count;
-    size_t id_count = parse(messages, n, arena, events, ids);
-    enum db_status status = id_count ? db_begin(db) : DB_OK;
-    if (status != DB_OK || id_count == 0)
+    size_t count;
+    enum db_status status = order_store_lock(db, work->ids, work->id_count, work->arena, &orders, &count);
+    if (status != DB_OK)
         return status;
-    status = order_store_lock(db, ids, id_count, arena, &orders, &order_count);
-    if (status == DB_OK) {
-        *changed_count = apply(messages, n, events, orders, order_count, changed);
-        if (*changed_count)
-            status = order_store_update(db, changed, *changed_count);
-    }
-    if (status == DB_OK)
-        status = db_commit(db);
-    db_rollback(db); /* of what was not committed */
-    return status;
+    work->changed_count = apply_events(work->messages, work->n, work->events, orders, count, work->changed);
+    return work->changed_count ? order_store_update(db, work->changed, work->changed_count) : DB_OK;
 }
 
-static enum db_status handle(void *cls, struct db *db, struct consumer_message messages[], size_t n) {
-    struct status_consumer *self = cls;
+static void remember_views(struct status_consumer *self, const struct order *const orders[], size_t n) {
+    pthread_mutex_lock(&self->lock);
+    order_views_put(self->cache, self->app->memory, orders, n, self->app->service.config->order_view_ttl);
+    pthread_mutex_unlock(&self->lock);
+}
+
+static enum db_status handle_status(void *cls, struct db *db, struct consumer_message messages[], size_t n) {
+    struct order_status_event events[QUEUE_BATCH];
+    struct uuid ids[QUEUE_BATCH];
     const struct order *changed[QUEUE_BATCH];
     struct arena arena = {0};
-    size_t count = 0;
-    enum db_status status = update(db, messages, n, &arena, changed, &count);
-    if (status == DB_OK && count) {
-        pthread_mutex_lock(&self->lock);
-        order_cache_put_views(self->cache, self->app->memory, changed, count,
-                              self->app->config->order_view_ttl);
-        pthread_mutex_unlock(&self->lock);
-    }
+    struct status_work work = {
+        .messages = messages, .n = n, .events = events, .ids = ids, .arena = &arena, .changed = changed};
+    work.id_count = parse_events(messages, n, &arena, events, ids);
+    enum db_status status = arena.failed ? DB_NO_MEMORY : DB_OK;
+    if (status == DB_OK && work.id_count)
+        status = db_transaction(db, update_orders, &work);
+    if (status == DB_OK && work.changed_count)
+        remember_views(cls, changed, work.changed_count);
     arena_free(&arena);
     return status;
 }
 
-struct status_consumer *status_consumer_start(struct order_app *app) {
+void *status_consumer_start(void *app) {
+    static const struct service_part part = {
+        .queue = config_status_queue, .probe = &order_store_probe, .consume = handle_status};
     struct status_consumer *self = calloc(1, sizeof *self);
-    struct cache_options cache;
-    struct consumer_options options = {.threads = (unsigned)app->config->consumer_threads,
-                                       .wait_s = (int)(app->config->sqs_wait_time / 1000),
-                                       .probe = &order_store_probe,
-                                       .handle = handle,
-                                       .app = self};
     if (!self)
         return NULL;
     self->app = app;
     pthread_mutex_init(&self->lock, NULL);
-    config_cache(app->config, &cache);
-    cache.breaker = &app->redis_breaker;
-    config_db(app->config, "order-svc consumer", &options.db);
-    config_status_queue(app->config, &options.queue);
-    options.queue.breaker = &app->sqs_breaker;
+    struct service *service = &self->app->service;
+    struct cache_options cache = service_cache(service);
     self->cache = cache_open(&cache);
-    self->consumer = self->cache ? consumer_start(&options) : NULL;
+    if (self->cache)
+        self->consumer = service_consumer(service, &part, self);
     if (self->consumer)
         return self;
-    status_consumer_stop(self);
+    status_consumer_stop(self, 0);
     return NULL;
 }
 
-void status_consumer_stop(struct status_consumer *self) {
-    if (!self)
-        return;
+void status_consumer_stop(void *consumer, int64_t deadline_ms) {
+    struct status_consumer *self = consumer;
+    (void)deadline_ms;
     consumer_stop(self->consumer);
     cache_close(self->cache);
     pthread_mutex_destroy(&self->lock);

@@ -1,12 +1,8 @@
-/* What delivery-svc tells about shipments, applied to the orders: the handler of delivery-status-queue.fifo.
- */
+/* The consumer of delivery-status-queue.fifo: applies to the orders what delivery-svc says of their shipments. */
 #pragma once
 
-#include "common/events/consumer.h"
+#include <stdint.h>
 
-struct order_app;
-struct status_consumer;
-
-/* Starts the consumer. NULL when out of memory or threads. app must outlive it. */
-struct status_consumer *status_consumer_start(struct order_app *app);
-void status_consumer_stop(struct status_consumer *consumer); /* NULL is fine */
+/* A service_part's; app is the struct order_app. */
+void *status_consumer_start(void *app);
+void status_consumer_stop(void *consumer, int64_t deadline_ms);

@@ -4,11 +4,14 @@
 #include "app.h"
 #include "clients.h"
 #include "common/auth/auth.h"
+#include "common/auth/revocations.h"
 #include "common/base/clock.h"
-#include "common/config/config.h"
-#include "common/http/http.h"
+#include "common/base/json_write.h"
 #include "common/base/log.h"
+#include "common/base/uuid.h"
+#include "common/config/config.h"
 #include "common/events/outbox.h"
+#include "common/service/worker.h"
 #include "credentials.h"
 #include "guesses.h"
 #include "revocation_store.h"
@@ -32,16 +35,15 @@ static void refuse(struct http_request *request, const char *error, const char *
         http_reply_header(request, "WWW-Authenticate", "Basic realm=\"order-service\"");
 }
 
-/* Those of the Authorization header; false when it has answered. */
+/* Those of the Authorization header; false when it has answered, or memory is short. */
 static bool read_basic(struct http_request *request, const char **id, const char **secret) {
     const char *header = http_header(request, "Authorization");
     char *space = arena_alloc(&request->arena, strlen(header) + 1);
     if (!space)
-        http_reply_problem(request, "UNAVAILABLE", "The service is short of memory");
-    else if (basic_credentials(header, space, id, secret))
+        return false;
+    if (basic_credentials(header, space, id, secret))
         return true;
-    else
-        refuse(request, "invalid_client", "The Authorization header holds no Basic credentials");
+    refuse(request, "invalid_client", "The Authorization header holds no Basic credentials");
     return false;
 }
 
@@ -80,7 +82,7 @@ static bool authenticate(struct http_request *request, const struct oauth_params
     case CLIENT_OK:
         return true;
     case CLIENT_UNREAD:
-        http_reply_problem(request, "UNAVAILABLE", "The clients are not known yet");
+        http_reply_problem(request, PROBLEM_UNAVAILABLE, "The clients are not known yet");
         return false;
     case CLIENT_REFUSED:
         guesses_failed(app->guesses, *id, &request->address, clock_mono_ms());
@@ -110,11 +112,11 @@ static void issue(struct http_request *request, const struct oauth_params *param
     }
 
     struct token_claims claims;
-    char *token = token_issue(app->keys, client_id, scope, clock_epoch_ms() / 1000, &claims);
+    char *token = token_issue(app->service.auth.keys, client_id, scope, clock_epoch_ms() / 1000, &claims);
     struct buf body = {.failed = token == NULL};
     buf_printf(&body, "{\"access_token\":\"%s\",\"token_type\":\"Bearer\",\"expires_in\":%lld,\"scope\":",
-               token ? token : "", (long long)token_lifetime_s(app->keys));
-    buf_json(&body, scope);
+               token ? token : "", (long long)token_lifetime_s(app->service.auth.keys));
+    json_append_text(&body, scope);
     buf_char(&body, '}');
     free(token);
     http_reply_json(request, 200, &body);
@@ -124,10 +126,8 @@ static void issue(struct http_request *request, const struct oauth_params *param
 static void plan_revocation(struct http_request *request) {
     const struct token_claims *claims = &request->claims;
     struct token_revocation *revocation = arena_alloc(&request->arena, sizeof *revocation);
-    if (!revocation) {
-        http_reply_problem(request, "UNAVAILABLE", "The service is short of memory");
+    if (!revocation)
         return;
-    }
     *revocation = (struct token_revocation){.what = {claims->id, claims->expires_at},
                                             .correlation_id = request->request_id,
                                             .traceparent = request->traceparent};
@@ -145,7 +145,7 @@ static void revoke(struct http_request *request, const struct oauth_params *para
         refuse(request, "invalid_request", "The parameter token is missing");
         return;
     }
-    switch (auth_token(app->keys, app->revocations, params->token, &request->claims)) {
+    switch (auth_token(&app->service.auth, params->token, &request->claims)) {
     case TOKEN_OK:
         break;
     case TOKEN_EXPIRED:
@@ -155,13 +155,13 @@ static void revoke(struct http_request *request, const struct oauth_params *para
         return;
     case TOKEN_UNDECIDED:
     case TOKEN_NO_MEMORY:
-        http_reply_problem(request, "UNAVAILABLE", "The token cannot be looked at now");
+        http_reply_problem(request, PROBLEM_UNAVAILABLE, "The token cannot be looked at now");
         return;
     }
     if (strcmp(request->claims.client_id, client_id) != 0)
         refuse(request, "invalid_grant", "The token was issued to another client");
-    else if (revocations_full(app->revocations))
-        http_reply_problem(request, "UNAVAILABLE", "Too many tokens are revoked");
+    else if (revocations_full(app->service.auth.revocations))
+        http_reply_problem(request, PROBLEM_UNAVAILABLE, "Too many tokens are revoked");
     else
         plan_revocation(request);
 }
@@ -169,22 +169,22 @@ static void revoke(struct http_request *request, const struct oauth_params *para
 static void append_active(struct buf *body, const struct token_keys *keys,
                           const struct token_claims *claims) {
     buf_str(body, "{\"active\":true,\"client_id\":");
-    buf_json(body, claims->client_id);
+    json_append_text(body, claims->client_id);
     buf_str(body, ",\"sub\":");
-    buf_json(body, claims->client_id);
+    json_append_text(body, claims->client_id);
     buf_str(body, ",\"scope\":");
-    buf_json(body, claims->scope);
+    json_append_text(body, claims->scope);
     buf_str(body, ",\"token_type\":\"Bearer\"");
     buf_printf(body, ",\"exp\":%lld", (long long)claims->expires_at);
     buf_printf(body, ",\"iat\":%lld", (long long)claims->issued_at);
     buf_str(body, ",\"iss\":");
-    buf_json(body, token_issuer(keys));
+    json_append_text(body, token_issuer(keys));
     buf_str(body, ",\"aud\":");
-    buf_json(body, token_audience(keys));
+    json_append_text(body, token_audience(keys));
     buf_str(body, ",\"jti\":");
     char id[UUID_TEXT_SIZE];
     uuid_format(&claims->id, id);
-    buf_json(body, id);
+    json_append_text(body, id);
     buf_char(body, '}');
 }
 
@@ -195,13 +195,13 @@ static bool find_caller(struct http_request *request, const struct oauth_params 
     const struct order_app *app = request->app;
     if (auth_is_bearer(request) && !params->client_id && !params->client_secret) {
         *caller = request->claims.client_id;
-        if (!auth_caller(request, app->keys, app->revocations))
+        if (!auth_caller(&app->service.auth, request))
             return false;
         memcpy(scope, request->claims.scope, TOKEN_SCOPE_SIZE);
         return true;
     }
     *caller = NULL;
-    if (app->config->app_env == ENV_DEVELOPMENT && !params->client_id && !params->client_secret &&
+    if (app->service.config->app_env == ENV_DEVELOPMENT && !params->client_id && !params->client_secret &&
         http_header_count(request, "Authorization") == 0)
         return true;
     return authenticate(request, params, caller, scope);
@@ -221,10 +221,10 @@ static void introspect(struct http_request *request, const struct oauth_params *
 
     struct token_claims claims;
     struct buf body = {0};
-    enum token_status status = auth_token(app->keys, app->revocations, params->token, &claims);
+    enum token_status status = auth_token(&app->service.auth, params->token, &claims);
     if (status == TOKEN_OK &&
         (!caller || strcmp(caller, claims.client_id) == 0 || token_has_scope(scope, "token:introspect")))
-        append_active(&body, app->keys, &claims);
+        append_active(&body, app->service.auth.keys, &claims);
     else
         buf_str(&body, "{\"active\":false}");
     body.failed |= status == TOKEN_NO_MEMORY || status == TOKEN_UNDECIDED;
@@ -247,29 +247,29 @@ void tokens_revoke_prepare(struct http_request *request) {
     with_params(request, revoke);
 }
 
-enum db_status tokens_revoke_run(struct http_worker *worker, struct http_request *requests[], size_t n) {
+enum outcome tokens_revoke_run(struct http_worker *worker, struct http_request *requests[], size_t n) {
     const struct order_app *app = worker->app;
-    const struct token_revocation *list[BATCH_LIMIT];
+    const struct token_revocation *list[HTTP_BATCH_MAX];
     for (size_t i = 0; i < n; i++)
         list[i] = requests[i]->command;
     enum db_status status = revocation_store_add(worker->db, list, n);
     if (status != DB_OK)
-        return status;
+        return db_outcome(status);
     outbox_wake(app->revocation_outbox);
     for (size_t i = 0; i < n; i++) {
         char id[UUID_TEXT_SIZE];
         uuid_format(&list[i]->what.token_id, id);
         log_info(requests[i]->request_id, "token %s of %s was revoked", id, requests[i]->claims.client_id);
-        revocations_add(app->revocations, &list[i]->what, 1);
+        revocations_add(app->service.auth.revocations, &list[i]->what, 1);
         http_reply_empty(requests[i], 200);
     }
-    return DB_OK;
+    return OUTCOME_DONE;
 }
 
-void tokens_issue(struct http_request *request) {
+void tokens_issue_prepare(struct http_request *request) {
     with_params(request, issue);
 }
 
-void tokens_introspect(struct http_request *request) {
+void tokens_introspect_prepare(struct http_request *request) {
     with_params(request, introspect);
 }

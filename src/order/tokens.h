@@ -2,11 +2,10 @@
  * /auth/introspect (RFC 7662). */
 #pragma once
 
-#include "common/http/http.h"
+#include "common/http/server.h"
 
-/* Both answer in prepare. */
-void tokens_issue(struct http_request *request);
-void tokens_introspect(struct http_request *request);
+void tokens_issue_prepare(struct http_request *request);
+void tokens_introspect_prepare(struct http_request *request);
 
 void tokens_revoke_prepare(struct http_request *request);
-enum db_status tokens_revoke_run(struct http_worker *worker, struct http_request *requests[], size_t n);
+enum outcome tokens_revoke_run(struct http_worker *worker, struct http_request *requests[], size_t n);

@@ -2,8 +2,9 @@
 #include "well_known.h"
 
 #include "app.h"
+#include "common/base/json_write.h"
 #include "common/config/config.h"
-#include "common/http/http.h"
+#include "common/http/server.h"
 #include "credentials.h"
 
 #include <string.h>
@@ -14,10 +15,10 @@ static void allow_caching(struct http_request *request) {
         http_reply_header(request, "Cache-Control", "public, max-age=300");
 }
 
-void well_known_jwks(struct http_request *request) {
+void well_known_jwks_prepare(struct http_request *request) {
     const struct order_app *app = request->app;
     struct buf body = {0};
-    token_keys_jwks(app->keys, &body);
+    token_keys_jwks(app->service.auth.keys, &body);
     http_reply_as(request, 200, "application/jwk-set+json", &body);
     allow_caching(request);
 }
@@ -26,7 +27,7 @@ static void append_endpoint(struct buf *body, const char *issuer, const char *na
     struct buf url = {0};
     buf_printf(&url, "%s%s", issuer, path);
     buf_printf(body, ",\"%s\":", name);
-    buf_json(body, url.data ? url.data : "");
+    json_append_text(body, url.data ? url.data : "");
     body->failed |= url.failed;
     buf_free(&url);
 }
@@ -41,16 +42,17 @@ static void append_words(struct buf *body, const char *name, const char *words) 
     buf_char(body, ']');
 }
 
-void well_known_metadata(struct http_request *request) {
+void well_known_metadata_prepare(struct http_request *request) {
     static const char ways[] = "client_secret_basic client_secret_post";
-    const char *issuer = ((const struct order_app *)request->app)->config->jwt_issuer;
+    const char *issuer = ((const struct order_app *)request->app)->service.config->jwt_issuer;
     if (strncmp(issuer, "https://", 8) != 0 && strncmp(issuer, "http://", 7) != 0) {
-        http_reply_problem(request, "NOT_FOUND", "There is no metadata: the issuer of the tokens is no URL");
+        http_reply_problem(request, PROBLEM_NOT_FOUND,
+                           "There is no metadata: the issuer of the tokens is not a URL");
         return;
     }
     struct buf body = {0};
     buf_str(&body, "{\"issuer\":");
-    buf_json(&body, issuer);
+    json_append_text(&body, issuer);
     append_endpoint(&body, issuer, "token_endpoint", "/auth/token");
     append_endpoint(&body, issuer, "revocation_endpoint", "/auth/revoke");
     append_endpoint(&body, issuer, "introspection_endpoint", "/auth/introspect");

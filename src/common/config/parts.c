@@ -2,7 +2,7 @@
 #include "common/cache/cache.h"
 #include "common/config/config.h"
 #include "common/db/db.h"
-#include "common/http/http.h"
+#include "common/http/server.h"
 #include "common/queue/queue.h"
 #include "common/token/token.h"
 

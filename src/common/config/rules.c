@@ -1,8 +1,8 @@
 /* The rules across knobs, and those a range cannot say. */
 #include "private.h"
 
-#include "common/http/address.h"
 #include "common/cache/cache.h"
+#include "common/http/address.h"
 
 #include <string.h>
 

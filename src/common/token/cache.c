@@ -2,6 +2,7 @@
  *
  * Only a token whose every byte is the same finds an entry, so it needs no second look at the signature; its
  * times are looked at each time. The entries go with the keys that they were verified with. */
+#include "common/base/digest.h"
 #include "private.h"
 
 #include <pthread.h>

@@ -1,6 +1,7 @@
 /* One key of the tokens: made of a secret or a PEM file, named by its thumbprint, signing and verifying.
  *
  * Done with OpenSSL: libjwt 1.10 (Debian 12) neither writes nor accepts a typ other than JWT. */
+#include "common/base/digest.h"
 #include "private.h"
 
 #include <errno.h>

@@ -5,6 +5,7 @@
 #include "common/base/attributes.h"
 #include "common/base/base64.h"
 #include "common/base/buf.h"
+#include "common/base/digest.h"
 #include "common/token/token.h"
 
 #include <openssl/types.h>
