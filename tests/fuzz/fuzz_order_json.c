@@ -2,9 +2,12 @@
  * written: as the answer to its client, as the view, as the event, and as a body again. */
 #include "fuzz.h"
 
-#include "common/events/event.h"
+#include "common/base/digest.h"
 #include "common/base/json.h"
+#include "common/base/json_write.h"
 #include "common/base/money.h"
+#include "common/base/uuid.h"
+#include "common/events/event.h"
 #include "common/queue/queue.h"
 #include "order/order_cache.h"
 #include "order/order_json.h"
@@ -90,13 +93,13 @@ static void write_body(struct buf *out, const struct order *order, bool backward
     for (size_t i = 0; i < order->item_count; i++) {
         const struct order_item *item = &order->items[backwards ? order->item_count - 1 - i : i];
         buf_printf(out, "%s{\"quantity\":%lld,\"product_id\":", i ? "," : "", (long long)item->quantity);
-        buf_json(out, item->product_id);
+        json_append_text(out, item->product_id);
         buf_str(out, ",\"unit_price\":");
-        buf_money(out, item->unit_price);
+        json_append_money(out, item->unit_price);
         buf_char(out, '}');
     }
     buf_str(out, "],\"customer_id\":");
-    buf_json(out, order->customer_id);
+    json_append_text(out, order->customer_id);
     buf_char(out, '}');
 }
 

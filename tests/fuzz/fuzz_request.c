@@ -3,11 +3,11 @@
  * the simplest way. */
 #include "fuzz.h"
 
+#include "common/base/json.h"
+#include "common/base/memory_cache.h"
 #include "common/config/config.h"
 #include "common/http/etag.h"
-#include "common/base/json.h"
 #include "common/http/limit.h"
-#include "common/base/memory_cache.h"
 #include "common/http/route.h"
 #include "delivery/routes.h"
 #include "fakes/fake_http.h"

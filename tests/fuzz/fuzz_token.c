@@ -5,10 +5,10 @@
 #include "fuzz.h"
 
 #include "common/auth/auth.h"
-#include "fakes/foreign_token.h"
-#include "common/base/json.h"
 #include "common/auth/revocations.h"
+#include "common/base/json.h"
 #include "fakes/fake_http.h"
+#include "fakes/foreign_token.h"
 #include "order/credentials.h"
 
 #include <openssl/crypto.h>

@@ -1,8 +1,8 @@
 /* cache.c against a real Redis (REDIS_HOST, REDIS_PORT): batches, versions, expiry, a forgotten script, and a
  * server that is not there. */
-#include "common/cache/cache.h"
 #include "common/base/clock.h"
-#include "common/base/id.h"
+#include "common/base/uuid.h"
+#include "common/cache/cache.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,6 +1,6 @@
 /* migrate.c against a real PostgreSQL (DB_HOST, DB_PORT, DB_USER, DB_PASSWORD), in a database of its own. */
-#include "common/db/db.h"
 #include "common/base/log.h"
+#include "common/db/db.h"
 #include "common/db/migrate.h"
 
 #include <setjmp.h>

@@ -7,7 +7,7 @@
 
 #include "common/base/attributes.h"
 #include "common/base/buf.h"
-#include "common/base/id.h"
+#include "common/base/uuid.h"
 
 #include <stdbool.h>
 #include <stddef.h>

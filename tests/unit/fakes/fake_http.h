@@ -1,7 +1,7 @@
 /* A request by hand, without a server: stands for what http.c does. Include in one file of a test. */
 #pragma once
 
-#include "common/http/http.h"
+#include "common/http/server.h"
 
 #include <string.h>
 #include <strings.h>

@@ -2,13 +2,14 @@
 #include "failing.h"
 
 #include "common/auth/auth.h"
+#include "common/auth/revocations.h"
+#include "common/base/json.h"
+#include "common/base/json_write.h"
+#include "common/base/log.h"
 #include "common/config/config.h"
 #include "common/db/params.h"
-#include "common/base/json.h"
-#include "common/base/log.h"
-#include "common/queue/json.h"
-#include "common/auth/revocations.h"
 #include "common/http/route.h"
+#include "common/queue/json.h"
 #include "common/token/token.h"
 #include "fakes/fake_http.h"
 
@@ -43,9 +44,9 @@ static bool text_grows(void) {
     struct buf b = {0};
     for (int i = 0; i < 40; i++) {
         buf_printf(&b, "%0100d", i);
-        buf_json(&b, "a\n\"\x01\xef\xbf\xbf");
-        buf_money(&b, 105997);
-        buf_json_time(&b, 0);
+        json_append_text(&b, "a\n\"\x01\xef\xbf\xbf");
+        json_append_money(&b, 105997);
+        json_append_time(&b, 0);
     }
     size_t len = b.len;
     bool whole = !b.failed;
@@ -244,8 +245,9 @@ static bool bad_token_is_refused(void) {
 static bool problem(void) {
     struct http_request request = {.request_id = "id"};
     struct buf allowed = {0};
-    buf_json(&allowed, "SHIPPED");
-    http_reply_problem_with(&request, "IDEMPOTENCY_CONFLICT", "allowed", &allowed, "not %0300d times", 7);
+    json_append_text(&allowed, "SHIPPED");
+    http_reply_problem_with(&request, PROBLEM_IDEMPOTENCY_CONFLICT, "allowed", &allowed, "not %0300d times",
+                            7);
     buf_free(&allowed);
     assert_true(request.reply.body.len == 0 || strstr(request.reply.body.data, "\"allowed\":[\"SHIPPED\"]"));
     return answered(&request, 409, "Retry-After");

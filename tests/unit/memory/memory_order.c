@@ -1,12 +1,12 @@
 /* order-svc when memory is short: orders, their JSON, and the handlers on made-up stores. */
 #include "failing.h"
 
+#include "common/auth/revocations.h"
+#include "common/base/json.h"
 #include "common/cache/cache.h"
 #include "common/config/config.h"
-#include "common/base/json.h"
-#include "common/http/limit.h"
 #include "common/events/outbox.h"
-#include "common/auth/revocations.h"
+#include "common/http/limit.h"
 #include "fakes/fake_http.h"
 #include "order/app.h"
 #include "order/clients.h"

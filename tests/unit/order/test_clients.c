@@ -2,8 +2,8 @@
 #include "order/clients.h"
 
 #include "common/base/clock.h"
-#include "common/config/config.h"
 #include "common/base/log.h"
+#include "common/config/config.h"
 #include "order/client_store.h"
 
 #include <setjmp.h>

@@ -1,6 +1,7 @@
 /* Text built piece by piece, and its JSON forms. */
 #include "common/base/buf.h"
-#include "common/base/id.h"
+#include "common/base/json_write.h"
+#include "common/base/uuid.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -77,7 +78,7 @@ static void test_failure_sticks_until_the_buffer_is_emptied(void **state) {
     assert_true(b.failed);
     buf_str(&b, "ignored");
     buf_printf(&b, "%d", 1);
-    buf_json(&b, "ignored");
+    json_append_text(&b, "ignored");
     assert_string_equal(b.data, "kept");
     assert_null(buf_take(&b));
     assert_false(b.failed);
@@ -108,7 +109,7 @@ static void test_json_strings(void **state) {
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct buf b = {0};
-        buf_json(&b, cases[i].text);
+        json_append_text(&b, cases[i].text);
         assert_string_equal(b.data, cases[i].json);
         buf_free(&b);
     }
@@ -121,7 +122,7 @@ static void test_any_character_survives_a_json_parser(void **state) {
         text[i] = (char)(i + 1);
     strcpy(text + 127, "\"");
     struct buf b = {0};
-    buf_json(&b, text);
+    json_append_text(&b, text);
     json_t *parsed = json_loads(b.data, JSON_DECODE_ANY, NULL);
     assert_non_null(parsed);
     assert_string_equal(json_string_value(parsed), text);
@@ -146,7 +147,7 @@ static void an_id_is_a_json_string(void **state) {
     struct buf b = {0};
     struct uuid id;
     assert_true(uuid_parse("01939d4e-0000-7abc-8000-00000000ffff", &id));
-    buf_json_uuid(&b, &id);
+    json_append_uuid(&b, &id);
     assert_string_equal(b.data, "\"01939d4e-0000-7abc-8000-00000000ffff\"");
     buf_free(&b);
 }
@@ -154,11 +155,11 @@ static void an_id_is_a_json_string(void **state) {
 static void test_money_and_times(void **state) {
     (void)state;
     struct buf b = {0};
-    buf_money(&b, 105997);
+    json_append_money(&b, 105997);
     buf_char(&b, ' ');
-    buf_money(&b, -5);
+    json_append_money(&b, -5);
     buf_char(&b, ' ');
-    buf_json_time(&b, 1769847330123);
+    json_append_time(&b, 1769847330123);
     assert_string_equal(b.data, "1059.97 -0.05 \"2026-01-31T08:15:30.123Z\"");
     buf_free(&b);
 }

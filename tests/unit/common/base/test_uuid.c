@@ -1,7 +1,10 @@
 /* Ids that are unique, sorted and read strictly; random numbers, hex and hashes. */
-#include "common/base/id.h"
 
 #include <setjmp.h>
+
+#include "common/base/digest.h"
+#include "common/base/random.h"
+#include "common/base/uuid.h"
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>

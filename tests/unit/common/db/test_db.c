@@ -72,11 +72,16 @@ static void finish(struct server *s, struct db *db) {
     close(s->fd);
 }
 
+static enum db_status no_work(struct db *db, void *arg) {
+    (void)db, (void)arg;
+    return DB_OK;
+}
+
 static void connecting_has_a_deadline(void **state) {
     (void)state;
     struct server s = {.kind = ACCEPTS_ONLY};
     struct db *db = connect_to(&s);
-    assert_int_equal(db_begin(db), DB_UNAVAILABLE);
+    assert_int_equal(db_transaction(db, no_work, NULL), DB_UNAVAILABLE);
     assert_string_equal(db_error(db), "connecting took too long");
     finish(&s, db);
 }
@@ -87,7 +92,8 @@ static void a_statement_has_a_deadline(void **state) {
     for (int i = 0; i < 3; i++) {
         struct server s = {.kind = i < 2 ? SILENT : BABBLES};
         struct db *db = connect_to(&s);
-        assert_int_equal(i == 0 ? db_run(db, &query, NULL, NULL) : db_begin(db), DB_UNAVAILABLE);
+        assert_int_equal(i == 0 ? db_run(db, &query, NULL, NULL) : db_transaction(db, no_work, NULL),
+                         DB_UNAVAILABLE);
         assert_string_equal(db_error(db), "no answer within the deadline");
         finish(&s, db);
     }

@@ -199,7 +199,7 @@ static enum db_status handle(void *app, struct db *db, struct consumer_message m
         if (strcmp(fate, "broken") == 0)
             status = DB_FAILED;
         if (strcmp(fate, "busy") == 0 && n > 1)
-            status = DB_BUSY;
+            status = DB_DEADLOCK;
         if (strcmp(fate, "lost") == 0 || (strcmp(fate, "lost-alone") == 0 && n == 1)) {
             status = DB_UNAVAILABLE;
             world.probes_to_fail = 1;

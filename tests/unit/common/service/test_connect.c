@@ -52,6 +52,11 @@ static int teardown(void **state) {
     return 0;
 }
 
+static enum db_status no_work(struct db *db, void *arg) {
+    (void)db, (void)arg;
+    return DB_OK;
+}
+
 static void to_postgresql_has_a_deadline(void **state) {
     (void)state;
     struct db *db = db_open(&(struct db_options){.host = "127.0.0.1",
@@ -62,7 +67,7 @@ static void to_postgresql_has_a_deadline(void **state) {
                                                  .sslmode = "disable",
                                                  .application_name = "test",
                                                  .connect_timeout_ms = 100});
-    assert_int_equal(db_begin(db), DB_UNAVAILABLE);
+    assert_int_equal(db_transaction(db, no_work, NULL), DB_UNAVAILABLE);
     assert_string_equal(db_error(db), "connecting took too long");
     db_close(db);
 }
