@@ -35,13 +35,13 @@ static void print_usage(FILE *out, enum config_service service) {
 static void print_help(enum config_service service) {
     print_usage(stdout, service);
     puts("\n"
-         "  --env FILE      read NAME=value lines from FILE; what the environment sets wins\n"
-         "  --check-config  say what is wrong with the configuration, and leave\n"
-         "  --print-config  print all values, secrets as ***, and leave\n"
-         "  --migrate       bring the database up to date, and leave\n"
-         "  --version       print the version, and leave\n"
+         "  --env FILE      read NAME=value lines from FILE; the environment takes precedence\n"
+         "  --check-config  check the configuration, report every error, and exit\n"
+         "  --print-config  print all values, secrets as ***, and exit\n"
+         "  --migrate       apply the pending database migrations, and exit\n"
+         "  --version       print the version, and exit\n"
          "\n"
-         "Environment, with defaults:\n");
+         "Environment variables, with their defaults:\n");
     struct buf values = {0};
     for (size_t i = 0; i < config_knob_count; i++) {
         const struct config_knob *knob = &config_knobs[i];
@@ -50,7 +50,7 @@ static void print_help(enum config_service service) {
         buf_clear(&values);
         config_describe(knob, &values);
         if (knob->type == CONFIG_SECRET)
-            buf_printf(&values, "; or set %s_FILE to the path of a file", knob->name);
+            buf_printf(&values, "; or set %s_FILE to the path of a file with it", knob->name);
         printf("  %s=%s\n      %s (%s)\n", knob->name, knob->fallback, knob->help,
                values.data ? values.data : "");
     }
@@ -79,7 +79,7 @@ static void warn_unsafe(const struct config *config) {
     buf_free(&lines);
 }
 
-/* What would show the secrets to others is closed: core dumps, debuggers, /proc/PID/environ. */
+/* Keeps the secrets from other processes: no core dumps, no debuggers, no /proc/PID/environ. */
 static void close_memory(const struct config *config) {
     if (config->app_env == ENV_PRODUCTION)
         (void)prctl(PR_SET_DUMPABLE, 0);
@@ -95,16 +95,16 @@ static struct config *load(enum config_service service, const char *env_file) {
     if (!env_file || config_read_env_file(env_file, &errors))
         config = config_load(service, environment, &errors);
     if (!config)
-        fprintf(stderr, "%s: the configuration is not usable:\n%s", daemon_name(service),
+        fprintf(stderr, "%s: invalid configuration:\n%s", daemon_name(service),
                 errors.data ? errors.data : "out of memory\n");
     buf_free(&errors);
     return config;
 }
 
-/* *argument becomes the index of the first argument that is no option. */
+/* Sets *argument to the index of the first argument that is not an option. */
 static enum action parse_options(int argc, char *argv[], const char **env_file, int *argument) {
     enum action action = RUN;
-    optind = 0; /* starts getopt afresh */
+    optind = 0; /* resets getopt */
     for (int option; (option = getopt_long(argc, argv, "+", options, NULL)) != -1;) {
         if (option == '?')
             return BAD_USAGE;

@@ -14,7 +14,7 @@ static char *skip_blanks(char *text) {
     return text + strspn(text, " \t\r\n");
 }
 
-/* Cuts a comment (a # at the start or after a blank) and the blanks at the end. */
+/* Removes a comment (a # at the start or after a blank) and trailing blanks. */
 static char *plain_value(char *text) {
     size_t end = 0;
     for (size_t i = 0; text[i] && !(text[i] == '#' && (i == 0 || end < i)); i++)
@@ -24,7 +24,7 @@ static char *plain_value(char *text) {
     return text;
 }
 
-/* What stands between the quotes, as it is; NULL when they do not match or something follows them. */
+/* The text between the quotes, unchanged. NULL when a quote is missing or text follows the closing one. */
 static char *quoted_value(char *text) {
     char *end = strchr(text + 1, *text);
     if (!end)
@@ -36,7 +36,7 @@ static char *quoted_value(char *text) {
     return text + 1;
 }
 
-/* NULL, or what is wrong with the line. */
+/* Returns NULL, or an error message about the line. */
 static const char *read_line(char *line) {
     char *name = skip_blanks(line);
     if (*name == '\0' || *name == '#')
@@ -48,12 +48,12 @@ static const char *read_line(char *line) {
     char *value = skip_blanks(name + len + 1);
     value = *value == '"' || *value == '\'' ? quoted_value(value) : plain_value(value);
     if (!value)
-        return "has a quote that does not end the value";
+        return "has a missing closing quote, or text after it";
     return setenv(name, value, 0) == 0 ? NULL : strerror(errno);
 }
 
-/* The next line, without its end; false when there is none. A line that is not text, or too long, is only
- * read up to there, and *fault says so. */
+/* Reads the next line without its line break. False at the end of the file. When a line contains a NUL or is
+ * too long, reading stops there and *fault says so. */
 static bool next_line(FILE *file, char line[static LINE_SIZE], const char **fault) {
     size_t len = 0;
     int c = getc(file);

@@ -1,4 +1,4 @@
-/* The rules across knobs, and those a range cannot say. */
+/* Rules that involve several knobs, or that a range cannot express. */
 #include "private.h"
 
 #include "common/cache/cache.h"
@@ -6,7 +6,7 @@
 
 #include <string.h>
 
-/* http://host:port or https://host, and nothing behind it. */
+/* Must be http://host:port or https://host, with nothing after it. */
 static void check_endpoint(const char *url, struct buf *errors) {
     static const char host_characters[] =
         "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-:[]";
@@ -35,11 +35,11 @@ static void check_queue_name(const char *knob, const char *name, struct buf *err
     size_t base = strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-");
     if (base > 0 && strcmp(name + base, ".fifo") == 0)
         return;
-    buf_printf(errors, "%s: must be of A-Z a-z 0-9 _ - and end in .fifo", knob);
+    buf_printf(errors, "%s: must consist of A-Z a-z 0-9 _ - and end in .fifo", knob);
     config_append_bad(errors, name);
 }
 
-/* Two names for one queue would mix orders with status changes, or feed dead letters back. */
+/* One queue in two roles would mix orders with status changes, or consume its own dead letters. */
 static void check_queues(const struct config *config, struct buf *errors) {
     const struct {
         const char *knob, *name;
@@ -67,15 +67,15 @@ static void check_credentials(const struct config *config, struct buf *errors) {
         buf_str(errors, "AWS_ACCESS_KEY_ID: must be set when AWS_SESSION_TOKEN is\n");
 }
 
-/* An issuer that is a URL is one to which paths can be appended (RFC 8414 §2). */
+/* An issuer may be a URL. Then it must be possible to append paths to it (RFC 8414 §2). */
 static void check_issuer(const struct config *config, struct buf *errors) {
     const char *issuer = config->jwt_issuer;
     size_t len = strlen(issuer);
     bool https = strncmp(issuer, "https://", 8) == 0, http = strncmp(issuer, "http://", 7) == 0;
     if (http && config->app_env == ENV_PRODUCTION)
-        buf_str(errors, "JWT_ISSUER: must be https://, not http://");
+        buf_str(errors, "JWT_ISSUER: must use https:// in production");
     else if ((https || http) && (strpbrk(issuer, "?# \t") || issuer[len - 1] == '/'))
-        buf_str(errors, "JWT_ISSUER: a URL must have no query, no fragment and no / at its end");
+        buf_str(errors, "JWT_ISSUER: a URL must not have a query, a fragment or a trailing /");
     else
         return;
     config_append_bad(errors, issuer);
@@ -85,20 +85,21 @@ static void check_proxies(const char *proxies, struct buf *errors) {
     struct address_list list;
     if (address_list_parse(proxies, &list))
         return;
-    buf_printf(errors, "TRUSTED_PROXIES: must be up to %d addresses or networks like 10.0.0.0/8",
+    buf_printf(errors,
+               "TRUSTED_PROXIES: must be a list of at most %d addresses or networks such as 10.0.0.0/8",
                ADDRESS_LIST_MAX);
     config_append_bad(errors, proxies);
 }
 
 void config_unsafe(const struct config *config, struct buf *out) {
     if (!*config->jwt_keys && strcmp(config->jwt_secret, CONFIG_DEFAULT_JWT_SECRET) == 0)
-        buf_str(out, "JWT_SECRET: the default is known to everybody; for development only\n");
+        buf_str(out, "JWT_SECRET: the default is public and for development only\n");
     if (strcmp(config->db_password, CONFIG_DEFAULT_DB_PASSWORD) == 0)
-        buf_str(out, "DB_PASSWORD: the default is known to everybody; for development only\n");
+        buf_str(out, "DB_PASSWORD: the default is public and for development only\n");
     if (config->demo_clients)
-        buf_str(out, "DEMO_CLIENTS: their secrets are known to everybody; for development only\n");
+        buf_str(out, "DEMO_CLIENTS: the demo clients have public secrets and are for development only\n");
     if (config->delivery_anonymous)
-        buf_str(out, "DELIVERY_ANONYMOUS: lets everybody in; for development only\n");
+        buf_str(out, "DELIVERY_ANONYMOUS: access without a token is for development only\n");
 }
 
 void config_check_rules(const struct config *config, struct buf *errors) {
@@ -109,7 +110,7 @@ void config_check_rules(const struct config *config, struct buf *errors) {
     check_credentials(config, errors);
     check_issuer(config, errors);
     if (config->redis_tls && !cache_has_tls())
-        buf_str(errors, "REDIS_TLS: must be false, as this build has a hiredis without TLS\n");
+        buf_str(errors, "REDIS_TLS: must be false, as this build has no TLS support in hiredis\n");
     if (!*config->tls_cert_file != !*config->tls_key_file)
         buf_printf(errors, "%s: must be set when %s is\n",
                    *config->tls_cert_file ? "TLS_KEY_FILE" : "TLS_CERT_FILE",

@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* The file without the line break at its end. NULL, or why it cannot be used. */
+/* Reads the file without its trailing line break. Returns NULL, or why the file cannot be used. */
 static const char *read_file(const char *path, char text[static CONFIG_SECRET_SIZE]) {
     FILE *file = fopen(path, "re");
     if (!file)
@@ -27,7 +27,7 @@ static const char *read_file(const char *path, char text[static CONFIG_SECRET_SI
 
 const char *config_find_secret(const struct config_knob *knob, const char *(*lookup)(const char *name),
                                char text[static CONFIG_SECRET_SIZE], struct buf *errors) {
-    /* Instead of the default, of which the rules would complain as well; long enough for every knob. */
+    /* Stands in for the default, which the rules would report as well. Long enough for every knob. */
     static const char unread[] = "(the file of the secret could not be read)";
     char name[64];
     snprintf(name, sizeof name, "%s_FILE", knob->name);
@@ -41,7 +41,7 @@ const char *config_find_secret(const struct config_knob *knob, const char *(*loo
     const char *fault = read_file(path, text);
     if (!fault)
         return text;
-    buf_printf(errors, "%s: must name a file with the secret (%s)", name, fault);
+    buf_printf(errors, "%s: cannot read a secret from the file (%s)", name, fault);
     config_append_bad(errors, path);
     return unread;
 }
