@@ -45,12 +45,17 @@ file_lengths() {
         awk '$2 ~ /\.c$/ && $1 > ($2 ~ /^.\/tests/ ? 450 : 400) || $2 ~ /\.h$/ && $1 > 160 {print $2 ": " $1 " lines"}'
 }
 
+# env.example names every setting and says of it what --help says. docs/CONFIGURATION.md has the table of all.
 settings() {
-    local help name file
-    help=$(build/check/order-svc --help && build/check/delivery-svc --help) || return
-    sed -n 's/^  \([A-Z][A-Z_]*\)=.*/\1/p' <<<"$help" | sort -u | while read -r name; do
-        for file in env.example README.md; do grep -qw "$name" "$file" || echo "$file does not name $name"; done
-    done
+    local table name meaning
+    table=$(scripts/knobs.sh build/check) || return
+    while IFS='|' read -r _ name _ _ meaning _; do
+        name=${name//[ \`]/} meaning=${meaning# } meaning=${meaning% }
+        grep -q "^$name=" env.example || echo "env.example does not name $name"
+        grep -qF "# $meaning" env.example || echo "env.example does not say of $name: $meaning"
+    done < <(tail -n +3 <<<"$table")
+    diff <(sed -n '/<!-- settings: begin -->/,/<!-- settings: end -->/{/<!--/!p}' docs/CONFIGURATION.md) - <<<"$table" ||
+        echo "docs/CONFIGURATION.md is not current: scripts/knobs.sh --write build/check"
 }
 
 scripts() { files -name '*.sh' -o -path './.ci/run' | xargs -0 shellcheck -x; }
@@ -105,7 +110,7 @@ check "C files are formatted (clang-format -i)" format
 check "third-party headers stay in their modules" third_party
 check "the daemons do not include each other" daemons_apart
 check "no .c file above 400 lines (tests: 450), no .h file above 160" file_lengths
-check "env.example and README.md name every setting" settings
+check "env.example and docs/CONFIGURATION.md have every setting" settings
 check "the binaries are hardened" hardened
 check "systemd's units are exposed by 2.0 at most" units
 check "shellcheck finds nothing in the scripts" scripts
