@@ -1,8 +1,8 @@
--- The roles of production. Each daemon has one that reads and writes the rows of its own tables, and nothing else; the
--- tables belong to another, which is for --migrate only. An administrator runs this once in the daemons' database, before
--- the first migration (again does no harm):
+-- The roles of production. The role of a daemon reads and writes the rows of its own tables, and nothing else. Another
+-- role owns the tables and is used by --migrate only. An administrator runs this in the daemons' database before the first
+-- migration. Running it again is harmless.
 --     SECRETS=/etc/order-processing/secrets psql -d orderprocessing -f sql/roles.sql
--- The passwords are in files named after the roles: order_svc_password and so on; without its file a role cannot log in.
+-- Each password is in a file named after its role, such as order_svc_password. Without its file a role cannot log in.
 \set ON_ERROR_STOP on
 \set order_svc `cat "${SECRETS:-/run/secrets}/order_svc_password"`
 \set order_migrator `cat "${SECRETS:-/run/secrets}/order_migrator_password"`
@@ -20,7 +20,7 @@ ALTER ROLE delivery_migrator PASSWORD :'delivery_migrator';
 
 REVOKE ALL ON DATABASE :"DBNAME" FROM PUBLIC;
 GRANT CONNECT ON DATABASE :"DBNAME" TO order_svc, order_migrator, delivery_svc, delivery_migrator;
-REVOKE CREATE ON SCHEMA public FROM PUBLIC; -- as it is from PostgreSQL 15 on
+REVOKE CREATE ON SCHEMA public FROM PUBLIC; -- the default since PostgreSQL 15
 GRANT CREATE ON SCHEMA public TO order_migrator, delivery_migrator;
 
 ALTER DEFAULT PRIVILEGES FOR ROLE order_migrator GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO order_svc;
