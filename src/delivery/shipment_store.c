@@ -197,7 +197,7 @@ const struct shipment *shipment_rows_find(const struct shipment_rows *rows, cons
     return bsearch(order_id, rows->list, rows->count, sizeof *rows->list, compare_order_id);
 }
 
-static int compare_id(const void *key, const void *row) {
+static int compare_shipment_id(const void *key, const void *row) {
     return uuid_compare(key, &((const struct shipment *)row)->id);
 }
 
@@ -253,8 +253,8 @@ static enum db_status apply_changes(struct db *db, const struct shipment_pace *p
                                     struct shipment_change *const changes[], size_t n) {
     int64_t now_ms = clock_epoch_ms();
     for (size_t i = 0; i < n; i++) {
-        struct shipment *shipment =
-            bsearch(&changes[i]->shipment_id, locked->list, locked->count, sizeof *locked->list, compare_id);
+        struct shipment *shipment = bsearch(&changes[i]->shipment_id, locked->list, locked->count,
+                                            sizeof *locked->list, compare_shipment_id);
         if (shipment)
             shipment_apply(shipment, changes[i], pace, now_ms);
         else

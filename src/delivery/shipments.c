@@ -11,7 +11,7 @@
 #include "shipment_json.h"
 #include "shipment_store.h"
 
-static void reply_not_found(struct http_request *request) {
+static void reply_no_shipment(struct http_request *request) {
     http_reply_problem(request, PROBLEM_SHIPMENT_NOT_FOUND, "There is no such shipment");
 }
 
@@ -25,7 +25,7 @@ void shipments_get_prepare(struct http_request *request) {
     struct uuid *order_id = arena_alloc(&request->arena, sizeof *order_id);
     request->command = order_id;
     if (order_id && !uuid_parse(request->params[0], order_id))
-        reply_not_found(request);
+        reply_no_shipment(request);
 }
 
 static void collect_order_ids(struct http_request *const requests[], size_t n, const struct uuid *ids[]) {
@@ -43,7 +43,7 @@ enum outcome shipments_get_run(struct http_worker *worker, struct http_request *
         if (shipment)
             reply_shipment(requests[i], shipment);
         else
-            reply_not_found(requests[i]);
+            reply_no_shipment(requests[i]);
     }
     shipment_rows_free(&rows);
     return db_outcome(status);
@@ -62,7 +62,7 @@ enum outcome shipments_events_run(struct http_worker *worker, struct http_reques
             shipment_events_json(&body, events, count);
             http_reply_json(requests[i], 200, &body);
         } else {
-            reply_not_found(requests[i]);
+            reply_no_shipment(requests[i]);
         }
     }
     event_rows_free(&rows);
@@ -75,7 +75,7 @@ void shipments_status_prepare(struct http_request *request) {
     if (!change)
         return;
     if (!uuid_parse(request->params[0], &change->shipment_id)) {
-        reply_not_found(request);
+        reply_no_shipment(request);
         return;
     }
     if (!http_expect_json(request))
@@ -104,7 +104,7 @@ static void reply_refused(struct http_request *request, const struct shipment_ch
 static void reply_change(struct http_request *request, const struct shipment_change *change) {
     switch (change->verdict) {
     case SHIPMENT_UNKNOWN:
-        reply_not_found(request);
+        reply_no_shipment(request);
         break;
     case SHIPMENT_REFUSED:
         reply_refused(request, change);

@@ -58,7 +58,7 @@ static bool id_ok(const char *id) {
     return len > 0 && len <= MAX_ID && strspn(id, allowed) == len;
 }
 
-static int add(struct db *db, int argc, char *argv[]) {
+static int client_add(struct db *db, int argc, char *argv[]) {
     const char *id = argv[0];
     if (!id_ok(id)) {
         fprintf(stderr, "A client id is 1 to %d of A-Z a-z 0-9 . _ -\n", MAX_ID);
@@ -89,7 +89,7 @@ static int add(struct db *db, int argc, char *argv[]) {
     return print_secret(id, &secret);
 }
 
-static int list(struct db *db, int argc, char *argv[]) {
+static int client_list(struct db *db, int argc, char *argv[]) {
     (void)argc;
     (void)argv;
     struct arena arena = {0};
@@ -106,7 +106,7 @@ static int list(struct db *db, int argc, char *argv[]) {
     return code;
 }
 
-static int rotate(struct db *db, int argc, char *argv[]) {
+static int client_rotate(struct db *db, int argc, char *argv[]) {
     (void)argc;
     struct secret secret;
     make_secret(&secret);
@@ -116,7 +116,7 @@ static int rotate(struct db *db, int argc, char *argv[]) {
     return found ? print_secret(argv[0], &secret) : no_such_client(argv[0]);
 }
 
-static int disable(struct db *db, int argc, char *argv[]) {
+static int client_disable(struct db *db, int argc, char *argv[]) {
     (void)argc;
     bool found;
     if (client_store_disable(db, argv[0], &found) != DB_OK)
@@ -132,10 +132,10 @@ static const struct {
     int min_args, max_args;
     int (*run)(struct db *db, int argc, char *argv[]);
 } commands[] = {
-    {"add", 2, 32, add},
-    {"list", 0, 0, list},
-    {"rotate", 1, 1, rotate},
-    {"disable", 1, 1, disable},
+    {"add", 2, 32, client_add},
+    {"list", 0, 0, client_list},
+    {"rotate", 1, 1, client_rotate},
+    {"disable", 1, 1, client_disable},
 };
 
 int client_command(const struct config *config, int argc, char *argv[]) {

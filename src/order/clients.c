@@ -92,7 +92,7 @@ void clients_stop(void *self, int64_t deadline_ms) {
     free(clients);
 }
 
-static int compare_id(const void *id, const void *client) {
+static int compare_client_id(const void *id, const void *client) {
     return strcmp(id, ((const struct client *)client)->id);
 }
 
@@ -101,7 +101,7 @@ static const struct client *client_with_id(const struct clients *clients, const 
     const struct snapshot *snapshot = &clients->snapshot;
     const struct client *found = NULL;
     if (snapshot->count > 0)
-        found = bsearch(id, snapshot->list, snapshot->count, sizeof *snapshot->list, compare_id);
+        found = bsearch(id, snapshot->list, snapshot->count, sizeof *snapshot->list, compare_client_id);
     for (size_t i = 0; !found && i < clients->demo_count; i++)
         if (strcmp(clients->demo[i].id, id) == 0)
             found = &clients->demo[i];

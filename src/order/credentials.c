@@ -55,7 +55,7 @@ static bool form_decode(char *text) {
     return true;
 }
 
-static bool contains(const char *const names[], size_t count, const char *name) {
+static bool scope_contains(const char *const names[], size_t count, const char *name) {
     for (size_t i = 0; i < count; i++)
         if (strcmp(names[i], name) == 0)
             return true;
@@ -76,7 +76,7 @@ static const char *read_form(struct buf *body, struct oauth_params *out) {
             *value++ = '\0';
         if (!form_decode(name) || !form_decode(value))
             return "The form holds a bad percent escape";
-        if (contains(names, count, name))
+        if (scope_contains(names, count, name))
             return "A parameter is repeated";
         if (count == MAX_PARAMS)
             return "The form has too many parameters";

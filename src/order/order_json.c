@@ -10,8 +10,8 @@
 #include <stdio.h>
 #include <string.h>
 
-static const char *read_id(const json_t *object, const char *parent, const char *name, struct arena *arena,
-                           struct http_faults *faults) {
+static const char *order_read_id(const json_t *object, const char *parent, const char *name,
+                                 struct arena *arena, struct http_faults *faults) {
     const json_t *value = json_object_get(object, name);
     const char *text = json_string_value(value);
     if (!value)
@@ -60,7 +60,7 @@ static void read_item(json_t *value, size_t index, struct arena *arena, struct o
         return;
     }
     http_fault_unknown(faults, value, parent, known);
-    item->product_id = read_id(value, parent, "product_id", arena, faults);
+    item->product_id = order_read_id(value, parent, "product_id", arena, faults);
     item->quantity = read_quantity(value, parent, faults);
     item->unit_price = read_price(value, parent, faults);
 }
@@ -101,7 +101,7 @@ bool order_from_json(const char *body, size_t len, struct arena *arena, struct o
         return false;
     }
     http_fault_unknown(faults, root, "", known);
-    order->customer_id = read_id(root, "", "customer_id", arena, faults);
+    order->customer_id = order_read_id(root, "", "customer_id", arena, faults);
     read_items(root, arena, order, faults);
     json_decref(root);
     if (faults->count == 0)

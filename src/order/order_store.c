@@ -231,8 +231,8 @@ static bool copy(struct arena *arena, const struct db_result *result, size_t row
 
 /* Reads an order from its rows, the first of them at row. False when out of memory, which the arena remembers, or for
  * a status that is none of ours. */
-static bool read_order(const struct db_result *result, size_t row, size_t rows, struct arena *arena,
-                       struct order *order) {
+static bool read_order_rows(const struct db_result *result, size_t row, size_t rows, struct arena *arena,
+                            struct order *order) {
     order->id = db_uuid(result, row, ID);
     order->total = db_cents(result, row, TOTAL);
     order->version = db_int(result, row, VERSION);
@@ -274,7 +274,7 @@ enum db_status order_store_find(struct db *db, struct order_wanted wanted[], siz
     for (size_t row = 0, rows; status == DB_OK && row < db_rows(result); row += rows) {
         rows = rows_of_order(result, row, NEXT);
         struct order *order = arena_alloc(arena, sizeof *order);
-        if (!order || !read_order(result, row, rows, arena, order))
+        if (!order || !read_order_rows(result, row, rows, arena, order))
             status = arena->failed ? DB_NO_MEMORY : DB_FAILED;
         else
             wanted[db_int(result, row, NEXT) - 1].order = order;
@@ -293,7 +293,7 @@ static enum db_status read_orders(const struct db_result *result, struct arena *
         return DB_NO_MEMORY;
     for (size_t row = 0, rows; row < db_rows(result); row += rows) {
         rows = rows_of_order(result, row, ID);
-        if (!read_order(result, row, rows, arena, &(*orders)[(*count)++]))
+        if (!read_order_rows(result, row, rows, arena, &(*orders)[(*count)++]))
             return arena->failed ? DB_NO_MEMORY : DB_FAILED;
     }
     return DB_OK;

@@ -29,7 +29,7 @@ struct lookup {
     const char *if_none_match; /* NULL: not sent */
 };
 
-static void reply_not_found(struct http_request *request) {
+static void reply_no_order(struct http_request *request) {
     http_reply_problem(request, PROBLEM_ORDER_NOT_FOUND, "There is no such order");
 }
 
@@ -52,7 +52,7 @@ static void answer_with(struct http_request *request, const struct order_view *v
     const struct lookup *lookup = request->command;
     struct buf body = {0};
     if (lookup->client_id && strcmp(lookup->client_id, view->client_id) != 0) {
-        reply_not_found(request);
+        reply_no_order(request);
     } else {
         buf_append(&body, view->body, view->len);
         reply_view(request, view->version, &body);
@@ -67,7 +67,7 @@ void orders_get_prepare(struct http_request *request) {
     if (!lookup)
         return;
     if (!uuid_parse(request->params[0], &lookup->id)) {
-        reply_not_found(request);
+        reply_no_order(request);
         return;
     }
     lookup->client_id = visible_client(request);
@@ -117,7 +117,7 @@ static enum db_status answer_from_database(struct http_worker *worker, struct ht
     for (size_t i = 0; i < n; i++) {
         struct buf body = {0};
         if (!wanted[i].order) {
-            reply_not_found(requests[i]);
+            reply_no_order(requests[i]);
             continue;
         }
         order_view_json(&body, wanted[i].order);

@@ -43,7 +43,7 @@ static bool is_key(const char *text, size_t len, bool quoted) {
 
 /* The client's key without its quotes (RFC 8941 string, or bare as many clients send it), as "k:<key>". *key stays
  * NULL when there is none. False when it was refused, and answered. */
-static bool read_key(struct http_request *request, const char **key) {
+static bool read_idempotency_key(struct http_request *request, const char **key) {
     unsigned count = http_header_count(request, "Idempotency-Key");
     if (count == 0)
         return true;
@@ -100,7 +100,7 @@ static bool answer_from_memory(struct http_request *request, struct creation *c)
 }
 
 /* Reads the order that was sent. False when it has faults, which are answered, or memory is short. */
-static bool read_order(struct http_request *request, struct order *order) {
+static bool read_order_body(struct http_request *request, struct order *order) {
     struct http_faults faults = {0};
     if (!order_from_json(request->body.data, request->body.len, &request->arena, order, &faults))
         http_reply_faults(request, &faults);
@@ -146,14 +146,14 @@ void orders_post_prepare(struct http_request *request) {
     if (!within_order_limit(request) || !http_expect_json(request))
         return;
     struct creation *c = arena_alloc(&request->arena, sizeof *c);
-    if (!c || !read_key(request, &c->store.key))
+    if (!c || !read_idempotency_key(request, &c->store.key))
         return;
     if (c->store.key) {
         locate_receipt(request, c);
         if (request->arena.failed || answer_from_memory(request, c))
             return;
     }
-    if (!read_order(request, &c->order))
+    if (!read_order_body(request, &c->order))
         return;
     complete_order(request, c);
     request->command = c;

@@ -25,7 +25,7 @@ static void forbid_caching(struct http_request *request) {
 }
 
 /* Errors of these endpoints have the shape of RFC 6749 §5.2. description: no quotes, no backslashes. */
-static void refuse(struct http_request *request, const char *error, const char *description) {
+static void refuse_oauth(struct http_request *request, const char *error, const char *description) {
     bool bad_client = strcmp(error, "invalid_client") == 0;
     struct buf body = {0};
     buf_printf(&body, "{\"error\":\"%s\",\"error_description\":\"%s\"}", error, description);
@@ -43,7 +43,7 @@ static bool read_basic(struct http_request *request, const char **id, const char
         return false;
     if (basic_credentials(header, space, id, secret))
         return true;
-    refuse(request, "invalid_client", "The Authorization header holds no Basic credentials");
+    refuse_oauth(request, "invalid_client", "The Authorization header holds no Basic credentials");
     return false;
 }
 
@@ -54,17 +54,17 @@ static bool find_credentials(struct http_request *request, const struct oauth_pa
     *secret = params->client_secret;
     unsigned headers = http_header_count(request, "Authorization");
     if (headers > 1 || (headers == 1 && params->client_secret)) {
-        refuse(request, "invalid_request", "Send the client credentials once, in one way");
+        refuse_oauth(request, "invalid_request", "Send the client credentials once, in one way");
         return false;
     }
     if (headers == 1 && !read_basic(request, id, secret))
         return false;
     if (params->client_id && strcmp(*id, params->client_id) != 0) {
-        refuse(request, "invalid_request", "The client_id is not that of the Authorization header");
+        refuse_oauth(request, "invalid_request", "The client_id is not that of the Authorization header");
         return false;
     }
     if (!*id || !*secret) {
-        refuse(request, "invalid_client", "Send the client id and secret");
+        refuse_oauth(request, "invalid_client", "Send the client id and secret");
         return false;
     }
     return true;
@@ -88,18 +88,18 @@ static bool authenticate(struct http_request *request, const struct oauth_params
         guesses_failed(app->guesses, *id, &request->address, clock_mono_ms());
         break;
     }
-    refuse(request, "invalid_client", "The client is unknown or its secret is wrong");
+    refuse_oauth(request, "invalid_client", "The client is unknown or its secret is wrong");
     return false;
 }
 
 static void issue(struct http_request *request, const struct oauth_params *params) {
     const struct order_app *app = request->app;
     if (!params->grant_type) {
-        refuse(request, "invalid_request", "The parameter grant_type is missing");
+        refuse_oauth(request, "invalid_request", "The parameter grant_type is missing");
         return;
     }
     if (strcmp(params->grant_type, "client_credentials") != 0) {
-        refuse(request, "unsupported_grant_type", "The grant_type must be client_credentials");
+        refuse_oauth(request, "unsupported_grant_type", "The grant_type must be client_credentials");
         return;
     }
     const char *client_id;
@@ -107,7 +107,7 @@ static void issue(struct http_request *request, const struct oauth_params *param
     if (!authenticate(request, params, &client_id, granted))
         return;
     if (!scope_narrow(granted, params->scope ? params->scope : granted, scope)) {
-        refuse(request, "invalid_scope", "The client may not have this scope");
+        refuse_oauth(request, "invalid_scope", "The client may not have this scope");
         return;
     }
 
@@ -142,7 +142,7 @@ static void revoke(struct http_request *request, const struct oauth_params *para
     if (!authenticate(request, params, &client_id, scope))
         return;
     if (!params->token) {
-        refuse(request, "invalid_request", "The parameter token is missing");
+        refuse_oauth(request, "invalid_request", "The parameter token is missing");
         return;
     }
     switch (auth_token(&app->service.auth, params->token, &request->claims)) {
@@ -159,7 +159,7 @@ static void revoke(struct http_request *request, const struct oauth_params *para
         return;
     }
     if (strcmp(request->claims.client_id, client_id) != 0)
-        refuse(request, "invalid_grant", "The token was issued to another client");
+        refuse_oauth(request, "invalid_grant", "The token was issued to another client");
     else if (revocations_full(app->service.auth.revocations))
         http_reply_problem(request, PROBLEM_UNAVAILABLE, "Too many tokens are revoked");
     else
@@ -215,7 +215,7 @@ static void introspect(struct http_request *request, const struct oauth_params *
     if (!find_caller(request, params, &caller, scope))
         return;
     if (!params->token) {
-        refuse(request, "invalid_request", "The parameter token is missing");
+        refuse_oauth(request, "invalid_request", "The parameter token is missing");
         return;
     }
 
@@ -237,7 +237,7 @@ static void with_params(struct http_request *request,
     struct oauth_params params = {0};
     const char *fault = oauth_params_read(http_header(request, "Content-Type"), &request->body, &params);
     if (fault)
-        refuse(request, "invalid_request", fault);
+        refuse_oauth(request, "invalid_request", fault);
     else
         answer(request, &params);
     oauth_params_free(&params);

@@ -26,7 +26,7 @@ static const char *bearer_token(struct http_request *request) {
     return *token && !strpbrk(token, " \t,") ? token : NULL;
 }
 
-static bool refuse(struct http_request *request, enum token_status status) {
+static bool auth_refuse(struct http_request *request, enum token_status status) {
     switch (status) {
     case TOKEN_EXPIRED:
         http_reply_problem(request, PROBLEM_TOKEN_EXPIRED, "Access token expired");
@@ -74,7 +74,7 @@ bool auth_caller(const struct auth *auth, struct http_request *request) {
         return false;
     }
     enum token_status status = auth_token(auth, token, &request->claims);
-    return status == TOKEN_OK || refuse(request, status);
+    return status == TOKEN_OK || auth_refuse(request, status);
 }
 
 bool auth_guard(void *cls, struct http_request *request) {

@@ -7,7 +7,7 @@
 enum { MIN_CAPACITY = 256 };
 
 /* The slot of the id, or the empty one where it belongs. The end of a UUID is random: no need to hash it. */
-static struct revocation *find(const struct revocation_set *set, const struct uuid *id) {
+static struct revocation *revocation_set_find(const struct revocation_set *set, const struct uuid *id) {
     uint64_t end;
     memcpy(&end, id->bytes + sizeof id->bytes - sizeof end, sizeof end);
     size_t mask = set->capacity - 1;
@@ -19,7 +19,7 @@ static struct revocation *find(const struct revocation_set *set, const struct uu
 }
 
 bool revocation_set_has(const struct revocation_set *set, const struct uuid *token_id) {
-    return set->count > 0 && find(set, token_id)->expires_at != 0;
+    return set->count > 0 && revocation_set_find(set, token_id)->expires_at != 0;
 }
 
 /* Copies what has not expired into a table that has room for more. */
@@ -35,7 +35,7 @@ static bool rebuild(struct revocation_set *set, int64_t now_s) {
         return false;
     for (size_t i = 0; i < set->capacity; i++)
         if (set->slots[i].expires_at > now_s)
-            *find(&fresh, &set->slots[i].token_id) = set->slots[i];
+            *revocation_set_find(&fresh, &set->slots[i].token_id) = set->slots[i];
     fresh.count = live;
     free(set->slots);
     *set = fresh;
@@ -47,7 +47,7 @@ bool revocation_set_add(struct revocation_set *set, const struct revocation *rev
         return true;
     if (2 * (set->count + 1) > set->capacity && !rebuild(set, now_s))
         return false;
-    *find(set, &revocation->token_id) = *revocation;
+    *revocation_set_find(set, &revocation->token_id) = *revocation;
     set->count++;
     return true;
 }

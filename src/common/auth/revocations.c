@@ -30,14 +30,14 @@ struct revocations {
     bool read; /* the table was read once */
 };
 
-static int64_t now_s(void) {
+static int64_t revocations_now_s(void) {
     return clock_epoch_ms() / 1000;
 }
 
 /* False when out of memory. */
-static bool add(struct revocations *r, const struct revocation list[], size_t n) {
+static bool revocations_put(struct revocations *r, const struct revocation list[], size_t n) {
     bool whole = true;
-    int64_t now = now_s();
+    int64_t now = revocations_now_s();
     pthread_mutex_lock(&r->lock);
     for (size_t i = 0; i < n; i++)
         whole &= revocation_set_add(&r->set, &list[i], now);
@@ -47,7 +47,7 @@ static bool add(struct revocations *r, const struct revocation list[], size_t n)
 
 enum { TOKEN_ID, EXPIRES_AT, SINCE }; /* columns of the statement load */
 
-static bool add_rows(struct revocations *r, const struct db_result *rows) {
+static bool revocations_put_rows(struct revocations *r, const struct db_result *rows) {
     size_t n = db_rows(rows);
     struct revocation *list = calloc(n + 1, sizeof *list);
     if (!list)
@@ -55,20 +55,20 @@ static bool add_rows(struct revocations *r, const struct db_result *rows) {
     for (size_t i = 0; i < n; i++)
         list[i] = (struct revocation){.token_id = db_uuid(rows, i, TOKEN_ID),
                                       .expires_at = db_int(rows, i, EXPIRES_AT)};
-    bool whole = add(r, list, n);
+    bool whole = revocations_put(r, list, n);
     free(list);
     return whole;
 }
 
 /* Reads what was written by transactions that had not ended when it was read the last time: numbers from a
  * sequence would not do, as a lower one may be committed after a higher one was read. */
-static enum db_status load(struct revocations *r, struct db *db) {
+static enum db_status revocations_load(struct revocations *r, struct db *db) {
     struct db_params params = {0};
     struct db_result *rows = NULL;
     db_text_param(&params, r->since);
     enum db_status status = db_run(db, &r->load, &params, &rows);
     db_params_free(&params);
-    if (status == DB_OK && !add_rows(r, rows))
+    if (status == DB_OK && !revocations_put_rows(r, rows))
         status = DB_NO_MEMORY;
     if (status == DB_OK && db_rows(rows) > 0)
         snprintf(r->since, sizeof r->since, "%s", db_text(rows, 0, SINCE));
@@ -76,20 +76,20 @@ static enum db_status load(struct revocations *r, struct db *db) {
     return status;
 }
 
-static enum db_status tidy(struct revocations *r, struct db *db) {
+static enum db_status revocations_tidy(struct revocations *r, struct db *db) {
     struct db_params params = {0};
     db_int_param(&params, TIDY_ROWS);
     enum db_status status = db_run(db, &r->expire, &params, NULL);
     db_params_free(&params);
     pthread_mutex_lock(&r->lock);
-    revocation_set_tidy(&r->set, now_s());
+    revocation_set_tidy(&r->set, revocations_now_s());
     pthread_mutex_unlock(&r->lock);
     return status;
 }
 
-static int64_t look(void *self, struct db *db, enum db_status *status) {
+static int64_t revocations_run(void *self, struct db *db, enum db_status *status) {
     struct revocations *r = self;
-    *status = load(r, db);
+    *status = revocations_load(r, db);
     if (*status != DB_OK)
         return LOOK_MS;
     if (!r->read) {
@@ -98,13 +98,13 @@ static int64_t look(void *self, struct db *db, enum db_status *status) {
         pthread_mutex_unlock(&r->lock);
     }
     if (clock_mono_ms() >= r->tidy_ms) {
-        *status = tidy(r, db);
+        *status = revocations_tidy(r, db);
         r->tidy_ms = clock_mono_ms() + TIDY_MS;
     }
     return LOOK_MS;
 }
 
-static void write_statements(struct revocations *r) {
+static void revocations_write_sql(struct revocations *r) {
     snprintf(r->sql[0], sizeof r->sql[0],
              "SELECT token_id, extract(epoch FROM expires_at)::bigint,"
              "       pg_snapshot_xmin(pg_current_snapshot())::text"
@@ -129,10 +129,13 @@ struct revocations *revocations_start(const char *table, const struct db_options
         return NULL;
     r->table = table;
     r->since[0] = '0';
-    write_statements(r);
+    revocations_write_sql(r);
     pthread_mutex_init(&r->lock, NULL);
-    r->job = db_job_start(&(struct db_job_options){
-        .name = "reading of revoked tokens", .db = *db, .run = look, .self = r, .first_now = true});
+    r->job = db_job_start(&(struct db_job_options){.name = "reading of revoked tokens",
+                                                   .db = *db,
+                                                   .run = revocations_run,
+                                                   .self = r,
+                                                   .first_now = true});
     if (r->job)
         return r;
     revocations_stop(r);
@@ -158,7 +161,7 @@ enum token_status revocations_check(struct revocations *r, const struct uuid *to
 }
 
 void revocations_add(struct revocations *r, const struct revocation list[], size_t n) {
-    (void)add(r, list, n); /* what does not fit now the thread reads again */
+    (void)revocations_put(r, list, n); /* what does not fit now the thread reads again */
 }
 
 bool revocations_full(struct revocations *r) {

@@ -31,7 +31,8 @@ static int digit_value(char c, const char last[static 2]) {
     return c == last[1] ? 63 : -1;
 }
 
-static bool decode(const char *text, size_t len, const char last[static 2], uint8_t *out, size_t *out_len) {
+static bool base64_decode_digits(const char *text, size_t len, const char last[static 2], uint8_t *out,
+                                 size_t *out_len) {
     if (len % 4 == 1)
         return false;
     size_t count = 0;
@@ -53,7 +54,7 @@ static bool decode(const char *text, size_t len, const char last[static 2], uint
 }
 
 bool base64url_decode(const char *text, size_t len, uint8_t *out, size_t *out_len) {
-    return decode(text, len, "-_", out, out_len);
+    return base64_decode_digits(text, len, "-_", out, out_len);
 }
 
 bool base64_decode(const char *text, size_t len, uint8_t *out, size_t *out_len) {
@@ -61,5 +62,5 @@ bool base64_decode(const char *text, size_t len, uint8_t *out, size_t *out_len) 
         return false;
     for (int padding = 0; padding < 2 && len > 0 && text[len - 1] == '='; padding++)
         len--;
-    return decode(text, len, "+/", out, out_len);
+    return base64_decode_digits(text, len, "+/", out, out_len);
 }

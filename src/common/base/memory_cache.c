@@ -43,7 +43,7 @@ static struct entry **set_of(struct memory_cache *cache, const uint8_t *key) {
     return cache->sets[(key[14] << 8 | key[15]) % SETS];
 }
 
-static struct entry **find(struct entry **set, const uint8_t *key) {
+static struct entry **memory_cache_find(struct entry **set, const uint8_t *key) {
     for (size_t way = 0; way < WAYS; way++)
         if (set[way] && memcmp(set[way]->key, key, MEMORY_CACHE_KEY_SIZE) == 0)
             return &set[way];
@@ -53,7 +53,7 @@ static struct entry **find(struct entry **set, const uint8_t *key) {
 bool memory_cache_get(struct memory_cache *cache, const uint8_t key[static MEMORY_CACHE_KEY_SIZE],
                       int64_t now_ms, char value[static MEMORY_CACHE_VALUE_MAX], size_t *len) {
     pthread_mutex_lock(&cache->lock);
-    struct entry **found = find(set_of(cache, key), key);
+    struct entry **found = memory_cache_find(set_of(cache, key), key);
     bool good = found && (*found)->until_ms > now_ms;
     if (good) {
         (*found)->used = ++cache->uses;
@@ -65,8 +65,8 @@ bool memory_cache_get(struct memory_cache *cache, const uint8_t key[static MEMOR
 }
 
 /* The place for a new entry of the set: the key's own, a free one, or that of the one unused for longest. */
-static struct entry **place(struct entry **set, const uint8_t *key) {
-    struct entry **best = find(set, key);
+static struct entry **memory_cache_place(struct entry **set, const uint8_t *key) {
+    struct entry **best = memory_cache_find(set, key);
     for (size_t way = 0; !best && way < WAYS; way++)
         if (!set[way])
             best = &set[way];
@@ -89,7 +89,7 @@ void memory_cache_put(struct memory_cache *cache, const uint8_t key[static MEMOR
     entry->len = len;
     entry->until_ms = until_ms;
     pthread_mutex_lock(&cache->lock);
-    struct entry **at = place(set_of(cache, key), key);
+    struct entry **at = memory_cache_place(set_of(cache, key), key);
     struct entry *old = *at;
     entry->used = ++cache->uses;
     *at = entry;

@@ -5,7 +5,7 @@ struct state {
     uint64_t a, b, c, d;
 };
 
-static uint64_t rotate(uint64_t x, unsigned bits) {
+static uint64_t siphash_rotate(uint64_t x, unsigned bits) {
     return x << bits | x >> (64 - bits);
 }
 
@@ -13,13 +13,13 @@ static void mix(struct state *s, unsigned rounds) {
     while (rounds-- > 0) {
         s->a += s->b;
         s->c += s->d;
-        s->b = rotate(s->b, 13) ^ s->a;
-        s->d = rotate(s->d, 16) ^ s->c;
-        s->a = rotate(s->a, 32) + s->d;
+        s->b = siphash_rotate(s->b, 13) ^ s->a;
+        s->d = siphash_rotate(s->d, 16) ^ s->c;
+        s->a = siphash_rotate(s->a, 32) + s->d;
         s->c += s->b;
-        s->b = rotate(s->b, 17) ^ s->c;
-        s->d = rotate(s->d, 21) ^ s->a;
-        s->c = rotate(s->c, 32);
+        s->b = siphash_rotate(s->b, 17) ^ s->c;
+        s->d = siphash_rotate(s->d, 21) ^ s->a;
+        s->c = siphash_rotate(s->c, 32);
     }
 }
 
@@ -30,7 +30,7 @@ static void absorb(struct state *s, uint64_t word) {
 }
 
 /* Up to eight bytes as a number, the first one lowest. */
-static uint64_t load(const uint8_t *bytes, size_t len) {
+static uint64_t siphash_load(const uint8_t *bytes, size_t len) {
     uint64_t word = 0;
     for (size_t i = 0; i < len; i++)
         word |= (uint64_t)bytes[i] << (8 * i);
@@ -38,7 +38,7 @@ static uint64_t load(const uint8_t *bytes, size_t len) {
 }
 
 uint64_t siphash(const uint8_t secret[static SIPHASH_SECRET_SIZE], const void *data, size_t len) {
-    uint64_t low = load(secret, 8), high = load(secret + 8, 8);
+    uint64_t low = siphash_load(secret, 8), high = siphash_load(secret + 8, 8);
     struct state s = {.a = low ^ 0x736f6d6570736575,
                       .b = high ^ 0x646f72616e646f6d,
                       .c = low ^ 0x6c7967656e657261,
@@ -46,8 +46,8 @@ uint64_t siphash(const uint8_t secret[static SIPHASH_SECRET_SIZE], const void *d
     const uint8_t *bytes = data;
     size_t done = 0;
     for (; len - done >= 8; done += 8)
-        absorb(&s, load(bytes + done, 8));
-    absorb(&s, load(bytes + done, len - done) | (uint64_t)len << 56);
+        absorb(&s, siphash_load(bytes + done, 8));
+    absorb(&s, siphash_load(bytes + done, len - done) | (uint64_t)len << 56);
     s.c ^= 0xff;
     mix(&s, 4);
     return s.a ^ s.b ^ s.c ^ s.d;

@@ -29,7 +29,7 @@ static bool wait_stop(struct ticker *ticker, int64_t ms) {
     return stopping;
 }
 
-static void *tick(void *arg) {
+static void *ticker_run(void *arg) {
     struct ticker *ticker = arg;
     while (!wait_stop(ticker, ticker->job(ticker->self)))
         ;
@@ -44,7 +44,7 @@ struct ticker *ticker_start(ticker_fn *job, void *self) {
     ticker->self = self;
     clock_cond_init(&ticker->stop);
     pthread_mutex_init(&ticker->lock, NULL);
-    if (pthread_create(&ticker->thread, NULL, tick, ticker) == 0)
+    if (pthread_create(&ticker->thread, NULL, ticker_run, ticker) == 0)
         return ticker;
     pthread_cond_destroy(&ticker->stop);
     pthread_mutex_destroy(&ticker->lock);

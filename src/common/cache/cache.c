@@ -67,7 +67,7 @@ const char *cache_error(const struct cache *cache) {
 }
 
 /* Tells the breaker how a call went. An outage begins when that opens the breaker, and ends with a success. */
-static void note(const struct cache *cache, bool success) {
+static void cache_note(const struct cache *cache, bool success) {
     const struct cache_options *o = &cache->options;
     bool opened = o->breaker && breaker_note(o->breaker, success, clock_mono_ms());
     if (o->outage && opened)
@@ -77,10 +77,10 @@ static void note(const struct cache *cache, bool success) {
 }
 
 /* Redis is away, or answers what cannot be: no reply may be left behind for the next command to read. */
-static void fail(struct cache *cache, const char *why) {
+static void cache_fail(struct cache *cache, const char *why) {
     snprintf(cache->error, sizeof cache->error, "%s", why);
     disconnect(cache);
-    note(cache, false);
+    cache_note(cache, false);
 }
 
 /* Sends the commands appended so far. Each write waits at most the timeout, all of them until the deadline.
@@ -88,11 +88,11 @@ static void fail(struct cache *cache, const char *why) {
 static bool send_commands(struct cache *cache, int64_t deadline_ms) {
     for (int done = 0; !done;) {
         if (redisBufferWrite(cache->redis, &done) != REDIS_OK) {
-            fail(cache, cache->redis->errstr);
+            cache_fail(cache, cache->redis->errstr);
             return false;
         }
         if (!done && clock_mono_ms() > deadline_ms) {
-            fail(cache, "sending took too long");
+            cache_fail(cache, "sending took too long");
             return false;
         }
     }
@@ -106,13 +106,13 @@ static redisReply *read_reply(struct cache *cache, int64_t deadline_ms) {
         if (reply)
             return reply;
         if (clock_mono_ms() > deadline_ms) {
-            fail(cache, "the answer took too long");
+            cache_fail(cache, "the answer took too long");
             return NULL;
         }
         if (redisBufferRead(cache->redis) != REDIS_OK)
             break;
     }
-    fail(cache, cache->redis->errstr);
+    cache_fail(cache, cache->redis->errstr);
     return NULL;
 }
 
@@ -131,7 +131,7 @@ static bool read_puts(struct cache *cache, size_t n, int64_t deadline_ms, bool *
         }
         freeReplyObject(reply);
     }
-    note(cache, true);
+    cache_note(cache, true);
     if (refused)
         disconnect(cache); /* it may lead to a server that became a replica */
     return !refused;
@@ -149,7 +149,7 @@ static bool read_owed(struct cache *cache, int64_t deadline_ms) {
 static bool append(struct cache *cache, size_t argc, const char *argv[], const size_t lens[]) {
     if (redisAppendCommandArgv(cache->redis, (int)argc, argv, lens) == REDIS_OK)
         return true;
-    fail(cache, "out of memory");
+    cache_fail(cache, "out of memory");
     return false;
 }
 
@@ -158,7 +158,7 @@ static bool append(struct cache *cache, size_t argc, const char *argv[], const s
 static redisReply *read_answer(struct cache *cache, int64_t deadline_ms) {
     redisReply *reply = read_owed(cache, deadline_ms) ? read_reply(cache, deadline_ms) : NULL;
     if (reply && reply->type == REDIS_REPLY_ERROR) {
-        fail(cache, reply->str);
+        cache_fail(cache, reply->str);
         freeReplyObject(reply);
         return NULL;
     }
@@ -182,44 +182,44 @@ static bool log_in(struct cache *cache) {
     return cache->options.database == 0 || run(cache, 2, (const char *[]){"SELECT", database});
 }
 
-static bool connect_now(struct cache *cache) {
+static bool cache_connect(struct cache *cache) {
     struct timeval timeout = {.tv_sec = cache->options.timeout_ms / 1000,
                               .tv_usec = cache->options.timeout_ms % 1000 * 1000L};
     cache->redis = redisConnectWithTimeout(cache->options.host, cache->options.port, timeout);
     if (!cache->redis || cache->redis->err || redisSetTimeout(cache->redis, timeout) != REDIS_OK) {
-        fail(cache, cache->redis ? cache->redis->errstr : "out of memory");
+        cache_fail(cache, cache->redis ? cache->redis->errstr : "out of memory");
         return false;
     }
     const char *fault = cache->options.tls ? cache_tls_start(cache->redis, &cache->options) : NULL;
     if (fault) {
-        fail(cache, fault);
+        cache_fail(cache, fault);
         return false;
     }
     return log_in(cache);
 }
 
-static bool ready(struct cache *cache) {
+static bool cache_ready(struct cache *cache) {
     struct breaker *breaker = cache->options.breaker;
     if (breaker && !breaker_allows(breaker, clock_mono_ms()))
         return false;
     if (cache->asked)
         disconnect(cache);
-    return cache->redis || connect_now(cache);
+    return cache->redis || cache_connect(cache);
 }
 
 bool cache_ping(struct cache *cache) {
-    if (!ready(cache) || !run(cache, 1, (const char *[]){"PING"}))
+    if (!cache_ready(cache) || !run(cache, 1, (const char *[]){"PING"}))
         return false;
-    note(cache, true);
+    cache_note(cache, true);
     return true;
 }
 
 bool cache_ask(struct cache *cache, const char *const keys[], size_t n) {
-    if (!ready(cache))
+    if (!cache_ready(cache))
         return false;
     const char **argv = calloc(n + 1, sizeof *argv);
     if (!argv) {
-        fail(cache, "out of memory");
+        cache_fail(cache, "out of memory");
         return false;
     }
     argv[0] = "MGET";
@@ -242,9 +242,9 @@ struct cache_values *cache_answer(struct cache *cache) {
     values->reply = read_answer(cache, clock_mono_ms() + cache->options.timeout_ms);
     if (values->reply &&
         (values->reply->type != REDIS_REPLY_ARRAY || values->reply->elements != cache->asked_for)) {
-        fail(cache, "MGET was answered with something else");
+        cache_fail(cache, "MGET was answered with something else");
     } else if (values->reply) {
-        note(cache, true);
+        cache_note(cache, true);
         return values;
     }
     cache_values_free(values);
@@ -305,7 +305,7 @@ bool cache_put(struct cache *cache, const struct cache_entry entries[], size_t n
     for (size_t done = 0; done < n; done += PIPELINE) {
         size_t chunk = n - done < PIPELINE ? n - done : PIPELINE;
         bool unknown = false;
-        if (!ready(cache) || !put_chunk(cache, entries + done, chunk, false, &unknown))
+        if (!cache_ready(cache) || !put_chunk(cache, entries + done, chunk, false, &unknown))
             return false;
         if (unknown && !put_chunk(cache, entries + done, chunk, true, &unknown))
             return false;
@@ -314,7 +314,7 @@ bool cache_put(struct cache *cache, const struct cache_entry entries[], size_t n
 }
 
 bool cache_put_later(struct cache *cache, const struct cache_entry entries[], size_t n) {
-    if (!ready(cache))
+    if (!cache_ready(cache))
         return false;
     for (size_t i = 0; i < n; i++)
         if (!append_put(cache, &entries[i], false))

@@ -89,7 +89,7 @@ static const char *environment(const char *name) {
     return getenv(name);
 }
 
-static struct config *load(enum config_service service, const char *env_file) {
+static struct config *command_load(enum config_service service, const char *env_file) {
     struct buf errors = {0};
     struct config *config = NULL;
     if (!env_file || config_read_env_file(env_file, &errors))
@@ -133,7 +133,7 @@ struct config_command config_command_line(enum config_service service, int argc,
         command.exit_code = 0;
         return command;
     }
-    struct config *config = load(service, env_file);
+    struct config *config = command_load(service, env_file);
     command.exit_code = config ? 0 : 1;
     if (config && action == PRINT)
         print_config(config);

@@ -10,7 +10,7 @@
 
 static const char name_characters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_";
 
-static char *skip_blanks(char *text) {
+static char *env_skip_blanks(char *text) {
     return text + strspn(text, " \t\r\n");
 }
 
@@ -29,7 +29,7 @@ static char *quoted_value(char *text) {
     char *end = strchr(text + 1, *text);
     if (!end)
         return NULL;
-    const char *rest = skip_blanks(end + 1);
+    const char *rest = env_skip_blanks(end + 1);
     if (*rest != '\0' && *rest != '#')
         return NULL;
     *end = '\0';
@@ -38,14 +38,14 @@ static char *quoted_value(char *text) {
 
 /* Returns NULL, or an error message about the line. */
 static const char *read_line(char *line) {
-    char *name = skip_blanks(line);
+    char *name = env_skip_blanks(line);
     if (*name == '\0' || *name == '#')
         return NULL;
     size_t len = strspn(name, name_characters);
     if (len == 0 || name[len] != '=')
         return "is not NAME=value";
     name[len] = '\0';
-    char *value = skip_blanks(name + len + 1);
+    char *value = env_skip_blanks(name + len + 1);
     value = *value == '"' || *value == '\'' ? quoted_value(value) : plain_value(value);
     if (!value)
         return "has a missing closing quote, or text after it";

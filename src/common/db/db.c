@@ -141,7 +141,7 @@ static bool start_connecting(struct db *db) {
     return db->conn && PQstatus(db->conn) != CONNECTION_BAD;
 }
 
-static enum db_status connect_now(struct db *db) {
+static enum db_status db_connect(struct db *db) {
     int64_t now = clock_mono_ms();
     if (now < db->retry_at_ms)
         return DB_UNAVAILABLE; /* the error of the last try still stands */
@@ -179,12 +179,12 @@ static enum db_status ensure_connected(struct db *db) {
     if (db->in_transaction)
         return lost(db, "connection lost within a transaction");
     drop(db);
-    return connect_now(db);
+    return db_connect(db);
 }
 
 /* The status of a SQLSTATE, by its code or the start of it. The first row that fits counts. Tables or columns that
  * are missing (42P01, 42703) count as away: they come with the migrations. */
-static enum db_status classify(const char *sqlstate) {
+static enum db_status db_classify(const char *sqlstate) {
     static const struct {
         const char *start;
         enum db_status status;
@@ -226,7 +226,7 @@ static enum db_status judge(struct db *db, const PGresult *result) {
     const char *sqlstate = PQresultErrorField(result, PG_DIAG_SQLSTATE);
     const char *message = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
     set_error(db, sqlstate ? sqlstate : "", message ? message : PQerrorMessage(db->conn));
-    return sqlstate ? classify(sqlstate) : DB_UNAVAILABLE;
+    return sqlstate ? db_classify(sqlstate) : DB_UNAVAILABLE;
 }
 
 /* Reads everything that was asked for. The last result, or the first failed one, decides. */
@@ -269,7 +269,7 @@ static enum db_status collect(struct db *db, int64_t deadline_ms, PGresult **out
     return status;
 }
 
-static void rollback(struct db *db);
+static void db_rollback(struct db *db);
 
 /* After a failure nothing of the transaction stays, and a connection in an unknown state is not kept. */
 static void abandon(struct db *db, enum db_status status) {
@@ -279,7 +279,7 @@ static void abandon(struct db *db, enum db_status status) {
         return;
     char error[ERROR_SIZE];
     memcpy(error, db->error, sizeof error);
-    rollback(db);
+    db_rollback(db);
     memcpy(db->error, error, sizeof error);
 }
 
@@ -352,7 +352,7 @@ static enum db_status simple(struct db *db, const char *sql, bool bounded) {
     return finish(db, PQsendQuery(db->conn, sql), bounded, NULL);
 }
 
-static enum db_status begin(struct db *db) {
+static enum db_status db_begin(struct db *db) {
     enum db_status status = ensure_connected(db);
     if (status != DB_OK)
         return status;
@@ -361,7 +361,7 @@ static enum db_status begin(struct db *db) {
     return status;
 }
 
-static enum db_status commit(struct db *db) {
+static enum db_status db_commit(struct db *db) {
     if (!db->conn || !db->in_transaction)
         return DB_UNAVAILABLE;
     enum db_status status = simple(db, "COMMIT", true);
@@ -369,7 +369,7 @@ static enum db_status commit(struct db *db) {
     return status;
 }
 
-static void rollback(struct db *db) {
+static void db_rollback(struct db *db) {
     if (!db->in_transaction)
         return;
     db->in_transaction = false;
@@ -378,12 +378,12 @@ static void rollback(struct db *db) {
 }
 
 enum db_status db_transaction(struct db *db, db_work *work, void *arg) {
-    enum db_status status = begin(db);
+    enum db_status status = db_begin(db);
     if (status == DB_OK)
         status = work(db, arg);
     if (status == DB_OK)
-        return commit(db);
-    rollback(db);
+        return db_commit(db);
+    db_rollback(db);
     return status;
 }
 

@@ -25,7 +25,8 @@ static void name_ledger(const char *service, char ledger[static LEDGER_SIZE]) {
 }
 
 /* Runs a query of one parameter, the ledger's name, and one boolean result. */
-static enum db_status ask(struct db *db, const struct db_query *query, const char *ledger, bool *answer) {
+static enum db_status migrate_ask(struct db *db, const struct db_query *query, const char *ledger,
+                                  bool *answer) {
     struct db_params params = {0};
     struct db_result *result = NULL;
     db_text_param(&params, ledger);
@@ -42,7 +43,7 @@ static bool lock_ledger(struct db *db, const char *ledger) {
     bool waiting = false;
     for (;;) {
         bool locked = false;
-        if (ask(db, &try_lock, ledger, &locked) != DB_OK) {
+        if (migrate_ask(db, &try_lock, ledger, &locked) != DB_OK) {
             log_error(NULL, "migrations: %s", db_error(db));
             return false;
         }
@@ -122,7 +123,7 @@ bool migrate_is_current(struct db *db, const char *service, const struct migrati
     name_ledger(service, ledger);
     bool exists = false;
     struct db_result *names = NULL;
-    if (ask(db, &ledger_exists, ledger, &exists) != DB_OK || !exists ||
+    if (migrate_ask(db, &ledger_exists, ledger, &exists) != DB_OK || !exists ||
         read_ledger(db, ledger, &names) != DB_OK)
         return false;
     while (table->name && is_listed(names, table->name))

@@ -52,7 +52,7 @@ static bool stopping(const struct worker *w) {
 }
 
 /* Waits a little longer each time. A stop ends the waiting. */
-static void rest(struct worker *w, const char *part, const char *why) {
+static void consumer_rest(struct worker *w, const char *part, const char *why) {
     outage_begin(&w->consumer->outage, "%s: %s", part, why);
     struct pollfd fd = {.fd = w->consumer->stop_fd, .events = POLLIN};
     (void)poll(&fd, 1, (int)backoff_ms(w->failures, OUTAGE_BASE_MS, OUTAGE_CAP_MS));
@@ -65,7 +65,7 @@ static void recovered(struct worker *w) {
     w->failures = 0;
 }
 
-static bool same_group(const struct consumer_message *a, const struct consumer_message *b) {
+static bool consumer_same_group(const struct consumer_message *a, const struct consumer_message *b) {
     return strcmp(a->message->group_id, b->message->group_id) == 0;
 }
 
@@ -80,7 +80,7 @@ static bool is_last_receive(const struct worker *w, const struct queue_message *
 static const struct consumer_message *blocker(const struct worker *w,
                                               const struct consumer_message messages[], size_t m) {
     for (size_t i = 0; i < m; i++)
-        if (messages[i].outcome == CONSUMER_RETRY && same_group(&messages[i], &messages[m]) &&
+        if (messages[i].outcome == CONSUMER_RETRY && consumer_same_group(&messages[i], &messages[m]) &&
             !is_last_receive(w, messages[i].message))
             return &messages[i];
     return NULL;
@@ -143,7 +143,7 @@ static enum db_status probe(struct worker *w) {
 static enum db_status hold(struct worker *w, struct consumer_message messages[], size_t n) {
     enum db_status status = DB_UNAVAILABLE;
     while (status == DB_UNAVAILABLE && !stopping(w)) {
-        rest(w, "database", db_error(w->db));
+        consumer_rest(w, "database", db_error(w->db));
         if (probe(w) != DB_OK)
             break; /* another replica may reach it: they go back */
         hide(w, messages, n);
@@ -202,8 +202,8 @@ static void plan_retries(struct worker *w, const struct consumer_message message
 }
 
 /* Deletes what is done and puts the rest back. What the queue does not take comes back by itself. */
-static void settle(struct worker *w, const struct consumer_message messages[], const int seconds[],
-                   size_t n) {
+static void consumer_settle(struct worker *w, const struct consumer_message messages[], const int seconds[],
+                            size_t n) {
     const struct queue_message *done[QUEUE_BATCH], *back[QUEUE_BATCH];
     int back_seconds[QUEUE_BATCH];
     size_t done_count = 0, back_count = 0;
@@ -225,7 +225,7 @@ static void settle(struct worker *w, const struct consumer_message messages[], c
 }
 
 /* False when the database went away. */
-static bool process(struct worker *w, const struct queue_batch *batch) {
+static bool consumer_process(struct worker *w, const struct queue_batch *batch) {
     struct consumer_message messages[QUEUE_BATCH];
     int seconds[QUEUE_BATCH] = {0}; /* of a stop: at once, for another consumer */
     size_t n = batch->count;
@@ -244,7 +244,7 @@ static bool process(struct worker *w, const struct queue_batch *batch) {
         for (size_t i = 0; i < n && status == DB_UNAVAILABLE; i++)
             seconds[i] = pause;
     }
-    settle(w, messages, seconds, n);
+    consumer_settle(w, messages, seconds, n);
     return status != DB_UNAVAILABLE;
 }
 
@@ -269,7 +269,7 @@ static bool await_busy(struct worker *w) {
 /* The first worker waits at the queue. The others come while it is busy, and wait for nothing there: a server
  * that does not see its clients go (ElasticMQ) hands the next messages to each long poll that is left over.
  */
-static enum queue_status receive(struct worker *w, struct queue_batch *batch) {
+static enum queue_status consumer_receive(struct worker *w, struct queue_batch *batch) {
     struct consumer *c = w->consumer;
     bool first = w == &c->workers[0];
     *batch = (struct queue_batch){0};
@@ -288,38 +288,38 @@ static void *consume(void *cls) {
     bool database = false; /* as far as we know; while it is away messages stay in the queue */
     while (!stopping(w)) {
         if (!database && probe(w) != DB_OK) {
-            rest(w, "database", db_error(w->db));
+            consumer_rest(w, "database", db_error(w->db));
             continue;
         }
         struct queue_batch batch;
-        enum queue_status status = receive(w, &batch);
+        enum queue_status status = consumer_receive(w, &batch);
         if (status == QUEUE_OK) {
             recovered(w);
             if (*queue_error(w->receiver))
                 log_error(NULL, "%s: %s", w->consumer->name, queue_error(w->receiver));
-            database = batch.count == 0 || process(w, &batch);
+            database = batch.count == 0 || consumer_process(w, &batch);
         } else if (status != QUEUE_INTERRUPTED) {
-            rest(w, "queue", queue_error(w->receiver));
+            consumer_rest(w, "queue", queue_error(w->receiver));
         }
         queue_batch_free(&batch);
     }
     return NULL;
 }
 
-static void close_worker(struct worker *w) {
+static void consumer_close_worker(struct worker *w) {
     queue_close(w->receiver);
     queue_close(w->queue);
     db_close(w->db);
 }
 
-static bool start_worker(struct consumer *c, struct worker *w) {
+static bool consumer_start_worker(struct consumer *c, struct worker *w) {
     w->consumer = c;
     w->receiver = queue_open(&c->options.queue);
     w->queue = queue_open(&c->options.queue);
     w->db = db_open(&c->options.db);
     if (w->receiver && w->queue && w->db && pthread_create(&w->thread, NULL, consume, w) == 0)
         return true;
-    close_worker(w);
+    consumer_close_worker(w);
     return false;
 }
 
@@ -333,7 +333,7 @@ struct consumer *consumer_start(const struct consumer_options *options) {
     pthread_mutex_init(&c->lock, NULL);
     pthread_cond_init(&c->changed, NULL);
     c->stop_fd = eventfd(0, EFD_CLOEXEC);
-    while (c->stop_fd >= 0 && c->count < options->threads && start_worker(c, &c->workers[c->count]))
+    while (c->stop_fd >= 0 && c->count < options->threads && consumer_start_worker(c, &c->workers[c->count]))
         c->count++;
     if (c->stop_fd >= 0 && c->count == options->threads)
         return c;
@@ -354,7 +354,7 @@ void consumer_stop(struct consumer *c) {
         queue_interrupt(c->workers[i].receiver);
     for (size_t i = 0; i < c->count; i++) {
         pthread_join(c->workers[i].thread, NULL);
-        close_worker(&c->workers[i]);
+        consumer_close_worker(&c->workers[i]);
     }
     if (c->stop_fd >= 0)
         close(c->stop_fd);

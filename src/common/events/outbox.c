@@ -164,7 +164,7 @@ static bool take_wake(struct outbox *o) {
 }
 
 /* Waits out a backoff. Wakes do not shorten it, a stop does. */
-static void rest(struct outbox *o, int64_t ms) {
+static void outbox_rest(struct outbox *o, int64_t ms) {
     int64_t end = clock_mono_ms() + ms;
     for (int64_t left = ms; left > 0 && !atomic_load(&o->stopping); left = end - clock_mono_ms()) {
         struct pollfd fd = {.fd = o->wake_fd, .events = POLLIN};
@@ -186,7 +186,7 @@ static void *relay(void *cls) {
         if (ok)
             (void)db_wait_notify(o->db, o->wake_fd, IDLE_MS);
         else
-            rest(o, backoff_ms(o->failures - 1, BACKOFF_BASE_MS, BACKOFF_CAP_MS));
+            outbox_rest(o, backoff_ms(o->failures - 1, BACKOFF_BASE_MS, BACKOFF_CAP_MS));
     }
 }
 
@@ -198,7 +198,7 @@ static void outbox_free(struct outbox *o) {
     free(o);
 }
 
-static void write_statements(struct outbox *o) {
+static void outbox_write_sql(struct outbox *o) {
     snprintf(o->sql[0], sizeof o->sql[0],
              "SELECT " OUTBOX_COLUMNS " FROM %s WHERE group_id <> ALL ($1) ORDER BY id LIMIT %d", o->table,
              OUTBOX_PAGE_ROWS);
@@ -219,7 +219,7 @@ struct outbox *outbox_start(const struct outbox_options *options) {
     o->db = db_open(&options->db);
     o->queue = queue_open(&options->queue);
     o->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-    write_statements(o);
+    outbox_write_sql(o);
     if (o->db && o->queue && o->wake_fd >= 0 && pthread_create(&o->thread, NULL, relay, o) == 0)
         return o;
     outbox_free(o);

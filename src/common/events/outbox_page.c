@@ -23,7 +23,7 @@ static const char *text(const struct page *p, size_t row, int column) {
     return db_text(p->rows, row, column);
 }
 
-static bool same_group(const struct page *p, size_t a, size_t b) {
+static bool page_same_group(const struct page *p, size_t a, size_t b) {
     return strcmp(text(p, a, OUTBOX_GROUP_ID), text(p, b, OUTBOX_GROUP_ID)) == 0;
 }
 
@@ -40,7 +40,7 @@ static size_t pick(struct page *p, size_t picked[static QUEUE_BATCH]) {
     for (size_t row = p->first; row < p->count && n < p->most; row++) {
         bool free = p->state[row] == WAITING;
         for (size_t i = 0; free && i < n; i++)
-            free = !same_group(p, picked[i], row);
+            free = !page_same_group(p, picked[i], row);
         if (!free)
             continue;
         bytes += row_bytes(p, row);
@@ -54,7 +54,7 @@ static size_t pick(struct page *p, size_t picked[static QUEUE_BATCH]) {
 /* The row was not accepted: nothing of its group may overtake it. False when the other groups wait too. */
 static bool keep_back(struct page *p, size_t row, bool refused) {
     for (size_t i = row; i < p->count; i++)
-        if (p->state[i] == WAITING && same_group(p, i, row))
+        if (p->state[i] == WAITING && page_same_group(p, i, row))
             p->state[i] = STUCK;
     if (!refused || p->held->count == OUTBOX_MAX_HELD)
         return false;

@@ -111,7 +111,7 @@ bool address_list_parse(const char *text, struct address_list *out) {
     return true;
 }
 
-static bool contains(const struct address_list *list, const struct address *address) {
+static bool network_contains(const struct address_list *list, const struct address *address) {
     for (size_t i = 0; i < list->count; i++) {
         unsigned bits = list->networks[i].bits, whole = bits / 8, rest = bits % 8;
         const uint8_t *a = list->networks[i].address.bytes, *b = address->bytes;
@@ -140,7 +140,7 @@ struct address address_of_client(const struct address_list *proxies, struct addr
         do { /* from the last to the first */
             comma = memrchr(line, ',', (size_t)(end - line));
             const char *hop = comma ? comma + 1 : line;
-            if (!contains(proxies, &client) || !parse_hop(hop, (size_t)(end - hop), &client))
+            if (!network_contains(proxies, &client) || !parse_hop(hop, (size_t)(end - hop), &client))
                 return client;
             end = comma;
         } while (comma);

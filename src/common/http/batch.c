@@ -138,7 +138,7 @@ static void *work(void *arg) {
     return NULL;
 }
 
-static bool start_worker(struct batch_pool *pool) {
+static bool batch_start_worker(struct batch_pool *pool) {
     const struct batch_options *o = &pool->options;
     struct worker *worker = &pool->workers[pool->worker_count];
     worker->pool = pool;
@@ -153,7 +153,7 @@ static bool start_worker(struct batch_pool *pool) {
     return true;
 }
 
-static bool start(struct batch_pool *pool) {
+static bool batch_start(struct batch_pool *pool) {
     pool->lanes = calloc(pool->options.lanes, sizeof *pool->lanes);
     pool->workers = calloc(pool->options.workers, sizeof *pool->workers);
     if (!pool->lanes || !pool->workers)
@@ -161,7 +161,7 @@ static bool start(struct batch_pool *pool) {
     for (size_t i = 0; i < pool->options.lanes; i++)
         pool->lanes[i].tail = &pool->lanes[i].head;
     while (pool->worker_count < pool->options.workers)
-        if (!start_worker(pool))
+        if (!batch_start_worker(pool))
             return false;
     return true;
 }
@@ -173,7 +173,7 @@ struct batch_pool *batch_pool_start(const struct batch_options *options) {
     pool->options = *options;
     pthread_mutex_init(&pool->lock, NULL);
     clock_cond_init(&pool->work);
-    if (start(pool))
+    if (batch_start(pool))
         return pool;
     batch_pool_stop(pool);
     batch_pool_free(pool);

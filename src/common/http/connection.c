@@ -191,3 +191,15 @@ void http_connection_limit(struct http_connection *c) {
 void http_connection_unlimit(struct http_connection *c) {
     atomic_store_explicit(&c->deadline_ms, INT64_MAX, memory_order_relaxed);
 }
+
+void http_suspend(struct http_exchange *x) {
+    x->stage = HTTP_WAITING;
+    http_connection_unlimit(http_connection_of(x->connection));
+    MHD_suspend_connection(x->connection);
+}
+
+void http_resume(struct http_exchange *x) {
+    struct MHD_Connection *connection = x->connection;
+    x->stage = HTTP_ANSWERED;
+    MHD_resume_connection(connection);
+}

@@ -101,8 +101,9 @@ static enum MHD_Result send_reply(struct http_exchange *x) {
 }
 
 /* The headers are there. What can be refused without the body is refused now, and its connection closed. */
-static enum MHD_Result begin(struct http_server *server, struct MHD_Connection *connection, const char *path,
-                             const char *method, const char *version, void **context) {
+static enum MHD_Result exchange_begin(struct http_server *server, struct MHD_Connection *connection,
+                                      const char *path, const char *method, const char *version,
+                                      void **context) {
     struct http_exchange *x = http_connection_of(connection) ? calloc(1, sizeof *x) : NULL;
     if (!x)
         return MHD_NO;
@@ -125,7 +126,7 @@ static enum MHD_Result begin(struct http_server *server, struct MHD_Connection *
     return MHD_YES;
 }
 
-static enum MHD_Result receive(struct http_exchange *x, const char *data, size_t *size) {
+static enum MHD_Result exchange_receive(struct http_exchange *x, const char *data, size_t *size) {
     struct buf *body = &x->request.body;
     if (body->len + *size > x->body_limit)
         x->too_large = true;
@@ -139,7 +140,7 @@ static enum MHD_Result receive(struct http_exchange *x, const char *data, size_t
     return MHD_YES;
 }
 
-static enum MHD_Result process(struct http_exchange *x) {
+static enum MHD_Result exchange_process(struct http_exchange *x) {
     if (x->too_large) {
         x->request.body.len = 0;
         reply_too_large(x);
@@ -153,24 +154,12 @@ enum MHD_Result http_exchange_step(void *server, struct MHD_Connection *connecti
                                    void **context) {
     struct http_exchange *x = *context;
     if (!x)
-        return begin(server, connection, path, method, version, context);
+        return exchange_begin(server, connection, path, method, version, context);
     if (x->stage == HTTP_ANSWERED)
         return send_reply(x);
     if (*size)
-        return receive(x, data, size);
-    return process(x);
-}
-
-void http_suspend(struct http_exchange *x) {
-    x->stage = HTTP_WAITING;
-    http_connection_unlimit(http_connection_of(x->connection));
-    MHD_suspend_connection(x->connection);
-}
-
-void http_resume(struct http_exchange *x) {
-    struct MHD_Connection *connection = x->connection;
-    x->stage = HTTP_ANSWERED;
-    MHD_resume_connection(connection);
+        return exchange_receive(x, data, size);
+    return exchange_process(x);
 }
 
 void http_exchange_end(void *cls, struct MHD_Connection *connection, void **context,

@@ -47,7 +47,7 @@ void limit_free(struct limit *limit) {
 }
 
 /* The key's cell, or the one that gives way to it. */
-static struct cell *find(struct cell set[static WAYS], uint64_t key) {
+static struct cell *limit_find(struct cell set[static WAYS], uint64_t key) {
     struct cell *least = set;
     for (struct cell *cell = set; cell < set + WAYS; cell++) {
         if (cell->key == key)
@@ -58,7 +58,8 @@ static struct cell *find(struct cell set[static WAYS], uint64_t key) {
     return least;
 }
 
-static struct limit_state ask(struct limit *limit, const void *key, size_t len, int64_t now, bool take) {
+static struct limit_state limit_ask(struct limit *limit, const void *key, size_t len, int64_t now,
+                                    bool take) {
     if (limit->policy.quota == 0)
         return (struct limit_state){0};
     struct limit_state state = {.policy = &limit->policy};
@@ -66,7 +67,7 @@ static struct limit_state ask(struct limit *limit, const void *key, size_t len, 
     int64_t whole = limit->interval * limit->policy.quota;
 
     pthread_mutex_lock(&limit->lock);
-    struct cell *cell = find(limit->cells[hash % SETS], hash);
+    struct cell *cell = limit_find(limit->cells[hash % SETS], hash);
     int64_t used = cell->key == hash && cell->whole > now ? cell->whole - now : 0;
     state.refused = used + limit->interval > whole;
     if (take && !state.refused) {
@@ -80,7 +81,7 @@ static struct limit_state ask(struct limit *limit, const void *key, size_t len, 
     return state;
 }
 
-static int64_t report(struct limit *limit, int64_t now) {
+static int64_t limit_report(struct limit *limit, int64_t now) {
     int64_t count = 0;
     pthread_mutex_lock(&limit->lock);
     limit->refusals++;
@@ -94,19 +95,19 @@ static int64_t report(struct limit *limit, int64_t now) {
 }
 
 struct limit_state limit_take(struct limit *limit, const void *key, size_t len, int64_t now_ms) {
-    struct limit_state state = ask(limit, key, len, now_ms * MS, true);
+    struct limit_state state = limit_ask(limit, key, len, now_ms * MS, true);
     if (state.refused)
-        state.report = report(limit, now_ms * MS);
+        state.report = limit_report(limit, now_ms * MS);
     return state;
 }
 
 struct limit_state limit_look(struct limit *limit, const void *key, size_t len, int64_t now_ms) {
-    struct limit_state state = ask(limit, key, len, now_ms * MS, false);
+    struct limit_state state = limit_ask(limit, key, len, now_ms * MS, false);
     if (state.refused)
-        state.report = report(limit, now_ms * MS);
+        state.report = limit_report(limit, now_ms * MS);
     return state;
 }
 
 void limit_count(struct limit *limit, const void *key, size_t len, int64_t now_ms) {
-    (void)ask(limit, key, len, now_ms * MS, true);
+    (void)limit_ask(limit, key, len, now_ms * MS, true);
 }

@@ -79,6 +79,10 @@ const char *http_connection_path(const struct http_connection *connection, const
 void http_connection_limit(struct http_connection *connection);   /* the client's next step begins */
 void http_connection_unlimit(struct http_connection *connection); /* the next step is ours */
 
+/* The connection waits for a worker, until http_resume: from then on the exchange is not the caller's. */
+void http_suspend(struct http_exchange *x);
+void http_resume(struct http_exchange *x); /* any thread */
+
 /* Refuses what another HTTP parser on the way might read differently (request smuggling, RFC 9112 §11.2), what
  * libmicrohttpd should refuse but does not, and a head that leaves no room for an answer's. The connection must then
  * be closed, as nobody knows where its next request begins. */
@@ -118,7 +122,3 @@ enum MHD_Result http_exchange_step(void *server, struct MHD_Connection *connecti
 /* The answer was sent, or the connection is gone. */
 void http_exchange_end(void *server, struct MHD_Connection *connection, void **context,
                        enum MHD_RequestTerminationCode code);
-
-/* The connection waits for a worker, until http_resume: from then on the exchange is not the caller's. */
-void http_suspend(struct http_exchange *x);
-void http_resume(struct http_exchange *x); /* any thread */

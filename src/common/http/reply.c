@@ -60,7 +60,7 @@ void http_reply_as(struct http_request *request, unsigned status, const char *co
     *body = (struct buf){0};
 }
 
-static void add_header(struct http_reply *reply, const char *name, const char *value) {
+static void reply_add_header(struct http_reply *reply, const char *name, const char *value) {
     if (reply->header_count < HTTP_MAX_HEADERS)
         reply->headers[reply->header_count++] = (struct http_header){name, value};
 }
@@ -91,7 +91,7 @@ static void reply_problem(struct http_request *request, enum http_problem proble
     buf_free(&detail);
     http_reply_as(request, status, "application/problem+json", &b);
     if (problems[problem].retry)
-        add_header(&request->reply, "Retry-After", "1");
+        reply_add_header(&request->reply, "Retry-After", "1");
 }
 
 void http_reply_shortage(struct http_request *request) {
@@ -136,5 +136,5 @@ void http_reply_header(struct http_request *request, const char *name, const cha
     request->arena.failed |= value.failed;
     buf_free(&value);
     if (copy)
-        add_header(&request->reply, name, copy);
+        reply_add_header(&request->reply, name, copy);
 }

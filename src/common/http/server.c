@@ -99,23 +99,23 @@ static void free_server(struct http_server *server) {
     free(server);
 }
 
-static void *open_worker(void *cls) {
+static void *server_open_worker(void *cls) {
     const struct http_options *o = &((struct http_server *)cls)->options;
     return o->open_worker(o->app);
 }
 
-static void close_worker(void *cls, void *worker) {
+static void server_close_worker(void *cls, void *worker) {
     ((struct http_server *)cls)->options.close_worker(worker);
 }
 
-static struct batch_pool *start_pool(struct http_server *server) {
+static struct batch_pool *server_start_pool(struct http_server *server) {
     const struct http_options *o = &server->options;
     size_t routes = 0;
     while (o->routes[routes].method)
         routes++;
     return batch_pool_start(&(struct batch_options){.run = http_run_batch,
-                                                    .open_worker = open_worker,
-                                                    .close_worker = close_worker,
+                                                    .open_worker = server_open_worker,
+                                                    .close_worker = server_close_worker,
                                                     .cls = server,
                                                     .workers = o->workers,
                                                     .lanes = routes,
@@ -125,7 +125,7 @@ static struct batch_pool *start_pool(struct http_server *server) {
                                                     .max_batch = o->max_batch});
 }
 
-static bool start(struct http_server *server) {
+static bool server_start(struct http_server *server) {
     if (!limit_connections(&server->options) || !http_limits_start(server))
         return false;
     const struct http_options *o = &server->options;
@@ -135,7 +135,7 @@ static bool start(struct http_server *server) {
             return false;
     }
     server->connections = http_connections_start(o->timeout_ms, o->max_connections, server->tls);
-    server->pool = start_pool(server);
+    server->pool = server_start_pool(server);
     if (!server->connections || !server->pool) {
         log_error(NULL, "http: cannot start the workers");
         return false;
@@ -149,7 +149,7 @@ struct http_server *http_start(const struct http_options *options) {
     if (!server)
         return NULL;
     server->options = *options;
-    if (start(server))
+    if (server_start(server))
         return server;
     if (server->pool)
         batch_pool_stop(server->pool);

@@ -38,7 +38,7 @@ struct http_tls {
     struct ticker *ticker;
 };
 
-static struct http_certificate *load(struct http_tls *tls, int *error) {
+static struct http_certificate *tls_load(struct http_tls *tls, int *error) {
     struct http_certificate *certificate = calloc(1, sizeof *certificate);
     *error = certificate ? gnutls_certificate_allocate_credentials(&certificate->credentials)
                          : GNUTLS_E_MEMORY_ERROR;
@@ -98,7 +98,7 @@ static bool files_changed(struct http_tls *tls) {
     return changed;
 }
 
-static void replace(struct http_tls *tls, struct http_certificate *fresh) {
+static void tls_replace(struct http_tls *tls, struct http_certificate *fresh) {
     pthread_mutex_lock(&tls->lock);
     struct http_certificate *old = tls->current;
     tls->current = fresh;
@@ -107,16 +107,16 @@ static void replace(struct http_tls *tls, struct http_certificate *fresh) {
 }
 
 /* Certificate and key are two files, of which one is written first: until both fit, the old ones stay. */
-static int64_t look(void *self) {
+static int64_t tls_look(void *self) {
     struct http_tls *tls = self;
     bool changed = files_changed(tls);
     if (!changed && !tls->wanting)
         return LOOK_MS;
     int error;
-    struct http_certificate *fresh = load(tls, &error);
+    struct http_certificate *fresh = tls_load(tls, &error);
     tls->wanting = !fresh;
     if (fresh) {
-        replace(tls, fresh);
+        tls_replace(tls, fresh);
         log_info(NULL, "tls: the new certificate in %s is in use", tls->cert_file);
     } else if (changed) {
         log_warn(NULL, "tls: the old certificate stays, %s and %s cannot be used: %s", tls->cert_file,
@@ -125,20 +125,20 @@ static int64_t look(void *self) {
     return LOOK_MS;
 }
 
-static bool start(struct http_tls *tls) {
+static bool tls_start(struct http_tls *tls) {
     if (MHD_is_feature_supported(MHD_FEATURE_TLS) != MHD_YES) {
         log_error(NULL, "tls: this libmicrohttpd was built without TLS");
         return false;
     }
     (void)files_changed(tls);
     int error;
-    tls->current = load(tls, &error);
+    tls->current = tls_load(tls, &error);
     if (!tls->current) {
         log_error(NULL, "tls: %s and %s cannot be used: %s", tls->cert_file, tls->key_file,
                   gnutls_strerror(error));
         return false;
     }
-    tls->ticker = ticker_start(look, tls);
+    tls->ticker = ticker_start(tls_look, tls);
     return tls->ticker != NULL;
 }
 
@@ -149,7 +149,7 @@ struct http_tls *http_tls_open(const char *cert_file, const char *key_file) {
     tls->cert_file = cert_file;
     tls->key_file = key_file;
     pthread_mutex_init(&tls->lock, NULL);
-    if (start(tls))
+    if (tls_start(tls))
         return tls;
     http_tls_close(tls);
     return NULL;

@@ -93,7 +93,7 @@ enum queue_status queue_fail(struct queue *q, enum queue_status status, const ch
     return status;
 }
 
-static bool add_header(struct curl_slist **list, const char *name, const char *value) {
+static bool exchange_add_header(struct curl_slist **list, const char *name, const char *value) {
     struct buf line = {0};
     buf_printf(&line, "%s%s", name, value);
     struct curl_slist *longer = line.failed ? NULL : curl_slist_append(*list, line.data);
@@ -129,9 +129,9 @@ static CURLcode transfer(struct queue *q) {
 static struct curl_slist *make_headers(const struct queue *q, const char *action) {
     struct curl_slist *headers = NULL;
     const char *token = q->options.session_token;
-    if (add_header(&headers, "Content-Type: ", "application/x-amz-json-1.0") &&
-        add_header(&headers, "X-Amz-Target: AmazonSQS.", action) &&
-        (!*token || add_header(&headers, "X-Amz-Security-Token: ", token)))
+    if (exchange_add_header(&headers, "Content-Type: ", "application/x-amz-json-1.0") &&
+        exchange_add_header(&headers, "X-Amz-Target: AmazonSQS.", action) &&
+        (!*token || exchange_add_header(&headers, "X-Amz-Security-Token: ", token)))
         return headers;
     curl_slist_free_all(headers);
     return NULL;

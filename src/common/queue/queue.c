@@ -33,7 +33,7 @@ static enum queue_status find_or_create(struct queue *q, const char *name, const
     return get_url(q, "CreateQueue", &create, url);
 }
 
-static enum queue_status describe(struct queue *q, const char *url, struct queue_attributes *out) {
+static enum queue_status queue_describe(struct queue *q, const char *url, struct queue_attributes *out) {
     struct buf body = {0};
     json_t *answer = NULL;
     queue_json_attributes(&body, url);
@@ -61,7 +61,7 @@ static enum queue_status ensure_one(struct queue *q, const char *name, const cha
                                     char url[static QUEUE_URL_SIZE], struct queue_attributes *found) {
     enum queue_status status = find_or_create(q, name, dead_letter_arn, url);
     if (status == QUEUE_OK)
-        status = describe(q, url, found);
+        status = queue_describe(q, url, found);
     if (status != QUEUE_OK)
         return status;
     if (!found->fifo)
@@ -88,7 +88,7 @@ enum queue_status queue_ensure(struct queue *q) {
 }
 
 /* Whether the URL of the queue is known, at the latest now. */
-static enum queue_status ready(struct queue *q) {
+static enum queue_status queue_ready(struct queue *q) {
     return *q->url ? QUEUE_OK : queue_ensure(q);
 }
 
@@ -110,7 +110,7 @@ static enum queue_status queue_action(struct queue *q, const char *action, struc
 static enum queue_status send_to(struct queue *q, const char *url, struct queue_entry entries[], size_t n) {
     for (size_t i = 0; i < n; i++)
         entries[i].accepted = entries[i].refused = false;
-    enum queue_status status = ready(q);
+    enum queue_status status = queue_ready(q);
     if (status != QUEUE_OK)
         return status;
     struct buf body = {0};
@@ -144,7 +144,7 @@ enum queue_status queue_bury(struct queue *q, const struct queue_message *messag
 enum queue_status queue_receive(struct queue *q, int wait_s, struct queue_batch *batch) {
     batch->count = 0;
     batch->storage = NULL;
-    enum queue_status status = ready(q);
+    enum queue_status status = queue_ready(q);
     if (status != QUEUE_OK)
         return status;
     struct buf body = {0};
@@ -165,9 +165,9 @@ void queue_batch_free(struct queue_batch *batch) {
 
 /* One call of settle. Failed entries that may be tried again are marked in again, unless that is NULL; of the
  * others there are words. */
-static enum queue_status settle_once(struct queue *q, const char *action,
-                                     const struct queue_message *const messages[], const int seconds[],
-                                     size_t n, bool again[], char words[static QUEUE_ERROR_SIZE]) {
+static enum queue_status queue_settle_once(struct queue *q, const char *action,
+                                           const struct queue_message *const messages[], const int seconds[],
+                                           size_t n, bool again[], char words[static QUEUE_ERROR_SIZE]) {
     struct buf body = {0};
     json_t *answer = NULL;
     queue_json_receipts(&body, q->url, messages, seconds, n);
@@ -179,35 +179,36 @@ static enum queue_status settle_once(struct queue *q, const char *action,
 }
 
 /* DeleteMessageBatch and ChangeMessageVisibilityBatch. */
-static enum queue_status settle(struct queue *q, const char *action,
-                                const struct queue_message *const messages[], const int seconds[], size_t n) {
+static enum queue_status queue_settle(struct queue *q, const char *action,
+                                      const struct queue_message *const messages[], const int seconds[],
+                                      size_t n) {
     bool again[QUEUE_BATCH] = {false};
     char words[QUEUE_ERROR_SIZE] = "";
     q->error[0] = '\0';
     if (n == 0)
         return QUEUE_OK;
-    enum queue_status status = ready(q);
+    enum queue_status status = queue_ready(q);
     if (status == QUEUE_OK)
-        status = settle_once(q, action, messages, seconds, n, again, words);
+        status = queue_settle_once(q, action, messages, seconds, n, again, words);
     for (size_t i = 0; i < n && status == QUEUE_OK; i++)
         if (again[i] && retry_budget_take(&q->budget))
-            status = settle_once(q, action, &messages[i], seconds ? &seconds[i] : NULL, 1, NULL, words);
+            status = queue_settle_once(q, action, &messages[i], seconds ? &seconds[i] : NULL, 1, NULL, words);
         else if (again[i])
             snprintf(words, sizeof words, "too many entries have failed to try them again");
     return status == QUEUE_OK ? queue_fail(q, QUEUE_OK, "%s", words) : status;
 }
 
 enum queue_status queue_delete(struct queue *q, const struct queue_message *const messages[], size_t n) {
-    return settle(q, "DeleteMessageBatch", messages, NULL, n);
+    return queue_settle(q, "DeleteMessageBatch", messages, NULL, n);
 }
 
 enum queue_status queue_set_visibility(struct queue *q, const struct queue_message *const messages[],
                                        const int seconds[], size_t n) {
-    return settle(q, "ChangeMessageVisibilityBatch", messages, seconds, n);
+    return queue_settle(q, "ChangeMessageVisibilityBatch", messages, seconds, n);
 }
 
 enum queue_status queue_check(struct queue *q) {
-    enum queue_status status = ready(q);
+    enum queue_status status = queue_ready(q);
     if (status != QUEUE_OK)
         return status;
     struct buf body = {0};

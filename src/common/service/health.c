@@ -61,7 +61,7 @@ static const char *ask_queue(struct health *health) {
 }
 
 /* The mutex is held. */
-static void note(struct part *part, const char *fault) {
+static void health_note(struct part *part, const char *fault) {
     if (fault)
         outage_begin(&part->outage, "%s", fault);
     else
@@ -84,7 +84,7 @@ static void *watch(void *arg) {
         pthread_mutex_lock(&health->mutex);
         if (health->stopping) /* an answer that was cut short says nothing */
             break;
-        note(part, fault);
+        health_note(part, fault);
         struct timespec next;
         clock_mono_after(PERIOD_MS, &next);
         while (!health->stopping && pthread_cond_timedwait(&health->changed, &health->mutex, &next) == 0)
