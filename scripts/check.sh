@@ -25,14 +25,25 @@ files() { find . \( -path ./build -o -path ./.run -o -path ./.git \) -prune -o -
 
 format() { files -name '*.[ch]' | xargs -0 clang-format --dry-run -Werror; }
 
-# only_in FILES HEADERS: the third-party headers belong to this module of the library.
-only_in() { grep -rnE "#include <($2)" src include | grep -v "^src/common/$1[^/]*:"; }
+# only_in ROOM HEADERS: the third-party headers belong to this room.
+only_in() { grep -rnE "#include <($2)" src include | grep -vE "^(src|include)/common/$1/"; }
 
 third_party() {
     only_in http 'microhttpd|gnutls'
     only_in db 'libpq|postgresql'
     only_in cache hiredis
     only_in queue curl
+    only_in token jwt
+}
+
+rooms() {
+    scripts/rooms.sh >/dev/null && scripts/rooms.sh --current
+}
+
+# A name that one can grep leads to one function. (A file may define it twice, for different builds.)
+names() {
+    find src -name '*.c' -print0 | xargs -0 ctags -x --c-kinds=f | awk '$1 != "main" {print $1, $4}' | sort -u |
+        awk '{count[$1]++; files[$1] = files[$1] " " $2} END {for (name in count) if (count[name] > 1) print name ":" files[name]}'
 }
 
 daemons_apart() {
@@ -107,7 +118,9 @@ tidy() { # on stderr it only counts what it does not report
 say "building build/check"
 build check release -DBUILD_TESTING=OFF
 check "C files are formatted (clang-format -i)" format
-check "third-party headers stay in their modules" third_party
+check "third-party headers stay in their rooms" third_party
+check "no two rooms use each other in a circle, and their picture is current" rooms
+check "no two functions share a name" names
 check "the daemons do not include each other" daemons_apart
 check "no .c file above 400 lines (tests: 450), no .h file above 160" file_lengths
 check "env.example and docs/CONFIGURATION.md have every setting" settings
@@ -118,4 +131,5 @@ check "the mutations of the fault tests apply" mutations
 check "nothing is left to do" leftovers
 check "prose names no path of a machine" machine_paths
 check "clang-tidy finds nothing" tidy
+scripts/rooms.sh
 ! $failed

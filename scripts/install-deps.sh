@@ -12,7 +12,7 @@ declare -A sets=(
     [test]="libcmocka-dev libjwt-dev valgrind=valgrind python3-venv"
     [fuzz]="clang=clang libclang-rt-dev"
     [check]="clang-format=clang-format clang-tidy=clang-tidy shellcheck=shellcheck git=git systemd=systemd-analyze
-        binutils=readelf"
+        binutils=readelf universal-ctags=ctags"
     [bench]="wrk=wrk python3-venv"
     [maven]="maven=mvn"
 )

@@ -47,7 +47,7 @@ enum db_status revocation_consumer_handle(void *app, struct db *db, struct consu
             count++;
         }
     }
-    enum db_status status = count ? revocation_store_add(db, revoked, count) : DB_OK;
+    enum db_status status = count ? revocation_store_keep(db, revoked, count) : DB_OK;
     if (status == DB_OK)
         revocations_add(delivery->service.auth.revocations, revoked, count);
     return status;

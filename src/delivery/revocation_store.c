@@ -13,7 +13,7 @@ static const struct db_query keep_query = {"revocation_add",
                                            "  ORDER BY token_id"
                                            " ON CONFLICT DO NOTHING"};
 
-enum db_status revocation_store_add(struct db *db, const struct revocation list[], size_t n) {
+enum db_status revocation_store_keep(struct db *db, const struct revocation list[], size_t n) {
     struct db_params p = {0};
     int token = db_array(&p, DB_UUID), expiry = db_array(&p, DB_TIME);
     for (size_t i = 0; i < n; i++) {

@@ -11,4 +11,4 @@
 extern const struct db_query revocation_store_probe;
 
 /* Keeps revoked tokens, as one transaction; those that are there already change nothing. */
-enum db_status revocation_store_add(struct db *db, const struct revocation list[], size_t n) MUST_CHECK;
+enum db_status revocation_store_keep(struct db *db, const struct revocation list[], size_t n) MUST_CHECK;

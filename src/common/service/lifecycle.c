@@ -1,6 +1,8 @@
 /* The life of a daemon: start in order, wait for a signal, stop in reverse. */
 #include "lifecycle.h"
 
+#include "part.h"
+
 #include "common/base/clock.h"
 #include "common/base/log.h"
 
@@ -103,8 +105,8 @@ struct running {
     void *self;
 };
 
-static bool start_part(struct running *running, const struct service_part *part, void *app) {
-    void *self = service_part_start(part, app);
+static bool lifecycle_start(struct running *running, const struct service_part *part, void *app) {
+    void *self = part_start(part, app);
     if (!self) {
         log_error(NULL, "%s did not start", part->name);
         return false;
@@ -116,8 +118,8 @@ static bool start_part(struct running *running, const struct service_part *part,
     return true;
 }
 
-static void stop_part(const struct running *running, int64_t deadline_ms) {
-    service_part_stop(running->part, running->self, deadline_ms);
+static void lifecycle_stop(const struct running *running, int64_t deadline_ms) {
+    part_stop(running->part, running->self, deadline_ms);
     log_debug(NULL, "%s stopped", running->part->name);
 }
 
@@ -127,7 +129,7 @@ static void live(const struct service_part *const parts[], void *app, struct lif
     size_t count = 0;
     *good = true;
     while (*good && parts[count] && count < MAX_PARTS && !stop_asked(life)) {
-        *good = start_part(&running[count], parts[count], app);
+        *good = lifecycle_start(&running[count], parts[count], app);
         count += *good;
     }
     if (*good && !parts[count]) {
@@ -139,7 +141,7 @@ static void live(const struct service_part *const parts[], void *app, struct lif
     tell_manager("STOPPING=1");
     int64_t deadline_ms = clock_mono_ms() + life->timeout_ms;
     while (count-- > 0)
-        stop_part(&running[count], deadline_ms);
+        lifecycle_stop(&running[count], deadline_ms);
 }
 
 int lifecycle_run(const struct service_part *const parts[], void *app, int64_t timeout_ms) {

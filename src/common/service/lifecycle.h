@@ -8,7 +8,3 @@
  * exit code. systemd is told when all have started, and when the stop begins (Type=notify). Call on the main
  * thread, before there are others. The list of parts ends with a NULL. */
 int lifecycle_run(const struct service_part *const parts[], void *app, int64_t timeout_ms);
-
-/* Starts a part of whichever kind: NULL when that failed. And stops it. */
-void *service_part_start(const struct service_part *part, void *app) MUST_CHECK;
-void service_part_stop(const struct service_part *part, void *self, int64_t deadline_ms);

@@ -1,4 +1,4 @@
-/* What all daemons do: the command line, the parts that every daemon has, and the options of the others. */
+/* What all daemons do: the command line, and the parts that every daemon has. */
 #include "common/service/service.h"
 
 #include "common/auth/revocations.h"
@@ -6,7 +6,6 @@
 #include "common/base/json.h"
 #include "common/base/log.h"
 #include "common/cache/cache.h"
-#include "common/events/outbox.h"
 #include "common/service/health.h"
 #include "common/service/worker.h"
 #include "lifecycle.h"
@@ -15,62 +14,6 @@
 #include <string.h>
 
 enum { MAX_PARTS = 32 };
-
-struct db_options service_db(const struct service *service) {
-    struct db_options options;
-    config_db(service->config, service->daemon->name, &options);
-    return options;
-}
-
-struct cache_options service_cache(struct service *service) {
-    struct cache_options options;
-    config_cache(service->config, &options);
-    options.breaker = &service->redis_breaker;
-    options.outage = &service->redis_outage;
-    return options;
-}
-
-struct consumer *service_consumer(struct service *service, const struct service_part *part, void *self) {
-    unsigned threads = part->single ? 1 : (unsigned)service->config->consumer_threads;
-    struct consumer_options options = {.db = service_db(service),
-                                       .threads = threads,
-                                       .wait_s = (int)(service->config->sqs_wait_time / 1000),
-                                       .probe = part->probe,
-                                       .handle = part->consume,
-                                       .app = self};
-    part->queue(service->config, &options.queue);
-    options.queue.breaker = &service->sqs_breaker;
-    return consumer_start(&options);
-}
-
-static struct outbox *start_relay(struct service *service, const struct service_part *part) {
-    struct outbox_options options = {.table = part->outbox, .db = service_db(service)};
-    part->queue(service->config, &options.queue);
-    options.queue.breaker = &service->sqs_breaker;
-    return outbox_start(&options);
-}
-
-void *service_part_start(const struct service_part *part, void *app) {
-    if (part->start)
-        return part->start(app);
-    if (part->outbox)
-        return start_relay(app, part);
-    if (part->consume)
-        return service_consumer(app, part, app);
-    return db_job_start(
-        &(struct db_job_options){.name = part->name, .db = service_db(app), .run = part->job, .self = app});
-}
-
-void service_part_stop(const struct service_part *part, void *self, int64_t deadline_ms) {
-    if (part->stop)
-        part->stop(self, deadline_ms);
-    else if (part->outbox)
-        outbox_stop(self, deadline_ms);
-    else if (part->consume)
-        consumer_stop(self);
-    else if (part->job)
-        db_job_stop(self);
-}
 
 static bool migrate(const struct service *service) {
     struct db_options db = service_db(service);
