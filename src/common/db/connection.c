@@ -1,0 +1,166 @@
+/* One PostgreSQL connection: connecting with a deadline, losing it, finding out that it is gone. */
+#include "private.h"
+
+#include "common/base/backoff.h"
+#include "common/base/clock.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { RETRY_MS = 1000 }; /* a server that was away is asked again after this long at most */
+
+struct db *db_open(const struct db_options *options) {
+    struct db *db = calloc(1, sizeof *db);
+    if (db)
+        db->options = *options;
+    return db;
+}
+
+void db_drop(struct db *db) {
+    PQfinish(db->conn);
+    db->conn = NULL;
+    db->prepared_count = 0;
+}
+
+void db_close(struct db *db) {
+    if (!db)
+        return;
+    db_drop(db);
+    free(db);
+}
+
+const char *db_error(const struct db *db) {
+    return db->error;
+}
+
+bool db_is_connected(const struct db *db) {
+    return db->conn;
+}
+
+unsigned db_generation(const struct db *db) {
+    return db->generation;
+}
+
+/* Keeps the first line of a message, for one line in the log. */
+void db_set_error(struct db *db, const char *sqlstate, const char *message) {
+    snprintf(db->error, sizeof db->error, "%s%s%.*s", sqlstate, *sqlstate ? " " : "",
+             (int)strcspn(message, "\n"), message);
+}
+
+/* The connection is of no use any more: drop it, and leave the server alone for a moment. */
+enum db_status db_lost(struct db *db, const char *why) {
+    db_set_error(db, "", why);
+    db_drop(db);
+    db->in_transaction = false;
+    db->retry_at_ms = clock_mono_ms() + backoff_ms(0, RETRY_MS, RETRY_MS);
+    return DB_UNAVAILABLE;
+}
+
+/* Waits for the connection's socket until the deadline (negative: none); false when it passed. */
+bool db_wait_socket(const struct db *db, short events, int64_t deadline_ms) {
+    for (;;) {
+        int64_t left = deadline_ms < 0 ? 60000 : deadline_ms - clock_mono_ms();
+        struct pollfd fd = {.fd = PQsocket(db->conn), .events = events};
+        int ready = poll(&fd, 1, left < 0 ? 0 : (int)left);
+        if (ready > 0)
+            return true;
+        if (ready < 0 && errno != EINTR)
+            return false;
+        if (deadline_ms >= 0 && clock_mono_ms() >= deadline_ms)
+            return false;
+    }
+}
+
+/* What the server only mentions; what matters comes back as an error. */
+static void ignore_notice(void *cls, const char *message) {
+    (void)cls, (void)message;
+}
+
+static bool start_connecting(struct db *db) {
+    const struct db_options *o = &db->options;
+    char session[512];
+    /* The keepalives and the idle limit make the server drop the locks of a client that hangs or vanished;
+     * the client's own end the wait for a server that vanished during a migration, which has no other limit.
+     */
+    snprintf(session, sizeof session,
+             "-c statement_timeout=%d -c lock_timeout=%d -c idle_in_transaction_session_timeout=%d"
+             " -c synchronous_commit=on -c timezone=UTC -c client_min_messages=warning"
+             " -c tcp_keepalives_idle=5 -c tcp_keepalives_interval=2 -c tcp_keepalives_count=3",
+             o->statement_timeout_ms, o->lock_timeout_ms, o->statement_timeout_ms + DB_GRACE_MS);
+    const char *const keys[] = {"host",
+                                "port",
+                                "dbname",
+                                "user",
+                                "password",
+                                "sslmode",
+                                "sslrootcert",
+                                "options",
+                                "application_name",
+                                "tcp_user_timeout",
+                                "keepalives_idle",
+                                "keepalives_interval",
+                                "keepalives_count",
+                                "client_encoding",
+                                NULL};
+    const char *const values[] = {o->host,
+                                  o->port,
+                                  o->name,
+                                  o->user,
+                                  o->password,
+                                  o->sslmode,
+                                  o->sslrootcert,
+                                  session,
+                                  o->application_name,
+                                  "10000",
+                                  "5",
+                                  "2",
+                                  "3",
+                                  "UTF8",
+                                  NULL};
+    db->conn = PQconnectStartParams(keys, values, 0);
+    return db->conn && PQstatus(db->conn) != CONNECTION_BAD;
+}
+
+static enum db_status db_connect(struct db *db) {
+    int64_t now = clock_mono_ms();
+    if (now < db->retry_at_ms)
+        return DB_UNAVAILABLE; /* the error of the last try still stands */
+    if (!start_connecting(db))
+        return db_lost(db, db->conn ? PQerrorMessage(db->conn) : "out of memory");
+    int64_t deadline = now + db->options.connect_timeout_ms;
+    PostgresPollingStatusType step = PGRES_POLLING_WRITING;
+    while (step != PGRES_POLLING_OK) {
+        if (!db_wait_socket(db, step == PGRES_POLLING_READING ? POLLIN : POLLOUT, deadline))
+            return db_lost(db, "connecting took too long");
+        step = PQconnectPoll(db->conn);
+        if (step == PGRES_POLLING_FAILED)
+            return db_lost(db, PQerrorMessage(db->conn));
+    }
+    if (PQsetnonblocking(db->conn, 1) != 0)
+        return db_lost(db, PQerrorMessage(db->conn));
+    PQsetNoticeProcessor(db->conn, ignore_notice, NULL);
+    db->generation++;
+    return DB_OK;
+}
+
+/* An idle connection that is readable was closed by the server (or got a NOTIFY): find out before it is used.
+ * A server that says why it closes is readable twice, for its words and for the end. */
+static bool alive(struct db *db) {
+    struct pollfd fd = {.fd = PQsocket(db->conn), .events = POLLIN};
+    while (poll(&fd, 1, 0) != 0)
+        if (!PQconsumeInput(db->conn) || PQstatus(db->conn) != CONNECTION_OK)
+            return false;
+    return true;
+}
+
+enum db_status db_ensure_connected(struct db *db) {
+    if (db->conn && alive(db))
+        return DB_OK;
+    if (db->in_transaction)
+        return db_lost(db, "connection lost within a transaction");
+    db_drop(db);
+    return db_connect(db);
+}
