@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs the Debian packages that are missing: install-deps.sh SET..., sets: run build test fuzz check bench maven.
+# Installs the Debian packages that are missing, and libjwt: install-deps.sh SET..., sets: run build test fuzz check bench maven.
 set -euo pipefail
 # shellcheck source=scripts/lib.sh
 source "$(dirname "$0")/lib.sh"
@@ -9,7 +9,7 @@ declare -A sets=(
     [run]="postgresql redis-server default-jre-headless=java curl=curl jq=jq"
     [build]="gcc=gcc libc6-dev cmake=cmake ninja-build=ninja pkg-config=pkg-config libmicrohttpd-dev libgnutls28-dev
         libpq-dev libhiredis-dev libcurl4-openssl-dev libjansson-dev libssl-dev"
-    [test]="libcmocka-dev libjwt-dev valgrind=valgrind python3-venv"
+    [test]="libcmocka-dev valgrind=valgrind python3-venv"
     [fuzz]="clang=clang libclang-rt-dev"
     [check]="clang-format=clang-format clang-tidy=clang-tidy shellcheck=shellcheck git=git systemd=systemd-analyze
         binutils=readelf universal-ctags=ctags"
@@ -27,16 +27,34 @@ for set in "$@"; do
         { [[ $command ]] && command -v "${command#=}" >/dev/null; } || installed "$package" || missing+=("$package")
     done
 done
-((${#missing[@]} > 0)) || exit 0
-
-say "installing ${missing[*]}"
-((EUID == 0)) || command -v sudo >/dev/null || die "run me as root, or install: ${missing[*]}"
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 apt() {
     as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=300 "$@" >>"$log" 2>&1
 }
-if ! { apt update && apt install -y --no-install-recommends "${missing[@]}"; }; then
-    cat "$log" >&2
-    die "apt-get could not install ${missing[*]}"
+
+install() { # PACKAGE...
+    say "installing $*"
+    ((EUID == 0)) || command -v sudo >/dev/null || die "run me as root, or install: $*"
+    if ! { apt update && apt install -y --no-install-recommends "$@"; }; then
+        cat "$log" >&2
+        die "apt-get could not install $*"
+    fi
+}
+
+# The version that CMakeLists.txt asks for: Debian 13 has it, Debian 12 has not.
+libjwt_installed() { pkg-config --exists 'libjwt >= 1.17' 'libjwt < 3'; }
+libjwt_packaged() {
+    local version
+    version=$(apt-cache policy libjwt-dev | sed -n 's/^ *Candidate: //p')
+    [[ $version == [0-9]* ]] && dpkg --compare-versions "$version" ge 1.17 && dpkg --compare-versions "$version" lt 3
+}
+
+((${#missing[@]} == 0)) || install "${missing[@]}"
+if [[ " $* " == *" build "* ]] && ! libjwt_installed; then
+    if [[ ! -d $ROOT/build/libjwt ]] && libjwt_packaged; then
+        install libjwt-dev
+    else
+        "$ROOT/scripts/libjwt.sh"
+    fi
 fi
