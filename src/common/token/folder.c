@@ -63,9 +63,9 @@ static const char *read_key(const char *folder, const char *name, bool issues, s
     const char *fault = "has too long a path";
     if (!path_of(path, folder, name) || !token_key_of_pem(key, path, &fault))
         return fault;
-    if (!issues && key->may_sign)
+    if (!issues && key->sign_with)
         return "is a private key, where public ones are enough";
-    if (issues && !key->may_sign && strcmp(name, current) == 0)
+    if (issues && !key->sign_with && strcmp(name, current) == 0)
         return "is a public key, but has to sign";
     return NULL;
 }

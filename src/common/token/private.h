@@ -1,5 +1,5 @@
-/* What the files of the tokens share: token.c speaks JWT, token_key.c signs, token_keys.c holds the keys of
- * the moment, token_folder.c reads them, token_cache.c remembers what was verified. */
+/* What the files of the tokens share: token.c has the rules, jwt.c lets libjwt sign and verify, key.c makes a
+ * key, keys.c holds the keys of the moment, folder.c reads them, cache.c remembers what was verified. */
 #pragma once
 
 #include "common/base/attributes.h"
@@ -8,7 +8,6 @@
 #include "common/base/digest.h"
 #include "common/token/token.h"
 
-#include <openssl/types.h>
 #include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -17,19 +16,17 @@
 #define TOKEN_MAX_KEYS 16
 #define TOKEN_SIGNATURE_MAX 512 /* bytes, of RSA with 4096 bits */
 #define TOKEN_KID_SIZE BASE64URL_SIZE(SHA256_SIZE)
-#define TOKEN_HEADER_SIZE 128
 
 enum token_algorithm { TOKEN_HS256, TOKEN_RS256, TOKEN_ES256 };
 
 /* One key, and the one algorithm it is for (RFC 8725 §3.1). */
 struct token_key { /* zero-initialise */
     enum token_algorithm algorithm;
-    char *secret; /* of HS256; the others have pkey */
-    EVP_PKEY *pkey;
-    bool may_sign;
-    char kid[TOKEN_KID_SIZE];       /* RFC 7638; "" of a secret */
-    char header[TOKEN_HEADER_SIZE]; /* of the tokens it signs, encoded */
-    struct buf jwk;                 /* its public part as JSON; empty of a secret */
+    char *sign_with;          /* the secret, or the private key as PEM; NULL when it may not sign */
+    char *verify_with;        /* the secret, or the public key as PEM; never empty */
+    size_t signature_len;     /* of its signatures, as base64url */
+    char kid[TOKEN_KID_SIZE]; /* RFC 7638; "" of a secret */
+    struct buf jwk;           /* its public part as JSON; empty of a secret */
 };
 
 /* Both make the key; false, with words in *fault, when it cannot be one (the words: out of memory, too). The
@@ -40,12 +37,14 @@ void token_key_done(struct token_key *key);
 
 const char *token_key_algorithm(const struct token_key *key);
 
-/* Both work on a JWS signing input and the bytes of its signature (RFC 7515). Returns the size of the
- * signature, 0 when out of memory. */
-size_t token_key_sign(const struct token_key *key, const char *text, size_t len,
-                      uint8_t signature[static TOKEN_SIGNATURE_MAX]) MUST_CHECK;
-enum token_status token_key_verify(const struct token_key *key, const char *text, size_t len,
-                                   const uint8_t *signature, size_t signature_len) MUST_CHECK;
+/* The claims as a token signed by the key, which may sign. The caller frees the text; NULL when out of
+ * memory, or when it would be longer than TOKEN_MAX_SIZE. */
+char *token_jwt_encode(const struct token_key *key, const struct token_keys *keys,
+                       const struct token_claims *claims) MUST_CHECK;
+/* Whether the key signed the token, with its own algorithm; of the claims nothing is looked at. Before, the
+ * caller has seen to it that all three parts are strict base64url, the first two of strict JSON, and the
+ * third of signature_len characters: libjwt is lenient. */
+enum token_status token_jwt_verify(const struct token_key *key, const char *token) MUST_CHECK;
 
 /* The keys of one moment, and what was verified with them: read-only, but for the cache, which has a lock of
  * its own. */

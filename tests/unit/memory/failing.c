@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 #include <errno.h>
+#include <jwt.h>
 #include <openssl/crypto.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -132,7 +133,14 @@ static void run(void **state) {
     print_message("%zu allocations\n", count);
 }
 
+/* libjwt's own allocations do not fail: it would leak the token it had so far. Nor are they empty: with an
+ * HMAC that failed it writes a NUL behind no bytes, for which glibc always has room. */
+static void *jwt_allocate(size_t size) {
+    return __real_malloc(size ? size : 1);
+}
+
 int memory_run(const struct memory_scenario scenarios[], size_t n) {
+    jwt_set_alloc(jwt_allocate, __real_realloc, free);
     struct CMUnitTest *tests = calloc(n, sizeof *tests);
     int failures = 1;
     if (tests && CRYPTO_set_mem_functions(openssl_malloc, openssl_realloc, openssl_free)) {

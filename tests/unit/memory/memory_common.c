@@ -10,7 +10,7 @@
 #include "common/db/params.h"
 #include "common/http/route.h"
 #include "common/queue/json.h"
-#include "common/token/token.h"
+#include "common/token/private.h"
 #include "fakes/fake_http.h"
 
 #include <setjmp.h>
@@ -242,6 +242,22 @@ static bool bad_token_is_refused(void) {
     return answered(&request, 401, "WWW-Authenticate");
 }
 
+/* Without memory for an HMAC libjwt compares the signature with what may be an empty one. */
+static bool unsigned_token_is_refused(void) {
+    static struct token_keys *keys;
+    static char token[1024];
+    struct token_claims claims;
+    if (!keys) {
+        keys = token_keys_new(&token_options);
+        char *whole = token_issue(keys, "shop-1", "order:read", 1700000000, &claims);
+        snprintf(token, sizeof token, "%.*s", (int)(strrchr(whole, '.') + 1 - whole), whole);
+        free(whole);
+    }
+    enum token_status status = token_jwt_verify(keys->set->signing, token);
+    assert_true(status == TOKEN_INVALID || status == TOKEN_NO_MEMORY);
+    return status == TOKEN_INVALID;
+}
+
 static bool problem(void) {
     struct http_request request = {.request_id = "id"};
     struct buf allowed = {0};
@@ -379,6 +395,7 @@ int main(void) {
         {"a token is issued and verified", tokens},
         {"a token is let in", token_is_let_in},
         {"a bad token is refused", bad_token_is_refused},
+        {"a token without its signature is refused", unsigned_token_is_refused},
         {"a problem", problem},
         {"a reply with headers", reply_with_headers},
         {"the faults of a body", faults_of_a_body},

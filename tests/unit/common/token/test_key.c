@@ -1,4 +1,4 @@
-/* One key: its name and published form, what it signs, and what is no key for us. */
+/* One key: its name and published form, what libjwt gets of it, and what is no key for us. */
 #include "common/token/private.h"
 #include "fakes/key_folder.h"
 
@@ -29,17 +29,13 @@ static const char rsa_pem[] = "-----BEGIN PUBLIC KEY-----\n"
                               "gwIDAQAB\n"
                               "-----END PUBLIC KEY-----\n";
 
-/* The key, the text and the signature of RFC 7515 A.3. */
+/* The key of RFC 7515 A.3. */
 #define EC_KID "oKIywvGUpTVTyxMQ3bwIIeQUudfr_CkLMjCE19ECD-U"
 static const char ec_pem[] = "-----BEGIN PRIVATE KEY-----\n"
                              "MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgjpsQnnGQmL+YBIff\n"
                              "H1136cspYG6+0iY7X1fCE9+E9LKhRANCAAR/zc4ncPbEXUGDy+5v20t7WAczNXvp\n"
                              "7xO6z248e9FURcfxRM0bvZt+hyzf7bnuufSzaV1uqQskrYpGIyiFiOWt\n"
                              "-----END PRIVATE KEY-----\n";
-static const char ec_text[] = "eyJhbGciOiJFUzI1NiJ9.eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6"
-                              "Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ";
-static const char ec_signature[] =
-    "DtEhU3ljbEg8L38VWAfUAqOyKAM6-Xx-F4GawxaepmXFCgfTjDxw5djxLa8ISlSApmWQxfKTUJqPP3-Kg6NU1Q";
 
 static char folder[FOLDER_SIZE];
 
@@ -73,7 +69,7 @@ static void test_rsa_key_is_named_and_published(void **state) {
     struct token_key key;
     read_text(rsa_pem, &key);
     assert_string_equal(token_key_algorithm(&key), "RS256");
-    assert_false(key.may_sign);
+    assert_null(key.sign_with);
     assert_string_equal(key.kid, RSA_KID);
     assert_string_equal(key.jwk.data, "{\"e\":\"AQAB\",\"kty\":\"RSA\",\"n\":\"" RSA_N
                                       "\",\"use\":\"sig\",\"alg\":\"RS256\",\"kid\":\"" RSA_KID "\"}");
@@ -85,7 +81,7 @@ static void test_ec_key_is_named_and_published(void **state) {
     struct token_key key;
     read_text(ec_pem, &key);
     assert_string_equal(token_key_algorithm(&key), "ES256");
-    assert_true(key.may_sign);
+    assert_non_null(key.sign_with);
     assert_string_equal(key.kid, EC_KID);
     assert_string_equal(key.jwk.data, "{\"crv\":\"P-256\",\"kty\":\"EC\","
                                       "\"x\":\"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU\","
@@ -94,74 +90,33 @@ static void test_ec_key_is_named_and_published(void **state) {
     token_key_done(&key);
 }
 
-static void test_header_says_algorithm_and_kid(void **state) {
+/* libjwt gets the key alone, whatever else is in the file, and verifies with no private key. */
+static void test_texts_hold_the_key_alone(void **state) {
     (void)state;
     struct token_key key;
-    uint8_t header[TOKEN_HEADER_SIZE];
-    size_t len;
-    read_text(ec_pem, &key);
-    assert_true(base64url_decode(key.header, strlen(key.header), header, &len));
-    assert_int_equal(len, strlen("{\"alg\":\"ES256\",\"typ\":\"at+jwt\",\"kid\":\"" EC_KID "\"}"));
-    assert_memory_equal(header, "{\"alg\":\"ES256\",\"typ\":\"at+jwt\",\"kid\":\"" EC_KID "\"}", len);
+    char text[1024];
+    snprintf(text, sizeof text, "a comment\n%sand another\n%s", ec_pem, rsa_pem);
+    read_text(text, &key);
+    assert_string_equal(key.sign_with, ec_pem);
+    assert_memory_equal(key.verify_with, "-----BEGIN PUBLIC KEY-----\n", 27);
+    assert_null(strstr(key.verify_with, "PRIVATE"));
+    assert_string_equal(key.verify_with + strlen(key.verify_with) - 25, "-----END PUBLIC KEY-----\n");
+    token_key_done(&key);
+    read_text(rsa_pem, &key);
+    assert_string_equal(key.verify_with, rsa_pem);
     token_key_done(&key);
 }
 
-static void test_signature_of_the_standard(void **state) {
+static void test_secret_is_taken_as_it_is(void **state) {
     (void)state;
     struct token_key key;
-    uint8_t signature[TOKEN_SIGNATURE_MAX];
-    size_t len;
-    read_text(ec_pem, &key);
-    assert_true(base64url_decode(ec_signature, strlen(ec_signature), signature, &len));
-    assert_int_equal(token_key_verify(&key, ec_text, strlen(ec_text), signature, len), TOKEN_OK);
-    assert_int_equal(token_key_verify(&key, ec_text, strlen(ec_text) - 1, signature, len), TOKEN_INVALID);
-    signature[63] ^= 1;
-    assert_int_equal(token_key_verify(&key, ec_text, strlen(ec_text), signature, len), TOKEN_INVALID);
+    const char *fault;
+    assert_true(token_key_of_secret(&key, SECRET, &fault));
+    assert_string_equal(key.sign_with, SECRET);
+    assert_string_equal(key.verify_with, SECRET);
+    assert_string_equal(token_key_algorithm(&key), "HS256");
+    assert_string_equal(key.kid, "");
     token_key_done(&key);
-}
-
-/* With each kind of key: what it signed it verifies, another of its kind does not, and no part of it is
- * spare. */
-static void test_signatures(void **state) {
-    (void)state;
-    static const struct {
-        const char *name;
-        size_t signature_len;
-    } kinds[] = {{"rsa", 256}, {"ec", 64}, {"secret", SHA256_SIZE}};
-    EVP_PKEY *pkeys[][2] = {{rsa_key("rsa-2048.pem"), rsa_key("rsa-2048-other.pem")},
-                            {EVP_EC_gen("P-256"), EVP_EC_gen("P-256")}};
-    for (size_t kind = 0; kind < COUNT(kinds); kind++) {
-        struct token_key keys[2];
-        const char *fault, *secrets[] = {SECRET, "fedcba9876543210fedcba9876543210"};
-        for (size_t i = 0; i < 2; i++) {
-            if (kind == 2) {
-                assert_true(token_key_of_secret(&keys[i], secrets[i], &fault));
-                continue;
-            }
-            folder_put_private(folder, "key.pem", pkeys[kind][i]);
-            assert_null(read_key("key.pem", &keys[i]));
-            EVP_PKEY_free(pkeys[kind][i]);
-        }
-        uint8_t signature[TOKEN_SIGNATURE_MAX] = {0};
-        assert_int_equal(token_key_verify(&keys[0], "a.b", 3, signature, kinds[kind].signature_len),
-                         TOKEN_INVALID); /* of zeros */
-        size_t len = token_key_sign(&keys[0], "a.b", 3, signature);
-        assert_int_equal(len, kinds[kind].signature_len);
-        assert_int_equal(token_key_verify(&keys[0], "a.b", 3, signature, len), TOKEN_OK);
-        assert_int_equal(token_key_verify(&keys[1], "a.b", 3, signature, len), TOKEN_INVALID);
-        assert_int_equal(token_key_verify(&keys[0], "a.c", 3, signature, len), TOKEN_INVALID);
-        assert_int_equal(token_key_verify(&keys[0], "a.b", 3, signature, len - 1), TOKEN_INVALID);
-        assert_int_equal(token_key_verify(&keys[0], "a.b", 3, signature, len + 1), TOKEN_INVALID);
-        assert_int_equal(token_key_verify(&keys[0], "a.b", 3, signature, 0), TOKEN_INVALID);
-        for (size_t i = 0; i < len; i++) {
-            signature[i] ^= 0x10;
-            if (token_key_verify(&keys[0], "a.b", 3, signature, len) != TOKEN_INVALID)
-                fail_msg("%s: byte %zu of the signature does not count", kinds[kind].name, i);
-            signature[i] ^= 0x10;
-        }
-        token_key_done(&keys[0]);
-        token_key_done(&keys[1]);
-    }
 }
 
 static void put_encrypted(EVP_PKEY *pkey) {
@@ -219,9 +174,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_rsa_key_is_named_and_published),
         cmocka_unit_test(test_ec_key_is_named_and_published),
-        cmocka_unit_test(test_header_says_algorithm_and_kid),
-        cmocka_unit_test(test_signature_of_the_standard),
-        cmocka_unit_test(test_signatures),
+        cmocka_unit_test(test_texts_hold_the_key_alone),
+        cmocka_unit_test(test_secret_is_taken_as_it_is),
         cmocka_unit_test(test_what_is_no_key_for_us),
         cmocka_unit_test(test_short_secret),
     };
