@@ -1,5 +1,5 @@
 # Both daemons on one small image: order-svc (the default) and delivery-svc.
-FROM debian:bookworm-slim AS build
+FROM debian:trixie-slim AS build
 WORKDIR /src
 COPY scripts/lib.sh scripts/install-deps.sh scripts/
 RUN scripts/install-deps.sh build
@@ -12,10 +12,10 @@ RUN cmake --preset release -DBUILD_TESTING=OFF \
     && cmake --build --preset release \
     && cmake --install build/release --prefix /usr/local --strip
 
-FROM debian:bookworm-slim
+FROM debian:trixie-slim
 RUN apt-get update \
-    && apt-get install -y --no-install-recommends ca-certificates libcurl4 libgnutls30 libhiredis0.14 libjansson4 \
-        libmicrohttpd12 libpq5 libssl3 \
+    && apt-get install -y --no-install-recommends ca-certificates libcurl4t64 libgnutls30t64 libhiredis1.1.0 \
+        libjansson4 libjwt2 libmicrohttpd12t64 libpq5 libssl3t64 \
     && rm -rf /var/lib/apt/lists/*
 COPY --from=build /usr/local/bin/order-svc /usr/local/bin/delivery-svc /usr/local/bin/
 USER 10001:10001
