@@ -5,10 +5,12 @@
 #include "common/base/memory_cache.h"
 #include "guesses.h"
 
+enum { REMEMBERED = 32768 }; /* receipts and views, of up to 1 KiB each */
+
 void *memory_start(void *self) {
     struct order_app *app = self;
     const struct config *config = app->service.config;
-    app->memory = memory_cache_new();
+    app->memory = memory_cache_new(REMEMBERED);
     app->guesses = guesses_new(config->auth_failure_limit);
     app->orders_limit = limit_new(&(struct limit_policy){"orders", config->order_rate_limit, 60});
     if (app->memory && app->guesses && app->orders_limit)

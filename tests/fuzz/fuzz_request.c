@@ -194,7 +194,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     if (!app.orders_limit)
         app.orders_limit = limit_new(&(struct limit_policy){.name = "none"});
     if (!app.memory)
-        app.memory = memory_cache_new();
+        app.memory = memory_cache_new(32768);
     HOLDS(app.orders_limit && app.memory);
     struct http_request headers = {0};
     char *text = text_of(data, size);

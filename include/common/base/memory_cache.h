@@ -13,8 +13,8 @@
 
 struct memory_cache;
 
-/* NULL when out of memory. */
-struct memory_cache *memory_cache_new(void);
+/* For up to so many values, a power of two from 8 on. NULL when out of memory. */
+struct memory_cache *memory_cache_new(size_t values);
 void memory_cache_free(struct memory_cache *cache); /* NULL is fine */
 
 /* Copies the value out. False when there is none, or none any more. */

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SETS = 4096, WAYS = 8 };
+enum { WAYS = 8 };
 
 struct entry {
     uint8_t key[MEMORY_CACHE_KEY_SIZE];
@@ -18,20 +18,24 @@ struct entry {
 struct memory_cache {
     pthread_mutex_t lock; /* guards the rest, entries included */
     uint64_t uses;
-    struct entry *sets[SETS][WAYS];
+    size_t count; /* of sets, a power of two */
+    struct entry *sets[][WAYS];
 };
 
-struct memory_cache *memory_cache_new(void) {
-    struct memory_cache *cache = calloc(1, sizeof *cache);
-    if (cache)
-        pthread_mutex_init(&cache->lock, NULL);
+struct memory_cache *memory_cache_new(size_t values) {
+    size_t count = values / WAYS;
+    struct memory_cache *cache = calloc(1, sizeof *cache + count * sizeof cache->sets[0]);
+    if (!cache)
+        return NULL;
+    cache->count = count;
+    pthread_mutex_init(&cache->lock, NULL);
     return cache;
 }
 
 void memory_cache_free(struct memory_cache *cache) {
     if (!cache)
         return;
-    for (size_t set = 0; set < SETS; set++)
+    for (size_t set = 0; set < cache->count; set++)
         for (size_t way = 0; way < WAYS; way++)
             free(cache->sets[set][way]);
     pthread_mutex_destroy(&cache->lock);
@@ -40,7 +44,7 @@ void memory_cache_free(struct memory_cache *cache) {
 
 /* A UUIDv7 is random at its end, a digest everywhere. */
 static struct entry **set_of(struct memory_cache *cache, const uint8_t *key) {
-    return cache->sets[(key[14] << 8 | key[15]) % SETS];
+    return cache->sets[(size_t)(key[14] << 8 | key[15]) & (cache->count - 1)];
 }
 
 static struct entry **memory_cache_find(struct entry **set, const uint8_t *key) {

@@ -24,7 +24,7 @@ static int by_role(const struct dirent **a, const struct dirent **b) {
 
 /* The names of its PEM files and how many, to be freed with free_names; -1, with words in error, when there
  * is no reading the folder. */
-static int list(const char *folder, struct dirent ***names, struct buf *error) {
+static int folder_list(const char *folder, struct dirent ***names, struct buf *error) {
     *names = NULL;
     int count = scandir(folder, names, is_pem, by_role);
     if (count < 0)
@@ -32,36 +32,36 @@ static int list(const char *folder, struct dirent ***names, struct buf *error) {
     return count;
 }
 
-static void free_names(struct dirent **names, int count) {
+static void folder_free_names(struct dirent **names, int count) {
     for (int i = 0; i < count; i++)
         free(names[i]);
     free(names);
 }
 
-static bool path_of(char path[static PATH_MAX], const char *folder, const char *name) {
+static bool folder_path(char path[static PATH_MAX], const char *folder, const char *name) {
     return snprintf(path, PATH_MAX, "%s/%s", folder, name) < PATH_MAX;
 }
 
 bool token_folder_look(const char *folder, struct buf *out, struct buf *error) {
     struct dirent **names;
-    int count = list(folder, &names, error);
+    int count = folder_list(folder, &names, error);
     buf_str(out, "");
     for (int i = 0; i < count; i++) {
         char path[PATH_MAX];
         struct stat file;
-        if (path_of(path, folder, names[i]->d_name) && stat(path, &file) == 0) /* else it is just going */
+        if (folder_path(path, folder, names[i]->d_name) && stat(path, &file) == 0) /* else it is just going */
             buf_printf(out, "%s %llu %lld %lld.%09ld\n", names[i]->d_name, (unsigned long long)file.st_ino,
                        (long long)file.st_size, (long long)file.st_mtim.tv_sec, file.st_mtim.tv_nsec);
     }
-    free_names(names, count);
+    folder_free_names(names, count);
     return count >= 0 && !out->failed;
 }
 
 /* NULL, or what is wrong with the file. */
-static const char *read_key(const char *folder, const char *name, bool issues, struct token_key *key) {
+static const char *folder_read_key(const char *folder, const char *name, bool issues, struct token_key *key) {
     char path[PATH_MAX];
     const char *fault = "has too long a path";
-    if (!path_of(path, folder, name) || !token_key_of_pem(key, path, &fault))
+    if (!folder_path(path, folder, name) || !token_key_of_pem(key, path, &fault))
         return fault;
     if (!issues && key->sign_with)
         return "is a private key, where public ones are enough";
@@ -70,8 +70,8 @@ static const char *read_key(const char *folder, const char *name, bool issues, s
     return NULL;
 }
 
-static bool read_keys(struct token_set *set, const char *folder, bool issues, struct dirent **names,
-                      int count, struct buf *error) {
+static bool folder_read_keys(struct token_set *set, const char *folder, bool issues, struct dirent **names,
+                             int count, struct buf *error) {
     if (count == 0 || count > TOKEN_MAX_KEYS) {
         buf_printf(error, "%s: holds %d *.pem files, not 1 to %d", folder, count, TOKEN_MAX_KEYS);
         return false;
@@ -81,7 +81,7 @@ static bool read_keys(struct token_set *set, const char *folder, bool issues, st
         return false;
     }
     for (int i = 0; i < count; i++) {
-        const char *fault = read_key(folder, names[i]->d_name, issues, &set->keys[set->count++]);
+        const char *fault = folder_read_key(folder, names[i]->d_name, issues, &set->keys[set->count++]);
         if (fault) {
             buf_printf(error, "%s/%s: %s", folder, names[i]->d_name, fault);
             return false;
@@ -94,12 +94,12 @@ static bool read_keys(struct token_set *set, const char *folder, bool issues, st
 
 struct token_set *token_folder_read(const char *folder, bool issues, struct buf *error) {
     struct dirent **names;
-    int count = list(folder, &names, error);
+    int count = folder_list(folder, &names, error);
     struct token_set *set = count >= 0 ? token_set_new() : NULL;
-    if (set && !read_keys(set, folder, issues, names, count, error)) {
+    if (set && !folder_read_keys(set, folder, issues, names, count, error)) {
         token_set_free(set);
         set = NULL;
     }
-    free_names(names, count);
+    folder_free_names(names, count);
     return set;
 }

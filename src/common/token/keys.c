@@ -9,27 +9,6 @@
 
 #define LOOK_MS 1000
 
-struct token_set *token_set_new(void) {
-    struct token_set *set = calloc(1, sizeof *set);
-    if (!set)
-        return NULL;
-    set->refs = 1; /* that of token_keys */
-    set->cache = token_cache_new();
-    if (set->cache)
-        return set;
-    token_set_free(set);
-    return NULL;
-}
-
-void token_set_free(struct token_set *set) {
-    if (!set)
-        return;
-    for (size_t i = 0; i < set->count; i++)
-        token_key_done(&set->keys[i]);
-    token_cache_free(set->cache);
-    free(set);
-}
-
 struct token_set *token_keys_hold(struct token_keys *keys) {
     pthread_mutex_lock(&keys->lock);
     struct token_set *set = keys->set;
@@ -47,7 +26,7 @@ void token_keys_release(struct token_keys *keys, struct token_set *set) {
 }
 
 /* Who works with the old set keeps it until then. */
-static void replace(struct token_keys *keys, struct token_set *set) {
+static void keys_replace(struct token_keys *keys, struct token_set *set) {
     pthread_mutex_lock(&keys->lock);
     struct token_set *old = keys->set;
     keys->set = set;
@@ -60,7 +39,7 @@ static void replace(struct token_keys *keys, struct token_set *set) {
 
 /* Reads the folder if it does not look as it did when it was read; false, with words in error, when that
  * fails. */
-static bool follow(struct token_keys *keys, struct buf *error) {
+static bool keys_follow(struct token_keys *keys, struct buf *error) {
     struct buf look = {0};
     struct token_set *set = NULL;
     bool good = token_folder_look(keys->folder, &look, error);
@@ -75,25 +54,23 @@ static bool follow(struct token_keys *keys, struct buf *error) {
     }
     buf_free(&keys->seen);
     keys->seen = look; /* from before the reading: a change meanwhile is seen next time */
-    replace(keys, set);
+    keys_replace(keys, set);
     return true;
 }
 
-static int64_t tick(void *self) {
+static int64_t keys_tick(void *self) {
     struct token_keys *keys = self;
     struct buf error = {0};
-    bool good = follow(keys, &error);
-    if (!good && !keys->failing)
-        log_warn(NULL, "token keys: go on with those there are: %s",
-                 error.data ? error.data : "out of memory");
-    if (good && keys->failing)
-        log_info(NULL, "token keys: %s is usable again", keys->folder);
-    keys->failing = !good;
+    if (keys_follow(keys, &error))
+        outage_end(&keys->outage);
+    else
+        outage_begin(&keys->outage, "using the last known keys: %s",
+                     error.data ? error.data : "out of memory");
     buf_free(&error);
     return LOOK_MS;
 }
 
-static bool take_secret(struct token_keys *keys, const char *secret, struct buf *error) {
+static bool keys_take_secret(struct token_keys *keys, const char *secret, struct buf *error) {
     const char *fault = "out of memory";
     struct token_set *set = token_set_new();
     if (set) {
@@ -109,17 +86,18 @@ static bool take_secret(struct token_keys *keys, const char *secret, struct buf 
     return false;
 }
 
-static bool start(struct token_keys *keys, const struct token_options *options, struct buf *error) {
+static bool keys_start(struct token_keys *keys, const struct token_options *options, struct buf *error) {
     keys->issuer = strdup(options->issuer);
     keys->audience = strdup(options->audience);
     if (!keys->issuer || !keys->audience)
         return false;
     if (!options->folder || !*options->folder)
-        return take_secret(keys, options->secret, error);
+        return keys_take_secret(keys, options->secret, error);
+    keys->outage.name = "directory of token keys";
     keys->folder = strdup(options->folder);
-    if (!keys->folder || !follow(keys, error))
+    if (!keys->folder || !keys_follow(keys, error))
         return false;
-    keys->ticker = ticker_start(tick, keys);
+    keys->ticker = ticker_start(keys_tick, keys);
     return keys->ticker;
 }
 
@@ -131,7 +109,7 @@ struct token_keys *token_keys_new(const struct token_options *options) {
     keys->lifetime_s = options->lifetime_s;
     keys->issues = options->issues;
     struct buf error = {0};
-    bool good = start(keys, options, &error);
+    bool good = keys_start(keys, options, &error);
     if (!good) {
         log_error(NULL, "token keys: %s", error.data ? error.data : "out of memory");
         token_keys_free(keys);

@@ -1,11 +1,13 @@
 /* What the files of the tokens share: token.c has the rules, jwt.c lets libjwt sign and verify, key.c makes a
- * key, keys.c holds the keys of the moment, folder.c reads them, cache.c remembers what was verified. */
+ * key, folder.c reads those of a directory into a set, set.c holds what goes with a set, keys.c holds the set of now. */
 #pragma once
 
 #include "common/base/attributes.h"
 #include "common/base/base64.h"
 #include "common/base/buf.h"
 #include "common/base/digest.h"
+#include "common/base/memory_cache.h"
+#include "common/base/outage.h"
 #include "common/token/token.h"
 
 #include <pthread.h>
@@ -53,12 +55,19 @@ struct token_set {
     size_t count;
     struct token_key keys[TOKEN_MAX_KEYS];
     const struct token_key *signing; /* NULL where none are issued */
-    struct token_cache *cache;
+    struct memory_cache *verified;   /* claims of tokens, by the SHA-256 of the whole token */
 };
 
 /* NULL when out of memory. */
 struct token_set *token_set_new(void);
 void token_set_free(struct token_set *set); /* NULL is fine */
+
+/* What a token says that was verified with this set. Only a token that is the same in each byte is found, so its
+ * signature needs no second look. Its times do. Any thread. */
+bool token_set_recall(const struct token_set *set, const uint8_t digest[static SHA256_SIZE],
+                      struct token_claims *claims) MUST_CHECK;
+void token_set_remember(const struct token_set *set, const uint8_t digest[static SHA256_SIZE],
+                        const struct token_claims *claims);
 
 struct token_keys {
     pthread_mutex_t lock; /* of set, and of all refs */
@@ -69,7 +78,7 @@ struct token_keys {
     char *folder;
     bool issues;
     struct buf seen; /* how the folder looked when it was read */
-    bool failing;
+    struct outage outage;
     struct ticker *ticker;
 };
 
@@ -83,12 +92,3 @@ bool token_folder_look(const char *folder, struct buf *out, struct buf *error) M
 /* Its keys, that which signs first; NULL, with words in error, when one of them cannot be used, there are
  * none or too many, or the one to sign with is missing. */
 struct token_set *token_folder_read(const char *folder, bool issues, struct buf *error);
-
-/* What was verified, by the SHA-256 of the whole token. Bounded: a new entry takes the place of another.
- * NULL when out of memory. */
-struct token_cache *token_cache_new(void);
-void token_cache_free(struct token_cache *cache); /* NULL is fine */
-bool token_cache_find(struct token_cache *cache, const uint8_t digest[static SHA256_SIZE],
-                      struct token_claims *claims) MUST_CHECK;
-void token_cache_put(struct token_cache *cache, const uint8_t digest[static SHA256_SIZE],
-                     const struct token_claims *claims);

@@ -141,10 +141,10 @@ enum token_status token_verify(struct token_keys *keys, const char *token, int64
     sha256(token, len, digest);
     struct token_set *set = token_keys_hold(keys);
     enum token_status status = TOKEN_OK;
-    if (!token_cache_find(set->cache, digest, &found)) {
+    if (!token_set_recall(set, digest, &found)) {
         status = token_decode(keys, set, token, &found);
         if (status == TOKEN_OK)
-            token_cache_put(set->cache, digest, &found);
+            token_set_remember(set, digest, &found);
     }
     token_keys_release(keys, set);
     if (status != TOKEN_OK)

@@ -285,7 +285,7 @@ static bool key_of_a_receipt(void) {
 /* Nothing is known from an earlier run. */
 static bool fresh_memory(void) {
     memory_cache_free(app.memory);
-    app.memory = memory_cache_new();
+    app.memory = memory_cache_new(32768);
     return app.memory;
 }
 

@@ -100,7 +100,7 @@ static void test_many_threads(void **state) {
 }
 
 static int open_cache(void **state) {
-    *state = memory_cache_new();
+    *state = memory_cache_new(32768);
     return *state ? 0 : -1;
 }
 
