@@ -33,7 +33,8 @@ copy_tree() {
 }
 
 build_mutant() {
-    cmake -S "$tree" --preset release -B "$tree/bin" -DBUILD_TESTING=OFF && cmake --build "$tree/bin"
+    cmake -S "$tree" --preset release -B "$tree/bin" -DBUILD_TESTING=OFF "-DCMAKE_PREFIX_PATH=$ROOT/build/libjwt" &&
+        cmake --build "$tree/bin"
 }
 
 # What no minute of chance is sure to find has a test of its own, on parts of its own: true when that fails. NAME MODULE
