@@ -1,7 +1,7 @@
 /* Memory of one request or one batch: allocated piece by piece, freed in one go.
  *
- * Zero-initialise it. The arena remembers that it once had no memory to give. Whoever owns it checks `failed` in one
- * place, so a function in between only has to stop. Not thread-safe. */
+ * Zero-initialise it. A failed allocation sets `failed`. The owner checks that in one place, so a function in
+ * between only has to return. Not thread-safe. */
 #pragma once
 
 #include "common/base/attributes.h"
@@ -26,5 +26,5 @@ void *arena_array(struct arena *a, size_t count, size_t size) MUST_CHECK;
 char *arena_memdup(struct arena *a, const char *text, size_t len) MUST_CHECK;
 char *arena_strdup(struct arena *a, const char *text) MUST_CHECK;
 
-/* Frees all pieces, and forgets a failure. */
+/* Frees everything and clears `failed`. */
 void arena_free(struct arena *a);

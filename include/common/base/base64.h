@@ -1,5 +1,5 @@
-/* Base64 (RFC 4648), strict: characters of the alphabet only, no leftover bits, so each value has one text.
- */
+/* Base64 (RFC 4648), strict: only characters of the alphabet, no leftover bits. So each value has exactly one
+ * text. */
 #pragma once
 
 #include "common/base/attributes.h"
@@ -17,5 +17,5 @@ size_t base64url_encode(const void *bytes, size_t len, char *out);
 /* base64url without padding; out holds len * 3 / 4 bytes. */
 bool base64url_decode(const char *text, size_t len, uint8_t *out, size_t *out_len) MUST_CHECK;
 
-/* The common alphabet, with padding; out holds len * 3 / 4 bytes. */
+/* The standard alphabet, with padding; out holds len * 3 / 4 bytes. */
 bool base64_decode(const char *text, size_t len, uint8_t *out, size_t *out_len) MUST_CHECK;

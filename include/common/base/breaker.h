@@ -1,11 +1,11 @@
-/* A circuit breaker: when too many calls of a part fail, the next ones are refused at once for a while, and
- * then a few are let through to see whether it is back.
+/* A circuit breaker. When too many calls of a part fail, it refuses further calls for a while. Then it lets a few
+ * through, to see whether the part works again.
  *
- * It judges a part: one serves all of a process's connections to it, on any thread. It looks at the last 20
- * calls and opens when, of at least 10, half have failed. It stays open for about 5 s (jittered, so that
- * those who share a part do not come back together), then lets 3 calls through: their success closes it, a
- * failure opens it anew. Another 3 are let through every 5 s, so that one whose outcome comes late, or never,
- * holds nobody back. */
+ * One breaker protects one part. All connections of the process to that part share it, on any thread. It looks at
+ * the last 20 calls. It opens when there are at least 10 and half of them have failed. It stays open for about 5 s.
+ * That time is jittered, so that the processes that share a part do not return together. Then it lets 3 calls
+ * through. It closes when all of them succeed, and opens again when one fails. Every 5 s it lets another 3 calls
+ * through, so an outcome that comes late or never blocks nobody. */
 #pragma once
 
 #include "common/base/attributes.h"
@@ -17,8 +17,8 @@
 struct breaker {
     pthread_mutex_t lock;
     enum { BREAKER_CLOSED, BREAKER_OPEN, BREAKER_TRYING } state;
-    uint32_t failed; /* bit i: the call before i others failed */
-    unsigned calls;  /* of the window, or successes while trying */
+    uint32_t failed; /* bit i: the call i calls before the last one failed */
+    unsigned calls;  /* in the window, or successes while trying */
     unsigned trials; /* let through while trying */
     int64_t next_ms; /* when the next trials begin */
 };
@@ -29,5 +29,5 @@ struct breaker {
 /* Whether a call may be made now. */
 bool breaker_allows(struct breaker *breaker, int64_t now_ms) MUST_CHECK;
 
-/* Notes the outcome of a call. True when this failure opened it: an outage begins. */
+/* Records the outcome of a call. True when this failure opened the breaker, so that an outage begins. */
 bool breaker_note(struct breaker *breaker, bool success, int64_t now_ms);

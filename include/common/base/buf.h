@@ -1,7 +1,7 @@
 /* A growable byte buffer for building text: replies, events, log lines, SQL parameters.
  *
- * Zero-initialise it. Appending never fails loudly: out of memory sets `failed`, later appends do nothing,
- * and whoever uses the result checks `failed` once. Not thread-safe. */
+ * Zero-initialise it. Appending returns no error. Out of memory sets `failed`, and later appends do nothing.
+ * Whoever uses the result checks `failed` once. Not thread-safe. */
 #pragma once
 
 #include "common/base/attributes.h"
@@ -26,10 +26,10 @@ void buf_vprintf(struct buf *b, const char *format, va_list args) PRINTF_LIKE(2,
 
 void buf_int(struct buf *b, int64_t number);
 
-/* Forgets the text, keeps the memory. */
+/* Empties the buffer and clears `failed`. Keeps the memory. */
 void buf_clear(struct buf *b);
 
-/* Hands the bytes to the caller (free() them) and leaves b empty; NULL if b failed or is empty. */
+/* Gives the bytes to the caller, who frees them with free(), and empties b. NULL if b failed or is empty. */
 char *buf_take(struct buf *b);
 
 void buf_free(struct buf *b);

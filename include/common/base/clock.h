@@ -17,14 +17,14 @@ int64_t clock_epoch_ms(void);
 /* Monotonic clock, milliseconds: for deadlines and durations. */
 int64_t clock_mono_ms(void);
 
-/* RFC 3339, UTC, milliseconds. */
+/* Writes a time as RFC 3339 text, in UTC, with milliseconds. Clamps it to the years 0000 to 9999. */
 void clock_format(int64_t epoch_ms, char text[static TIME_TEXT_SIZE]);
 
-/* The time of the monotonic clock in ms milliseconds, for waiting with a deadline. */
+/* Sets *out to the time ms milliseconds from now, on the monotonic clock. */
 void clock_mono_after(int64_t ms, struct timespec *out);
 
-/* Makes a condition whose deadlines are times of the monotonic clock. */
+/* Initialises a condition variable whose deadlines are on the monotonic clock. */
 void clock_cond_init(pthread_cond_t *cond);
 
-/* Sleeps to the full even when interrupted. */
+/* Sleeps for the full time, even when a signal interrupts it. */
 void clock_sleep_ms(int64_t ms);

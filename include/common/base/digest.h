@@ -8,5 +8,5 @@
 
 void sha256(const void *data, size_t len, uint8_t out[static SHA256_SIZE]);
 
-/* Lower-case hex of len bytes; out holds 2 * len + 1. */
+/* Writes len bytes as lower-case hex. out holds 2 * len + 1 characters. */
 void hex_encode(const void *bytes, size_t len, char *out);

@@ -7,7 +7,7 @@
 
 struct uuid;
 
-/* Appends text as a JSON string with its quotes. Bytes above 0x7f pass as they are: text is valid UTF-8. */
+/* Appends text as a JSON string, with quotes. text must be valid UTF-8: bytes above 0x7f are copied. */
 void json_append_text(struct buf *b, const char *text);
 
 /* Appends an id as a JSON string. */

@@ -1,4 +1,4 @@
-/* The log: one line per event on standard error, JSON, or readable text on a terminal.
+/* The log: one line per event on standard error, as JSON, or as readable text on a terminal.
  *
  * Thread-safe: each line is one write(2). Values are escaped, so no input can forge a line. */
 #pragma once
@@ -10,12 +10,12 @@
 enum log_level { LOG_DEBUG, LOG_INFO, LOG_WARN, LOG_ERROR };
 enum log_format { LOG_AUTO, LOG_JSON, LOG_TEXT }; /* LOG_AUTO: text on a terminal, else JSON */
 
-/* Call once in main before any thread starts. service must stay valid. */
+/* Call once in main before any thread starts. service is borrowed and must stay valid. */
 void log_setup(const char *service, enum log_level level, enum log_format format);
 
 bool log_enabled(enum log_level level);
 
-/* request_id ties the line to a request or message; NULL when it belongs to none. */
+/* request_id ties the line to a request or message. NULL when it belongs to none. */
 void log_write(enum log_level level, const char *request_id, const char *format, ...) PRINTF_LIKE(3, 4);
 
 #define log_debug(request_id, ...)                                                                           \

@@ -1,4 +1,4 @@
-/* An outage, told to the log once when it begins and once when it ends, however many calls fail in between. */
+/* Logs an outage once when it begins and once when it ends, however many calls fail in between. */
 #pragma once
 
 #include "common/base/attributes.h"
@@ -7,14 +7,14 @@
 #include <stdbool.h>
 
 struct outage {
-    const char *name;       /* who suffers, e.g. "carrier"; borrowed */
-    atomic_llong since_ms;  /* on clock_mono_ms's clock; 0: there is none */
+    const char *name;       /* what is unavailable, e.g. "carrier"; borrowed */
+    atomic_llong since_ms;  /* on clock_mono_ms's clock; 0: no outage */
     atomic_ullong failures; /* since it began */
 };
 
-/* A call failed: the reason is logged if this begins the outage. Any thread. True when it did. */
+/* Records a failed call. If it begins an outage, logs the reason and returns true. Any thread. */
 bool outage_begin(struct outage *outage, const char *format, ...) PRINTF_LIKE(2, 3);
 
-/* A call succeeded: if there was an outage, its end is logged, with its length and the number of failures. Any
- * thread; costs one atomic load while all is well. */
+/* Records a successful call. If it ends an outage, logs the duration and the number of failures. Any thread. Costs
+ * one atomic load while there is no outage. */
 void outage_end(struct outage *outage);

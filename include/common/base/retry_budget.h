@@ -1,6 +1,6 @@
-/* A budget of retries made at once, without a backoff: a few failures are made up for, an outage is not
- * answered with a storm. As in the AWS SDKs: a bucket of 500 tokens, of which a retry takes 5 and a success
- * gives 1 back. A call that timed out is not retried at once by anybody. */
+/* A budget for immediate retries, i.e. those without a backoff. It hides single failures and prevents retry storms.
+ * As in the AWS SDKs, it is a bucket of 500 tokens: a retry takes 5, a success gives 1 back. Callers never retry
+ * immediately after a timeout. */
 #pragma once
 
 #include "common/base/attributes.h"
@@ -11,7 +11,7 @@ struct retry_budget {
     unsigned spent; /* zero: the bucket is full */
 };
 
-/* Whether a retry may be made; it is paid for then. */
+/* Whether a retry may be made. If so, takes its tokens. */
 static inline bool MUST_CHECK retry_budget_take(struct retry_budget *budget) {
     enum { CAPACITY = 500, COST = 5 };
     if (budget->spent + COST > CAPACITY)

@@ -1,5 +1,5 @@
-/* SipHash-2-4: a hash for tables whose keys come from outside. Who does not know the secret cannot choose
- * keys that meet in one place. */
+/* SipHash-2-4: a hash for tables whose keys come from outside. Without the secret nobody can choose keys that cause
+ * collisions. */
 #pragma once
 
 #include <stddef.h>

@@ -7,11 +7,11 @@
 
 struct ticker;
 
-/* Does the job once; returns in how many milliseconds to do it again (0: at once). On the ticker's thread. */
+/* Does the job once, on the ticker's thread. Returns the milliseconds until the next run (0: immediately). */
 typedef int64_t ticker_fn(void *self);
 
-/* The first call comes at once. NULL when out of memory or threads. */
+/* The first run is immediate. NULL when out of memory or threads. */
 struct ticker *ticker_start(ticker_fn *job, void *self);
 
-/* Ends the wait at once and joins; a job that runs is finished first. NULL is fine. */
+/* Ends the wait, lets a running job finish, joins the thread and frees. NULL is fine. */
 void ticker_stop(struct ticker *ticker);

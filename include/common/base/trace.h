@@ -1,4 +1,5 @@
-/* W3C Trace Context: the traceparent that a request brought or gets, carried on to its events. */
+/* W3C Trace Context: the traceparent of a request, the caller's or a new one. It is passed on to the request's
+ * events. */
 #pragma once
 
 #include "common/base/attributes.h"
@@ -7,9 +8,9 @@
 
 #define TRACEPARENT_SIZE sizeof "00-0123456789abcdef0123456789abcdef-0123456789abcdef-01"
 
-/* Whether text is a traceparent we may pass on: version not ff, lower-case hex, no zero ids. */
+/* Whether text is a traceparent that may be passed on: version not ff, lower-case hex, no zero ids. */
 bool trace_valid(const char *text);
 
-/* Copies incoming (cut to version 00's four fields) when it is valid, else starts a new trace. NULL is not
- * valid. */
+/* Copies a valid incoming traceparent, cut to the four fields of version 00. If incoming is invalid or NULL, starts
+ * a new trace. */
 void trace_adopt(const char *incoming, char out[static TRACEPARENT_SIZE]);

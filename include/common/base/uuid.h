@@ -1,4 +1,4 @@
-/* UUIDs: version 7 (RFC 9562), so that ids made later sort later and index inserts stay at the end. */
+/* UUIDs of version 7 (RFC 9562): newer ids sort after older ones, so index inserts stay at the end. */
 #pragma once
 
 #include "common/base/attributes.h"
@@ -13,17 +13,16 @@ struct uuid {
     uint8_t bytes[16];
 };
 
-/* A new UUIDv7. Ends the process when the kernel gives no random bytes: no id is better than a guessable one.
- */
+/* A new UUIDv7. Aborts when the kernel provides no random bytes: no id is better than a guessable one. */
 struct uuid uuid_new(void);
 
-/* Accepts exactly the 36-character form, either case; false otherwise, *out untouched. */
+/* Accepts exactly the 36-character form, in either case. Otherwise returns false and leaves *out unchanged. */
 bool uuid_parse(const char *text, struct uuid *out) MUST_CHECK;
 
 void uuid_format(const struct uuid *id, char text[static UUID_TEXT_SIZE]);
 
-/* When a UUIDv7 was made, in milliseconds since the epoch. */
+/* The time at which a UUIDv7 was made, in milliseconds since 1970. */
 int64_t uuid_time_ms(const struct uuid *id);
 
-/* Order of the bytes, as memcmp and as PostgreSQL's uuid. */
+/* Compares the bytes, in the order of memcmp and of PostgreSQL's uuid. */
 int uuid_compare(const struct uuid *a, const struct uuid *b);

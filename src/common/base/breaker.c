@@ -28,7 +28,7 @@ bool breaker_allows(struct breaker *b, int64_t now_ms) {
     return allowed;
 }
 
-/* True when it opens. */
+/* True when this outcome opens the breaker. */
 static bool note_closed(struct breaker *b, bool success, int64_t now_ms) {
     b->failed = (b->failed << 1 | !success) & ((1U << WINDOW) - 1);
     b->calls += b->calls < WINDOW;
@@ -50,7 +50,7 @@ bool breaker_note(struct breaker *b, bool success, int64_t now_ms) {
     pthread_mutex_lock(&b->lock);
     if (b->state == BREAKER_CLOSED)
         opened = note_closed(b, success, now_ms);
-    else if (b->state == BREAKER_TRYING) /* what comes while it is open was begun before */
+    else if (b->state == BREAKER_TRYING) /* while it is open, only calls from before end: ignored */
         note_trial(b, success, now_ms);
     pthread_mutex_unlock(&b->lock);
     return opened;

@@ -7,7 +7,7 @@
 
 #define FIRST_CAP 256
 
-/* Makes room for extra bytes and the NUL behind them. */
+/* Makes room for extra bytes and the NUL after them. */
 static bool reserve(struct buf *b, size_t extra) {
     if (b->failed)
         return false;
@@ -76,7 +76,7 @@ void buf_vprintf(struct buf *b, const char *format, va_list args) {
 
 void buf_int(struct buf *b, int64_t number) {
     uint64_t rest = number < 0 ? 0 - (uint64_t)number : (uint64_t)number;
-    char text[20]; /* INT64_MIN's */
+    char text[20]; /* enough for INT64_MIN */
     size_t first = sizeof text;
     do
         text[--first] = (char)('0' + rest % 10);

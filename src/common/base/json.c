@@ -1,4 +1,4 @@
-/* Parsing JSON from outside within bounds. */
+/* Parsing untrusted JSON, with limits. */
 #include "common/base/json.h"
 
 #include "common/base/log.h"
@@ -9,7 +9,7 @@
 static void *allocate(size_t size) {
     void *memory = malloc(size);
     if (!memory) {
-        log_error(NULL, "out of memory within JSON");
+        log_error(NULL, "out of memory while parsing JSON");
         abort();
     }
     return memory;
@@ -20,8 +20,8 @@ void json_setup(void) {
     json_object_seed(0);
 }
 
-/* Whether brackets nest at most JSON_MAX_DEPTH deep. Brackets that do not match are left to the parser, which
- * stops at the first of them. */
+/* Whether brackets are nested at most JSON_MAX_DEPTH deep. Mismatched brackets are left to the parser, which stops
+ * at the first one. */
 static bool depth_ok(const char *text, size_t len) {
     size_t depth = 0;
     bool in_string = false;
@@ -39,7 +39,7 @@ static bool depth_ok(const char *text, size_t len) {
     return true;
 }
 
-/* jansson quotes the input in its reason, and may cut it within a character. */
+/* jansson's reason quotes the input, and may cut it in the middle of a character. */
 static void make_printable(char *text) {
     for (; *text; text++) {
         if (*text < ' ' || *text > '~')
@@ -81,7 +81,7 @@ bool json_text_plain(const char *text, size_t max) {
     for (; *c; c++) {
         if (*c < 0x20 || *c == 0x7f || (*c == 0xc2 && c[1] < 0xa0))
             return false;
-        characters += (*c & 0xc0) != 0x80; /* a UTF-8 character has one byte that is no continuation */
+        characters += (*c & 0xc0) != 0x80; /* one byte per character is not a continuation byte */
     }
     return characters >= 1 && characters <= max;
 }

@@ -28,7 +28,7 @@ static char short_escape(char c) {
     }
 }
 
-/* U+FFFE and U+FFFF are valid in JSON, but SQS takes no message with them: they go as escapes. */
+/* U+FFFE and U+FFFF are valid in JSON, but SQS refuses messages that contain them. So they are escaped. */
 static bool is_noncharacter(const char *text) {
     return strncmp(text, "\xef\xbf\xbe", 3) == 0 || strncmp(text, "\xef\xbf\xbf", 3) == 0;
 }
@@ -38,7 +38,7 @@ static bool needs_escape(const char *text) {
     return c < 0x20 || c == '"' || c == '\\' || (c == 0xef && is_noncharacter(text));
 }
 
-/* Appends the escape of the character that text begins with; returns the bytes it has. */
+/* Appends the escape of the first character of text. Returns the length of that character in bytes. */
 static size_t append_escaped(struct buf *b, const char *text) {
     char letter = short_escape(*text);
     if (letter)

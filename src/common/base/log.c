@@ -12,7 +12,7 @@
 
 #define MESSAGE_SIZE 8192
 
-/* The process's own, set once before its threads start. */
+/* Set once, before the process starts threads. */
 static struct {
     const char *service;
     enum log_level level;
@@ -32,7 +32,8 @@ bool log_enabled(enum log_level level) {
     return level >= setup.level;
 }
 
-/* Values come from anywhere: what is not UTF-8 loses its upper half rather than the whole line. */
+/* A message may quote any input. If it is not UTF-8, its non-ASCII bytes become '?', so that the line is not
+ * lost. */
 static void make_utf8(char *text) {
     if (utf8_valid(text))
         return;
@@ -50,7 +51,7 @@ static void format_message(char message[static MESSAGE_SIZE], const char *format
         snprintf(message, MESSAGE_SIZE, "(message could not be formatted)");
     if (len >= MESSAGE_SIZE) {
         size_t end = MESSAGE_SIZE - sizeof mark;
-        for (int i = 0; i < 3 && (message[end] & 0xc0) == 0x80; i++) /* not within a character */
+        for (int i = 0; i < 3 && (message[end] & 0xc0) == 0x80; i++) /* do not cut a character */
             end--;
         memcpy(message + end, mark, sizeof mark);
     }
@@ -71,7 +72,7 @@ static void append_json(struct buf *line, enum log_level level, const char *requ
     buf_str(line, "}\n");
 }
 
-/* The length of the control character that text starts with, in bytes; 0 when it starts with none. */
+/* The length in bytes of the control character at the start of text; 0 if there is none. */
 static int control_length(const char *text) {
     unsigned char c = (unsigned char)text[0];
     if (c < 0x20 || c == 0x7f)
@@ -79,7 +80,7 @@ static int control_length(const char *text) {
     return c == 0xc2 && (unsigned char)text[1] < 0xa0 ? 2 : 0; /* U+0080 to U+009F */
 }
 
-/* No control character reaches the terminal: neither line breaks nor escape sequences. */
+/* Escapes control characters, so that neither line breaks nor escape sequences reach the terminal. */
 static void append_visible(struct buf *line, const char *text) {
     while (*text) {
         int control = control_length(text);
@@ -103,7 +104,7 @@ static void append_text(struct buf *line, enum log_level level, const char *requ
     buf_char(line, '\n');
 }
 
-/* A log that cannot be written has nobody to tell. */
+/* Ignores write errors: there is nowhere to report them. */
 static void write_line(const char *data, size_t len) {
     while (len > 0) {
         ssize_t written = write(STDERR_FILENO, data, len);

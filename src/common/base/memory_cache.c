@@ -1,4 +1,4 @@
-/* The cache in memory: sets of a few entries each, the key says which set. */
+/* The cache in memory: a set-associative table. The key selects a set of a few entries. */
 #include "common/base/memory_cache.h"
 
 #include <pthread.h>
@@ -10,7 +10,7 @@ enum { WAYS = 8 };
 struct entry {
     uint8_t key[MEMORY_CACHE_KEY_SIZE];
     int64_t until_ms;
-    uint64_t used; /* the later, the greater */
+    uint64_t used; /* greater: used more recently */
     size_t len;
     char value[];
 };
@@ -42,7 +42,7 @@ void memory_cache_free(struct memory_cache *cache) {
     free(cache);
 }
 
-/* A UUIDv7 is random at its end, a digest everywhere. */
+/* These bytes are random both in a UUIDv7 and in a digest. */
 static struct entry **set_of(struct memory_cache *cache, const uint8_t *key) {
     return cache->sets[(size_t)(key[14] << 8 | key[15]) & (cache->count - 1)];
 }
@@ -68,7 +68,7 @@ bool memory_cache_get(struct memory_cache *cache, const uint8_t key[static MEMOR
     return good;
 }
 
-/* The place for a new entry of the set: the key's own, a free one, or that of the one unused for longest. */
+/* The slot for a new entry: that of the same key, else a free one, else that of the least recently used entry. */
 static struct entry **memory_cache_place(struct entry **set, const uint8_t *key) {
     struct entry **best = memory_cache_find(set, key);
     for (size_t way = 0; !best && way < WAYS; way++)

@@ -16,7 +16,7 @@ static bool cents_of_real(double amount, int64_t *cents) {
     if (!(amount >= -limit && amount <= limit))
         return false;
     int64_t nearest = (int64_t)(amount * 100 + (amount < 0 ? -0.5 : 0.5));
-    /* IEEE division rounds correctly: this is the double nearest to the two-decimal number. */
+    /* IEEE division rounds correctly, so the quotient is the double nearest to the two-decimal number. */
     if ((double)nearest / 100 != amount)
         return false;
     *cents = nearest;
@@ -31,7 +31,7 @@ bool money_from_json(const json_t *value, int64_t *cents) {
     return false;
 }
 
-/* *cents = *cents * 10 + digit * sign; false when c is no digit or on overflow. */
+/* *cents = *cents * 10 + digit * sign. False on overflow, or when c is not a digit. */
 static bool add_digit(int64_t *cents, char c, int sign) {
     return c >= '0' && c <= '9' && !__builtin_mul_overflow(*cents, 10, cents) &&
            !__builtin_add_overflow(*cents, (c - '0') * sign, cents);

@@ -1,4 +1,4 @@
-/* Telling the log of outages. */
+/* Logging outages. */
 #include "common/base/outage.h"
 
 #include "common/base/clock.h"

@@ -8,9 +8,9 @@
 #include <sys/types.h>
 #include <unistd.h>
 
-/* Without the log, which may itself be short of what it needs. */
+/* Does not use the log, which may lack resources itself. */
 static _Noreturn void random_unavailable(void) {
-    static const char words[] = "the kernel has no random bytes: ending\n";
+    static const char words[] = "cannot get random bytes: exiting\n";
     (void)!write(STDERR_FILENO, words, sizeof words - 1);
     abort();
 }
@@ -27,7 +27,7 @@ static void ask_kernel(unsigned char *bytes, size_t len) {
     }
 }
 
-/* The kernel is asked for many bytes at a time: each request needs a few. */
+/* Asks the kernel for many bytes at a time, because each request needs only a few. */
 void random_bytes(void *out, size_t len) {
     static _Thread_local unsigned char stock[512];
     static _Thread_local size_t left;

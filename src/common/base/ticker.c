@@ -16,7 +16,7 @@ struct ticker {
     void *self;
 };
 
-/* Waits; true when it is time to stop. */
+/* Waits for ms milliseconds, or until the ticker stops. True when it stops. */
 static bool wait_stop(struct ticker *ticker, int64_t ms) {
     struct timespec until;
     clock_mono_after(ms, &until);

@@ -12,7 +12,7 @@ static bool is_lower_hex(char c) {
     return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f');
 }
 
-/* Dashes where the shape has dashes, lower-case hex elsewhere. */
+/* Whether text has dashes where the shape has dashes, and lower-case hex elsewhere. */
 static bool fits_shape(const char *text) {
     for (size_t i = 0; shape[i]; i++) {
         if (shape[i] == '-' ? text[i] != '-' : !is_lower_hex(text[i]))

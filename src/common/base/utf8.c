@@ -3,7 +3,7 @@
 
 #include <stddef.h>
 
-/* The well-formed sequences by their first byte (RFC 3629 §4); the bytes behind the second are 80 to BF. */
+/* The well-formed sequences by their first byte (RFC 3629 §4). All bytes after the second are 80 to BF. */
 static const struct {
     unsigned char first, last;
     unsigned char length;
@@ -16,7 +16,7 @@ static const struct {
 
 enum { SEQUENCES = sizeof sequences / sizeof *sequences };
 
-/* The length of the sequence that text begins with; 0 when it is none. */
+/* The length of the sequence at the start of text; 0 when it is malformed. */
 static size_t sequence_length(const unsigned char *text) {
     size_t i = 0;
     while (i < SEQUENCES && text[0] > sequences[i].last)

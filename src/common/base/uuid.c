@@ -12,7 +12,7 @@ struct uuid uuid_new(void) {
     struct timespec now;
     clock_gettime(CLOCK_REALTIME, &now);
     uint64_t ms = (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-    /* The fraction of the millisecond in 12 bits (RFC 9562 §6.2, method 3): about 0.25 us apart. */
+    /* The fraction of the millisecond in 12 bits (RFC 9562 §6.2, method 3), in steps of about 0.25 us. */
     uint64_t fraction = (uint64_t)now.tv_nsec % 1000000 * 4096 / 1000000;
 
     struct uuid id;
