@@ -1,5 +1,5 @@
-/* The guard of routes that need a scope: a Bearer token in the Authorization header (RFC 6750), verified, not revoked,
- * with the scope of the route. */
+/* The guard of routes that need a scope. The Authorization header must carry a Bearer token (RFC 6750) that is
+ * valid, is not revoked, and has the scope of the route. */
 #pragma once
 
 #include "common/base/attributes.h"
@@ -16,17 +16,17 @@ struct auth {
     bool anonymous; /* requests without any Authorization header pass the guard, with empty claims */
 };
 
-/* Whether the token is good now: verified, and not revoked. *claims is set only on TOKEN_OK. */
+/* Verifies the token, and checks that it is not revoked. *claims is set only on TOKEN_OK. */
 enum token_status auth_token(const struct auth *auth, const char *token,
                              struct token_claims *claims) MUST_CHECK;
 
-/* Whether the Authorization header, if there is one, is of the scheme Bearer. */
+/* Whether there is an Authorization header with the scheme Bearer. */
 bool auth_is_bearer(struct http_request *request);
 
-/* Puts the claims of the caller's token into request->claims, or answers 401 with WWW-Authenticate and returns
- * false. */
+/* Verifies the caller's token and puts its claims into request->claims. On failure answers and returns false. The
+ * answer is 401 with WWW-Authenticate, or 503 while the revocations have not been loaded. */
 bool auth_caller(const struct auth *auth, struct http_request *request) MUST_CHECK;
 
-/* The guard of http_options: auth_caller, and the token must have the scope of the route, else 403. auth is a struct
- * auth. */
+/* The guard of http_options. Does what auth_caller does, and answers 403 when the token lacks the scope of the
+ * route. auth is a struct auth. */
 bool auth_guard(void *auth, struct http_request *request) MUST_CHECK;

@@ -17,7 +17,7 @@ bool auth_is_bearer(struct http_request *request) {
     return header && strncasecmp(header, scheme, sizeof scheme - 1) == 0;
 }
 
-/* The one token that the caller sent as "Bearer <token>", or NULL when it sent anything else. */
+/* The token that the caller sent as "Bearer <token>". NULL when it sent none, several, or something else. */
 static const char *bearer_token(struct http_request *request) {
     if (http_header_count(request, "Authorization") != 1 || !auth_is_bearer(request))
         return NULL;
@@ -41,7 +41,7 @@ static bool auth_refuse(struct http_request *request, enum token_status status) 
                           ", error=\"invalid_token\", error_description=\"The access token was revoked\"");
         break;
     case TOKEN_UNDECIDED:
-        http_reply_problem(request, PROBLEM_UNAVAILABLE, "The revoked tokens are not known yet");
+        http_reply_problem(request, PROBLEM_UNAVAILABLE, "Token revocations have not been loaded yet");
         break;
     case TOKEN_INVALID:
         http_reply_problem(request, PROBLEM_INVALID_TOKEN, "Invalid access token");

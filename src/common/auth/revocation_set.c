@@ -6,7 +6,7 @@
 
 enum { MIN_CAPACITY = 256 };
 
-/* The slot of the id, or the empty one where it belongs. The end of a UUID is random: no need to hash it. */
+/* The slot of the id, or the empty slot where it belongs. The end of a UUID is random, so it needs no hash. */
 static struct revocation *revocation_set_find(const struct revocation_set *set, const struct uuid *id) {
     uint64_t end;
     memcpy(&end, id->bytes + sizeof id->bytes - sizeof end, sizeof end);
@@ -22,7 +22,7 @@ bool revocation_set_has(const struct revocation_set *set, const struct uuid *tok
     return set->count > 0 && revocation_set_find(set, token_id)->expires_at != 0;
 }
 
-/* Copies what has not expired into a table that has room for more. */
+/* Copies the entries that have not expired into a table with room for more. */
 static bool rebuild(struct revocation_set *set, int64_t now_s) {
     struct revocation_set fresh = {.capacity = MIN_CAPACITY};
     size_t live = 0;

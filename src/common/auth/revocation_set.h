@@ -11,16 +11,17 @@
 struct revocation_set {       /* zero-initialise */
     struct revocation *slots; /* open addressing; an empty one expires at 0 */
     size_t capacity;          /* 0 or a power of two */
-    size_t count;             /* those that have expired since the last revocation_set_tidy included */
+    size_t count;             /* includes entries that expired since the last revocation_set_tidy */
 };
 
 bool revocation_set_has(const struct revocation_set *set, const struct uuid *token_id);
 
-/* Adds one, unless it has expired or is there. False when out of memory; the set is as it was. */
+/* Adds a revocation, unless it has expired or is already there. False when out of memory; then the set is
+ * unchanged. */
 bool revocation_set_add(struct revocation_set *set, const struct revocation *revocation,
                         int64_t now_s) MUST_CHECK;
 
-/* Forgets those that have expired, if there is memory for the copying. */
+/* Removes expired entries, if there is memory for the copy. */
 void revocation_set_tidy(struct revocation_set *set, int64_t now_s);
 
 void revocation_set_free(struct revocation_set *set);

@@ -13,21 +13,21 @@ enum {
     LOOK_MS = 200,
     TIDY_MS = 60000,
     TIDY_ROWS = 10000,
-    TRANSACTION_SIZE = 24, /* the number of one, as text */
+    TRANSACTION_SIZE = 24, /* of a transaction id as text */
 };
 
 struct revocations {
     const char *table;
     char sql[2][320];
     struct db_query load, expire;
-    /* of the thread */
-    char since[TRANSACTION_SIZE]; /* what older transactions wrote was read */
+    /* used by the thread only */
+    char since[TRANSACTION_SIZE]; /* rows of transactions before this one were loaded */
     int64_t tidy_ms;
     struct db_job *job;
 
-    pthread_mutex_t lock; /* of what follows */
+    pthread_mutex_t lock; /* guards what follows */
     struct revocation_set set;
-    bool read; /* the table was read once */
+    bool read; /* the table was loaded once */
 };
 
 static int64_t revocations_now_s(void) {
@@ -60,8 +60,8 @@ static bool revocations_put_rows(struct revocations *r, const struct db_result *
     return whole;
 }
 
-/* Reads what was written by transactions that had not ended when it was read the last time: numbers from a
- * sequence would not do, as a lower one may be committed after a higher one was read. */
+/* Loads the rows of transactions that had not ended at the previous load. A sequence number would not do: a lower
+ * one may be committed after a higher one was read. */
 static enum db_status revocations_load(struct revocations *r, struct db *db) {
     struct db_params params = {0};
     struct db_result *rows = NULL;
@@ -161,7 +161,7 @@ enum token_status revocations_check(struct revocations *r, const struct uuid *to
 }
 
 void revocations_add(struct revocations *r, const struct revocation list[], size_t n) {
-    (void)revocations_put(r, list, n); /* what does not fit now the thread reads again */
+    (void)revocations_put(r, list, n); /* the thread loads later what does not fit in memory now */
 }
 
 bool revocations_full(struct revocations *r) {
