@@ -1,8 +1,9 @@
-/* Redis: one connection and the few commands we use, each for a whole batch in one round trip. The only room
- * that includes hiredis.
+/* Redis: one connection and the few commands we use, each for a whole batch in one round trip. The only room that
+ * includes hiredis.
  *
- * Nothing here is needed for correctness. When Redis is away a breaker lets every call fail at once for a while, and
- * the caller goes on without it. A connection belongs to one thread at a time. Keys and values are bytes. */
+ * No caller needs Redis for correctness. When Redis is unavailable, a breaker makes every call fail immediately for
+ * a while, and the caller goes on without the cache. A connection belongs to one thread at a time. Keys are
+ * NUL-terminated, values are bytes. */
 #pragma once
 
 #include "common/base/attributes.h"
@@ -21,14 +22,14 @@ struct cache_options { /* what it points to is borrowed and must outlive the con
     int port;
     const char *password; /* "" for none */
     int database;
-    int timeout_ms;          /* of connecting, and of each round trip */
-    bool tls;                /* where cache_has_tls */
+    int timeout_ms;          /* for connecting, and for each round trip */
+    bool tls;                /* only if cache_has_tls */
     const char *ca_file;     /* PEM; "": the system's */
-    struct breaker *breaker; /* of all of the process's connections; NULL: none, for health checks */
-    struct outage *outage;   /* the same; told when the breaker opens; NULL: not told */
+    struct breaker *breaker; /* shared by the connections of the process; NULL: none, for health checks */
+    struct outage *outage;   /* also shared; begins when the breaker opens; NULL: not logged */
 };
 
-/* Whether this build can speak TLS: hiredis 0.14 cannot. */
+/* Whether this build can use TLS. hiredis 0.14 cannot. */
 bool cache_has_tls(void);
 
 struct cache_entry {
@@ -43,11 +44,11 @@ struct cache_entry {
 struct cache *cache_open(const struct cache_options *options);
 void cache_close(struct cache *cache); /* NULL is fine */
 
-/* The values of n keys, or NULL when Redis is away. The caller frees it. */
+/* The values of n keys, or NULL when Redis is unavailable. The caller frees them. */
 struct cache_values *cache_get(struct cache *cache, const char *const keys[], size_t n) MUST_CHECK;
 
-/* The same in two steps, the caller has something else to do between them. False when Redis is away. An
- * answer that is not taken before the next call is lost. */
+/* The same in two steps, for a caller that has something else to do in between. False when Redis is unavailable.
+ * The next call loses an answer that was not taken, and connects again. */
 bool cache_ask(struct cache *cache, const char *const keys[], size_t n) MUST_CHECK;
 struct cache_values *cache_answer(struct cache *cache) MUST_CHECK; /* NULL also when nothing was asked */
 
@@ -55,15 +56,15 @@ struct cache_values *cache_answer(struct cache *cache) MUST_CHECK; /* NULL also 
 const char *cache_value(const struct cache_values *values, size_t i, size_t *len);
 void cache_values_free(struct cache_values *values); /* NULL is fine */
 
-/* Writes n entries; false when Redis is away or refused one of them. */
+/* Writes n entries. False when Redis is unavailable or refused one of them. */
 bool cache_put(struct cache *cache, const struct cache_entry entries[], size_t n);
 
-/* The same for entries without a version, whose answers nobody waits for: the next call on this connection
- * reads them, and fails where Redis refused one. */
+/* The same for entries without a version, without waiting for the answers. The next call on this connection reads
+ * them, and fails if Redis refused one. */
 bool cache_put_later(struct cache *cache, const struct cache_entry entries[], size_t n);
 
 /* Whether Redis answers. */
 bool cache_ping(struct cache *cache);
 
-/* Words for the last failure, for the log; valid until the next call. */
+/* The error message of the last failure, for the log. Valid until the next call. */
 const char *cache_error(const struct cache *cache);

@@ -19,15 +19,15 @@ enum {
 struct cache {
     struct cache_options options;
     redisContext *redis; /* NULL: not connected */
-    size_t owed;         /* answers to what cache_put_later sent, still to be read */
-    bool asked;          /* the answer to cache_ask is still to be read, after what is owed */
+    size_t owed;         /* answers to cache_put_later that are not read yet */
+    bool asked;          /* the answer to cache_ask is not read yet; it follows what is owed */
     size_t asked_for;    /* values */
     char script_id[2 * SHA_DIGEST_LENGTH + 1];
     char error[ERROR_SIZE];
 };
 
 struct cache_values {
-    redisReply *reply; /* an array; NULL when nothing was asked for */
+    redisReply *reply; /* an array; NULL when no key was asked for */
 };
 
 /* KEYS: key; ARGV: value, version, ttl in ms. A stored value starts with its version and a line break. */
@@ -76,15 +76,14 @@ static void cache_note(const struct cache *cache, bool success) {
         outage_end(o->outage);
 }
 
-/* Redis is away, or answers what cannot be: no reply may be left behind for the next command to read. */
+/* Drops the connection, so that no reply is left for the next command to read. */
 static void cache_fail(struct cache *cache, const char *why) {
     snprintf(cache->error, sizeof cache->error, "%s", why);
     disconnect(cache);
     cache_note(cache, false);
 }
 
-/* Sends the commands appended so far. Each write waits at most the timeout, all of them until the deadline.
- */
+/* Sends the appended commands. One write waits at most the timeout, all of them together until the deadline. */
 static bool send_commands(struct cache *cache, int64_t deadline_ms) {
     for (int done = 0; !done;) {
         if (redisBufferWrite(cache->redis, &done) != REDIS_OK) {
@@ -92,7 +91,7 @@ static bool send_commands(struct cache *cache, int64_t deadline_ms) {
             return false;
         }
         if (!done && clock_mono_ms() > deadline_ms) {
-            cache_fail(cache, "sending took too long");
+            cache_fail(cache, "send timeout");
             return false;
         }
     }
@@ -106,7 +105,7 @@ static redisReply *read_reply(struct cache *cache, int64_t deadline_ms) {
         if (reply)
             return reply;
         if (clock_mono_ms() > deadline_ms) {
-            cache_fail(cache, "the answer took too long");
+            cache_fail(cache, "receive timeout");
             return NULL;
         }
         if (redisBufferRead(cache->redis) != REDIS_OK)
@@ -116,7 +115,7 @@ static redisReply *read_reply(struct cache *cache, int64_t deadline_ms) {
     return NULL;
 }
 
-/* Reads the replies to n puts, all of them whatever they say. *unknown: Redis does not know the script. */
+/* Reads all replies to n puts, also after an error reply. Sets *unknown when Redis does not know the script. */
 static bool read_puts(struct cache *cache, size_t n, int64_t deadline_ms, bool *unknown) {
     bool refused = false;
     for (size_t i = 0; i < n; i++) {
@@ -133,11 +132,11 @@ static bool read_puts(struct cache *cache, size_t n, int64_t deadline_ms, bool *
     }
     cache_note(cache, true);
     if (refused)
-        disconnect(cache); /* it may lead to a server that became a replica */
+        disconnect(cache); /* the server may have become a replica */
     return !refused;
 }
 
-/* Reads what is owed. False when Redis refused some of it: the connection is given up then. */
+/* Reads the owed answers. When Redis refused one of the commands, drops the connection and returns false. */
 static bool read_owed(struct cache *cache, int64_t deadline_ms) {
     size_t n = cache->owed;
     bool unknown;
@@ -145,7 +144,7 @@ static bool read_owed(struct cache *cache, int64_t deadline_ms) {
     return n == 0 || read_puts(cache, n, deadline_ms, &unknown);
 }
 
-/* Adds a command to those to be sent. lens may be NULL: the arguments are texts. */
+/* Appends a command. lens may be NULL when the arguments are NUL-terminated. */
 static bool append(struct cache *cache, size_t argc, const char *argv[], const size_t lens[]) {
     if (redisAppendCommandArgv(cache->redis, (int)argc, argv, lens) == REDIS_OK)
         return true;
@@ -153,8 +152,8 @@ static bool append(struct cache *cache, size_t argc, const char *argv[], const s
     return false;
 }
 
-/* The reply to the last command sent. An error for an answer is a failure like any other: NULL. The caller
- * frees it. */
+/* The reply to the last command sent. An error reply is a failure like any other: NULL. The caller frees the
+ * reply. */
 static redisReply *read_answer(struct cache *cache, int64_t deadline_ms) {
     redisReply *reply = read_owed(cache, deadline_ms) ? read_reply(cache, deadline_ms) : NULL;
     if (reply && reply->type == REDIS_REPLY_ERROR) {
@@ -242,7 +241,7 @@ struct cache_values *cache_answer(struct cache *cache) {
     values->reply = read_answer(cache, clock_mono_ms() + cache->options.timeout_ms);
     if (values->reply &&
         (values->reply->type != REDIS_REPLY_ARRAY || values->reply->elements != cache->asked_for)) {
-        cache_fail(cache, "MGET was answered with something else");
+        cache_fail(cache, "unexpected reply to MGET");
     } else if (values->reply) {
         cache_note(cache, true);
         return values;

@@ -5,6 +5,6 @@
 
 #include <hiredis/hiredis.h>
 
-/* Shakes hands on a connection that has its timeout: TLS 1.2 or later with a server that proves to be the
- * options' host. NULL, or words for the failure, valid until the connection is freed. */
+/* Starts TLS on a connection whose timeout is set. It needs TLS 1.2 or later, and a certificate for the options'
+ * host. Returns NULL, or an error message that is valid until the connection is freed. */
 const char *cache_tls_start(redisContext *redis, const struct cache_options *options);

@@ -1,4 +1,4 @@
-/* TLS to Redis, where hiredis was built with it. */
+/* TLS to Redis, if hiredis was built with it. */
 #include "private.h"
 
 #ifdef HIREDIS_TLS
@@ -10,7 +10,8 @@ bool cache_has_tls(void) {
     return true;
 }
 
-/* Whom the server's certificate must name. hiredis would take any that the authority has signed. */
+/* The name or address that the server's certificate must match. hiredis itself accepts any certificate that the CA
+ * signed. */
 static bool expect_host(SSL *ssl, const char *host) {
     SSL_set_verify(ssl, SSL_VERIFY_PEER, NULL);
     if (X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl), host) == 1)
@@ -24,7 +25,7 @@ static SSL *make_session(const struct cache_options *options) {
                 (*options->ca_file ? SSL_CTX_load_verify_locations(context, options->ca_file, NULL)
                                    : SSL_CTX_set_default_verify_paths(context)) == 1;
     SSL *ssl = good ? SSL_new(context) : NULL;
-    SSL_CTX_free(context); /* the session keeps it */
+    SSL_CTX_free(context); /* the session holds a reference */
     if (ssl && expect_host(ssl, options->host))
         return ssl;
     SSL_free(ssl);
@@ -34,7 +35,7 @@ static SSL *make_session(const struct cache_options *options) {
 const char *cache_tls_start(redisContext *redis, const struct cache_options *options) {
     SSL *ssl = make_session(options);
     if (!ssl)
-        return "TLS cannot be set up, is the file of authorities readable?";
+        return "cannot set up TLS; is the file of CA certificates readable?";
     if (redisInitiateSSL(redis, ssl) == REDIS_OK)
         return NULL;
     SSL_free(ssl);
@@ -49,7 +50,7 @@ bool cache_has_tls(void) {
 
 const char *cache_tls_start(redisContext *redis, const struct cache_options *options) {
     (void)redis, (void)options;
-    return "built without TLS";
+    return "hiredis was built without TLS";
 }
 
 #endif

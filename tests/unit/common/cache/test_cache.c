@@ -178,7 +178,7 @@ static void test_trickling_reply_is_given_up(void **state) {
     struct cache_values *values = cache_get(fixture->cache, keys, 1);
     pthread_join(server, NULL);
     assert_null(values);
-    assert_string_equal(cache_error(fixture->cache), "the answer took too long");
+    assert_string_equal(cache_error(fixture->cache), "receive timeout");
 }
 
 static void *answer_oddly(void *arg) {
