@@ -1,7 +1,7 @@
-/* Configuration: environment variables, one table of knobs.
+/* Configuration: environment variables, described by one table of knobs.
  *
- * The table (config_knobs) feeds parsing, --help, --print-config and the check that env.example and the
- * README name every knob. Durations are kept in milliseconds. */
+ * The table (config_knobs) feeds parsing, --help, --print-config, and the check that env.example and
+ * docs/CONFIGURATION.md name every knob. Durations are in milliseconds. */
 #pragma once
 
 #include "common/base/attributes.h"
@@ -15,11 +15,11 @@ enum config_service { CONFIG_ORDER = 1, CONFIG_DELIVERY = 2, CONFIG_BOTH = 3 };
 
 enum config_type {
     CONFIG_STRING,
-    CONFIG_SECRET, /* a string that is never shown; also in a file that NAME_FILE names */
+    CONFIG_SECRET, /* a string that is never shown; NAME_FILE may name a file with it */
     CONFIG_INTEGER,
     CONFIG_BOOLEAN,  /* true|false|on|off|1|0 */
     CONFIG_DURATION, /* 24h, 15m, 30s, 250ms; a plain number is seconds */
-    CONFIG_CHOICE,   /* one of choices, kept as its index */
+    CONFIG_CHOICE,   /* one of choices, stored as its index */
 };
 
 struct config_knob {
@@ -28,14 +28,14 @@ struct config_knob {
     enum config_service service;
     const char *fallback; /* value when unset or empty */
     int64_t min, max;     /* of a number or a duration in ms; length of a string */
-    const char *choices;  /* of CONFIG_CHOICE: "production|development"; of a string: all it may be */
+    const char *choices;  /* of a CONFIG_CHOICE: "production|development"; of a string: its allowed values */
     size_t offset;        /* of the field in struct config */
     const char *help;     /* one line */
 };
 
 enum config_env { ENV_PRODUCTION, ENV_DEVELOPMENT };
 
-/* Values of all knobs. Strings are owned by the config. */
+/* Values of all knobs. The config owns the strings. */
 struct config {
     enum config_service service;
     int64_t app_env, log_level, log_format;
@@ -70,36 +70,39 @@ struct config {
 extern const struct config_knob config_knobs[];
 extern const size_t config_knob_count;
 
-/* What a knob takes, in words: "a whole number from 1 to 64". */
+/* Appends what a knob accepts: "a whole number from 1 to 64". */
 void config_describe(const struct config_knob *knob, struct buf *out);
-/* The value of a knob as the environment would give it; a secret as "***". */
+/* Appends the value of a knob as the environment would give it, or "***" for a secret. */
 void config_show(const struct config *config, const struct config_knob *knob, struct buf *out);
 
-/* Reads the environment (lookup: getenv, or a test's) into a new config. NULL when any value is bad: errors
- * then holds one line for each, all of them, naming the knob, never a secret's value. */
+/* Reads the environment into a new config. lookup is getenv, or a test's. Returns NULL when a value is invalid.
+ * Then errors has one line for each invalid value, with the name of the knob, and never the value of a secret. */
 struct config *config_load(enum config_service service, const char *(*lookup)(const char *name),
                            struct buf *errors);
 void config_free(struct config *config); /* NULL is fine */
 
-/* Appends a line for each setting that is for development only: config_load refuses them in production. */
+/* Appends a line for each setting that is for development only. config_load refuses these in production. */
 void config_unsafe(const struct config *config, struct buf *out);
 
-/* Reads a .env file (NAME=value lines, # comments, optional quotes) into the process's environment; variables
- * already set win. False with the reason in errors. Before any thread starts. */
+/* Reads a .env file (NAME=value lines, # comments, optional quotes) into the environment of the process. Variables
+ * that are already set win. False with the reason in errors. Call it before any thread starts. */
 bool config_read_env_file(const char *path, struct buf *errors) MUST_CHECK;
 
-/* What a daemon's command line asks for: shared by both mains. Sets up the log. Before any thread starts.
- *   --env FILE  --help  --version  --check-config  --print-config  --migrate
- * In production the process is from then on closed to debuggers, and leaves no core dump. */
+/* The command line of a daemon. Loads the configuration, sets up the log, and handles the options that need no
+ * daemon. Call it before any thread starts.
+ *
+ * --env FILE --help --version --check-config --print-config --migrate
+ *
+ * In production the process leaves no core dump and lets no debugger attach from then on. */
 struct config_command {
-    struct config *config; /* NULL: leave with exit_code */
+    struct config *config; /* NULL: exit with exit_code */
     bool migrate_only;
     int exit_code;
-    int argument; /* index of the first argument that is no option: a daemon's subcommand; argc if none */
+    int argument; /* index of the first argument that is not an option: a subcommand; argc if there is none */
 };
 struct config_command config_command_line(enum config_service service, int argc, char *argv[]);
 
-/* The options of the parts, as the config says; they borrow from config. */
+/* The options of the parts, from config. They borrow its strings. */
 struct db_options;
 struct cache_options;
 struct queue_options;
@@ -111,5 +114,5 @@ void config_orders_queue(const struct config *config, struct queue_options *out)
 void config_status_queue(const struct config *config, struct queue_options *out);
 void config_revocations_queue(const struct config *config, struct queue_options *out);
 void config_token(const struct config *config, struct token_options *out);
-/* Sets the numbers of the HTTP server; routes, guard and workers are the daemon's to add. */
+/* Leaves out routes, guard and workers, which the daemon adds. */
 void config_http(const struct config *config, struct http_options *out);

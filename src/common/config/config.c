@@ -20,8 +20,8 @@ static bool store(struct config *config, const struct config_knob *knob, const c
     return true;
 }
 
-/* A bad value is told and kept: the rules look at it too, and the config is thrown away anyway. False
- * when out of memory. */
+/* An invalid value is reported, and stored all the same. The rules then check it too, and the config is discarded
+ * anyway. False when out of memory. */
 static bool read_knob(struct config *config, const struct config_knob *knob, const char *text,
                       struct buf *errors) {
     if (!text || !*text)

@@ -62,7 +62,7 @@ static bool next_line(FILE *file, char line[static LINE_SIZE], const char **faul
     *fault = NULL;
     for (; c != '\n' && c != EOF && !*fault; c = getc(file)) {
         if (c == '\0')
-            *fault = "holds a NUL character";
+            *fault = "contains a NUL character";
         else if (len + 1 == LINE_SIZE)
             *fault = "is too long";
         else

@@ -1,4 +1,4 @@
-/* The options of the parts, as the configuration says. */
+/* The options of the parts, from the configuration. */
 #include "common/cache/cache.h"
 #include "common/config/config.h"
 #include "common/db/db.h"

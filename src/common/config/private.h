@@ -3,18 +3,18 @@
 
 #include "common/config/config.h"
 
-/* Whether the knob takes this text. *value is then its number; of a choice its place, of a boolean 0 or 1,
- * of a string its length. */
+/* Whether the knob accepts text. *value is then its number: of a choice its index, of a boolean 0 or 1, of a string
+ * its length. */
 bool config_parse_value(const struct config_knob *knob, const char *text, int64_t *value) MUST_CHECK;
 
-#define CONFIG_SECRET_SIZE 4096 /* a secret's file is smaller */
+#define CONFIG_SECRET_SIZE 4096 /* the file of a secret must be smaller */
 
-/* The text of a secret, borrowed or in text: what the environment says, or what is in the file that it names
- * under the knob's name and _FILE. NULL when neither is set. A file that cannot be used is told. */
+/* Finds a secret: in the environment, or in the file that the variable NAME_FILE names. The result is borrowed or
+ * points to text. NULL when neither is set. A file that cannot be used is reported in errors. */
 const char *config_find_secret(const struct config_knob *knob, const char *(*lookup)(const char *name),
                                char text[static CONFIG_SECRET_SIZE], struct buf *errors);
 
-/* Ends a line about a bad value with its start, and nothing that would break the line. */
+/* Ends a line about an invalid value with the start of the value, without characters that would break the line. */
 void config_append_bad(struct buf *errors, const char *text);
 
 /* Appends a line for each rule that the values break. */

@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Reads the file without its trailing line break. Returns NULL, or why the file cannot be used. */
+/* Reads the file without its trailing line break. Returns NULL, or the reason why the file cannot be used. */
 static const char *read_file(const char *path, char text[static CONFIG_SECRET_SIZE]) {
     FILE *file = fopen(path, "re");
     if (!file)
@@ -22,12 +22,12 @@ static const char *read_file(const char *path, char text[static CONFIG_SECRET_SI
     text[len] = '\0';
     if (len == 0)
         return "empty";
-    return strlen(text) == len ? NULL : "no text";
+    return strlen(text) == len ? NULL : "not text";
 }
 
 const char *config_find_secret(const struct config_knob *knob, const char *(*lookup)(const char *name),
                                char text[static CONFIG_SECRET_SIZE], struct buf *errors) {
-    /* Stands in for the default, which the rules would report as well. Long enough for every knob. */
+    /* Returned instead of the default, which the rules would report as well. Long enough for every knob. */
     static const char unread[] = "(the file of the secret could not be read)";
     char name[64];
     snprintf(name, sizeof name, "%s_FILE", knob->name);

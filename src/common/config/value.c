@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SHOWN_SIZE 80 /* bytes of a bad value that are told */
+#define SHOWN_SIZE 80 /* maximum bytes of an invalid value in an error message */
 
 static const struct {
     const char *name;
@@ -40,7 +40,7 @@ static bool parse_duration(const char *text, int64_t *ms) {
     return false;
 }
 
-/* Where value stands in a list like "json|text", from 0; -1 when it does not. */
+/* The index of value in a list like "json|text", or -1. */
 static int64_t find_choice(const char *choices, const char *value) {
     size_t len = strlen(value);
     for (int64_t i = 0;; i++) {

@@ -85,8 +85,8 @@ static void test_line_that_cannot_be_read(void **state) {
     assert_fault(line, sizeof line - 1, "line 1 is too long");
     assert_null(getenv("T_LONG"));
     static const char last[] = "T_WHOLE=1\nT_CUT=a\0b", middle[] = "T_CUT=a\0b\nT_BEHIND=1\n";
-    assert_fault(last, sizeof last - 1, "line 2 holds a NUL");
-    assert_fault(middle, sizeof middle - 1, "line 1 holds a NUL");
+    assert_fault(last, sizeof last - 1, "line 2 contains a NUL");
+    assert_fault(middle, sizeof middle - 1, "line 1 contains a NUL");
     assert_null(getenv("T_CUT"));
 }
 

@@ -116,7 +116,7 @@ static void test_file_that_holds_no_secret(void **state) {
         {"", 0, "JWT_SECRET_FILE:", "(empty)"},
         {"\n", 1, "JWT_SECRET_FILE:", "(empty)"},
         {large, sizeof large, "JWT_SECRET_FILE:", "(too large)"},
-        {SECRET "\0" SECRET, 2 * sizeof SECRET - 1, "JWT_SECRET_FILE:", "(no text)"},
+        {SECRET "\0" SECRET, 2 * sizeof SECRET - 1, "JWT_SECRET_FILE:", "(not text)"},
         {large, 2000, "JWT_SECRET:", "text of 32 to 1024 bytes"},
         {"short\n", 6, "JWT_SECRET:", "text of 32 to 1024 bytes"},
         {SECRET "\n\n", sizeof SECRET + 1, "JWT_SECRET:", "text of 32 to 1024 bytes"},
