@@ -69,11 +69,11 @@ def test_postgresql(system, proxy, direction):
         for _ in range(5):  # with connections of before, and when there are none any more
             for response in (api.create(), api.get("/orders"), deliveries.get(f"/delivery/shipment/{order_id}")):
                 assert_problem(response, 503, "UNAVAILABLE")
-        eventually(lambda: api.create().status_code == 503 and has_logged(system.order, "connecting took too long"))
+        eventually(lambda: api.create().status_code == 503 and has_logged(system.order, "connection timeout"))
         for daemon in system.daemons:
             eventually(lambda: daemon.health("/health/ready") == 503)
             assert daemon.is_live()
-            eventually(lambda: has_logged(daemon, "no answer within the deadline"))
+            eventually(lambda: has_logged(daemon, "no response within the statement timeout"))
     eventually(lambda: api.get(f"/orders/{order_id}").status_code == 200)
     order_id = eventually(lambda: (response := api.create()).status_code == 201 and response.json()["order_id"])
     assert_delivered(system, order_id)

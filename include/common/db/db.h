@@ -1,7 +1,8 @@
 /* PostgreSQL: one connection, its prepared statements, and results. The only room that includes libpq.
  *
- * A connection belongs to one thread at a time. It connects when first used, and again after a failure. While the
- * server is away, calls fail at once for a moment instead of trying each time. Every call has a deadline. */
+ * A connection belongs to one thread at a time. It connects on first use, and again after a failure. While the
+ * server is unavailable, calls fail immediately for a moment instead of connecting each time. Every call except
+ * db_script has a deadline. */
 #pragma once
 
 #include "common/base/attributes.h"
@@ -18,23 +19,23 @@ struct db_result;
 
 enum db_status {
     DB_OK,
-    DB_UNAVAILABLE, /* no connection, or lost on the way: the outcome of a write is unknown */
-    /* Others are in the way: rolled back, may be tried again. See db_is_busy. */
-    DB_LOCK_TIMEOUT,      /* waited for another's lock for too long */
+    DB_UNAVAILABLE, /* no connection, or it was lost: the outcome of a write is unknown */
+    /* Other transactions interfered: rolled back, may be tried again. See db_is_busy. */
+    DB_LOCK_TIMEOUT,      /* waited too long for a lock */
     DB_STATEMENT_TIMEOUT, /* the statement took too long */
-    DB_DEADLOCK,          /* chosen to end a circle of waiting transactions */
+    DB_DEADLOCK,          /* chosen as the victim of a deadlock */
     DB_CONFLICT,          /* serialization failure */
     DB_REFUSED,           /* the data was refused (SQLSTATE class 22 or 23): rolled back */
-    DB_NO_MEMORY,         /* of ours; nothing was sent, or it was rolled back */
-    DB_FAILED,            /* anything else, a fault of ours: rolled back */
+    DB_NO_MEMORY,         /* in this process: nothing was sent, or it was rolled back */
+    DB_FAILED,            /* anything else, an error on our side: rolled back */
 };
 
-/* Whether the same may succeed when it is tried again at once. */
+/* Whether an immediate retry may succeed. */
 static inline bool db_is_busy(enum db_status status) {
     return status >= DB_LOCK_TIMEOUT && status <= DB_CONFLICT;
 }
 
-/* The same in words that do not name the database: what a route's run returns. */
+/* The status as an outcome, which does not name the database. A route's run returns it. */
 enum outcome db_outcome(enum db_status status);
 
 struct db_options { /* strings are borrowed and must outlive the connection */
@@ -42,11 +43,11 @@ struct db_options { /* strings are borrowed and must outlive the connection */
     const char *sslrootcert; /* "" or NULL: libpq's own */
     const char *application_name;
     int connect_timeout_ms;
-    int statement_timeout_ms; /* the server's limit; ours is a second longer */
+    int statement_timeout_ms; /* the server's limit; the client waits a second longer */
     int lock_timeout_ms;
 };
 
-/* A prepared statement: static, unique by name. Prepared on a connection when first run there. */
+/* A prepared statement. Its name is static and unique. It is prepared on a connection when it first runs there. */
 struct db_query {
     const char *name;
     const char *sql;
@@ -56,33 +57,33 @@ struct db_query {
 struct db *db_open(const struct db_options *options);
 void db_close(struct db *db); /* NULL is fine */
 
-/* Runs one statement: outside a db_transaction it is a transaction of its own, durable when DB_OK is returned.
- * params may be NULL. result may be NULL when no rows are wanted; it is set only on DB_OK, and the caller frees
- * it. */
+/* Runs one statement. Outside a db_transaction it is a transaction of its own, and durable when DB_OK is returned.
+ * params may be NULL. result may be NULL when no rows are wanted. *result is set only on DB_OK, and the caller
+ * frees it. */
 enum db_status db_run(struct db *db, const struct db_query *query, const struct db_params *params,
                       struct db_result **result) MUST_CHECK;
 
-/* The statements of a transaction. Anything but DB_OK rolls it back. */
+/* The statements of a transaction. Any status but DB_OK rolls it back. */
 typedef enum db_status db_work(struct db *db, void *arg);
 
-/* Runs work in a transaction, once, and commits it. Returns what work returned, or why it was not committed. After
- * DB_UNAVAILABLE nobody knows whether it was. */
+/* Runs work once, in a transaction, and commits it. Returns what work returned, or why the commit failed. After
+ * DB_UNAVAILABLE nobody knows whether the transaction was committed. */
 enum db_status db_transaction(struct db *db, db_work *work, void *arg) MUST_CHECK;
 
-/* Runs SQL text of several statements as one implicit transaction: for migrations. */
+/* Runs SQL text with several statements as one implicit transaction, without a deadline: for migrations. */
 enum db_status db_script(struct db *db, const char *sql) MUST_CHECK;
 
-/* Words for the last failure of this connection, for the log; valid until its next call. */
+/* The error message of the last failure of this connection, for the log. Valid until its next call. */
 const char *db_error(const struct db *db);
 
 /* Whether there is a connection, as far as is known without using it. */
 bool db_is_connected(const struct db *db);
 
-/* Counts the connections made: when it grew, session state (LISTEN, advisory locks) is gone. */
+/* Counts the connections made. When it has grown, session state (LISTEN, advisory locks) is gone. */
 unsigned db_generation(const struct db *db);
 
-/* Waits until wake_fd is readable, a NOTIFY arrived on this connection, or timeout_ms has passed; without a
- * connection it waits for wake_fd and time alone. True when a NOTIFY arrived. Does not read wake_fd. */
+/* Waits until wake_fd is readable, a NOTIFY arrives on this connection, or timeout_ms has passed. Without a
+ * connection it waits for wake_fd and the timeout only. True when a NOTIFY arrived. Does not read wake_fd. */
 bool db_wait_notify(struct db *db, int wake_fd, int timeout_ms);
 
 /* Rows of a result; row and column count from 0. */

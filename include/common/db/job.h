@@ -9,8 +9,8 @@
 
 struct db_job;
 
-/* Does the job once, on the job's thread. Returns in how many milliseconds to do it again (0: at once). *status
- * starts as DB_OK and tells how the database did: an outage is logged once. */
+/* Does the job once, on the job's thread. Returns the milliseconds until the next run (0: immediately). *status
+ * starts as DB_OK. Another status begins an outage, which is logged once. */
 typedef int64_t db_job_fn(void *self, struct db *db, enum db_status *status);
 
 struct db_job_options {
@@ -18,11 +18,11 @@ struct db_job_options {
     struct db_options db;
     db_job_fn *run;
     void *self;
-    bool first_now; /* the first run is over before db_job_start returns: on the caller's thread */
+    bool first_now; /* db_job_start does the first run, on the caller's thread, before it returns */
 };
 
 /* NULL when out of memory or threads. */
 struct db_job *db_job_start(const struct db_job_options *options);
 
-/* Lets a run that is under way finish, joins, frees. NULL is fine. */
+/* Lets a run in progress finish, joins the thread and frees. NULL is fine. */
 void db_job_stop(struct db_job *job);

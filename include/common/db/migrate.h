@@ -1,5 +1,4 @@
-/* Numbered SQL migrations, embedded in the binary, applied in order, each once, each in its own transaction.
- */
+/* Numbered SQL migrations, embedded in the binary. Each is applied once, in order, in a transaction of its own. */
 #pragma once
 
 #include "common/base/attributes.h"
@@ -16,14 +15,14 @@ struct migration {
 /* The daemon's own table, generated from sql/<daemon>/ (cmake/embed_sql.cmake). */
 extern const struct migration migrations[];
 
-/* Applies what is missing, under an advisory lock: any number of replicas may call it at once. service names
- * the ledger table, <service>_migrations. Logs each one it applies, and the failure. */
+/* Applies the missing migrations under an advisory lock, so any number of replicas may call it at once. The ledger
+ * table is <service>_migrations. Logs each migration that it applies, and a failure. */
 bool migrate_apply(struct db *db, const char *service, const struct migration *table) MUST_CHECK;
 
-/* Whether every migration of table is in the ledger. Also false when the database does not answer. */
+/* Whether every migration of table is in the ledger. Also false when the database is unavailable. */
 bool migrate_is_current(struct db *db, const char *service, const struct migration *table);
 
-/* Opens a connection of its own and applies what is missing: for a daemon's start and its --migrate. */
+/* Opens a connection of its own and applies the missing migrations: for a daemon's start and its --migrate. */
 struct db_options;
 bool migrate_database(const struct db_options *options, const char *service,
                       const struct migration *table) MUST_CHECK;

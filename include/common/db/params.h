@@ -6,8 +6,8 @@
  *     status = db_run(db, &query, &p, &result);     -- $1 is uuid[], $2 is text[]
  *     db_params_free(&p);
  *
- * Zero-initialise. $1, $2, ... in the order of the calls that open a parameter. Out of memory is remembered
- * and makes db_run fail. Not thread-safe. */
+ * Zero-initialise it. The calls that open a parameter define $1, $2, ... in their order. When memory runs out,
+ * db_run fails. Not thread-safe. */
 #pragma once
 
 #include "common/base/buf.h"
@@ -23,12 +23,12 @@ struct db_param {
     enum db_type type;
     bool array;
     bool null;        /* a scalar NULL */
-    struct buf bytes; /* as it goes over the wire */
+    struct buf bytes; /* in wire format */
 };
 
 struct db_params {
     int count;
-    bool failed; /* more than DB_MAX_PARAMS */
+    bool failed; /* too many parameters, or the caller ran out of memory */
     struct db_param list[DB_MAX_PARAMS];
 };
 
@@ -38,7 +38,7 @@ void db_int_param(struct db_params *p, int64_t value);
 void db_uuid_param(struct db_params *p, const struct uuid *id); /* NULL: SQL NULL */
 void db_time_param(struct db_params *p, int64_t epoch_ms);      /* DB_NO_TIME: SQL NULL */
 
-/* Opens an array parameter; the index it returns goes to the db_add_ functions of the same type. */
+/* Opens an array parameter. The index it returns is for the db_add_ functions of the same type. */
 int db_array(struct db_params *p, enum db_type element);
 void db_add_text(struct db_params *p, int array, const char *text); /* NULL: SQL NULL */
 void db_add_int(struct db_params *p, int array, int64_t value);
@@ -48,7 +48,7 @@ void db_add_time(struct db_params *p, int array, int64_t epoch_ms); /* DB_NO_TIM
 
 #define DB_NO_TIME INT64_MIN
 
-/* The type a parameter is declared with, as PostgreSQL numbers it. */
+/* The PostgreSQL type OID with which the parameter is declared. */
 unsigned db_param_oid(const struct db_param *param);
 
 void db_params_free(struct db_params *p);

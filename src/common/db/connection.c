@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { RETRY_MS = 1000 }; /* a server that was away is asked again after this long at most */
+enum { RETRY_MS = 1000 }; /* maximum pause before the next attempt to connect */
 
 struct db *db_open(const struct db_options *options) {
     struct db *db = calloc(1, sizeof *db);
@@ -44,13 +44,11 @@ unsigned db_generation(const struct db *db) {
     return db->generation;
 }
 
-/* Keeps the first line of a message, for one line in the log. */
 void db_set_error(struct db *db, const char *sqlstate, const char *message) {
     snprintf(db->error, sizeof db->error, "%s%s%.*s", sqlstate, *sqlstate ? " " : "",
              (int)strcspn(message, "\n"), message);
 }
 
-/* The connection is of no use any more: drop it, and leave the server alone for a moment. */
 enum db_status db_lost(struct db *db, const char *why) {
     db_set_error(db, "", why);
     db_drop(db);
@@ -59,7 +57,6 @@ enum db_status db_lost(struct db *db, const char *why) {
     return DB_UNAVAILABLE;
 }
 
-/* Waits for the connection's socket until the deadline (negative: none); false when it passed. */
 bool db_wait_socket(const struct db *db, short events, int64_t deadline_ms) {
     for (;;) {
         int64_t left = deadline_ms < 0 ? 60000 : deadline_ms - clock_mono_ms();
@@ -74,7 +71,7 @@ bool db_wait_socket(const struct db *db, short events, int64_t deadline_ms) {
     }
 }
 
-/* What the server only mentions; what matters comes back as an error. */
+/* Notices are ignored: what matters arrives as an error. */
 static void ignore_notice(void *cls, const char *message) {
     (void)cls, (void)message;
 }
@@ -82,9 +79,9 @@ static void ignore_notice(void *cls, const char *message) {
 static bool start_connecting(struct db *db) {
     const struct db_options *o = &db->options;
     char session[512];
-    /* The keepalives and the idle limit make the server drop the locks of a client that hangs or vanished;
-     * the client's own end the wait for a server that vanished during a migration, which has no other limit.
-     */
+    /* The server's keepalives and idle limit make it drop the locks of a client that hangs or vanished. The
+     * client's own keepalives end the wait for a server that vanished during a migration, which has no other
+     * limit. */
     snprintf(session, sizeof session,
              "-c statement_timeout=%d -c lock_timeout=%d -c idle_in_transaction_session_timeout=%d"
              " -c synchronous_commit=on -c timezone=UTC -c client_min_messages=warning"
@@ -127,14 +124,14 @@ static bool start_connecting(struct db *db) {
 static enum db_status db_connect(struct db *db) {
     int64_t now = clock_mono_ms();
     if (now < db->retry_at_ms)
-        return DB_UNAVAILABLE; /* the error of the last try still stands */
+        return DB_UNAVAILABLE; /* db_error still has the last failure */
     if (!start_connecting(db))
         return db_lost(db, db->conn ? PQerrorMessage(db->conn) : "out of memory");
     int64_t deadline = now + db->options.connect_timeout_ms;
     PostgresPollingStatusType step = PGRES_POLLING_WRITING;
     while (step != PGRES_POLLING_OK) {
         if (!db_wait_socket(db, step == PGRES_POLLING_READING ? POLLIN : POLLOUT, deadline))
-            return db_lost(db, "connecting took too long");
+            return db_lost(db, "connection timeout");
         step = PQconnectPoll(db->conn);
         if (step == PGRES_POLLING_FAILED)
             return db_lost(db, PQerrorMessage(db->conn));
@@ -146,8 +143,8 @@ static enum db_status db_connect(struct db *db) {
     return DB_OK;
 }
 
-/* An idle connection that is readable was closed by the server (or got a NOTIFY): find out before it is used.
- * A server that says why it closes is readable twice, for its words and for the end. */
+/* Finds out, before an idle connection is used, whether the server has closed it. It is readable then, or because
+ * of a NOTIFY. A server that says why it closes makes it readable twice: for the message, and for the end. */
 static bool alive(struct db *db) {
     struct pollfd fd = {.fd = PQsocket(db->conn), .events = POLLIN};
     while (poll(&fd, 1, 0) != 0)
@@ -160,7 +157,7 @@ enum db_status db_ensure_connected(struct db *db) {
     if (db->conn && alive(db))
         return DB_OK;
     if (db->in_transaction)
-        return db_lost(db, "connection lost within a transaction");
+        return db_lost(db, "connection lost during a transaction");
     db_drop(db);
     return db_connect(db);
 }

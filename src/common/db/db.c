@@ -6,8 +6,8 @@
 #include <poll.h>
 #include <string.h>
 
-/* The status of a SQLSTATE, by its code or the start of it. The first row that fits counts. Tables or columns that
- * are missing (42P01, 42703) count as away: they come with the migrations. */
+/* The status of a SQLSTATE, by its code or the start of it. The first row that fits counts. Missing tables or
+ * columns (42P01, 42703) count as unavailable, because migrations will add them. */
 static enum db_status db_classify(const char *sqlstate) {
     static const struct {
         const char *start;
@@ -42,7 +42,7 @@ enum outcome db_outcome(enum db_status status) {
     }
 }
 
-/* The status of one result; of a failed one its words are kept. */
+/* The status of one result. Keeps the error message of a failed one. */
 static enum db_status judge(struct db *db, const PGresult *result) {
     ExecStatusType status = PQresultStatus(result);
     if (status == PGRES_TUPLES_OK || status == PGRES_COMMAND_OK)
@@ -53,7 +53,7 @@ static enum db_status judge(struct db *db, const PGresult *result) {
     return sqlstate ? db_classify(sqlstate) : DB_UNAVAILABLE;
 }
 
-/* Reads everything that was asked for. The last result, or the first failed one, decides. */
+/* Reads all results of what was sent. The last result, or the first failed one, decides. */
 static enum db_status collect(struct db *db, int64_t deadline_ms, PGresult **out) {
     enum db_status status = DB_OK;
     PGresult *kept = NULL;
@@ -76,7 +76,7 @@ static enum db_status collect(struct db *db, int64_t deadline_ms, PGresult **out
         }
         if (!db_wait_socket(db, (short)(POLLIN | (unsent ? POLLOUT : 0)), deadline_ms)) {
             PQclear(kept);
-            return db_lost(db, "no answer within the deadline");
+            return db_lost(db, "no response within the statement timeout");
         }
         if (!PQconsumeInput(db->conn))
             break;
@@ -95,7 +95,7 @@ static enum db_status collect(struct db *db, int64_t deadline_ms, PGresult **out
 
 static void db_rollback(struct db *db);
 
-/* After a failure nothing of the transaction stays, and a connection in an unknown state is not kept. */
+/* After a failure, rolls back the transaction, and closes a connection whose state is unknown. */
 static void abandon(struct db *db, enum db_status status) {
     if (db->conn && status != DB_REFUSED && !db_is_busy(status))
         db_drop(db);

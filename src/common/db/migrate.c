@@ -14,7 +14,7 @@ enum {
     LOCK_WAIT_MS = 10 * 60 * 1000, /* another replica's migrations may take long */
 };
 
-/* Of the session, so it spans transactions, and goes with a connection that is lost. */
+/* A session lock: it spans transactions, and is released when the connection is lost. */
 static const struct db_query try_lock = {"migrate_lock",
                                          "SELECT pg_try_advisory_lock(hashtextextended($1, 0))"};
 static const struct db_query unlock = {"migrate_unlock", "SELECT pg_advisory_unlock_all()"};
@@ -24,7 +24,7 @@ static void name_ledger(const char *service, char ledger[static LEDGER_SIZE]) {
     snprintf(ledger, LEDGER_SIZE, "%s_migrations", service);
 }
 
-/* Runs a query of one parameter, the ledger's name, and one boolean result. */
+/* Runs a query whose parameter is the name of the ledger and whose result is one boolean. */
 static enum db_status migrate_ask(struct db *db, const struct db_query *query, const char *ledger,
                                   bool *answer) {
     struct db_params params = {0};
@@ -50,7 +50,7 @@ static bool lock_ledger(struct db *db, const char *ledger) {
         if (locked)
             return true;
         if (clock_mono_ms() > deadline) {
-            log_error(NULL, "migrations: another process holds %s locked for too long", ledger);
+            log_error(NULL, "migrations: timed out waiting for the lock on %s", ledger);
             return false;
         }
         if (!waiting)
@@ -63,7 +63,7 @@ static bool lock_ledger(struct db *db, const char *ledger) {
 static enum db_status read_ledger(struct db *db, const char *ledger, struct db_result **names) {
     char sql[LEDGER_SIZE + 32];
     snprintf(sql, sizeof sql, "SELECT name FROM %s", ledger);
-    const struct db_query query = {"migrate_names", sql}; /* a connection serves one service's ledger */
+    const struct db_query query = {"migrate_names", sql}; /* a connection only serves one ledger */
     return db_run(db, &query, NULL, names);
 }
 
@@ -74,8 +74,8 @@ static bool is_listed(const struct db_result *names, const char *name) {
     return false;
 }
 
-/* A migration may take as long as it needs, but not wait long for a lock: while it waits for a table, all
- * that comes later waits behind it. The ledger's row commits with it. */
+/* A migration may run as long as it needs, but must not wait long for a lock. While it waits for a table, all later
+ * statements on that table wait behind it. The row of the ledger is committed with the migration. */
 static bool apply_one(struct db *db, const char *ledger, const struct migration *migration) {
     struct buf script = {0};
     buf_printf(&script, "SET LOCAL statement_timeout = 0;\n%s\n;\nINSERT INTO %s (name) VALUES ('%s');",
@@ -114,7 +114,7 @@ bool migrate_apply(struct db *db, const char *service, const struct migration *t
         return false;
     bool good = apply_missing(db, ledger, table);
     if (db_run(db, &unlock, NULL, NULL) != DB_OK)
-        log_debug(NULL, "migrations: %s", db_error(db)); /* the lock went with the connection */
+        log_debug(NULL, "migrations: %s", db_error(db)); /* the lost connection released the lock */
     return good;
 }
 

@@ -4,8 +4,8 @@
 #include <endian.h>
 #include <string.h>
 
-/* Binary arrays: dimensions, has-null flag, element OID, count, lower bound (5 x int32), then per element its
- * length (-1: NULL) and bytes; everything big-endian. */
+/* A binary array: dimensions, has-null flag, element OID, count, lower bound (5 x int32), then the length (-1:
+ * NULL) and bytes of each element. Everything is big-endian. */
 enum { ARRAY_HAS_NULL = 4, ARRAY_COUNT = 12 };
 
 #define POSTGRES_EPOCH_MS INT64_C(946684800000) /* 2000-01-01 */

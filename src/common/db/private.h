@@ -6,17 +6,17 @@
 #include <libpq-fe.h>
 
 enum {
-    DB_GRACE_MS = 1000,   /* how much longer than the server's own statement timeout we wait */
-    DB_MAX_PREPARED = 32, /* statements of one connection: there are fewer queries in a daemon */
+    DB_GRACE_MS = 1000,   /* how much longer than the server's statement timeout we wait */
+    DB_MAX_PREPARED = 32, /* maximum of one connection; a daemon has fewer queries */
     DB_ERROR_SIZE = 320,
 };
 
 struct db {
     struct db_options options;
     PGconn *conn;                          /* NULL: not connected */
-    const char *prepared[DB_MAX_PREPARED]; /* names of the statements this connection knows */
+    const char *prepared[DB_MAX_PREPARED]; /* names of the statements prepared on this connection */
     size_t prepared_count;
-    int64_t retry_at_ms; /* no connecting before */
+    int64_t retry_at_ms; /* do not connect before */
     unsigned generation;
     bool in_transaction;
     char error[DB_ERROR_SIZE];
@@ -25,14 +25,14 @@ struct db {
 /* Keeps the first line of a message for db_error. */
 void db_set_error(struct db *db, const char *sqlstate, const char *message);
 
-/* Gives the connection up. */
+/* Closes the connection. */
 void db_drop(struct db *db);
 
-/* The same after a failure: the server is left alone for a moment. Returns DB_UNAVAILABLE. */
+/* Closes the connection after a failure, and delays the next attempt to connect. Returns DB_UNAVAILABLE. */
 enum db_status db_lost(struct db *db, const char *why);
 
-/* Waits for the connection's socket until the deadline (negative: none); false when it passed. */
+/* Waits for the connection's socket until the deadline (negative: no limit). False when the deadline has passed. */
 bool db_wait_socket(const struct db *db, short events, int64_t deadline_ms);
 
-/* Connects if need be. */
+/* Connects if necessary. */
 enum db_status db_ensure_connected(struct db *db);

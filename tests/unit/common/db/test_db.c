@@ -82,7 +82,7 @@ static void connecting_has_a_deadline(void **state) {
     struct server s = {.kind = ACCEPTS_ONLY};
     struct db *db = connect_to(&s);
     assert_int_equal(db_transaction(db, no_work, NULL), DB_UNAVAILABLE);
-    assert_string_equal(db_error(db), "connecting took too long");
+    assert_string_equal(db_error(db), "connection timeout");
     finish(&s, db);
 }
 
@@ -94,7 +94,7 @@ static void a_statement_has_a_deadline(void **state) {
         struct db *db = connect_to(&s);
         assert_int_equal(i == 0 ? db_run(db, &query, NULL, NULL) : db_transaction(db, no_work, NULL),
                          DB_UNAVAILABLE);
-        assert_string_equal(db_error(db), "no answer within the deadline");
+        assert_string_equal(db_error(db), "no response within the statement timeout");
         finish(&s, db);
     }
 }

@@ -68,7 +68,7 @@ static void to_postgresql_has_a_deadline(void **state) {
                                                  .application_name = "test",
                                                  .connect_timeout_ms = 100});
     assert_int_equal(db_transaction(db, no_work, NULL), DB_UNAVAILABLE);
-    assert_string_equal(db_error(db), "connecting took too long");
+    assert_string_equal(db_error(db), "connection timeout");
     db_close(db);
 }
 
