@@ -146,7 +146,8 @@ def dead_letters_of(system, knob, count):
 ])
 def test_hopeless_message_is_a_dead_letter_at_once_with_its_reason(system, daemon, queue, dead_letters, good):
     expected = HOPELESS | {
-        json.dumps(good | {"version": 2}): "version is not 1", json.dumps(good | {"orderId": 7}): "orderId is no UUID",
+        json.dumps(good | {"version": 2}): "version is not 1",
+        json.dumps(good | {"orderId": 7}): "orderId is not a UUID",
         json.dumps(good) + " " * 262144: "larger than 262144 bytes",
     }
     group = str(uuid.uuid4())

@@ -1,9 +1,9 @@
-/* The consumer of a queue: threads that receive, hand each batch of messages to the daemon, and delete after
- * the daemon's commit what it accepted. One of them long-polls; the others come while batches are full.
+/* The consumer of a queue. Its threads receive messages, hand each batch to the daemon, and delete the messages
+ * that the daemon has committed. One thread long-polls; the others help while batches are full.
  *
- * A message that fails keeps its place: it and the later ones of its group in the batch come back after a
- * backoff, and the server moves it to the dead-letter queue after maxReceiveCount receives. One that is
- * hopeless is put there at once. Other groups go on. */
+ * A message that fails keeps its place. It and the later messages of its group in the batch are redelivered after a
+ * backoff. After maxReceiveCount receives the server moves it to the dead-letter queue. A message that cannot
+ * succeed is put there immediately. Other groups go on. */
 #pragma once
 
 #include "common/base/attributes.h"
@@ -19,20 +19,20 @@ struct consumer;
 #define CONSUMER_REASON_SIZE 256
 
 enum consumer_outcome {
-    CONSUMER_RETRY,    /* failed: comes back */
-    CONSUMER_DONE,     /* its effect is committed, or it needs none: may be deleted */
-    CONSUMER_HOPELESS, /* failed and would again, whenever and wherever it is tried: a dead letter */
+    CONSUMER_RETRY,    /* failed: will be redelivered */
+    CONSUMER_DONE,     /* its effect is committed, or it needs none: will be deleted */
+    CONSUMER_HOPELESS, /* cannot succeed, whenever and wherever it is tried: a dead letter */
 };
 
 struct consumer_message {
     const struct queue_message *message;
     enum consumer_outcome outcome;     /* out */
-    char reason[CONSUMER_REASON_SIZE]; /* out: why not done, for the log and its dead letter; printable */
+    char reason[CONSUMER_REASON_SIZE]; /* out: why it failed, for the log and its dead letter; printable */
 };
 
-/* Applies a batch in one transaction, on the consumer's thread, with its own connection. Returns DB_OK when
- * the transaction is committed: then outcome and reason count, message by message. Another status: nothing
- * is committed; after DB_UNAVAILABLE the messages come back later, else each is tried again by itself. */
+/* Applies a batch in one transaction, on a consumer's thread, with that thread's connection. DB_OK means that the
+ * transaction is committed. Then the outcome and reason of each message count. With any other status nothing is
+ * committed. After DB_UNAVAILABLE the batch is tried again later, otherwise each message is tried alone. */
 typedef enum db_status consumer_fn(void *app, struct db *db, struct consumer_message messages[], size_t n);
 
 struct consumer_options {
@@ -40,15 +40,15 @@ struct consumer_options {
     struct queue_options queue;
     unsigned threads;
     int wait_s; /* long poll */
-    /* Succeeds when the database can take what handle writes: asked before messages are received, so that an
+    /* Succeeds when the database can take what handle writes. It runs before messages are received, so that an
      * outage does not use up their receives. */
     const struct db_query *probe;
     consumer_fn *handle;
     void *app;
 };
 
-/* NULL when out of memory or threads. Waits by itself for parts that are away. */
+/* Starts the threads, which wait for unavailable parts. NULL when out of memory or threads. */
 struct consumer *consumer_start(const struct consumer_options *options);
 
-/* Ends the long polls, lets the batches at work finish, joins, frees. NULL is fine. */
+/* Ends the long polls, lets batches in progress finish, joins the threads and frees. NULL is fine. */
 void consumer_stop(struct consumer *consumer);

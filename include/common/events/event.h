@@ -1,4 +1,4 @@
-/* What the bodies of all queues have in common: {"eventType", ...}, and the id of what they are about. */
+/* What the event bodies of all queues have in common: {"eventType", ...}, and the id of what the event is about. */
 #pragma once
 
 #include "common/base/attributes.h"
@@ -7,8 +7,8 @@
 #include <jansson.h>
 #include <stddef.h>
 
-/* Reads a body as an event of this type (and of version 1, which is what a body without "version" is), and
- * the UUID in its member id_name. NULL, with one line of why in reason, when it is none. The caller owns the
- * result (json_decref). */
+/* Parses a body as an event of the given type and of version 1, which is also the version of a body without
+ * "version". Reads the UUID in its member id_name. On failure returns NULL, with one line in reason. The caller
+ * owns the result (json_decref). */
 json_t *event_parse(const char *body, size_t len, const char *type, const char *id_name, struct uuid *id,
                     char *reason, size_t reason_size) MUST_CHECK;

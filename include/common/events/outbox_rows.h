@@ -1,4 +1,4 @@
-/* Writing rows of an outbox table, in the transaction of the change they speak of. */
+/* Writing rows of an outbox table, in the transaction of the change they describe. */
 #pragma once
 
 #include "common/base/attributes.h"
@@ -8,7 +8,7 @@
 
 #include <stddef.h>
 
-/* The start of every statement that writes an outbox. The five values follow, in this order. */
+/* The start of every statement that writes to an outbox. The five values follow, in this order. */
 #define OUTBOX_INSERT(table)                                                                                 \
     "INSERT INTO " table " (event_id, group_id, payload, correlation_id, traceparent)"
 
@@ -20,13 +20,13 @@ struct outbox_rows {
     int event_id, group_id, payload, correlation_id, traceparent;
 };
 
-/* Opens an empty list of rows, for outbox_rows_insert to free. */
+/* Opens an empty list of rows. outbox_rows_insert frees it. */
 void outbox_rows_open(struct outbox_rows *rows);
 
-/* Adds a row; everything is copied. A payload that failed, or memory that is short, is remembered. */
+/* Adds a row. Everything is copied. After a failed payload, or without memory, outbox_rows_insert fails. */
 void outbox_rows_add(struct outbox_rows *rows, const struct uuid *event_id, const struct uuid *group_id,
                      const struct buf *payload, const char *correlation_id, const char *traceparent);
 
-/* Inserts the rows with an OUTBOX_INSERT_ROWS, and frees them whatever comes of it. */
+/* Inserts the rows with an OUTBOX_INSERT_ROWS statement. Frees them even when it fails. */
 enum db_status outbox_rows_insert(struct outbox_rows *rows, struct db *db,
                                   const struct db_query *insert) MUST_CHECK;

@@ -1,5 +1,4 @@
-/* The consumer threads: receive a batch, let the daemon apply it, delete what it accepted, put back the rest.
- */
+/* The consumer threads: receive a batch, let the daemon apply it, delete what it accepted, release the rest. */
 #include "common/events/consumer.h"
 
 #include "common/base/backoff.h"
@@ -27,10 +26,10 @@ struct worker {
     struct consumer *consumer;
     pthread_t thread;
     struct queue *receiver; /* only receives: a stop interrupts it */
-    struct queue *queue;    /* deletes and puts back, also while stopping */
+    struct queue *queue;    /* deletes and releases, also while stopping */
     struct db *db;
-    unsigned failures; /* of receiving or of the database, in a row */
-    int64_t hidden_ms; /* when the batch at work was last hidden from others */
+    unsigned failures; /* in a row, of receiving or of the database */
+    int64_t hidden_ms; /* when the visibility timeout of the batch last began */
 };
 
 struct consumer {
@@ -39,10 +38,10 @@ struct consumer {
     char name[128];             /* for the log */
     struct outage outage;       /* of a part that all workers need */
     atomic_ullong dead_letters; /* messages given up since the start */
-    int stop_fd;                /* readable from the stop on */
+    int stop_fd;                /* readable once stopping */
     pthread_mutex_t lock;       /* guards busy */
-    pthread_cond_t changed;     /* busy, or stopping */
-    bool busy;                  /* there is more in the queue than one worker takes at a time */
+    pthread_cond_t changed;     /* busy or stopping was set */
+    bool busy;                  /* more messages wait than one worker takes at a time */
     size_t count;
     struct worker workers[];
 };
@@ -51,7 +50,7 @@ static bool stopping(const struct worker *w) {
     return atomic_load(&w->consumer->stopping);
 }
 
-/* Waits a little longer each time. A stop ends the waiting. */
+/* Waits longer after each failure in a row. A stop ends the wait. */
 static void consumer_rest(struct worker *w, const char *part, const char *why) {
     outage_begin(&w->consumer->outage, "%s: %s", part, why);
     struct pollfd fd = {.fd = w->consumer->stop_fd, .events = POLLIN};
@@ -74,9 +73,9 @@ static bool is_last_receive(const struct worker *w, const struct queue_message *
     return message->receive_count >= (unsigned)w->consumer->options.queue.max_receive_count;
 }
 
-/* The message before which m must wait: one of its group that failed and comes back. NULL when there is none.
- * One that failed for the last time does not come back: those behind it go on, or they would be moved to the
- * dead-letter queue with it, untried. Nor does one that is hopeless. */
+/* The message that m must wait for: one of its group that failed and will be redelivered. NULL when there is none.
+ * A message that failed for the last time is not redelivered, so nothing waits for it. Otherwise the later messages
+ * would be moved to the dead-letter queue with it, untried. A message that cannot succeed blocks nothing either. */
 static const struct consumer_message *blocker(const struct worker *w,
                                               const struct consumer_message messages[], size_t m) {
     for (size_t i = 0; i < m; i++)
@@ -97,7 +96,7 @@ static enum db_status handle(struct worker *w, struct consumer_message messages[
     return status;
 }
 
-/* The time in which nobody else receives what is at work begins anew. */
+/* Extends the visibility timeout of the batch. */
 static void hide(struct worker *w, const struct consumer_message messages[], size_t n) {
     const struct queue_options *o = &w->consumer->options.queue;
     const struct queue_message *all[QUEUE_BATCH];
@@ -113,13 +112,13 @@ static void hide(struct worker *w, const struct consumer_message messages[], siz
     w->hidden_ms = clock_mono_ms();
 }
 
-/* Hides them again before half of that time is over. */
+/* Extends the visibility timeout once half of it has passed. */
 static void keep_hidden(struct worker *w, const struct consumer_message messages[], size_t n) {
     if (clock_mono_ms() - w->hidden_ms >= w->consumer->options.queue.visibility_timeout_s * INT64_C(500))
         hide(w, messages, n);
 }
 
-/* All in one transaction; if one of them spoils it, each in its own. */
+/* Applies all messages in one transaction. If one of them spoils it, applies each in its own. */
 static enum db_status apply(struct worker *w, struct consumer_message messages[], size_t n) {
     enum db_status status = handle(w, messages, n);
     if (n == 1 || status == DB_OK || status == DB_UNAVAILABLE)
@@ -138,14 +137,14 @@ static enum db_status probe(struct worker *w) {
     return db_run(w->db, w->consumer->options.probe, NULL, NULL);
 }
 
-/* The database could not take the batch. While it answers all the same, its disk being full, the batch is
- * held and tried again: given back, good messages would soon have used up their receives. */
+/* The database could not take the batch. While it still answers, e.g. because only its disk is full, the batch is
+ * held and tried again. If it were released, good messages would soon have used up their receives. */
 static enum db_status hold(struct worker *w, struct consumer_message messages[], size_t n) {
     enum db_status status = DB_UNAVAILABLE;
     while (status == DB_UNAVAILABLE && !stopping(w)) {
         consumer_rest(w, "database", db_error(w->db));
         if (probe(w) != DB_OK)
-            break; /* another replica may reach it: they go back */
+            break; /* another replica may reach it: release the batch */
         hide(w, messages, n);
         status = apply(w, messages, n);
     }
@@ -164,7 +163,8 @@ static void log_failure(struct worker *w, const struct consumer_message *m, bool
               number, m->reason);
 }
 
-/* Makes dead letters of the messages that are hopeless. Those the queue does not take now are tried again. */
+/* Sends the messages that cannot succeed to the dead-letter queue. One that the queue does not take now is tried
+ * again. */
 static void bury(struct worker *w, struct consumer_message messages[], size_t n) {
     for (size_t i = 0; i < n; i++) {
         if (messages[i].outcome != CONSUMER_HOPELESS)
@@ -180,8 +180,8 @@ static void bury(struct worker *w, struct consumer_message messages[], size_t n)
     }
 }
 
-/* When each message that is not done comes back: one for which it is the last time at once, to be moved
- * to the dead-letter queue; those of a group together, or a later one would overtake. */
+/* Plans when each unfinished message is redelivered. One that failed for the last time: immediately, so that the
+ * server moves it to the dead-letter queue. Those of one group: together, so that none overtakes another. */
 static void plan_retries(struct worker *w, const struct consumer_message messages[], size_t n,
                          int seconds[]) {
     for (size_t i = 0; i < n; i++) {
@@ -201,7 +201,8 @@ static void plan_retries(struct worker *w, const struct consumer_message message
     }
 }
 
-/* Deletes what is done and puts the rest back. What the queue does not take comes back by itself. */
+/* Deletes the processed messages and releases the rest. If a call fails, the server redelivers them after their
+ * visibility timeout. */
 static void consumer_settle(struct worker *w, const struct consumer_message messages[], const int seconds[],
                             size_t n) {
     const struct queue_message *done[QUEUE_BATCH], *back[QUEUE_BATCH];
@@ -224,10 +225,10 @@ static void consumer_settle(struct worker *w, const struct consumer_message mess
                  name, queue_error(w->queue));
 }
 
-/* False when the database went away. */
+/* False when the database is unavailable. */
 static bool consumer_process(struct worker *w, const struct queue_batch *batch) {
     struct consumer_message messages[QUEUE_BATCH];
-    int seconds[QUEUE_BATCH] = {0}; /* of a stop: at once, for another consumer */
+    int seconds[QUEUE_BATCH] = {0}; /* when stopping: redeliver immediately, to another consumer */
     size_t n = batch->count;
     enum db_status status = DB_OK;
     for (size_t i = 0; i < n; i++)
@@ -256,7 +257,7 @@ static void set_busy(struct consumer *c, bool busy) {
     pthread_mutex_unlock(&c->lock);
 }
 
-/* False when there will be nothing to do any more. */
+/* Waits until the queue is busy. False when the consumer stops. */
 static bool await_busy(struct worker *w) {
     struct consumer *c = w->consumer;
     pthread_mutex_lock(&c->lock);
@@ -266,9 +267,8 @@ static bool await_busy(struct worker *w) {
     return !stopping(w);
 }
 
-/* The first worker waits at the queue. The others come while it is busy, and wait for nothing there: a server
- * that does not see its clients go (ElasticMQ) hands the next messages to each long poll that is left over.
- */
+/* The first worker long-polls. The others receive while the queue is busy, and do not wait. A server that does not
+ * notice that its clients have gone (ElasticMQ) gives the next messages to each abandoned long poll. */
 static enum queue_status consumer_receive(struct worker *w, struct queue_batch *batch) {
     struct consumer *c = w->consumer;
     bool first = w == &c->workers[0];
@@ -285,7 +285,7 @@ static enum queue_status consumer_receive(struct worker *w, struct queue_batch *
 
 static void *consume(void *cls) {
     struct worker *w = cls;
-    bool database = false; /* as far as we know; while it is away messages stay in the queue */
+    bool database = false; /* last known state; while it is unavailable, messages stay in the queue */
     while (!stopping(w)) {
         if (!database && probe(w) != DB_OK) {
             consumer_rest(w, "database", db_error(w->db));

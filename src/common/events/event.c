@@ -27,7 +27,7 @@ json_t *event_parse(const char *body, size_t len, const char *type, const char *
     else if (version && json_integer_value(version) != 1)
         snprintf(reason, reason_size, "version is not 1");
     else if (!id_text || !uuid_parse(id_text, id))
-        snprintf(reason, reason_size, "%s is no UUID", id_name);
+        snprintf(reason, reason_size, "%s is not a UUID", id_name);
     else
         return event;
     json_decref(event);

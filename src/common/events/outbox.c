@@ -33,7 +33,7 @@ struct outbox {
     atomic_bool stopping;
     pthread_t thread;
 
-    bool active; /* this replica publishes: it got the advisory lock on the connection of this generation */
+    bool active; /* this replica publishes: the connection of this generation holds the advisory lock */
     unsigned generation;
     bool queue_known;
     unsigned failures; /* in a row */
@@ -74,7 +74,7 @@ static enum db_status delete_sent(struct outbox *o, const struct outbox_sent *se
     return status;
 }
 
-/* The queue is made, or found unfit, before the first event needs it. */
+/* Creates or checks the queue before the first event needs it. */
 static bool find_queue(struct outbox *o) {
     if (!o->queue_known)
         o->queue_known = queue_ensure(o->queue) == QUEUE_OK;
@@ -103,8 +103,9 @@ static enum db_status run_on_table(struct outbox *o, const struct db_query *quer
     return status;
 }
 
-/* Becomes the active relay if none is. The lock lives and dies with the connection. The table is empty most
- * of the time, and so it is to the planner: left alone, it would sort a whole backlog for each page of it. */
+/* Becomes the active relay if there is none. The lock lives as long as the connection. The table is empty most of
+ * the time, so the planner assumes that it is. Without the two settings it would sort a whole backlog for each
+ * page. */
 static enum db_status elect(struct outbox *o) {
     static const struct db_query lock = {"outbox_lock", "SELECT pg_try_advisory_lock(hashtext($1)),"
                                                         "       set_config('enable_seqscan', 'off', false),"
@@ -120,19 +121,19 @@ static enum db_status elect(struct outbox *o) {
         return DB_OK;
     status = db_run(o->db, &o->listen, NULL, NULL);
     o->active = status == DB_OK;
-    if (o->active && o->failures == 0) /* after a failure there is another line for what goes on */
+    if (o->active && o->failures == 0) /* after a failure the end of the outage is logged instead */
         log_info(NULL, "%s: this replica is the active one", o->name);
     return status;
 }
 
-/* Tells the active relay that rows wait. It is a hint: its commit need not reach the disk. */
+/* Tells the active relay that rows wait. This is only a hint, so its commit need not reach the disk. */
 static enum db_status notify(struct outbox *o) {
     static const struct db_query query = {
         "outbox_notify", "SELECT set_config('synchronous_commit', 'off', true), pg_notify($1, '')"};
     return run_on_table(o, &query, NULL);
 }
 
-/* One turn of the relay: false when a part is away; *more when the next turn has work already. */
+/* One turn of the relay. False when a part is unavailable. *more when the next turn already has work. */
 static bool turn(struct outbox *o, bool woken, bool *more) {
     if (o->active && db_generation(o->db) != o->generation)
         o->active = false;
@@ -146,7 +147,7 @@ static bool turn(struct outbox *o, bool woken, bool *more) {
         o->active = false;
         return failed(o, "database", db_error(o->db));
     }
-    /* A new connection has no lock any more: what it read may be another relay's. */
+    /* A new connection does not hold the lock, so another relay may own the rows that were read on it. */
     bool ours = o->active && db_generation(o->db) == o->generation;
     *more = o->active && (!ours || db_rows(rows) == OUTBOX_PAGE_ROWS);
     bool ok = !ours || (find_queue(o) && publish(o, rows));
@@ -163,7 +164,7 @@ static bool take_wake(struct outbox *o) {
     return read(o->wake_fd, &count, sizeof count) > 0;
 }
 
-/* Waits out a backoff. Wakes do not shorten it, a stop does. */
+/* Waits for a backoff. A wake does not shorten it, but a stop does. */
 static void outbox_rest(struct outbox *o, int64_t ms) {
     int64_t end = clock_mono_ms() + ms;
     for (int64_t left = ms; left > 0 && !atomic_load(&o->stopping); left = end - clock_mono_ms()) {
@@ -180,7 +181,7 @@ static void *relay(void *cls) {
         bool woken = take_wake(o), more = false;
         bool ok = turn(o, woken, &more);
         if (last)
-            return NULL; /* what is left is safe in its table, for another replica or the next start */
+            return NULL; /* the remaining rows stay in the table, for another replica or the next start */
         if (ok && more)
             continue;
         if (ok)
@@ -236,7 +237,7 @@ void outbox_stop(struct outbox *o, int64_t deadline_ms) {
         return;
     atomic_store(&o->stopping, true);
     outbox_wake(o);
-    int64_t until = clock_epoch_ms() + deadline_ms - clock_mono_ms(); /* the join's clock is the wall's */
+    int64_t until = clock_epoch_ms() + deadline_ms - clock_mono_ms(); /* the join uses the wall clock */
     struct timespec limit = {.tv_sec = until / 1000, .tv_nsec = until % 1000 * 1000000};
     if (pthread_timedjoin_np(o->thread, NULL, &limit) != 0) {
         queue_interrupt(o->queue);

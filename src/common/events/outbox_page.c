@@ -14,9 +14,9 @@ struct page {
     struct outbox_held *held;
     struct outbox_sent *sent;
     size_t count;
-    size_t first; /* no row before it waits */
+    size_t first; /* the rows before it do not wait */
     enum { WAITING, SENT, STUCK } state[OUTBOX_PAGE_ROWS];
-    size_t most; /* entries of a call */
+    size_t most; /* maximum entries of a call */
 };
 
 static const char *text(const struct page *p, size_t row, int column) {
@@ -32,7 +32,7 @@ static size_t row_bytes(const struct page *p, size_t row) {
            strlen(text(p, row, OUTBOX_TRACEPARENT)) + ENTRY_OVERHEAD;
 }
 
-/* Picks the rows of the next call: the earliest that wait, and no two of a group. */
+/* Picks the rows of the next call: the earliest that wait, and no two of one group. */
 static size_t pick(struct page *p, size_t picked[static QUEUE_BATCH]) {
     size_t n = 0, bytes = 0;
     while (p->first < p->count && p->state[p->first] != WAITING)
@@ -51,7 +51,8 @@ static size_t pick(struct page *p, size_t picked[static QUEUE_BATCH]) {
     return n;
 }
 
-/* The row was not accepted: nothing of its group may overtake it. False when the other groups wait too. */
+/* The row was not accepted, so no later row of its group may overtake it. False when the other groups must wait
+ * too. */
 static bool keep_back(struct page *p, size_t row, bool refused) {
     for (size_t i = row; i < p->count; i++)
         if (p->state[i] == WAITING && page_same_group(p, i, row))
@@ -65,7 +66,7 @@ static bool keep_back(struct page *p, size_t row, bool refused) {
     return true;
 }
 
-/* Makes one call. False when the rest has to wait. */
+/* Makes one call. False when the remaining rows must wait. */
 static bool send_picked(struct page *p, const size_t picked[], size_t n) {
     struct queue_entry entries[QUEUE_BATCH];
     for (size_t i = 0; i < n; i++)
@@ -78,7 +79,7 @@ static bool send_picked(struct page *p, const size_t picked[], size_t n) {
         };
     enum queue_status status = queue_send(p->queue, entries, n);
     if (status == QUEUE_REFUSED && n > 1) {
-        p->most = 1; /* the rows still wait: one by one it shows which of them is refused */
+        p->most = 1; /* send the rows one by one, to find the one that is refused */
         return true;
     }
     if (status != QUEUE_OK && status != QUEUE_REFUSED)

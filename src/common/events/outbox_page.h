@@ -1,4 +1,4 @@
-/* Publishing one page of outbox rows: which rows go together, and what of them was accepted. */
+/* Publishing one page of outbox rows: which rows are sent together, and which of them were accepted. */
 #pragma once
 
 #include "common/base/attributes.h"
@@ -13,7 +13,7 @@
 #define OUTBOX_PAGE_ROWS 500
 #define OUTBOX_MAX_HELD 32
 
-/* Columns of a page, as SQL lists them. */
+/* Columns of a page, in the order of the SELECT. */
 #define OUTBOX_COLUMNS "id, event_id, group_id, payload, correlation_id, traceparent"
 enum {
     OUTBOX_ID,
@@ -24,7 +24,7 @@ enum {
     OUTBOX_TRACEPARENT
 };
 
-struct outbox_held { /* groups that wait because an event of theirs was refused */
+struct outbox_held { /* groups that wait because one of their events was refused */
     struct uuid groups[OUTBOX_MAX_HELD];
     size_t count;
 };
@@ -34,8 +34,8 @@ struct outbox_sent { /* ids of the rows that were accepted */
     size_t count;
 };
 
-/* Sends at most OUTBOX_PAGE_ROWS rows: those of a group one after the other, and none after one that was not
- * accepted. A refused event is logged and its group added to held. False, with words in queue_error, when the
- * rest has to wait for better times. */
+/* Sends at most OUTBOX_PAGE_ROWS rows. Rows of one group are sent one after the other, and none after one that was
+ * not accepted. A refused event is logged, and its group is added to held. False, with the reason in queue_error,
+ * when the remaining rows must wait. */
 bool outbox_publish(struct queue *queue, const char *table, const struct db_result *rows,
                     struct outbox_held *held, struct outbox_sent *sent) MUST_CHECK;

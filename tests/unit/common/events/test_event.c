@@ -28,9 +28,9 @@ static const struct {
     {"{\"eventType\":\"T\"," ID ",\"version\":2}", "version is not 1"},
     {"{\"eventType\":\"T\"," ID ",\"version\":\"1\"}", "version is not 1"},
     {"{\"eventType\":\"T\"," ID ",\"version\":null}", "version is not 1"},
-    {"{\"eventType\":\"T\"}", "orderId is no UUID"},
-    {"{\"eventType\":\"T\",\"orderId\":7}", "orderId is no UUID"},
-    {"{\"eventType\":\"T\",\"orderId\":\"7\"}", "orderId is no UUID"},
+    {"{\"eventType\":\"T\"}", "orderId is not a UUID"},
+    {"{\"eventType\":\"T\",\"orderId\":7}", "orderId is not a UUID"},
+    {"{\"eventType\":\"T\",\"orderId\":\"7\"}", "orderId is not a UUID"},
 };
 
 static void says_why_it_is_no_event(void **state) {
@@ -55,7 +55,7 @@ static void names_what_it_is_about(void **state) {
     char reason[64] = "";
     static const char body[] = "{\"eventType\":\"T\"," ID "}";
     assert_null(event_parse(body, sizeof body - 1, "T", "tokenId", &id, reason, sizeof reason));
-    assert_string_equal(reason, "tokenId is no UUID");
+    assert_string_equal(reason, "tokenId is not a UUID");
 }
 
 static void is_not_larger_than_we_send(void **state) {
