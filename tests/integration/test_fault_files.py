@@ -56,11 +56,11 @@ def test_files_of_the_parts_are_out_of_clients_reach(parts, clients):
         daemon = system.order_svc()
         daemon.wrapper = ["prlimit", "--nofile=120"]
         daemon.start()
-        assert has_logged(daemon, "a limit of 120 open files leaves room for 40 connections")
+        assert has_logged(daemon, "the limit of 120 open files allows only 40 connections")
         kept = Kept(clients, system)
         assert kept.create() == 201
         idle = [connect(clients, daemon) for _ in range(39)]
-        eventually(lambda: has_logged(daemon, "all 40 connections are in use: further clients wait"))
+        eventually(lambda: has_logged(daemon, "all 40 connections are in use: new clients must wait"))
         waiting = [connect(clients, daemon) for _ in range(100)]
         for one in waiting:
             one.sendall(REQUEST)
@@ -73,7 +73,7 @@ def test_files_of_the_parts_are_out_of_clients_reach(parts, clients):
         for one in waiting:
             assert one.recv(65536).startswith(b"HTTP/1.1 200 ")
             one.close()
-        eventually(lambda: has_logged(daemon, "there is room for further clients again"))
+        eventually(lambda: has_logged(daemon, "accepting connections again"))
         assert system.client().create().status_code == 201
 
 
@@ -88,7 +88,7 @@ def test_a_process_without_files_says_so_and_recovers(parts, clients):
         waiting = [connect(clients, daemon) for _ in range(20)]
         for one in waiting:
             one.sendall(REQUEST)
-        eventually(lambda: has_logged(daemon, "the process is out of file descriptors: further clients wait"))
+        eventually(lambda: has_logged(daemon, "the process is out of file descriptors: new clients must wait"))
         assert kept.get("/health/live") == 200
         lose_database(system)
         eventually(lambda: kept.create() == 503)

@@ -1,4 +1,4 @@
-/* IP addresses: who sent a request, behind proxies or not. Pure. */
+/* IP addresses, and the client of a request that came through proxies. Pure. */
 #pragma once
 
 #include "common/base/attributes.h"
@@ -12,32 +12,34 @@
 
 struct sockaddr;
 
-struct address { /* IPv6; an IPv4 address is one of ::ffff:0:0/96 */
+struct address { /* IPv6; an IPv4 address is mapped to ::ffff:0:0/96 */
     uint8_t bytes[16];
 };
 
-struct address_list { /* of networks */
+struct address_list { /* a list of networks */
     struct {
         struct address address;
-        unsigned bits; /* that all of the network share */
+        unsigned bits; /* length of the prefix */
     } networks[ADDRESS_LIST_MAX];
     size_t count;
 };
 
-/* All zero where the socket is neither IPv4 nor IPv6. */
+/* The address of a socket. All zero if it is neither IPv4 nor IPv6. */
 struct address address_of_socket(const struct sockaddr *socket);
 
 void address_format(const struct address *address, char text[static ADDRESS_TEXT_SIZE]);
 
-/* What one customer of a provider has: an IPv4 address, or the /64 of an IPv6 address. */
+/* The part of an address that identifies a customer of a provider: an IPv4 address, or the /64 of an IPv6
+ * address. */
 struct address address_subscriber(const struct address *address);
 
-/* Reads addresses and networks (CIDR), separated by commas: "10.0.0.0/8, 2001:db8::1". An empty text is an
- * empty list. False when it is malformed, or too long. */
+/* Reads addresses and networks (CIDR), separated by commas: "10.0.0.0/8, 2001:db8::1". Empty text is an empty list.
+ * False when the text is malformed, or has more than ADDRESS_LIST_MAX elements. */
 bool address_list_parse(const char *text, struct address_list *out) MUST_CHECK;
 
-/* The client of a request that came from peer. If that is none of the proxies, it is the client. Else the one
- * that the proxies say it is, in the lines of X-Forwarded-For: each proxy adds whom it had the request from
- * at the end, so the last that is no proxy is the client, and what stands before is only what it says. */
+/* The client of a request that came from peer. A peer that is not a proxy is the client. Otherwise the lines of
+ * X-Forwarded-For tell: each proxy appends the address from which it received the request. So the last address that
+ * is not a proxy is the client, and the addresses before it are only what that client claims. If an address is
+ * malformed, the proxy that appended it counts as the client. */
 struct address address_of_client(const struct address_list *proxies, struct address peer,
                                  const char *const lines[], size_t line_count);

@@ -3,6 +3,6 @@
 
 #include <stdbool.h>
 
-/* Whether an If-None-Match (NULL: not sent) names the tag, which is in its quotes: weak comparison, any of a
- * list, or "*". What cannot be read names nothing. */
+/* Whether an If-None-Match header (NULL: not sent) matches the tag, which includes its quotes. The comparison is
+ * weak. The header may be a list, or "*". What is malformed matches nothing. */
 bool etag_matches(const char *if_none_match, const char *tag);

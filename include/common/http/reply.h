@@ -1,7 +1,7 @@
-/* Answering a request: JSON, problem documents (RFC 9457), headers, and the faults of what came in.
+/* Answering a request: JSON, problem documents (RFC 9457), headers, and the faults of a body or query.
  *
- * Out of memory none of these fails loudly: the request's arena remembers it, and the server answers 503 in place of
- * a reply that is not whole. */
+ * None of these functions returns an error. The arena of the request remembers that memory ran out. The server then
+ * answers 503 instead of an incomplete reply. */
 #pragma once
 
 #include "common/base/attributes.h"
@@ -19,7 +19,7 @@ struct http_header {
     const char *value;
 };
 
-/* What is sent back. Made through the http_reply functions. */
+/* What is sent back. Only the http_reply functions write it. */
 struct http_reply {
     unsigned status; /* 0: not answered yet */
     const char *content_type;
@@ -28,7 +28,7 @@ struct http_reply {
     size_t header_count;
 };
 
-/* Answers with a body of type application/json; takes the bytes of body. */
+/* Answers with a body of type application/json. Takes over the memory of body. */
 void http_reply_json(struct http_request *request, unsigned status, struct buf *body);
 
 /* The same with another media type; content_type is static. */
@@ -37,7 +37,7 @@ void http_reply_as(struct http_request *request, unsigned status, const char *co
 /* Answers with no body (304, 204). */
 void http_reply_empty(struct http_request *request, unsigned status);
 
-/* The error codes of the API: what a client may rely on. The status follows from the code. */
+/* The error codes of the API, which clients may rely on. The code determines the status. */
 enum http_problem {
     PROBLEM_VALIDATION_ERROR,
     PROBLEM_UNAUTHORIZED,
@@ -59,7 +59,8 @@ enum http_problem {
     PROBLEM_INTERNAL_ERROR,
 };
 
-/* Answers with a problem document (RFC 9457) that carries the seed's members error and message. */
+/* Answers with a problem document (RFC 9457). It also has the members error and message of the proof of concept's
+ * API. */
 void http_reply_problem(struct http_request *request, enum http_problem problem, const char *format, ...)
     PRINTF_LIKE(3, 4);
 
@@ -67,24 +68,24 @@ void http_reply_problem(struct http_request *request, enum http_problem problem,
 void http_reply_problem_with(struct http_request *request, enum http_problem problem, const char *array,
                              const struct buf *elements, const char *format, ...) PRINTF_LIKE(5, 6);
 
-/* The faults of a body or query, collected to be answered at once. Zero-initialise; free with
+/* The faults of a body or query, which are answered together. Zero-initialise it, and free it with
  * http_faults_free. */
 struct http_faults {
     struct buf json;  /* the elements of the errors array */
-    struct buf first; /* the first fault in words */
+    struct buf first; /* the first fault as text */
     unsigned count;
 };
-/* Adds a fault at the JSON pointer (RFC 6901) of member within parent; member NULL: of parent itself. parent
- * is a pointer already, e.g. "" or "/items/0"; for a query argument it is its name. */
+/* Adds a fault at the JSON pointer (RFC 6901) of member within parent, or of parent if member is NULL. parent is
+ * itself a pointer, e.g. "" or "/items/0", or the name of a query argument. */
 void http_fault(struct http_faults *faults, const char *parent, const char *member, const char *format, ...)
     PRINTF_LIKE(4, 5);
 /* Adds a fault for each member of object that is not in known (NULL-terminated). */
 void http_fault_unknown(struct http_faults *faults, json_t *object, const char *parent,
                         const char *const known[]);
-/* 400 VALIDATION_ERROR with all faults. */
+/* Answers 400 VALIDATION_ERROR with the faults, the first 50 of them, and frees them. */
 void http_reply_faults(struct http_request *request, struct http_faults *faults);
 void http_faults_free(struct http_faults *faults);
 
-/* Adds a header to the reply. The value is copied. */
+/* Adds a header to the reply, after the function that made the reply. The value is copied. */
 void http_reply_header(struct http_request *request, const char *name, const char *format, ...)
     PRINTF_LIKE(3, 4);

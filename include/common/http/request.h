@@ -1,7 +1,7 @@
 /* A request as its handlers see it: what came with it, what it leaves for the worker, and its reply.
  *
- * One thread has the request at any time: an HTTP thread until its route's prepare has returned, then a worker.
- * Everything that belongs to a request hangs off it and goes with it. */
+ * One thread owns the request at any time: an HTTP thread until the prepare of its route has returned, then a
+ * worker. Everything that belongs to a request is freed with it. */
 #pragma once
 
 #include "common/base/arena.h"
@@ -29,28 +29,28 @@ struct http_request {
     char request_id[HTTP_REQUEST_ID_SIZE];      /* the caller's X-Request-Id, or ours */
     char traceparent[TRACEPARENT_SIZE];         /* the caller's trace, or a new one */
     const char *params[HTTP_MAX_PARAMS];        /* path parameters in their order */
-    struct buf body;                            /* for prepare; gone when run is called */
+    struct buf body;                            /* for prepare; freed before run */
     struct address address;                     /* the client's, where the route has a scope or a body */
     struct token_claims claims;                 /* of the verified token, where the route has a scope */
-    struct limit_state limits[HTTP_MAX_LIMITS]; /* told to the client with the reply; see http_within */
+    struct limit_state limits[HTTP_MAX_LIMITS]; /* reported to the client with the reply; see http_within */
     size_t limit_count;
     void *command; /* from prepare to run */
     struct http_reply reply;
 };
 
-/* What came with the request, on an HTTP thread only. Borrowed, NULL when missing. A header or argument that was
- * sent twice is returned once: http_header_count tells. */
+/* What came with the request. On an HTTP thread only. Borrowed; NULL when missing. A header or argument that was
+ * sent twice is returned once; http_header_count counts it. */
 const char *http_header(struct http_request *request, const char *name);
 unsigned http_header_count(struct http_request *request, const char *name);
 const char *http_query(struct http_request *request, const char *name);
 
-/* The first query argument that is not in known (NULL-terminated), is there twice, or has no value (not even an
- * empty one); NULL if there is none. */
+/* The first query argument that is not in known (NULL-terminated), was sent twice, or has no "=". NULL if there is
+ * none. */
 const char *http_query_fault(struct http_request *request, const char *const known[]);
 
-/* Whether a limit allows the request. If not, it is answered 429. Either way the client is told how much is left
+/* Whether a limit allows the request. If not, answers 429. Either way the reply says how much is left
  * (draft-ietf-httpapi-ratelimit-headers). On an HTTP thread only. */
 bool http_within(struct http_request *request, struct limit_state state) MUST_CHECK;
 
-/* Whether the body is announced as application/json. If not, it is answered 415. */
+/* Whether the body is announced as application/json. If not, answers 415. */
 bool http_expect_json(struct http_request *request);

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAPPED = 12 }; /* bytes before the IPv4 address in an IPv6 one */
+enum { MAPPED = 12 }; /* bytes before the IPv4 address in a mapped one */
 
 static const uint8_t mapped[MAPPED] = {[10] = 0xff, [11] = 0xff};
 
@@ -60,7 +60,7 @@ static bool parse(const char *text, size_t len, struct address *out) {
     return true;
 }
 
-/* Moves *text and *len to what is between the blanks. */
+/* Strips the blanks at both ends. */
 static void trim(const char **text, size_t *len) {
     while (*len > 0 && strchr(" \t", **text)) {
         ++*text;
@@ -121,7 +121,7 @@ static bool network_contains(const struct address_list *list, const struct addre
     return false;
 }
 
-/* What a proxy writes: an address; some add the port, and then put an IPv6 address in brackets. */
+/* An address as proxies write it. Some add the port, and then put an IPv6 address in brackets. */
 static bool parse_hop(const char *text, size_t len, struct address *out) {
     trim(&text, &len);
     const char *end;

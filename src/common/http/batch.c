@@ -1,4 +1,4 @@
-/* Lanes of waiting work, and the workers that take all that waits in one of them as one batch. */
+/* Lanes of waiting work, and the workers that take the work of a lane in batches. */
 #include "batch.h"
 
 #include "common/base/clock.h"
@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* About how long work gathers behind a batch that does not end. */
+/* How long, about, a batch gathers while another one of its lane is in progress. */
 enum { GATHER_MS = 5 };
 
 /* Batches over which the pace is averaged. */
@@ -16,10 +16,10 @@ enum { PACE_MEMORY = 8 };
 struct lane { /* guarded by the pool's lock */
     struct batch_item *head, **tail;
     size_t queued;
-    size_t taken;     /* places: queued, or reserved and about to be */
-    size_t working;   /* workers with a batch of it */
+    size_t taken;     /* places: queued items, and reserved ones that will be */
+    size_t working;   /* workers that have a batch of this lane */
     int64_t taken_ms; /* when the last batch was taken */
-    double pace_ms;   /* in which lately an item left the lane, while there were many */
+    double pace_ms;   /* recent time per item, while there were many */
 };
 
 struct worker {
@@ -30,24 +30,24 @@ struct worker {
 
 struct batch_pool {
     struct batch_options options;
-    pthread_mutex_t lock; /* guards all up to the lanes and what is in them */
+    pthread_mutex_t lock; /* guards what follows, and the content of the lanes */
     pthread_cond_t work;  /* something was queued, or the pool is stopping */
     bool stopping;
-    bool watched;     /* a worker waits for what gathers to be due */
-    size_t next_lane; /* where the search for work begins: no lane starves */
+    bool watched;     /* a worker waits until what gathers is due */
+    size_t next_lane; /* where the search for work begins, so that no lane starves */
     struct lane *lanes;
     struct worker *workers;
     size_t worker_count; /* running */
 };
 
-/* Whether a worker should take what waits. While another is at work on the lane, half a batch must have
- * gathered: few large batches cost the database and Redis far less than many small ones. */
+/* Whether a worker should take what waits. While another worker has a batch of the lane, half a batch must gather
+ * first: few large batches cost the database and Redis far less than many small ones. */
 static bool is_due(const struct batch_pool *pool, const struct lane *lane, int64_t now_ms) {
     return lane->queued && (!lane->working || pool->stopping || lane->queued >= pool->options.max_batch / 2 ||
                             now_ms - lane->head->queued_ms >= GATHER_MS);
 }
 
-/* The lane to serve next; NULL when none is due, and *gathering says whether one will be. */
+/* The lane to serve next. NULL when none is due; *gathering then says whether one will be. */
 static struct lane *find_work(struct batch_pool *pool, bool *gathering) {
     int64_t now = clock_mono_ms();
     *gathering = false;
@@ -62,7 +62,7 @@ static struct lane *find_work(struct batch_pool *pool, bool *gathering) {
     return NULL;
 }
 
-/* Waits for work, or until what gathers is due: for that, one of the idle workers is enough. */
+/* Waits for work, or until what gathers is due. One idle worker is enough to wait for the latter. */
 static void await_work(struct batch_pool *pool, bool gathering) {
     if (!gathering || pool->watched) {
         pthread_cond_wait(&pool->work, &pool->lock);
@@ -82,8 +82,8 @@ static bool drained(const struct batch_pool *pool) {
     return true;
 }
 
-/* Only a full batch tells how fast the lane can empty: since the one before it was taken, or its first item
- * came. */
+/* Only a full batch shows how fast the lane can empty. Its time begins when the previous batch was taken, or when
+ * its own first item arrived, if that was later. */
 static void note_pace(const struct batch_pool *pool, struct lane *lane, const struct batch_item *first,
                       size_t n) {
     int64_t now = clock_mono_ms();
@@ -94,7 +94,7 @@ static void note_pace(const struct batch_pool *pool, struct lane *lane, const st
     lane->taken_ms = now;
 }
 
-/* Of a lane that has work. */
+/* Takes a batch from a lane that has work. */
 static size_t take(const struct batch_pool *pool, struct lane *lane,
                    struct batch_item *items[static BATCH_LIMIT]) {
     size_t n = 0;
@@ -133,7 +133,7 @@ static void *work(void *arg) {
             await_work(pool, gathering);
         }
     }
-    pthread_cond_broadcast(&pool->work); /* the others may have been waiting for our last batch's place */
+    pthread_cond_broadcast(&pool->work); /* the others may wait for the place that we emptied last */
     pthread_mutex_unlock(&pool->lock);
     return NULL;
 }
@@ -180,12 +180,12 @@ struct batch_pool *batch_pool_start(const struct batch_options *options) {
     return NULL;
 }
 
-/* Nothing has left the lane for too long. */
+/* The first item of the lane has waited too long. */
 static bool stands_still(const struct batch_pool *pool, const struct lane *lane, int64_t now_ms) {
     return lane->head && now_ms - lane->head->queued_ms > pool->options.patience_ms;
 }
 
-/* The workers cannot keep up. What fits in one batch waits for nothing but a free worker. */
+/* The workers cannot keep up. Items that fit in one batch do not count: they only wait for a free worker. */
 static bool is_behind(const struct batch_pool *pool, const struct lane *lane) {
     return lane->taken >= pool->options.max_batch &&
            (double)lane->taken * lane->pace_ms > (double)pool->options.backlog_ms;

@@ -1,4 +1,4 @@
-/* Who sent a request: the peer, or whom a trusted proxy says it is. */
+/* The address of the client: the peer, or the address that a trusted proxy names. */
 #include "private.h"
 
 #include <microhttpd.h>

@@ -1,5 +1,5 @@
-/* The open connections, and the end of those that take too long. libmicrohttpd only limits the pause between
- * two bytes: a client that sends or reads a byte a second would stay for ever. */
+/* The open connections. Closes those that take too long, because libmicrohttpd only limits the pause between two
+ * bytes. A client that sends or reads one byte a second would stay for ever. */
 #include "private.h"
 
 #include "common/base/clock.h"
@@ -20,10 +20,10 @@ struct http_connections {
     int64_t limit_ms;
     unsigned most;
     struct http_tls *tls; /* NULL: plain HTTP */
-    pthread_mutex_t lock; /* guards the list; the sockets of those in it are open while it is held */
+    pthread_mutex_t lock; /* guards the list; the sockets of listed connections stay open while it is held */
     struct http_connection *first;
     unsigned count;
-    bool full; /* it was, and that was logged; of the ticker's thread */
+    bool full; /* it was full, and that was logged; used by the ticker only */
     atomic_bool starved;
     struct ticker *ticker;
 };
@@ -34,24 +34,25 @@ struct http_connection {
     struct http_certificate *certificate; /* NULL: plain HTTP */
     atomic_llong deadline_ms;             /* of the client's next step; set on the connection's HTTP thread */
     const char *target, *target_end;      /* of the request, in libmicrohttpd's buffer */
-    bool printable;                       /* the target holds no control characters */
+    bool printable;                       /* the target has no control characters */
     bool absolute;                        /* it begins with a scheme and host */
     struct http_connection *next, **link;
 };
 
-/* Once for each time that clients begin or cease to be kept waiting. */
+/* Logs once when clients begin to wait, and once when they no longer do. */
 static void tell_limits(struct http_connections *all, unsigned count) {
     bool full = count >= all->most;
     if (full && !all->full)
-        log_warn(NULL, "http: all %u connections are in use: further clients wait", all->most);
+        log_warn(NULL, "http: all %u connections are in use: new clients must wait", all->most);
     if (!full && all->full)
-        log_info(NULL, "http: there is room for further clients again");
+        log_info(NULL, "http: accepting connections again");
     all->full = full;
     if (atomic_exchange(&all->starved, false))
-        log_error(NULL, "http: the process is out of file descriptors: further clients wait");
+        log_error(NULL, "http: the process is out of file descriptors: new clients must wait");
 }
 
-/* Ends the connections that are late: libmicrohttpd sees it as the client's hanging up, and closes them. */
+/* Shuts down the connections that are late. To libmicrohttpd this looks as if the client hung up, so it closes
+ * them. */
 static int64_t end_late(void *self) {
     struct http_connections *all = self;
     int64_t now = clock_mono_ms();
@@ -66,7 +67,7 @@ static int64_t end_late(void *self) {
     }
     pthread_mutex_unlock(&all->lock);
     if (late)
-        log_debug(NULL, "http: %zu connection(s) ended that took too long", late);
+        log_debug(NULL, "http: closed %zu connection(s) that exceeded HTTP_TIMEOUT", late);
     tell_limits(all, count);
     return all->limit_ms / 4 < LONGEST_TICK_MS ? all->limit_ms / 4 : LONGEST_TICK_MS;
 }
@@ -149,8 +150,8 @@ static bool is_printable(const char *text) {
     return true;
 }
 
-/* Escapes in the host, or in front of it, would move its end when they are decoded: those are no host to us.
- */
+/* Whether the target begins with a scheme and host. An escape in the host would move its end when it is decoded, so
+ * such a host does not count. */
 static bool is_absolute(const char *target) {
     static const char scheme[] = "http://";
     if (strncasecmp(target, scheme, sizeof scheme - 1) != 0)

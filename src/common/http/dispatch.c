@@ -4,7 +4,7 @@
 #include "common/base/clock.h"
 #include "common/base/log.h"
 
-enum { RETRY_MS = 5000 }; /* a worker tries the requests of a refused batch again for no longer */
+enum { RETRY_MS = 5000 }; /* how long a worker retries the requests of a refused batch */
 
 /* ---- On an HTTP thread ---- */
 
@@ -27,7 +27,7 @@ bool http_dispatch(struct http_exchange *x) {
     struct batch_pool *pool = x->server->pool;
     size_t lane = (size_t)(route - x->server->options.routes);
     if (route->run && !batch_has_room(pool, lane))
-        return shed(request); /* before the guard and prepare: what is refused must cost little */
+        return shed(request); /* before guard and prepare, so that a refusal costs little */
     if (!may_enter(x))
         return false;
     route->prepare(request);
@@ -37,7 +37,7 @@ bool http_dispatch(struct http_exchange *x) {
     if (!batch_reserve(pool, lane))
         return shed(request);
     http_suspend(x);
-    batch_push(pool, lane, &x->item); /* from here on the exchange is a worker's: http_run_batch */
+    batch_push(pool, lane, &x->item); /* a worker owns the exchange from here on: http_run_batch */
     return true;
 }
 
@@ -50,10 +50,11 @@ static struct http_exchange *exchange_of_item(struct batch_item *item) {
 static void answer_failure(struct http_request *request, enum outcome outcome) {
     switch (outcome) {
     case OUTCOME_UNAVAILABLE:
-        http_reply_problem(request, PROBLEM_UNAVAILABLE, "The service cannot use its database now");
+        http_reply_problem(request, PROBLEM_UNAVAILABLE, "The database is unavailable");
         break;
     case OUTCOME_BUSY:
-        http_reply_problem(request, PROBLEM_UNAVAILABLE, "The request was in conflict with others too often");
+        http_reply_problem(request, PROBLEM_UNAVAILABLE,
+                           "The request conflicted with other requests; try again");
         break;
     case OUTCOME_NO_MEMORY:
         request->arena.failed = true;
@@ -66,7 +67,7 @@ static void answer_failure(struct http_request *request, enum outcome outcome) {
     }
 }
 
-/* What keeps a request from being sent: it was neither answered nor did its memory fail. */
+/* Whether the request still needs an answer. If its memory failed it needs none: the server sends a 503. */
 static bool is_unanswered(const struct http_request *request) {
     return !request->reply.status && !request->arena.failed;
 }
@@ -85,12 +86,13 @@ static void answer_rest(const struct http_server *server, const struct http_rout
     }
     if (count)
         log_error(first_id, "%s %s: %zu request(s) failed: %s", route->method, route->pattern, count,
-                  outcome == OUTCOME_DONE ? "left unanswered" : server->options.worker_error(worker));
+                  outcome == OUTCOME_DONE ? "the handler gave no answer"
+                                          : server->options.worker_error(worker));
 }
 
-/* Runs the route for the requests. A batch that is refused is tried again one by one, so a bad request never fails
- * its neighbours. It is tried for a while only, as each may wait for the same lock. One failure is one line in the
- * log. */
+/* Runs the route for the requests. A refused batch is tried again one by one, so that a bad request does not fail
+ * the others. Each request may wait for the same lock, so the retries end after RETRY_MS. One failure is one line
+ * in the log. */
 static void run_route(const struct http_server *server, const struct http_route *route,
                       struct http_worker *worker, struct http_request *requests[], size_t n) {
     enum outcome outcome = route->run(worker, requests, n);
@@ -99,7 +101,7 @@ static void run_route(const struct http_server *server, const struct http_route 
         for (size_t i = 0; i < n && clock_mono_ms() < enough_ms; i++)
             if (is_unanswered(requests[i]))
                 run_route(server, route, worker, &requests[i], 1);
-        outcome = OUTCOME_BUSY; /* of those that had no turn */
+        outcome = OUTCOME_BUSY; /* for those that were not retried */
     }
     answer_rest(server, route, worker, requests, n, outcome);
 }

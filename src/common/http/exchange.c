@@ -6,9 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum {
-    DISCARD_LIMIT = 1 << 20
-}; /* bytes of a body that turned out too large; beyond, the connection is cut */
+/* How many bytes of a body that is too large are read and dropped. Beyond that the connection is cut. */
+enum { DISCARD_LIMIT = 1 << 20 };
 
 static const struct http_header common_headers[] = {
     {"Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'"},
@@ -46,8 +45,9 @@ static void reply_too_large(struct http_exchange *x) {
                        x->body_limit);
 }
 
-/* libmicrohttpd before 1.0 takes an LF alone, or a CR alone, for the end of a line among chunks. So the end of a
- * body in chunks can be read in two ways, and what follows it is not read at all. */
+/* Whether the connection closes after this answer. libmicrohttpd before 1.0 takes an LF alone, or a CR alone, for
+ * the end of a line between chunks. So the end of a chunked body is ambiguous, and what follows it must not be
+ * read. */
 static bool is_last(struct http_exchange *x) {
     return atomic_load_explicit(&x->server->draining, memory_order_relaxed) ||
            (MHD_VERSION < 0x00097701 && http_header(&x->request, "Transfer-Encoding"));
@@ -94,13 +94,14 @@ static enum MHD_Result send_reply(struct http_exchange *x) {
     http_connection_limit(http_connection_of(x->connection));
     enum MHD_Result result = MHD_queue_response(x->connection, request->reply.status, response);
     MHD_destroy_response(response);
-    /* The route, not the path: a path may hold anything, even somebody's token by mistake. */
+    /* The route, not the path: a path may contain anything, even a token by mistake. */
     log_debug(request->request_id, "%s %s %u", x->method,
               request->route ? request->route->pattern : "(no route)", request->reply.status);
     return result;
 }
 
-/* The headers are there. What can be refused without the body is refused now, and its connection closed. */
+/* The headers have arrived. Ambiguous framing, and a body that is announced as too large, are refused now;
+ * libmicrohttpd then closes the connection. */
 static enum MHD_Result exchange_begin(struct http_server *server, struct MHD_Connection *connection,
                                       const char *path, const char *method, const char *version,
                                       void **context) {
@@ -135,7 +136,7 @@ static enum MHD_Result exchange_receive(struct http_exchange *x, const char *dat
     else if (body->len + *size > DISCARD_LIMIT)
         return MHD_NO;
     else
-        body->len += *size; /* counts on, keeps nothing */
+        body->len += *size; /* count it, but keep nothing */
     *size = 0;
     return MHD_YES;
 }

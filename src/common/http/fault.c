@@ -50,7 +50,7 @@ void http_fault_unknown(struct http_faults *faults, json_t *object, const char *
         while (known[i] && strcmp(known[i], name) != 0)
             i++;
         if (!known[i])
-            http_fault(faults, parent, name, "is not known here");
+            http_fault(faults, parent, name, "is not a known member");
     }
 }
 

@@ -1,4 +1,4 @@
-/* What came with a request: headers and arguments, and the refusal of what can be read in two ways. */
+/* The headers and arguments of a request, and the refusal of ambiguous requests. */
 #include "private.h"
 
 #include <microhttpd.h>
@@ -7,7 +7,7 @@
 
 #define LETTERS_AND_DIGITS "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 
-/* libmicrohttpd before 1.0 leaves the blanks behind a value, which are none of it (RFC 9112 §5.1). */
+/* libmicrohttpd before 1.0 keeps the blanks after a value, which are not part of it (RFC 9112 §5.1). */
 const char *http_header(struct http_request *request, const char *name) {
     const char *value =
         MHD_lookup_connection_value(http_exchange_of(request)->connection, MHD_HEADER_KIND, name);
@@ -72,25 +72,25 @@ bool http_expect_json(struct http_request *request) {
     static const char json[] = "application/json";
     const char *type = http_header(request, "Content-Type");
     if (type && strncasecmp(type, json, sizeof json - 1) == 0 && strchr(" \t;", type[sizeof json - 1]))
-        return true; /* strchr also finds the end of the text */
+        return true; /* strchr also matches the NUL at the end */
     http_reply_problem(request, PROBLEM_UNSUPPORTED_MEDIA_TYPE, "Send the body as application/json");
     return false;
 }
 
-/* libmicrohttpd keeps the heads of a request and of its answer in the same memory, and hangs up without a
- * word where the latter finds no room, be the order made by then or not. */
+/* libmicrohttpd keeps the heads of a request and of its answer in the same memory. If the latter does not fit, it
+ * hangs up without an answer, even after the order was created. */
 enum {
-    FIELD_MEMORY = 64, /* of a header, a cookie or a query's parameter */
+    FIELD_MEMORY = 64, /* per header, cookie or query parameter */
     ANSWER_MEMORY = 1536,
 };
 
-/* What a request says of itself, gathered in one look at its headers. */
+/* The framing of a request, gathered in one pass over its headers. */
 struct framing {
     unsigned hosts, lengths, encodings;
     const char *host, *encoding;
-    size_t memory; /* that libmicrohttpd took for them, their text aside */
+    size_t memory; /* that libmicrohttpd needs for them, besides their text */
     bool malformed;
-    const char *end; /* of the line before, in libmicrohttpd's buffer */
+    const char *end; /* end of the previous line, in libmicrohttpd's buffer */
 };
 
 /* A character of a token (RFC 9110 §5.6.2). */
@@ -113,14 +113,14 @@ static bool is_field_value(const char *text, size_t len) {
     return true;
 }
 
-/* libmicrohttpd before 1.0 ends a line at an LF alone, cuts it at a NUL, takes one that begins with a NUL for
- * the empty one, and joins folded lines. It parses in place, and puts zeros where a line ended: so a line
- * that does not begin where the CR LF of the one before ends is not what was sent. */
+/* Whether the line begins right after the CR LF of the previous line. libmicrohttpd before 1.0 ends a line at an LF
+ * alone, cuts it at a NUL, takes a line that begins with a NUL for the empty line, and joins folded lines. It
+ * parses in place, and writes zeros where a line ended. So a line that begins elsewhere is not what was sent. */
 static bool follows(const char *line, const char *end_of_last) {
     return MHD_VERSION >= 0x00097701 || line == end_of_last + 2;
 }
 
-/* The same of the end of the head, CR LF CR LF. */
+/* The same check for the end of the head, CR LF CR LF. */
 static bool ends(const char *head_end, const char *end_of_last) {
     return MHD_VERSION >= 0x00097701 ||
            (head_end == end_of_last + 4 && memcmp(end_of_last, (char[4]){0}, 4) == 0);
@@ -143,12 +143,12 @@ static enum MHD_Result look_at_header(void *cls, enum MHD_ValueKind kind, const 
         f->encodings++;
         f->encoding = value;
     } else if (strcasecmp(name, "Cookie") == 0) {
-        f->memory += value_len; /* it parses a copy */
+        f->memory += value_len; /* libmicrohttpd parses a copy */
     }
     return MHD_YES;
 }
 
-/* Whether the request line and the header lines are, byte for byte, what libmicrohttpd made of them. */
+/* Whether libmicrohttpd parsed the request line and the header lines exactly as they were sent, byte for byte. */
 static bool read_head(struct http_exchange *x, const char *version, struct framing *f) {
     const struct http_connection *connection = http_connection_of(x->connection);
     f->end = version + strlen(version);
@@ -176,11 +176,11 @@ bool http_framing_is_clear(struct http_exchange *x, const char *version) {
                            "The length of the body is given more than once");
     else if (f.encoding && (old || strcasecmp(f.encoding, "chunked") != 0))
         http_reply_problem(request, PROBLEM_VALIDATION_ERROR,
-                           "Transfer-Encoding can only be chunked, in HTTP/1.1");
+                           "Transfer-Encoding must be chunked, in HTTP/1.1");
     else if (f.hosts > 1 || (f.hosts == 0 && !old))
         http_reply_problem(request, PROBLEM_VALIDATION_ERROR, "Send exactly one Host header");
     else if (f.host && strspn(f.host, LETTERS_AND_DIGITS "-._~%!$&'()*+;=:[]") != strlen(f.host))
-        http_reply_problem(request, PROBLEM_VALIDATION_ERROR, "The Host header names no host");
+        http_reply_problem(request, PROBLEM_VALIDATION_ERROR, "The Host header is not a valid host");
     else
         return true;
     return false;

@@ -7,22 +7,22 @@
 #include <pthread.h>
 #include <stdlib.h>
 
-#define MS INT64_C(1000000) /* in nanoseconds, as are all times in here */
+#define MS INT64_C(1000000) /* a millisecond in nanoseconds, the unit of all times in this file */
 #define SECOND (1000 * MS)
 #define REPORT_EVERY (60 * SECOND)
 
-enum { SETS = 8192, WAYS = 8 }; /* a key has its place in one of the ways of one set: 1 MiB in all */
+enum { SETS = 8192, WAYS = 8 }; /* a key is in one of the ways of one set; 1 MiB in all */
 
 struct cell {
     uint64_t key;  /* its hash */
-    int64_t whole; /* when its quota is whole again: in the past, the cell is free */
+    int64_t whole; /* when its quota is whole again; if in the past, the cell is free */
 };
 
 struct limit {
     struct limit_policy policy;
-    int64_t interval; /* in which one more comes back */
+    int64_t interval; /* after which one more use is allowed */
     uint8_t secret[SIPHASH_SECRET_SIZE];
-    pthread_mutex_t lock; /* of what follows; held for a look at one set, so one is enough */
+    pthread_mutex_t lock; /* guards what follows; only held for a look at one set, so one lock is enough */
     int64_t refusals, next_report;
     struct cell cells[SETS][WAYS];
 };
@@ -46,7 +46,7 @@ void limit_free(struct limit *limit) {
     free(limit);
 }
 
-/* The key's cell, or the one that gives way to it. */
+/* The key's cell, or the cell that is evicted for it. */
 static struct cell *limit_find(struct cell set[static WAYS], uint64_t key) {
     struct cell *least = set;
     for (struct cell *cell = set; cell < set + WAYS; cell++) {

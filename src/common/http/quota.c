@@ -1,4 +1,4 @@
-/* Limits of requests: who is refused, and what a client is told of its quota. */
+/* Request limits: who is refused, and what clients are told about their quota. */
 #include "private.h"
 
 #include "common/base/clock.h"
@@ -10,7 +10,7 @@
 bool http_limits_start(struct http_server *server) {
     const struct http_options *o = &server->options;
     if (!address_list_parse(o->trusted_proxies, &server->proxies)) {
-        log_error(NULL, "http: the trusted proxies are no list of addresses: %s", o->trusted_proxies);
+        log_error(NULL, "http: TRUSTED_PROXIES is not a list of addresses: %s", o->trusted_proxies);
         return false;
     }
     server->by_address = limit_new(&(struct limit_policy){"address", o->address_limit, 1});
@@ -30,7 +30,7 @@ bool http_within_address(struct http_exchange *x) {
 }
 
 bool http_within_client(struct http_exchange *x) {
-    const char *id = x->request.claims.client_id; /* none where anonymous use is allowed */
+    const char *id = x->request.claims.client_id; /* empty when anonymous use is allowed */
     return !*id ||
            http_within(&x->request, limit_take(x->server->by_client, id, strlen(id), clock_mono_ms()));
 }
@@ -43,7 +43,7 @@ static void log_refusals(const struct http_request *request, const struct limit_
     char address[ADDRESS_TEXT_SIZE];
     address_format(&request->address, address);
     log_warn(request->request_id,
-             "limit '%s': %lld request(s) refused since the last report, this one of %s%s%s",
+             "limit '%s': %lld request(s) refused since the last report, the last from %s%s%s",
              state->policy->name, (long long)state->report, address,
              *request->claims.client_id ? ", client " : "", request->claims.client_id);
 }
@@ -66,7 +66,7 @@ bool http_within(struct http_request *request, struct limit_state state) {
                             "The limit '%s' is reached: %lld in %lld s", policy->name,
                             (long long)policy->quota, (long long)policy->window_s);
     buf_free(&violated);
-    /* jittered, so that those who were refused together do not come back together */
+    /* Jittered, so that clients that were refused together do not return together. */
     http_reply_header(request, "Retry-After", "%lld", wait + (long long)random_below((uint64_t)wait / 4 + 2));
     return false;
 }

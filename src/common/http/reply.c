@@ -8,7 +8,7 @@ static const struct {
     const char *code;
     unsigned status;
     const char *title;
-    bool retry; /* the same request may succeed in a moment: Retry-After says so */
+    bool retry; /* the same request may succeed soon, so there is a Retry-After */
 } problems[] = {
     [PROBLEM_VALIDATION_ERROR] = {"VALIDATION_ERROR", 400, "The request is not valid", false},
     [PROBLEM_UNAUTHORIZED] = {"UNAUTHORIZED", 401, "Authentication is required", false},
@@ -97,8 +97,8 @@ static void reply_problem(struct http_request *request, enum http_problem proble
 void http_reply_shortage(struct http_request *request) {
     if (!request->arena.failed && !request->reply.body.failed)
         return;
-    http_reply_problem(request, PROBLEM_UNAVAILABLE, "The service is short of memory");
-    if (request->reply.body.failed) /* the status alone must do */
+    http_reply_problem(request, PROBLEM_UNAVAILABLE, "The service is out of memory");
+    if (request->reply.body.failed) /* the status alone is sent */
         buf_free(&request->reply.body);
 }
 

@@ -10,7 +10,7 @@ struct segment {
     size_t len;
 };
 
-/* Takes the next segment of *path, which stands on a '/' or at its end. */
+/* Takes the next segment of *path, which is at a '/' or at its end. */
 static bool next_segment(const char **path, struct segment *out) {
     if (**path != '/')
         return false;
@@ -20,7 +20,7 @@ static bool next_segment(const char **path, struct segment *out) {
     return true;
 }
 
-/* Matches one path; params receive the segments that stand for the pattern's parameters. */
+/* Matches one path. params receives the segments for the parameters of the pattern. */
 static bool matches(const char *pattern, const char *path, struct segment params[static HTTP_MAX_PARAMS]) {
     struct segment want, have;
     size_t count = 0;
@@ -96,7 +96,7 @@ void http_find_route(struct http_exchange *x) {
         request->route = route;
         if (route->body_limit)
             x->body_limit = route->body_limit;
-        if (route->scope || route->body_limit) /* the others cost no more than a refusal */
+        if (route->scope || route->body_limit) /* other routes cost no more than a refusal */
             (void)http_within_address(x);
         break;
     case ROUTE_NOT_ALLOWED:
@@ -104,7 +104,7 @@ void http_find_route(struct http_exchange *x) {
         http_reply_header(request, "Allow", "%s", allow);
         break;
     case ROUTE_NOT_FOUND:
-        http_reply_problem(request, PROBLEM_NOT_FOUND, "There is nothing at this path");
+        http_reply_problem(request, PROBLEM_NOT_FOUND, "No such path");
         break;
     case ROUTE_NO_MEMORY: /* the arena remembers it */
         break;

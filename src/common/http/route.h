@@ -10,14 +10,14 @@
 enum route_result {
     ROUTE_FOUND,
     ROUTE_NOT_FOUND,   /* no route has this path */
-    ROUTE_NOT_ALLOWED, /* the path exists, the method does not: allow lists those that do */
+    ROUTE_NOT_ALLOWED, /* the path exists, but not with this method; allow lists its methods */
     ROUTE_NO_MEMORY,
 };
 
 #define ROUTE_ALLOW_SIZE 64
 
-/* Finds the route of a path whose percent escapes are decoded already; params (in arena) receive its
- * parameters, which are never empty. HEAD is served by GET. */
+/* Finds the route of a path whose percent escapes are already decoded. params (in arena) receives its parameters,
+ * which are never empty. A GET route also serves HEAD. */
 enum route_result route_match(const struct http_route *routes, const char *method, const char *path,
                               struct arena *arena, const struct http_route **route,
                               const char *params[static HTTP_MAX_PARAMS],

@@ -15,15 +15,15 @@
 #include <unistd.h>
 
 enum {
-    OWN_FILES = 64,   /* of the process, at most: its parts' connections, queues, threads */
-    WORKER_FILES = 4, /* of a worker, its database's and Redis's while they reconnect included */
-    QUIET_MS = 300,   /* a draining server with nothing to do for this long is done */
+    OWN_FILES = 64,   /* maximum for the other parts: their connections, queues, threads */
+    WORKER_FILES = 4, /* per worker, for its database and Redis, also while they reconnect */
+    QUIET_MS = 300,   /* a draining server that is idle for this long is done */
 };
 
 static_assert(HTTP_BATCH_MAX == BATCH_LIMIT, "both bound the same batch");
 
-/* Decodes percent escapes. Text with one that is none, or with a NUL that would cut it short, stays as it is
- * and matches nothing. */
+/* Decodes percent escapes. Text with an invalid escape, or with a %00 that would cut it short, stays as it is. No
+ * route, id or argument accepts it then. */
 static size_t unescape(void *cls, struct MHD_Connection *connection, char *text) {
     (void)cls, (void)connection;
     for (const char *at = text; (at = strchr(at, '%')) != NULL; at++)
@@ -35,7 +35,7 @@ static size_t unescape(void *cls, struct MHD_Connection *connection, char *text)
 static void log_mhd(void *connections, const char *format, va_list args) PRINTF_LIKE(2, 0);
 static void log_mhd(void *connections, const char *format, va_list args) {
     char text[512];
-    if (strstr(format, "resource limit")) /* which it reaches with each client anew */
+    if (strstr(format, "resource limit")) /* libmicrohttpd logs this for each client */
         http_connections_starved(connections);
     vsnprintf(text, sizeof text, format, args);
     text[strcspn(text, "\n")] = '\0';
@@ -70,8 +70,8 @@ static struct MHD_Daemon *start_daemon(struct http_server *server) {
     return daemon;
 }
 
-/* Leaves files for what is not a client's: running out of them would cost us the database. False when there
- * are none left for clients. */
+/* Reserves file descriptors for the other parts: running out of them would cost us the database. False when none
+ * are left for clients. */
 static bool limit_connections(struct http_options *o) {
     struct rlimit files;
     size_t own = OWN_FILES + o->workers * WORKER_FILES;
@@ -85,7 +85,7 @@ static bool limit_connections(struct http_options *o) {
     if (files.rlim_cur < wanted) {
         o->max_connections = files.rlim_cur > own ? (unsigned)(files.rlim_cur - own) : 0;
         log_write(o->max_connections ? LOG_WARN : LOG_ERROR, NULL,
-                  "http: a limit of %llu open files leaves room for %u connections",
+                  "http: the limit of %llu open files allows only %u connections",
                   (unsigned long long)files.rlim_cur, o->max_connections);
     }
     return o->max_connections > 0;
@@ -161,7 +161,7 @@ int http_port(const struct http_server *server) {
     return MHD_get_daemon_info(server->daemon, MHD_DAEMON_INFO_BIND_PORT)->port;
 }
 
-/* Waits until all connections are closed, or no request came for a while, or the deadline. */
+/* Waits until all connections are closed, no request has come for a while, or the deadline has passed. */
 static void wait_idle(struct http_server *server, int64_t deadline_ms) {
     int64_t busy_ms = clock_mono_ms();
     while (clock_mono_ms() < deadline_ms) {
@@ -184,7 +184,7 @@ void http_stop(struct http_server *server, int64_t deadline_ms) {
         close(listening);
     wait_idle(server, deadline_ms);
     atomic_store(&server->expired, true);
-    /* It resumes every connection: libmicrohttpd aborts if one is still suspended. */
+    /* This resumes every connection: libmicrohttpd aborts if one is still suspended. */
     batch_pool_stop(server->pool);
     wait_idle(server, clock_mono_ms() + QUIET_MS);
     MHD_stop_daemon(server->daemon);

@@ -15,7 +15,7 @@ const char http_tls_priorities[] =
     "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2:-KX-ALL:+ECDHE-ECDSA:+ECDHE-RSA:"
     "-CIPHER-ALL:+AES-256-GCM:+CHACHA20-POLY1305:+AES-128-GCM:%SERVER_PRECEDENCE";
 
-/* What tells that a file has changed. */
+/* A file has changed when one of these has. */
 struct version {
     dev_t device;
     ino_t inode;
@@ -26,15 +26,15 @@ struct version {
 struct http_certificate {
     struct http_tls *tls;
     gnutls_certificate_credentials_t credentials;
-    size_t users; /* the connections that began with it; and one more while it is the current one */
+    size_t users; /* connections that began with it, and one more while it is current */
 };
 
 struct http_tls {
     const char *cert_file, *key_file;
     struct version seen[2];
-    bool wanting; /* what was seen could not be used */
+    bool wanting; /* what was seen could not be loaded */
     pthread_mutex_t lock;
-    struct http_certificate *current; /* guarded by lock, as are the users of all */
+    struct http_certificate *current; /* guarded by lock, as are the users of all certificates */
     struct ticker *ticker;
 };
 
@@ -89,8 +89,8 @@ static bool same(const struct version *a, const struct version *b) {
            a->modified.tv_sec == b->modified.tv_sec && a->modified.tv_nsec == b->modified.tv_nsec;
 }
 
-/* Notes what there is now; true when it is not what was noted last. Before the files are read: what is
- * written meanwhile is seen the next time. */
+/* Records the state of the files. True when it differs from the one recorded last. Called before the files are
+ * read, so that a later write is noticed the next time. */
 static bool files_changed(struct http_tls *tls) {
     struct version now[] = {version_of(tls->cert_file), version_of(tls->key_file)};
     bool changed = !same(&now[0], &tls->seen[0]) || !same(&now[1], &tls->seen[1]);
@@ -106,7 +106,7 @@ static void tls_replace(struct http_tls *tls, struct http_certificate *fresh) {
     http_tls_end(old);
 }
 
-/* Certificate and key are two files, of which one is written first: until both fit, the old ones stay. */
+/* Certificate and key are two files. Until both match, the old pair stays. */
 static int64_t tls_look(void *self) {
     struct http_tls *tls = self;
     bool changed = files_changed(tls);
@@ -117,9 +117,9 @@ static int64_t tls_look(void *self) {
     tls->wanting = !fresh;
     if (fresh) {
         tls_replace(tls, fresh);
-        log_info(NULL, "tls: the new certificate in %s is in use", tls->cert_file);
+        log_info(NULL, "tls: loaded the new certificate from %s", tls->cert_file);
     } else if (changed) {
-        log_warn(NULL, "tls: the old certificate stays, %s and %s cannot be used: %s", tls->cert_file,
+        log_warn(NULL, "tls: cannot load %s and %s, keeping the old certificate: %s", tls->cert_file,
                  tls->key_file, gnutls_strerror(error));
     }
     return LOOK_MS;
@@ -127,14 +127,14 @@ static int64_t tls_look(void *self) {
 
 static bool tls_start(struct http_tls *tls) {
     if (MHD_is_feature_supported(MHD_FEATURE_TLS) != MHD_YES) {
-        log_error(NULL, "tls: this libmicrohttpd was built without TLS");
+        log_error(NULL, "tls: libmicrohttpd has no TLS support");
         return false;
     }
     (void)files_changed(tls);
     int error;
     tls->current = tls_load(tls, &error);
     if (!tls->current) {
-        log_error(NULL, "tls: %s and %s cannot be used: %s", tls->cert_file, tls->key_file,
+        log_error(NULL, "tls: cannot load %s and %s: %s", tls->cert_file, tls->key_file,
                   gnutls_strerror(error));
         return false;
     }
