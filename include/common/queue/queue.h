@@ -1,9 +1,8 @@
-/* SQS: one client of one FIFO queue, over libcurl, in the AWS JSON 1.0 protocol. The only module that
- * includes curl.
+/* SQS: one client of one FIFO queue, over libcurl, in the AWS JSON 1.0 protocol. The only room that includes curl.
  *
- * A client belongs to one thread at a time, except queue_interrupt. It keeps its connection. Calls block,
- * with a deadline; when too many fail a breaker refuses the next ones for a while.
- * Requests are signed (SigV4) when an access key is set. */
+ * A client belongs to one thread at a time, but any thread may call queue_interrupt. It keeps its connection. Calls
+ * block, with a deadline. When too many calls fail, a breaker refuses further ones for a while. Requests are signed
+ * (SigV4) when an access key is set. */
 #pragma once
 
 #include "common/base/attributes.h"
@@ -12,8 +11,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define QUEUE_BATCH 10        /* entries of one call; SQS's limit */
-#define QUEUE_MAX_BODY 262144 /* bytes of one message, and of all of one call */
+#define QUEUE_BATCH 10        /* maximum entries of one call; SQS's limit */
+#define QUEUE_MAX_BODY 262144 /* bytes of one message, and of all messages of one call */
 #define QUEUE_NAME_SIZE 81
 #define QUEUE_URL_SIZE 512
 #define QUEUE_CORRELATION_SIZE 129
@@ -28,18 +27,18 @@ struct queue_options { /* what it points to is borrowed and must outlive the cli
     const char *dead_letter_name;
     int max_receive_count;
     int visibility_timeout_s;
-    struct breaker *breaker; /* of all of the process's clients; NULL: none, for health checks */
+    struct breaker *breaker; /* shared by the clients of the process; NULL: none, for health checks */
 };
 
 enum queue_status {
     QUEUE_OK,
-    QUEUE_UNAVAILABLE, /* no answer, or 5xx or throttled: try again later */
+    QUEUE_UNAVAILABLE, /* no answer, 5xx or throttled: try again later */
     QUEUE_INTERRUPTED, /* by queue_interrupt */
-    QUEUE_REFUSED,     /* the request was refused: trying the same again does not help */
+    QUEUE_REFUSED,     /* the request was refused: repeating it does not help */
 };
 
-/* Process-wide set-up of libcurl: call once in main before any thread starts, and the other before main ends.
- */
+/* The process's set-up and clean-up of libcurl. Call queue_global_setup once in main before any thread starts, and
+ * queue_global_cleanup before main ends. */
 bool queue_global_setup(void) MUST_CHECK;
 void queue_global_cleanup(void);
 
@@ -47,16 +46,15 @@ void queue_global_cleanup(void);
 struct queue *queue_open(const struct queue_options *options);
 void queue_close(struct queue *queue); /* NULL is fine */
 
-/* Makes the call that is under way, and every later one, return QUEUE_INTERRUPTED. Any thread. */
+/* Makes the current call, and every later one, return QUEUE_INTERRUPTED. Any thread. */
 void queue_interrupt(struct queue *queue);
 
-/* Words for the last failure, for the log; valid until the next call. */
+/* The error message of the last failure, for the log. Valid until the next call. */
 const char *queue_error(const struct queue *queue);
 
-/* Creates the queue and its dead-letter queue where they are missing (FIFO, redrive policy), and checks those
- * that exist: a queue that is not FIFO, or whose redrive policy leads elsewhere, is QUEUE_REFUSED with the
- * reason in queue_error. Must have succeeded before the calls below; they do it themselves when it has not.
- */
+/* Creates the queue and its dead-letter queue if they are missing (FIFO, redrive policy), and checks existing ones.
+ * A queue that is not FIFO, or whose redrive policy names another queue, is QUEUE_REFUSED, with the reason in
+ * queue_error. The calls below need this. They do it themselves if it has not succeeded yet. */
 enum queue_status queue_ensure(struct queue *queue) MUST_CHECK;
 
 struct queue_entry { /* a message to send */
@@ -70,11 +68,12 @@ struct queue_entry { /* a message to send */
     bool refused;                 /* out: SenderFault, sending it again does not help */
 };
 
-/* Sends 1..QUEUE_BATCH entries in one call. On QUEUE_OK look at each entry: a batch may be accepted in part.
- * The order of entries of one group within a call is not kept by every server: do not put two in. */
+/* Sends 1..QUEUE_BATCH entries in one call. On QUEUE_OK check each entry: a batch may be accepted in part. Not
+ * every server keeps the order of the entries of one group within a call, so do not send two of them in one
+ * call. */
 enum queue_status queue_send(struct queue *queue, struct queue_entry entries[], size_t n) MUST_CHECK;
 
-struct queue_message { /* a message received; strings belong to the batch */
+struct queue_message { /* a received message; strings belong to the batch */
     const char *id;
     const char *receipt;
     const char *body;
@@ -86,8 +85,8 @@ struct queue_message { /* a message received; strings belong to the batch */
     int64_t sent_ms;            /* SentTimestamp */
 };
 
-/* Sends the message to the dead-letter queue as well, in its own group, with the reason as an attribute.
- * QUEUE_OK when it is accepted there. */
+/* Sends the message to the dead-letter queue as well, in its own group, with the reason as an attribute. QUEUE_OK
+ * when it was accepted there. */
 enum queue_status queue_bury(struct queue *queue, const struct queue_message *message,
                              const char *reason) MUST_CHECK;
 
@@ -97,19 +96,19 @@ struct queue_batch {
     void *storage; /* private */
 };
 
-/* Long-polls up to wait_s seconds for up to QUEUE_BATCH messages; none is QUEUE_OK with count 0. Free the
- * batch with queue_batch_free whatever the status. */
+/* Long-polls up to wait_s seconds for up to QUEUE_BATCH messages. No message is QUEUE_OK with count 0. Free the
+ * batch with queue_batch_free, whatever the status. */
 enum queue_status queue_receive(struct queue *queue, int wait_s, struct queue_batch *batch) MUST_CHECK;
 void queue_batch_free(struct queue_batch *batch);
 
-/* Deletes, or sets the visibility of, messages in one call; entries that failed for no fault of theirs are
- * tried once more, each alone, unless that happened too often lately (common/retry_budget.h). QUEUE_OK also
- * when single entries failed for good: those come back after their visibility timeout, and the failure is in
- * queue_error (else it is ""). n may be 0. */
+/* Deletes messages, or sets their visibility timeout, in one call. Entries that failed through no fault of theirs
+ * are retried once, each alone, as long as the retry budget allows (common/base/retry_budget.h). QUEUE_OK also when
+ * single entries finally failed. Those are redelivered after their visibility timeout, and queue_error says why
+ * (else it is ""). n may be 0. */
 enum queue_status queue_delete(struct queue *queue, const struct queue_message *const messages[],
                                size_t n) MUST_CHECK;
 enum queue_status queue_set_visibility(struct queue *queue, const struct queue_message *const messages[],
                                        const int seconds[], size_t n) MUST_CHECK;
 
-/* Whether the server answers for this queue: GetQueueAttributes, which touches no message. */
+/* Whether the server answers for this queue. Uses GetQueueAttributes, which touches no message. */
 enum queue_status queue_check(struct queue *queue) MUST_CHECK;

@@ -1,4 +1,4 @@
-/* The SQS client's HTTP: one exchange at a time over libcurl, that another thread may interrupt. */
+/* The SQS client's HTTP: one exchange at a time over libcurl, which another thread may interrupt. */
 #include "common/queue/queue.h"
 
 #include "common/base/breaker.h"
@@ -14,8 +14,8 @@
 
 enum {
     CONNECT_MS = 2000,
-    ANSWER_MS = 5000,              /* of a call, on top of the seconds it asks the server to wait */
-    MAX_ANSWER = 24 * 1024 * 1024, /* ten messages of SQS's largest, 1 MiB, with every byte escaped */
+    ANSWER_MS = 5000,              /* timeout of a call, besides the seconds it asks the server to wait */
+    MAX_ANSWER = 24 * 1024 * 1024, /* ten messages of 1 MiB, the maximum of SQS, with every byte escaped */
 };
 
 bool queue_global_setup(void) {
@@ -103,7 +103,7 @@ static bool exchange_add_header(struct curl_slist **list, const char *name, cons
     return longer;
 }
 
-/* Drives the transfer; a multi handle lets queue_interrupt end the waiting. */
+/* Drives the transfer. A multi handle lets queue_interrupt end the wait. */
 static CURLcode transfer(struct queue *q) {
     if (curl_multi_add_handle(q->multi, q->easy) != CURLM_OK)
         return CURLE_OUT_OF_MEMORY;
@@ -137,7 +137,7 @@ static struct curl_slist *make_headers(const struct queue *q, const char *action
     return NULL;
 }
 
-/* One HTTP exchange: the answer's body is left in q->answer, words for a failure in why. */
+/* One HTTP exchange. Leaves the body of the answer in q->answer, or the error message of a failure in why. */
 static CURLcode post(struct queue *q, const char *action, const struct buf *body, int wait_s,
                      char why[static CURL_ERROR_SIZE]) {
     struct curl_slist *headers = make_headers(q, action);
@@ -192,18 +192,17 @@ static enum queue_status exchange_once(struct queue *q, const char *action, cons
     bool empty = q->answer.len == 0; /* of an action that returns nothing */
     *answer = empty ? json_object() : json_parse_object(q->answer.data, q->answer.len, reason);
     if (!*answer)
-        return queue_fail(q, QUEUE_UNAVAILABLE, "%s: answer not understood: %s", action, reason);
+        return queue_fail(q, QUEUE_UNAVAILABLE, "%s: invalid response: %s", action, reason);
     return QUEUE_OK;
 }
 
-/* Throttling is no outage: the server is well and asks this caller for less; the process's other queues go
- * on.
- */
+/* Throttling is not an outage. The server works, but asks this caller for less. The process's other queues go
+ * on. */
 enum queue_status queue_exchange(struct queue *q, const char *action, const struct buf *body, int wait_s,
                                  json_t **answer) {
     struct breaker *breaker = q->options.breaker;
     if (breaker && !breaker_allows(breaker, clock_mono_ms()))
-        return queue_fail(q, QUEUE_UNAVAILABLE, "%s: not tried, too many calls have failed", action);
+        return queue_fail(q, QUEUE_UNAVAILABLE, "%s: circuit breaker is open", action);
     enum queue_status status = exchange_once(q, action, body, wait_s, answer);
     if (status == QUEUE_OK)
         retry_budget_give(&q->budget);

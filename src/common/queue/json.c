@@ -15,7 +15,7 @@
 
 static_assert(QUEUE_BATCH <= 10, "the Id of an entry is its index, one digit");
 
-/* Starts the member of an object that is being written. */
+/* Starts a member of the object that is being written. */
 static void put_name(struct buf *out, const char *name) {
     if (out->len > 0 && out->data[out->len - 1] != '{')
         buf_char(out, ',');
@@ -39,7 +39,7 @@ void queue_json_attributes(struct buf *out, const char *url) {
     buf_str(out, ",\"AttributeNames\":[\"All\"]}");
 }
 
-/* The value of an attribute is a string: JSON within JSON. */
+/* The policy is a string attribute, so it is JSON within JSON. */
 static void put_redrive_policy(struct buf *out, const char *dead_letter_arn, int max_receive_count) {
     struct buf policy = {0};
     buf_char(&policy, '{');
@@ -81,7 +81,7 @@ static void put_attribute(struct buf *out, const char *name, const char *value) 
     buf_char(out, '}');
 }
 
-/* Opens the list of entries, or closes the entry before and opens the next: its Id is its index. */
+/* Opens the list of entries, or closes the previous entry, and opens the next one. Its Id is its index. */
 static void open_entry(struct buf *out, size_t index) {
     buf_printf(out, "%s{\"Id\":\"%zu\"", index == 0 ? ",\"Entries\":[" : "},", index);
 }
@@ -108,7 +108,7 @@ void queue_json_receive(struct buf *out, const char *url, int wait_s, int visibi
     put_string(out, "QueueUrl", url);
     buf_printf(out, ",\"MaxNumberOfMessages\":%d,\"WaitTimeSeconds\":%d,\"VisibilityTimeout\":%d",
                QUEUE_BATCH, wait_s, visibility_timeout_s);
-    /* The first is the older name of the second: some servers know only one of them. */
+    /* AttributeNames is the older name of MessageSystemAttributeNames. Some servers know only one of them. */
     buf_str(out, ",\"AttributeNames\":[\"All\"],\"MessageSystemAttributeNames\":[\"All\"]"
                  ",\"MessageAttributeNames\":[\"All\"]}");
 }
@@ -163,7 +163,7 @@ static void describe_failure(const json_t *failure, char words[static QUEUE_ERRO
     snprintf(words, QUEUE_ERROR_SIZE, "%s: %s", code ? code : "no code", message ? message : "no message");
 }
 
-/* Servers send the MD5 against damage on the way; one that sends none is believed. */
+/* The MD5 detects damage in transit. A missing one is accepted. */
 static bool md5_matches(const char *text, size_t len, const char *expected) {
     unsigned char digest[EVP_MAX_MD_SIZE];
     char hex[2 * EVP_MAX_MD_SIZE + 1];
@@ -171,12 +171,12 @@ static bool md5_matches(const char *text, size_t len, const char *expected) {
     if (!expected)
         return true;
     if (EVP_Digest(text, len, digest, &digest_len, EVP_md5(), NULL) != 1)
-        return true; /* a system that forbids MD5 */
+        return true; /* the system forbids MD5 */
     hex_encode(digest, digest_len, hex);
     return strcmp(hex, expected) == 0;
 }
 
-/* The index of the entry that an element of Successful or Failed speaks of; false when there is none. */
+/* The index of the entry that an element of Successful or Failed describes. False when there is none. */
 static bool read_entry_id(const json_t *element, size_t n, size_t *index) {
     const char *id = json_member_string(element, "Id");
     if (!id || id[0] < '0' || id[0] > '9' || id[1] != '\0' || (size_t)(id[0] - '0') >= n)
@@ -190,7 +190,7 @@ bool queue_json_read_sent(const json_t *answer, struct queue_entry entries[], si
     const json_t *sent = json_object_get(answer, "Successful");
     const json_t *failed = json_object_get(answer, "Failed");
     if (!json_is_array(sent) && !json_is_array(failed)) {
-        snprintf(words, QUEUE_ERROR_SIZE, "the answer names no entry");
+        snprintf(words, QUEUE_ERROR_SIZE, "the response names no entry");
         return false;
     }
     size_t i, k;
@@ -213,7 +213,7 @@ bool queue_json_read_sent(const json_t *answer, struct queue_entry entries[], si
     return true;
 }
 
-/* A decimal attribute within [least, most]; least when it is missing or no number. */
+/* A decimal attribute, clamped to [least, most]; least when it is missing or not a number. */
 static int64_t read_number(const json_t *attributes, const char *name, int64_t least, int64_t most) {
     const char *text = json_member_string(attributes, name);
     int64_t value = text ? strtoll(text, NULL, 10) : least;
@@ -226,7 +226,7 @@ static const char *read_attribute(const json_t *item, const char *name) {
     return text && strlen(text) < QUEUE_CORRELATION_SIZE ? text : "";
 }
 
-/* Sets as much of m as there is; false with words when it is no message we can give out. */
+/* Sets as much of m as there is. False, with the reason in words, when the message cannot be given out. */
 static bool read_message(const json_t *item, struct queue_message *m, char words[static QUEUE_ERROR_SIZE]) {
     const json_t *body = json_object_get(item, "Body");
     const json_t *attributes = json_object_get(item, "Attributes");
@@ -242,11 +242,11 @@ static bool read_message(const json_t *item, struct queue_message *m, char words
         .sent_ms = read_number(attributes, "SentTimestamp", 0, INT64_MAX),
     };
     if (!m->id || !m->receipt || !m->body || !m->group_id) {
-        snprintf(words, QUEUE_ERROR_SIZE, "a message without id, receipt, body or group was left");
+        snprintf(words, QUEUE_ERROR_SIZE, "skipped a message without id, receipt, body or group");
         return false;
     }
     if (!md5_matches(m->body, m->body_len, json_member_string(item, "MD5OfBody"))) {
-        snprintf(words, QUEUE_ERROR_SIZE, "message %.64s was left: its body does not match its MD5", m->id);
+        snprintf(words, QUEUE_ERROR_SIZE, "skipped message %.64s: its body does not match its MD5", m->id);
         return false;
     }
     return true;
@@ -256,14 +256,14 @@ bool queue_json_read_received(json_t *answer, struct queue_batch *batch,
                               char words[static QUEUE_ERROR_SIZE]) {
     const json_t *list = json_object_get(answer, "Messages");
     if (list && !json_is_null(list) && !json_is_array(list)) {
-        snprintf(words, QUEUE_ERROR_SIZE, "the answer's Messages are no list");
+        snprintf(words, QUEUE_ERROR_SIZE, "Messages is not a list");
         return false;
     }
     if (json_array_size(list) > QUEUE_BATCH) {
-        snprintf(words, QUEUE_ERROR_SIZE, "more messages than asked for");
+        snprintf(words, QUEUE_ERROR_SIZE, "received more messages than requested");
         return false;
     }
-    const char *left[QUEUE_BATCH]; /* groups: nothing may overtake a message that was left */
+    const char *left[QUEUE_BATCH]; /* groups of the skipped messages: nothing may overtake those */
     size_t left_count = 0;
     size_t i;
     const json_t *item;

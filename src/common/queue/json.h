@@ -33,19 +33,19 @@ struct queue_attributes {
     char dead_letter_arn[QUEUE_ARN_SIZE]; /* "": no redrive policy */
 };
 
-/* Answers. False when the answer is not one we understand. Where there are words they are set, for the log,
- * to what went wrong, also when only an entry of a batch failed; else they are left as they are. */
+/* Answers. False when the answer is not valid. words is an error message for the log. It is set when something
+ * failed, even if only one entry of a batch did, and is otherwise left alone. */
 bool queue_json_read_url(const json_t *answer, char url[static QUEUE_URL_SIZE]) MUST_CHECK;
 bool queue_json_read_attributes(const json_t *answer, struct queue_attributes *out) MUST_CHECK;
 bool queue_json_read_sent(const json_t *answer, struct queue_entry entries[], size_t n,
                           char words[static QUEUE_ERROR_SIZE]) MUST_CHECK;
-/* The batch shares the answer. A damaged message is left out, and so are the later ones of its group. */
+/* The batch shares the answer. A damaged message is skipped, and so are the later messages of its group. */
 bool queue_json_read_received(json_t *answer, struct queue_batch *batch,
                               char words[static QUEUE_ERROR_SIZE]) MUST_CHECK;
-/* Of n entries: those that failed and may be tried again are marked in again, of the others there are words;
- * of all that failed when again is NULL. */
+/* The failures of a batch of n entries. Those that may be retried are marked in again, the others are described in
+ * words. When again is NULL, all are described. */
 void queue_json_read_failures(const json_t *answer, size_t n, bool again[],
                               char words[static QUEUE_ERROR_SIZE]);
-/* An error answer (NULL: it was no JSON): its type without the namespace ("QueueDoesNotExist"), and words. */
+/* An error answer (NULL: it was not JSON): its type without the namespace ("QueueDoesNotExist"), and a message. */
 void queue_json_read_error(const json_t *answer, char refusal[static QUEUE_REFUSAL_SIZE],
                            char words[static QUEUE_ERROR_SIZE]);

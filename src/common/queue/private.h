@@ -23,10 +23,10 @@ struct queue {
     atomic_bool interrupted;
 };
 
-/* Makes one call, asking the server to wait wait_s seconds at most. On QUEUE_OK the caller owns *answer. */
+/* Makes one call. The server is asked to wait at most wait_s seconds. On QUEUE_OK the caller owns *answer. */
 enum queue_status queue_exchange(struct queue *q, const char *action, const struct buf *body, int wait_s,
                                  json_t **answer) MUST_CHECK;
 
-/* Keeps the words for queue_error; returns status. */
+/* Stores the error message for queue_error. Returns status. */
 enum queue_status queue_fail(struct queue *q, enum queue_status status, const char *format, ...)
     PRINTF_LIKE(3, 4);

@@ -1,4 +1,4 @@
-/* The SQS client's calls: making sure of the queue, and sending, receiving, deleting. */
+/* The SQS client's calls: ensuring that the queue exists, sending, receiving, deleting. */
 #include "common/queue/queue.h"
 
 #include "private.h"
@@ -16,7 +16,7 @@ static enum queue_status get_url(struct queue *q, const char *action, struct buf
     json_t *answer = NULL;
     enum queue_status status = queue_exchange(q, action, body, 0, &answer);
     if (status == QUEUE_OK && !queue_json_read_url(answer, url))
-        status = queue_fail(q, QUEUE_UNAVAILABLE, "%s: the answer has no URL of a queue", action);
+        status = queue_fail(q, QUEUE_UNAVAILABLE, "%s: the response has no queue URL", action);
     json_decref(answer);
     buf_free(body);
     return status;
@@ -39,7 +39,7 @@ static enum queue_status queue_describe(struct queue *q, const char *url, struct
     queue_json_attributes(&body, url);
     enum queue_status status = queue_exchange(q, "GetQueueAttributes", &body, 0, &answer);
     if (status == QUEUE_OK && !queue_json_read_attributes(answer, out))
-        status = queue_fail(q, QUEUE_UNAVAILABLE, "GetQueueAttributes: answer not understood");
+        status = queue_fail(q, QUEUE_UNAVAILABLE, "GetQueueAttributes: invalid response");
     json_decref(answer);
     buf_free(&body);
     return status;
@@ -55,8 +55,7 @@ static enum queue_status set_redrive(struct queue *q, const char *url, const cha
     return status;
 }
 
-/* Ensures one queue, with a redrive policy unless dead_letter_arn is "". *found is what it was found to be.
- */
+/* Ensures one queue, with a redrive policy unless dead_letter_arn is "". *found receives its attributes. */
 static enum queue_status ensure_one(struct queue *q, const char *name, const char *dead_letter_arn,
                                     char url[static QUEUE_URL_SIZE], struct queue_attributes *found) {
     enum queue_status status = find_or_create(q, name, dead_letter_arn, url);
@@ -65,11 +64,11 @@ static enum queue_status ensure_one(struct queue *q, const char *name, const cha
     if (status != QUEUE_OK)
         return status;
     if (!found->fifo)
-        return queue_fail(q, QUEUE_REFUSED, "queue %s exists and is not FIFO", name);
+        return queue_fail(q, QUEUE_REFUSED, "queue %s is not a FIFO queue", name);
     if (!*dead_letter_arn || strcmp(found->dead_letter_arn, dead_letter_arn) == 0)
         return QUEUE_OK;
     if (*found->dead_letter_arn)
-        return queue_fail(q, QUEUE_REFUSED, "queue %s sends its dead letters to %s, not to %s", name,
+        return queue_fail(q, QUEUE_REFUSED, "queue %s has dead-letter queue %s, expected %s", name,
                           found->dead_letter_arn, dead_letter_arn);
     return set_redrive(q, url, dead_letter_arn);
 }
@@ -87,13 +86,13 @@ enum queue_status queue_ensure(struct queue *q) {
     return status;
 }
 
-/* Whether the URL of the queue is known, at the latest now. */
+/* Ensures the queue unless its URL is already known. */
 static enum queue_status queue_ready(struct queue *q) {
     return *q->url ? QUEUE_OK : queue_ensure(q);
 }
 
-/* A call about the ready queue. A server that has forgotten it (a restart without storage) gets it anew,
- * under the same URL, and is asked again. Frees body. */
+/* A call about the ready queue. If the server lost the queue (a restart without storage), it is recreated under the
+ * same URL, and the call is made again. Frees body. */
 static enum queue_status queue_action(struct queue *q, const char *action, struct buf *body, int wait_s,
                                       json_t **answer) {
     enum queue_status status = queue_exchange(q, action, body, wait_s, answer);
@@ -106,7 +105,7 @@ static enum queue_status queue_action(struct queue *q, const char *action, struc
     return status;
 }
 
-/* url is one of q's, known once q is ready. */
+/* url is a member of q, which is set once q is ready. */
 static enum queue_status send_to(struct queue *q, const char *url, struct queue_entry entries[], size_t n) {
     for (size_t i = 0; i < n; i++)
         entries[i].accepted = entries[i].refused = false;
@@ -127,7 +126,8 @@ enum queue_status queue_send(struct queue *q, struct queue_entry entries[], size
     return send_to(q, q->url, entries, n);
 }
 
-/* The deduplication id is the message's, as when the server moves it: put there again it is recognised. */
+/* The deduplication id is the message's, as when the server moves it. So the queue recognises a message that is put
+ * there twice. */
 enum queue_status queue_bury(struct queue *q, const struct queue_message *message, const char *reason) {
     struct queue_entry entry = {.body = message->body,
                                 .group_id = message->group_id,
@@ -163,8 +163,8 @@ void queue_batch_free(struct queue_batch *batch) {
     batch->count = 0;
 }
 
-/* One call of settle. Failed entries that may be tried again are marked in again, unless that is NULL; of the
- * others there are words. */
+/* One call of queue_settle. Failed entries that may be retried are marked in again, unless that is NULL. The others
+ * are described in words. */
 static enum queue_status queue_settle_once(struct queue *q, const char *action,
                                            const struct queue_message *const messages[], const int seconds[],
                                            size_t n, bool again[], char words[static QUEUE_ERROR_SIZE]) {
@@ -194,7 +194,7 @@ static enum queue_status queue_settle(struct queue *q, const char *action,
         if (again[i] && retry_budget_take(&q->budget))
             status = queue_settle_once(q, action, &messages[i], seconds ? &seconds[i] : NULL, 1, NULL, words);
         else if (again[i])
-            snprintf(words, sizeof words, "too many entries have failed to try them again");
+            snprintf(words, sizeof words, "retry budget is used up");
     return status == QUEUE_OK ? queue_fail(q, QUEUE_OK, "%s", words) : status;
 }
 

@@ -175,8 +175,8 @@ static const struct {
     {"{\"Successful\":[{\"Id\":\"2\"},{\"Id\":\"\"},{\"Id\":\"00\"},{\"Id\":\"-1\"},{\"Id\":0},{},7,null]}",
      true, "--", ""},
     {"{\"Successful\":[],\"Failed\":[{\"Id\":\"9\",\"SenderFault\":true}]}", true, "--", ""},
-    {"{\"Successful\":{}}", false, "--", "the answer names no entry"},
-    {"{}", false, "--", "the answer names no entry"},
+    {"{\"Successful\":{}}", false, "--", "the response names no entry"},
+    {"{}", false, "--", "the response names no entry"},
 };
 
 static void reads_what_became_of_sent_messages(void **state) {

@@ -152,14 +152,14 @@ static const struct {
      {FOUND, DEAD_LETTERS, FOUND, QUEUE(REDRIVE("arn:x"))},
      QUEUE_REFUSED,
      READY_ACTIONS,
-     "q.fifo sends its dead letters to arn:x, not to arn:d"},
+     "q.fifo has dead-letter queue arn:x, expected arn:d"},
     {"not FIFO",
      {FOUND, DEAD_LETTERS, FOUND, {200, "{\"Attributes\":{\"QueueArn\":\"arn:q\"}}"}},
      QUEUE_REFUSED,
      READY_ACTIONS,
-     "q.fifo exists and is not FIFO"},
+     "q.fifo is not a FIFO queue"},
     {"may not create", {MISSING, {403, "{}"}}, QUEUE_REFUSED, "GetQueueUrl CreateQueue ", "HTTP 403"},
-    {"no URL", {{200, "{\"QueueUrl\":7}"}}, QUEUE_UNAVAILABLE, "GetQueueUrl ", "no URL"},
+    {"no URL", {{200, "{\"QueueUrl\":7}"}}, QUEUE_UNAVAILABLE, "GetQueueUrl ", "no queue URL"},
 };
 
 static void ensures_queues(void **state) {
@@ -279,7 +279,7 @@ static void retries_have_a_budget(void **state) {
     start_server(&s, replies);
     for (int i = 0; i < CALLS; i++)
         assert_int_equal(queue_delete(s.client, messages, 1), QUEUE_OK);
-    assert_string_equal(queue_error(s.client), "too many entries have failed to try them again");
+    assert_string_equal(queue_error(s.client), "retry budget is used up");
     stop_server(&s);
     size_t retries = s.next - 4 - CALLS;
     assert_in_range(retries, 100, 250);
@@ -372,7 +372,7 @@ static void a_breaker_spares_a_server_that_fails(void **state) {
     struct queue *one = queue_open(&options), *other = queue_open(&options);
     for (int i = 0; i < 20; i++)
         assert_int_equal(queue_ensure(i % 2 ? one : other), QUEUE_UNAVAILABLE);
-    assert_non_null(strstr(queue_error(one), "not tried"));
+    assert_non_null(strstr(queue_error(one), "circuit breaker is open"));
     assert_int_equal(s.next, 10);
     assert_int_equal(queue_check(s.client), QUEUE_UNAVAILABLE); /* has none, and always tries */
     assert_int_equal(s.next, 11);
