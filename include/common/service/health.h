@@ -1,4 +1,4 @@
-/* Health: a thread for each part that asks it every second, and the three routes that tell what was last seen. */
+/* Health: one thread per part checks it every second, and three routes report the last results. */
 #pragma once
 
 #include "common/base/attributes.h"
@@ -13,7 +13,7 @@
 struct health;
 
 struct health_options {
-    const char *service; /* as shown: "order-service" */
+    const char *service; /* name in the answers: "order-service" */
     const char *ledger;  /* service name of migrate_is_current: "order" */
     struct db_options db;
     const struct cache_options *cache; /* NULL: the daemon has none */
@@ -21,16 +21,16 @@ struct health_options {
     const struct migration *migrations;
 };
 
-/* Asks each part at once and then every second. Waits for the first answers, but a second at most: a part
- * that has not answered yet counts as away. NULL when out of memory or threads. */
+/* Checks each part immediately, and then every second. Waits for the first results, at most a second. A part
+ * without a result counts as unavailable. NULL when out of memory or threads. */
 struct health *health_start(const struct health_options *options);
 void health_stop(struct health *health); /* NULL is fine */
 
-/* From now on the readiness is false: the process drains. Any thread. */
+/* Makes GET /health/ready fail from now on, because the process drains. Any thread. */
 void health_drain(struct health *health);
 
-/* The handlers of GET /health, /health/live and /health/ready: they answer on an HTTP thread, from what was last
- * seen. request->app begins with a struct service. */
+/* The handlers of GET /health, /health/live and /health/ready. They answer on an HTTP thread, from the last
+ * results. request->app must begin with a struct service. */
 void health_prepare(struct http_request *request);
 void health_live_prepare(struct http_request *request);
 void health_ready_prepare(struct http_request *request);

@@ -1,4 +1,4 @@
-/* A daemon: its description, what all daemons have, and the main function that does the rest. */
+/* A daemon: its description, what all daemons share, and the main function that does the rest. */
 #pragma once
 
 #include "common/auth/auth.h"
@@ -16,18 +16,18 @@
 struct health;
 struct outbox;
 
-typedef void service_queue(const struct config *config,
-                           struct queue_options *out); /* config_orders_queue ... */
+/* Sets the options of one of the queues: config_orders_queue or one like it. */
+typedef void service_queue(const struct config *config, struct queue_options *out);
 
 /* A part of a daemon that lives as long as the process. It is of one kind: a pair of functions, a periodic job, the
  * relay of an outbox, or a consumer. */
 struct service_part {
     const char *name;
-    size_t place; /* of the pointer to the part in the app, for those that use it; 0: nobody does */
+    size_t place; /* offset in the app of the pointer to the part; 0: nobody uses it */
 
     void *(*start)(void *app); /* NULL: failed, the reason is logged */
-    void (*stop)(void *part,
-                 int64_t deadline_ms); /* with what start returned; deadline on clock_mono_ms's clock */
+    /* Takes what start returned. The deadline is on clock_mono_ms's clock. */
+    void (*stop)(void *part, int64_t deadline_ms);
 
     db_job_fn *job; /* its self is the app */
 
@@ -42,30 +42,30 @@ struct service_part {
 
 struct service_command { /* "order-svc client ..." */
     const char *name;
-    int (*run)(const struct config *config, int argc,
-               char *argv[]); /* argv[0] is its name; returns the exit code */
+    /* argv[0] is the name. Returns the exit code. */
+    int (*run)(const struct config *config, int argc, char *argv[]);
 };
 
 /* What a daemon is. */
 struct service_daemon {
-    const char *name;           /* as shown: "order-service" */
+    const char *name;           /* name in logs and answers: "order-service" */
     const char *ledger;         /* of its migrations: "order" */
-    enum config_service config; /* whose knobs */
+    enum config_service config; /* which knobs apply */
     const struct migration *migrations;
     const char *revocations; /* its table of revoked tokens */
     bool uses_redis;
     const struct http_route *routes;
-    const struct service_part
-        *parts; /* started in this order, before the HTTP server; ends with a NULL name */
+    /* Started in this order, before the HTTP server. Ends with a NULL name. */
+    const struct service_part *parts;
     const struct service_command *commands; /* ends with a NULL name */
     size_t app_size;                        /* of the daemon's app, which begins with a struct service */
 };
 
-/* What all daemons have. The first member of a daemon's app. */
+/* What all daemons share. The first member of the app of a daemon. */
 struct service {
     const struct service_daemon *daemon;
     const struct config *config;
-    struct breaker redis_breaker, sqs_breaker; /* of all of the process's connections */
+    struct breaker redis_breaker, sqs_breaker; /* shared by the connections of the process */
     struct outage redis_outage;
     struct auth auth;
     struct health *health;
@@ -75,10 +75,10 @@ struct service {
 /* The main function of a daemon. */
 int service_main(const struct service_daemon *daemon, int argc, char *argv[]);
 
-/* Options of a part, as the configuration says. They borrow from the configuration. */
+/* Options of a part, from the configuration. They borrow from it. */
 struct db_options service_db(const struct service *service);
 struct cache_options service_cache(struct service *service);
 
-/* Starts the consumer that a part describes, with another self for its function than the app. NULL when out of memory
- * or threads. */
+/* Starts the consumer that a part describes. Its function gets self instead of the app. NULL when out of memory or
+ * threads. */
 struct consumer *service_consumer(struct service *service, const struct service_part *part, void *self);

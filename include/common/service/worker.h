@@ -1,4 +1,4 @@
-/* What a worker of the HTTP server works with: its own connections, used by its thread alone. */
+/* The connections of one worker of the HTTP server. Only its thread uses them. */
 #pragma once
 
 struct cache;

@@ -1,4 +1,4 @@
-/* Asking the parts how they are, and telling the clients. */
+/* Checking the parts, and reporting the results. */
 #include "common/service/health.h"
 
 #include "common/base/clock.h"
@@ -13,15 +13,15 @@
 
 enum {
     PERIOD_MS = 1000,
-    DATABASE_LIMIT_MS = 2000, /* a database that takes longer for SELECT 1 is as good as away */
+    DATABASE_LIMIT_MS = 2000, /* a database that takes longer for SELECT 1 counts as unavailable */
     MAX_PARTS = 3,
 };
 
-/* Each part has a thread of its own: one that hangs hides nothing of the others. */
+/* Each part has a thread of its own, so that a part that hangs does not hide the others. */
 struct part {
     struct health *health;
     struct outage outage;                      /* its name is the part's */
-    const char *(*ask)(struct health *health); /* NULL: well; else what is wrong, in words */
+    const char *(*ask)(struct health *health); /* NULL: well; else the error message */
     atomic_bool well;
     bool asked;
     pthread_t thread;
@@ -39,7 +39,7 @@ struct health {
     size_t part_count, threads;
     pthread_mutex_t mutex;
     pthread_cond_t changed;
-    size_t asked; /* parts that were asked once */
+    size_t asked; /* parts that were checked at least once */
     bool stopping;
 };
 
@@ -60,7 +60,7 @@ static const char *ask_queue(struct health *health) {
     return queue_check(health->queue) == QUEUE_OK ? NULL : queue_error(health->queue);
 }
 
-/* The mutex is held. */
+/* The caller holds the mutex. */
 static void health_note(struct part *part, const char *fault) {
     if (fault)
         outage_begin(&part->outage, "%s", fault);
@@ -82,7 +82,7 @@ static void *watch(void *arg) {
         pthread_mutex_unlock(&health->mutex);
         const char *fault = part->ask(health);
         pthread_mutex_lock(&health->mutex);
-        if (health->stopping) /* an answer that was cut short says nothing */
+        if (health->stopping) /* the stop may have interrupted the check */
             break;
         health_note(part, fault);
         struct timespec next;

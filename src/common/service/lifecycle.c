@@ -43,9 +43,9 @@ static bool await_signal(const sigset_t *signals, int64_t limit_ms) {
     }
 }
 
-/* A thread of its own takes the signals, so that they are heard also while a component starts or stops. It
- * is cancelled when all has stopped; stopping may overrun the timeout by a quarter, for the calls that are
- * under way at its end. */
+/* Takes the signals on a thread of its own, so that they are handled also while a part starts or stops. The thread
+ * is cancelled when all parts have stopped. Stopping may exceed the timeout by a quarter, for the calls that are in
+ * progress at its end. */
 static void *take_signals(void *arg) {
     struct life *life = arg;
     sigset_t signals = stop_signals();
@@ -58,14 +58,14 @@ static void *take_signals(void *arg) {
     pthread_mutex_unlock(&life->mutex);
 
     if (await_signal(&signals, life->timeout_ms + life->timeout_ms / 4))
-        log_error(NULL, "second signal received: ending at once");
+        log_error(NULL, "second signal received: exiting immediately");
     else
-        log_error(NULL, "did not stop in time: ending at once");
+        log_error(NULL, "did not stop in time: exiting immediately");
     _exit(1);
 }
 
-/* Tells the service manager that started us, if it wants to know (sd_notify(3)): a datagram to a socket,
- * whose name is a path or, after '@', an abstract one. */
+/* Tells the service manager, if it wants to know (sd_notify(3)). It listens on a datagram socket. The name of the
+ * socket is a path or, after '@', an abstract name. */
 static void tell_manager(const char *state) {
     const char *name = getenv("NOTIFY_SOCKET");
     struct sockaddr_un address = {.sun_family = AF_UNIX};
@@ -80,7 +80,7 @@ static void tell_manager(const char *state) {
         return;
     socklen_t size = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len);
     if (sendto(fd, state, strlen(state), 0, (struct sockaddr *)&address, size) < 0)
-        log_warn(NULL, "the service manager cannot be told %s: %s", state, strerror(errno));
+        log_warn(NULL, "cannot notify the service manager of %s: %s", state, strerror(errno));
     close(fd);
 }
 
@@ -108,7 +108,7 @@ struct running {
 static bool lifecycle_start(struct running *running, const struct service_part *part, void *app) {
     void *self = part_start(part, app);
     if (!self) {
-        log_error(NULL, "%s did not start", part->name);
+        log_error(NULL, "cannot start %s", part->name);
         return false;
     }
     *running = (struct running){part, self};
@@ -123,7 +123,7 @@ static void lifecycle_stop(const struct running *running, int64_t deadline_ms) {
     log_debug(NULL, "%s stopped", running->part->name);
 }
 
-/* Runs the parts from here to the end of the process. *good: false when one did not start. */
+/* Starts the parts, waits for the stop, and stops them. *good is false when a part did not start. */
 static void live(const struct service_part *const parts[], void *app, struct life *life, bool *good) {
     struct running running[MAX_PARTS];
     size_t count = 0;
@@ -150,13 +150,13 @@ int lifecycle_run(const struct service_part *const parts[], void *app, int64_t t
     sigset_t signals = stop_signals();
     pthread_sigmask(SIG_BLOCK, &signals, NULL); /* every thread inherits it */
     (void)signal(SIGPIPE, SIG_IGN);
-    /* libpq and hiredis look names up without a deadline of their own. The resolver waits 10 s for each of its
-     * servers; with this it waits 2 s. */
+    /* libpq and hiredis resolve names without a deadline of their own. The resolver waits 10 s for each of its
+     * servers. With this setting it waits 2 s. */
     (void)setenv("RES_OPTIONS", "timeout:1 attempts:2", 0);
     pthread_t listener;
     int error = pthread_create(&listener, NULL, take_signals, &life);
     if (error) {
-        log_error(NULL, "no thread for signals: %s", strerror(error));
+        log_error(NULL, "cannot create the signal thread: %s", strerror(error));
         return 1;
     }
     bool good;

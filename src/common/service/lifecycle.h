@@ -3,8 +3,8 @@
 
 #include "common/service/service.h"
 
-/* Starts the parts, waits for SIGTERM or SIGINT, stops the parts within timeout_ms in reverse order. A second
- * signal, or a stop that overruns timeout_ms by a quarter, ends the process at once with exit code 1. Returns the
- * exit code. systemd is told when all have started, and when the stop begins (Type=notify). Call on the main
- * thread, before there are others. The list of parts ends with a NULL. */
+/* Starts the parts, waits for SIGTERM or SIGINT, and stops the parts in reverse order, within timeout_ms. A second
+ * signal, or a stop that exceeds timeout_ms by a quarter, exits immediately with code 1. Returns the exit code.
+ * systemd is notified when all parts have started, and when the stop begins (Type=notify). Call it on the main
+ * thread, before there are others. NULL ends the list of parts. */
 int lifecycle_run(const struct service_part *const parts[], void *app, int64_t timeout_ms);

@@ -1,4 +1,4 @@
-/* The kinds of parts: how each is started with the daemon's options, and stopped. */
+/* The kinds of parts: how each is started with the options of the daemon, and stopped. */
 #include "part.h"
 
 #include "common/cache/cache.h"

@@ -1,8 +1,8 @@
-/* Starting and stopping a part of whichever kind. */
+/* Starting and stopping a part of any kind. */
 #pragma once
 
 #include "common/service/service.h"
 
-/* NULL when it failed; the reason is logged, or memory is short. */
+/* NULL when it failed. The reason is logged, unless memory ran out. */
 void *part_start(const struct service_part *part, void *app) MUST_CHECK;
 void part_stop(const struct service_part *part, void *self, int64_t deadline_ms);

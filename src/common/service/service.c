@@ -20,7 +20,7 @@ static bool migrate(const struct service *service) {
     return migrate_database(&db, service->daemon->ledger, service->daemon->migrations);
 }
 
-/* In production somebody decides when the tables change. Until then the service is not ready. */
+/* In production the operator decides when the tables change. Until then the service is not ready. */
 static void *start_migrations(void *app) {
     const struct service *service = app;
     return service->config->app_env == ENV_PRODUCTION || migrate(service) ? app : NULL;
@@ -86,7 +86,7 @@ static void *start_http(void *app) {
     return service->http ? app : NULL;
 }
 
-/* Load balancers are told first, and get SHUTDOWN_DELAY to look elsewhere before the port closes. */
+/* Load balancers are told first. They have SHUTDOWN_DELAY to react before the port closes. */
 static void stop_http(void *app, int64_t deadline_ms) {
     struct service *service = app;
     health_drain(service->health);
@@ -122,7 +122,7 @@ static int run_command(const struct service_daemon *daemon, const struct config 
     for (const struct service_command *command = daemon->commands; command->name; command++)
         if (strcmp(argv[0], command->name) == 0)
             return command->run(config, argc, argv);
-    log_error(NULL, "%s: no such command, see --help", argv[0]);
+    log_error(NULL, "unknown command '%s'; see --help", argv[0]);
     return 2;
 }
 
@@ -148,7 +148,7 @@ int service_main(const struct service_daemon *daemon, int argc, char *argv[]) {
     int code = 1;
     json_setup();
     if (!queue_global_setup())
-        log_error(NULL, "libcurl cannot be set up");
+        log_error(NULL, "cannot initialize libcurl");
     else if (command.argument < argc && !command.migrate_only)
         code = run_command(daemon, command.config, argc - command.argument, argv + command.argument);
     else
