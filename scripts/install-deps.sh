@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
-# Installs the Debian packages that are missing: install-deps.sh SET..., sets: run build test fuzz check bench maven.
+# Installs the Debian packages that are missing: install-deps.sh SET..., sets: run build test fuzz check bench
+# maven.
 set -euo pipefail
 # shellcheck source=scripts/lib.sh
 source "$(dirname "$0")/lib.sh"
 
-# PACKAGE, or PACKAGE=COMMAND where the command alone will do, wherever it comes from.
+# PACKAGE, or PACKAGE=COMMAND when the command suffices, whatever its source.
 declare -A sets=(
     [run]="postgresql redis-server default-jre-headless=java curl=curl jq=jq"
     [build]="gcc=gcc libc6-dev cmake=cmake ninja-build=ninja pkg-config=pkg-config libmicrohttpd-dev libgnutls28-dev
@@ -30,7 +31,7 @@ done
 ((${#missing[@]} > 0)) || exit 0
 
 say "installing ${missing[*]}"
-((EUID == 0)) || command -v sudo >/dev/null || die "run me as root, or install: ${missing[*]}"
+((EUID == 0)) || command -v sudo >/dev/null || die "run this as root, or install: ${missing[*]}"
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 apt() {
@@ -38,5 +39,5 @@ apt() {
 }
 if ! { apt update && apt install -y --no-install-recommends "${missing[@]}"; }; then
     cat "$log" >&2
-    die "apt-get could not install ${missing[*]}"
+    die "apt-get cannot install ${missing[*]}"
 fi
