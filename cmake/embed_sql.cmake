@@ -1,4 +1,4 @@
-# Writes OUT: the SQL files of FILES as one C table of migrations (include/common/migrate.h).
+# Writes OUT, a C table of migrations (include/common/db/migrate.h) with the SQL files of FILES.
 set(c "/* Generated from sql/ by cmake/embed_sql.cmake. */\n#include \"common/db/migrate.h\"\n\n")
 string(APPEND c "const struct migration migrations[] = {\n")
 foreach(file IN LISTS FILES)

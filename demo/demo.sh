@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Shows the system at work: an order is created, shipped and delivered; every answer is checked.
-#   demo.sh [--interactive]      pauses between the steps, where the simulated carrier lets it
-#   ORDER_URL and DELIVERY_URL lead to a system that runs elsewhere; without them start-services.sh sees to one.
+# Demonstrates the system: creates, ships and delivers an order, and checks every answer.
+#   demo.sh [--interactive]      pauses between the steps, except while the simulated carrier may interfere
+#   ORDER_URL and DELIVERY_URL select a system that runs elsewhere. Without them, start-services.sh starts one.
 set -euo pipefail
 # shellcheck source=scripts/lib.sh
 source "$(dirname "$0")/../scripts/lib.sh"
@@ -21,7 +21,7 @@ step() {
 }
 
 surprise() { # WHAT EXPECTED CAME
-    printf '%s   surprise: %s\n   expected: %s\n   came:     %s%s\n' "$red" "$@" "$plain" >&2
+    printf '%s   unexpected: %s\n   expected: %s\n   received: %s%s\n' "$red" "$@" "$plain" >&2
     exit 1
 }
 
@@ -34,14 +34,14 @@ field() { jq -r "$1" "$answers/body"; } # the last answer's
 
 expect_field() { expect "$1" "$2" "$(field "$1")"; } # JQ-PATH EXPECTED
 
-# Asks with the token where it is for: delivery-svc lets everybody in during development.
+# Sends the token to order-svc only, because in development delivery-svc needs no token.
 ask() { # URL CURL-OPTION...
     local with=()
     [[ $1 != "$order_url"* ]] || with=("${auth[@]}")
     curl -sS -m 10 "${with[@]}" "$@"
 }
 
-# call STATUS METHOD URL [CURL-OPTION...]: shows the request and the answer, which must have that status.
+# call STATUS METHOD URL [CURL-OPTION...]: shows the request and the answer. The answer must have that status.
 call() {
     local wanted=$1 method=$2 url=$3 status
     shift 3
@@ -52,7 +52,7 @@ call() {
     [[ $status == "$wanted" ]] || surprise "status of $method $url" "$wanted" "$status"
 }
 
-# await SECONDS URL JQ-PATH EXPECTED: asks until the answer has it.
+# await SECONDS URL JQ-PATH EXPECTED: repeats the request until the answer has the expected value.
 await() {
     local begin=$SECONDS came=''
     while ((SECONDS - begin < $1)); do
@@ -104,13 +104,13 @@ expect_field .total_amount 1059.97
 id=$(field .order_id)
 cp "$answers/body" "$answers/first"
 
-pauses=false # from here the simulated carrier is on its way too
+pauses=false # the simulated carrier may move the shipment from here on
 step "It asks again with the same Idempotency-Key: the same answer, no second order"
 order "$key"
 cmp "$answers/first" "$answers/body" || surprise "the second answer" "the first one, byte for byte" "another"
 expect "Idempotent-Replayed" true "$(sed -n 's/^Idempotent-Replayed: *\([a-z]*\).*/\1/Ip' "$answers/head")"
 
-step "delivery-svc has heard of it: there is a shipment"
+step "delivery-svc has received the order and created a shipment"
 await 10 "$delivery_url/delivery/shipment/$id" .status PROCESSING
 call 200 GET "$delivery_url/delivery/shipment/$id"
 shipment=$(field .id)
@@ -151,4 +151,4 @@ await 60 "$order_url/orders/$id" .status SHIPPED
 await 60 "$order_url/orders/$id" .status DELIVERED
 call 200 GET "$order_url/orders/$id"
 
-printf '\n%s%sThe demo ran without a surprise.%s\n' "$bold" "$green" "$plain"
+printf '\n%s%sThe demo ran without errors.%s\n' "$bold" "$green" "$plain"

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Measures the daemons against the limits of their parts, side by side on parts of its own, and prints a table:
+# Compares the daemons with the limits of their parts, side by side on parts of its own, and prints a table:
 #   bench.sh [--quick] [--full] [--only REGEX] [--write]      see bench.sh --help
-# Exits with 1 when a floor is missed. For figures that mean something the machine should do nothing else.
+# Exits with 1 when a floor is missed. For meaningful figures, nothing else should run.
 set -euo pipefail
 # shellcheck source=scripts/lib.sh
 source "$(dirname "$0")/lib.sh"
@@ -9,6 +9,6 @@ source "$(dirname "$0")/lib.sh"
 "$ROOT/scripts/install-deps.sh" build run bench
 build release release -DBUILD_TESTING=OFF -DBENCH=ON
 prepare_python
-export TMPDIR=$ROOT/build/bench # what is measured is written to a disk, which /tmp may not be
+export TMPDIR=$ROOT/build/bench # must be on a disk, but /tmp may be in memory
 mkdir -p "$TMPDIR"
 exec "$ROOT/build/venv/bin/python" -B "$ROOT/tests/bench/run.py" "$@"

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Runs the unit tests and prints which lines of src and include they execute, by file, the least covered first:
-#   coverage.sh [COUNT]      of the COUNT least covered files (20), and of all
+#   coverage.sh [COUNT]      the COUNT least covered files (20), and the total
 set -euo pipefail
 # shellcheck source=scripts/lib.sh
 source "$(dirname "$0")/lib.sh"

@@ -1,14 +1,15 @@
 #!/usr/bin/env bash
-# The dead letters: messages that no daemon could apply.
-#   dlq.sh list               how many there are
-#   dlq.sh show QUEUE         each as a line of JSON, with why; what other readers hold, and of one group what comes
-#                             after ten, is not shown
-#   dlq.sh redrive QUEUE      sends those that are there now to the queue they came from, once more
-#   dlq.sh purge QUEUE        deletes them all; there is no way back
-# QUEUE is orders, delivery-status or token-revocations. Settings come from the environment, .env or env.example; SQS_ENDPOINT also from
-# the running system of start-services.sh. AWS needs AWS_REGION, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (and
-# AWS_SESSION_TOKEN), allowed to sqs:GetQueueUrl, GetQueueAttributes, ReceiveMessage, ChangeMessageVisibility,
-# SendMessage, DeleteMessage and PurgeQueue on the queues.
+# Handles the dead letters: messages that no daemon could apply.
+#   dlq.sh list               counts them
+#   dlq.sh show QUEUE         prints each as a line of JSON, with the reason. Not shown are messages that other readers
+#                             hold, and those after the first ten of a group
+#   dlq.sh redrive QUEUE      sends the present ones to the queue they came from
+#   dlq.sh purge QUEUE        deletes them all. This cannot be undone
+# QUEUE is orders, delivery-status or token-revocations.
+# Settings come from the environment, .env or env.example. SQS_ENDPOINT also comes from the running system of
+# start-services.sh. AWS needs AWS_REGION, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (and AWS_SESSION_TOKEN). They
+# must allow sqs:GetQueueUrl, GetQueueAttributes, ReceiveMessage, ChangeMessageVisibility, SendMessage,
+# DeleteMessage and PurgeQueue on the queues.
 set -euo pipefail
 # shellcheck source=scripts/lib.sh
 source "$(dirname "$0")/lib.sh"
@@ -19,7 +20,7 @@ endpoint=${SQS_ENDPOINT:-}
 endpoint=${endpoint:-$(setting SQS_ENDPOINT)}
 key=$(setting AWS_ACCESS_KEY_ID)
 
-# Credentials do not belong on a command line, where everybody sees them.
+# Credentials are not put on a command line, where all users can see them.
 credentials() {
     local token
     [[ $key ]] || return 0
@@ -51,7 +52,7 @@ receive() { # a line of JSON for each message, hidden from others for a minute
         jq -c '(.Messages // [])[]'
 }
 
-release() { # the lines of receive: everybody sees them again
+release() { # the lines of receive: makes the messages visible again
     jq -c --arg url "$url" '{QueueUrl: $url, ReceiptHandle, VisibilityTimeout: 0}' |
         while read -r request; do sqs ChangeMessageVisibility <<<"$request" >/dev/null; done
 }
@@ -69,8 +70,8 @@ show() {
     release <<<"$all"
 }
 
-# Sent first, deleted then: a failure in between makes a double, which is harmless. Not more than there were at the
-# start: what fails again comes back.
+# Sends each message before it is deleted. A failure in between makes a duplicate, which is harmless. The number of
+# messages at the start is the limit, because a message that fails again comes back.
 redrive() {
     local source left done=0 page message
     source=$(queue_url "$queue_knob")
@@ -105,7 +106,7 @@ select_queue() { # QUEUE
     orders) queue_knob=ORDERS_QUEUE url=$(queue_url ORDERS_DLQ) ;;
     delivery-status) queue_knob=DELIVERY_STATUS_QUEUE url=$(queue_url DELIVERY_STATUS_DLQ) ;;
     token-revocations) queue_knob=REVOCATIONS_QUEUE url=$(queue_url REVOCATIONS_DLQ) ;;
-    *) die "no such queue: $1; there are orders, delivery-status and token-revocations" ;;
+    *) die "no such queue: $1; QUEUE is orders, delivery-status or token-revocations" ;;
     esac
 }
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Prints the folder with ElasticMQ's jars; downloads them from Maven Central the first time.
+# Prints the directory of ElasticMQ's jars. The first time, it downloads them from Maven Central.
 set -euo pipefail
 # shellcheck source=scripts/lib.sh
 source "$(dirname "$0")/lib.sh"
@@ -10,11 +10,11 @@ jars=${XDG_CACHE_HOME:-~/.cache}/order-processing/elasticmq-$version
 if [[ ! -d $jars ]]; then
     "$ROOT/scripts/install-deps.sh" maven >&2
     mkdir -p "${jars%/*}"
-    partial=$(mktemp -d "$jars.XXXXXX") # renamed when complete: a broken download is never taken for a whole one
+    partial=$(mktemp -d "$jars.XXXXXX") # renamed when complete, so an incomplete download is never used
     trap 'rm -rf "$partial"' EXIT
     say "downloading ElasticMQ $version to $jars" >&2
     mvn -q -B -f "$ROOT/scripts/elasticmq/pom.xml" dependency:copy-dependencies -DoutputDirectory="$partial" >&2 ||
-        die "Maven could not fetch ElasticMQ; where Maven Central is out of reach, point SQS_ENDPOINT to an ElasticMQ"
-    mv -T "$partial" "$jars" 2>/dev/null || [[ -d $jars ]] # another run may have been first
+        die "Maven cannot fetch ElasticMQ. Without Maven Central, set SQS_ENDPOINT to a running ElasticMQ"
+    mv -T "$partial" "$jars" 2>/dev/null || [[ -d $jars ]] # another run may have been faster
 fi
 echo "$jars"

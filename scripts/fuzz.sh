@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# Fuzzes what reads data from outside, with libFuzzer: fuzz.sh [SECONDS [TARGET...]], a minute of each target unless
-# told otherwise. What it learns stays in build/fuzz/found and is used again; what breaks is in build/fuzz/crash-*:
-# such a file goes to tests/fuzz/crashes/TARGET when it is mended.
+# Fuzzes the code that reads external data, with libFuzzer:
+#   fuzz.sh [SECONDS [TARGET...]]     SECONDS per target (60); all targets when none is named
+# Inputs that reach new code stay in build/fuzz/found and are used again. Inputs that crash are in
+# build/fuzz/crash-*. Such a file goes to tests/fuzz/crashes/TARGET once it is fixed.
 set -euo pipefail
 # shellcheck source=scripts/lib.sh
 source "$(dirname "$0")/lib.sh"
@@ -22,7 +23,7 @@ crashes=0
 printf '%-12s %12s %9s %9s\n' target executions coverage crashes
 for target in "${targets[@]}"; do
     program=$dir/tests/fuzz/fuzz_$target log=$ROOT/build/log/fuzz-$target.log
-    [[ -x $program ]] || die "there is no target $target"
+    [[ -x $program ]] || die "no such target: $target"
     crashed=0
     "$program" -max_total_time="$seconds" -max_len=8192 -dict="$ROOT/tests/fuzz/dict/$target.dict" \
         -artifact_prefix="$dir/crash-$target-" -print_final_stats=1 \

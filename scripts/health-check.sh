@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Says how each part and each daemon of start-services.sh does; succeeds only when all are well.
+# Reports the state of each part and daemon of start-services.sh. Fails unless all are healthy.
 set -euo pipefail
 # shellcheck source=scripts/lib.sh
 source "$(dirname "$0")/lib.sh"
@@ -25,7 +25,7 @@ check_daemon() { # NAME SETTING
     report "$1" "$url" "$(jq -r '.status // "down"' <<<"${answer:-"{}"}")"
 }
 
-[[ -s $run/order-svc.config && -s $run/delivery-svc.config ]] || die "not started yet: scripts/start-services.sh"
+[[ -s $run/order-svc.config && -s $run/delivery-svc.config ]] || die "not started; run scripts/start-services.sh"
 config=$run/order-svc.config
 db_host=$(value_in "$config" DB_HOST) db_port=$(value_in "$config" DB_PORT)
 redis_host=$(value_in "$config" REDIS_HOST) redis_port=$(value_in "$config" REDIS_PORT)

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Installs the Debian packages that are missing, and libjwt: install-deps.sh SET..., sets: run build test fuzz check bench maven.
+# Installs the Debian packages that are missing, and libjwt: install-deps.sh SET...
+# The sets are: run build test fuzz check bench maven.
 set -euo pipefail
 # shellcheck source=scripts/lib.sh
 source "$(dirname "$0")/lib.sh"
@@ -35,7 +36,7 @@ apt() {
 
 install() { # PACKAGE...
     say "installing $*"
-    ((EUID == 0)) || command -v sudo >/dev/null || die "run me as root, or install: $*"
+    ((EUID == 0)) || command -v sudo >/dev/null || die "run this as root, or install: $*"
     if ! { apt update && apt install -y --no-install-recommends "$@"; }; then
         cat "$log" >&2
         die "apt-get could not install $*"

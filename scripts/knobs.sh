@@ -10,7 +10,7 @@ write=false
 if [[ ${1:-} == --write ]]; then write=true && shift; fi
 [[ $# -le 1 && ${1:-} != -* ]] || die "usage: knobs.sh [--write] [DIR]"
 bin=${1:-$ROOT/build/release}
-[[ -x $bin/order-svc && -x $bin/delivery-svc ]] || die "there are no daemons in $bin: scripts/start-services.sh builds them"
+[[ -x $bin/order-svc && -x $bin/delivery-svc ]] || die "no daemons in $bin; scripts/start-services.sh builds them"
 
 # One line per setting: NAME, default, help and values, separated by tabs. --help has two lines per setting:
 #   NAME=default
@@ -32,7 +32,7 @@ settings() { # DAEMON
 table() {
     echo '| setting | default | daemon | meaning | values |'
     echo '|---|---|---|---|---|'
-    # Both lists have the order of the code. A setting of one daemon stays behind the common one before it.
+    # Both lists are in the order of the code. A setting of one daemon follows the common setting before it.
     awk -F '\t' '
         BEGIN { at = count = 0 }
         function row(daemon) {

@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# What the scripts share: steps with elapsed time, ports, waiting, processes with a pid file. Sourced, not run.
+# What the scripts share: log lines with elapsed time, ports, waiting, processes with a pid file. Sourced, not run.
 
 # shellcheck disable=SC2034 # used by those who source this
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -12,7 +12,7 @@ die() {
 
 port_open() { (exec 3<>"/dev/tcp/${2:-127.0.0.1}/$1") 2>/dev/null; } # PORT [HOST]
 
-# A port that nobody listens on, below those that the tests take, and those that the kernel hands out to clients.
+# Prints a free port, below the ports of the tests and below the ephemeral ports of the kernel.
 free_port() {
     local port
     for _ in {1..100}; do
@@ -22,7 +22,7 @@ free_port() {
     die "no free port found"
 }
 
-# wait_until SECONDS COMMAND...: until the command succeeds; false when the time is over.
+# wait_until SECONDS COMMAND...: waits until the command succeeds. Fails when the time is over.
 wait_until() {
     local deadline=$((SECONDS + $1))
     shift
@@ -36,18 +36,18 @@ as_root() {
     if ((EUID == 0)); then "$@"; else sudo "$@"; fi
 }
 
-# quietly LOGFILE COMMAND...: its output is only shown when it fails.
+# quietly LOGFILE COMMAND...: shows the end of the command's output, only when it fails.
 quietly() {
     local log=$1
     shift
     mkdir -p "${log%/*}"
     "$@" >"$log" 2>&1 || {
         tail -n 50 "$log" >&2
-        die "failed: $* (all of it is in $log)"
+        die "failed: $* (full log: $log)"
     }
 }
 
-# build NAME PRESET [OPTION...]: configures and builds build/NAME, options being cmake's.
+# build NAME PRESET [OPTION...]: configures build/NAME with these options of cmake, and builds it.
 build() {
     local name=$1 preset=$2
     shift 2
@@ -56,7 +56,7 @@ build() {
     quietly "build/log/$name-build.log" cmake --build "build/$name"
 }
 
-# A Python with what the tests import, in build/venv.
+# Creates build/venv, a Python environment with the packages that the tests import.
 prepare_python() {
     local venv=$ROOT/build/venv wanted=$ROOT/tests/requirements.txt
     if ! cmp -s "$wanted" "$venv/requirements.txt"; then
@@ -79,15 +79,16 @@ setting() {
     echo "$value"
 }
 
-# A pid file holds "PID STARTTIME": the start time tells our process from a later one with the same number.
+# A pid file contains "PID STARTTIME". The start time distinguishes our process from a later one with the same pid.
 start_time() { # PID
     local stat
     stat=$(cat "/proc/$1/stat" 2>/dev/null) || return 1
-    stat=${stat##*) } # the name in parentheses may hold spaces
+    stat=${stat##*) } # the name in parentheses may contain spaces
     [[ $stat != Z* ]] && cut -d' ' -f20 <<<"$stat"
 }
 
-# spawn PIDFILE LOGFILE COMMAND...: in the background, out of reach of the terminal's signals.
+# spawn PIDFILE LOGFILE COMMAND...: starts it in the background, in a session that gets no signals from the
+# terminal.
 spawn() {
     local pid_file=$1 log=$2
     shift 2
@@ -102,7 +103,7 @@ running() { # PIDFILE
 
 stopped() { ! running "$1"; }
 
-# stop PIDFILE [SIGNAL [SECONDS]]: ends the process, with SIGKILL when it takes longer.
+# stop PIDFILE [SIGNAL [SECONDS]]: stops the process, with SIGKILL when it takes longer.
 stop() {
     local pid_file=$1 pid
     if running "$pid_file"; then

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Measures how long an order takes to its shipment, a status change back to the order, and a revoked token to be
-refused by the other daemon, on an idle system.
+"""Measures three delays on an idle system: from an order to its shipment, from a status change to the order, and from
+the revocation of a token until the other daemon refuses it.
 
 Usage: build/venv/bin/python scripts/measure-latency.py [ROUNDS]
 Starts parts and daemons of its own (ORDER_SVC and DELIVERY_SVC, else build/release) and prints milliseconds.
@@ -22,7 +22,7 @@ import harness  # noqa: E402 (found through the line above)
 
 
 def milliseconds_until(connection, sql, key):
-    """Polls without a pause: what is measured is a few milliseconds long."""
+    """Polls without a pause, because the delay is only a few milliseconds."""
     start = time.perf_counter()
     while not connection.execute(sql, (key,)).fetchone():
         assert time.perf_counter() < start + harness.PATIENCE, "never came"
@@ -30,7 +30,7 @@ def milliseconds_until(connection, sql, key):
 
 
 def milliseconds_until_refused(api):
-    """Of a client whose token is revoked; asks without a pause."""
+    """Polls without a pause, as a client whose token is revoked."""
     start = time.perf_counter()
     while api.get(f"/delivery/shipment/{uuid.uuid4()}").status_code != 401:
         assert time.perf_counter() < start + harness.PATIENCE, "never refused"

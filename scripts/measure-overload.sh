@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Measures order-svc at ten times what it can take, on parts of its own; fails when it misses one of its bounds.
+# Measures order-svc under ten times the load it can take, on parts of its own. Fails when a bound is missed.
 #   measure-overload.sh [SECONDS] [SETTING=VALUE...]     SECONDS of each load (10); settings of order-svc
-# First with a disk that is the bottleneck (20 ms for a commit, and an order for each), so that there is a load of ten
-# times as much; then as configured by default, with nearly as many clients as it has connections. There is no queue, so
-# that on a small machine nothing takes the processors from what is measured: orders do not wait for it. The best rate is
-# the mean of one measured before and one after, as other work on the machine comes and goes.
+# The first measurement makes the disk the bottleneck: a commit takes 20 ms and has one order, so that ten times the
+# load is possible. The second uses the default configuration, with nearly as many clients as there are connections.
+# No queue runs. Orders do not wait for it, and on a small machine it would take CPU time from order-svc. The best
+# rate is the mean of one measured before and one after, because other work on the machine varies.
 set -euo pipefail
 # shellcheck source=scripts/lib.sh
 source "$(dirname "$0")/lib.sh"
@@ -41,7 +41,7 @@ start_daemon() { # SETTING...
         sed 's/.*"access_token":"\([^"]*\)".*/\1/')
 }
 
-commits_take() { # MILLISECONDS, more than they would
+commits_take() { # MILLISECONDS: the delay that is added to each commit
     local name
     for name in "commit_delay = $((1000 * $1))" "commit_siblings = 0"; do
         PGPASSWORD=$(sed -n 's/^DB_PASSWORD=//p' "$dir/parts/env") psql -qh 127.0.0.1 \
@@ -53,7 +53,7 @@ load() { # CLIENTS SECONDS PAUSE: prints "201s 503s others milliseconds"
     wrk -t 2 -c "$1" -d "$2" --timeout 30 -s "$ROOT/tests/bench/orders.lua" "$url" -- "$token" "$3" | tail -n 1
 }
 
-# The milliseconds until an order is taken within 100 ms again.
+# Prints the milliseconds until an order is accepted within 100 ms again.
 until_normal() {
     local start now answer=
     start=$(date +%s%3N)
@@ -82,7 +82,7 @@ report() { # NAME CLIENTS-FOR-THE-BEST-RATE CLIENTS LEAST-LOAD SETTING...
     load "$best" 3 0 >"$dir/warm"
     read -r created _ _ ms < <(load "$best" "$seconds" 0)
     before=$((1000 * created / ms))
-    # Half as much again as ten times: some clients wait for their order, and the machine may be slow.
+    # The clients aim at 15 times the best rate, because some wait for their order, and the machine may be slow.
     read -r created shed other ms < <(load "$many" "$seconds" $((1000 * many / (15 * before))))
     recovery=$(until_normal)
     rate=$((1000 * created / ms)) asked=$((1000 * (created + shed) / ms))
@@ -93,10 +93,10 @@ report() { # NAME CLIENTS-FOR-THE-BEST-RATE CLIENTS LEAST-LOAD SETTING...
     row "best rate, $best clients" "$best_rate" orders/s "" ""
     row "overload, $many clients: stored" "$rate" orders/s "" ""
     row "answered 503 with Retry-After" $((100 * shed / (asked * seconds + 1))) % "" ""
-    ((least == 0)) || check "asked of it, of the best rate" $((100 * asked / best_rate)) % least "$least"
+    ((least == 0)) || check "offered load, of the best rate" $((100 * asked / best_rate)) % least "$least"
     check "stored, of the best rate" $((100 * rate / best_rate)) % least 80
     check "other answers, and errors" $((other + again)) "" most 0
-    check "largest memory" "$(awk '/VmHWM/ {print int($2 / 1024)}' "/proc/$pid/status")" MiB most 256
+    check "peak memory" "$(awk '/VmHWM/ {print int($2 / 1024)}' "/proc/$pid/status")" MiB most 256
     check "back to normal after" "$recovery" ms most 1000
     stop "$dir/order-svc.pid"
 }

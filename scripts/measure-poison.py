@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Measures how fast order-svc works off a full queue of status changes: good messages alone, and with poison among them.
+"""Measures how fast order-svc processes a full queue of status changes, with and without poison messages among them.
 
 Usage: build/venv/bin/python scripts/measure-poison.py [MESSAGES]
-Starts parts and a daemon of its own (ORDER_SVC, else build/release). One message in 25 is poison: no JSON, or about an
-unknown order. Fails when either leaves less than 80 % of the rate to the good ones.
+Starts parts and a daemon of its own (ORDER_SVC, else build/release). One message in 25 is poison: not JSON, or about an
+unknown order. Fails when good messages keep less than 80 % of their rate with either kind.
 """
 
 import os
@@ -18,13 +18,13 @@ sys.path.insert(0, str(ROOT / "tests/integration"))
 
 import harness  # noqa: E402 (found through the line above)
 
-ROUNDS = 3  # of each kind, by turns: other work on the machine comes and goes
+ROUNDS = 3  # of each kind, in turn, because other work on the machine varies
 POISON = {"good messages alone": None, "malformed ones among them": lambda order_id: "malformed",
           "unknown orders among them": harness.status_update}
 
 
 def fill(system, order_ids, poison):
-    """Returns how many dead letters there will be."""
+    """Fills the queue. Returns the number of dead letters to expect."""
     dead = 0
     for i, order_id in enumerate(order_ids):
         if poison and i % 25 == 0:
@@ -36,7 +36,7 @@ def fill(system, order_ids, poison):
 
 
 def rate(system, count, poison):
-    """Good messages a second."""
+    """Returns the rate of good messages per second."""
     system.order.start()
     order_ids = [system.client().created() for _ in range(count)]
     system.order.stop()
@@ -69,7 +69,7 @@ def main():
         parts.close()
     alone = rates["good messages alone"]
     for name, good in rates.items():
-        print(f"{name:<28} {good:5.0f} good ones a second {100 * good / alone:5.0f} %")
+        print(f"{name:<28} {good:5.0f} good messages/s {100 * good / alone:5.0f} %")
     print(f"({ROUNDS} rounds of {count} each, load average {os.getloadavg()[0]:.1f})")
     sys.exit(min(rates.values()) < 0.8 * alone)
 

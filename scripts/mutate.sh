@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# Breaks one promise at a time in a copy of the tree and lets the fault tests find it:
+# Breaks one promise at a time in a copy of the tree, and checks that the fault tests find it:
 #   mutate.sh [--seed N] [--duration SECONDS] [NAME...]     of tests/faults/mutations; all when none is named
-# A mutation that survives three seeds, or the test that it names, is a failure. Afterwards the table of what was caught is printed.
+# Fails when a mutation survives three seeds, or the test that it names. At the end it prints a table of the
+# results.
 set -euo pipefail
 # shellcheck source=scripts/lib.sh
 source "$(dirname "$0")/lib.sh"
@@ -25,7 +26,7 @@ prepare_python
 survivors=0
 results=()
 
-# The tree as it is now. A patch that is taken back leaves files newer than what was built of them.
+# Copies the current tree. (Reverting a patch makes its files newer than their objects, so they are compiled again.)
 copy_tree() {
     rm -rf "$tree"
     mkdir -p "$tree"
@@ -37,7 +38,8 @@ build_mutant() {
         cmake --build "$tree/bin"
 }
 
-# What no minute of chance is sure to find has a test of its own, on parts of its own: true when that fails. NAME MODULE
+# try_test NAME MODULE: runs the test of a mutation that random faults might miss, on parts of its own. True when
+# the test fails.
 try_test() {
     local log=$ROOT/build/log/mutant-$1.log
     env -u DB_HOST ORDER_SVC="$tree/bin/order-svc" DELIVERY_SVC="$tree/bin/delivery-svc" \
@@ -45,7 +47,7 @@ try_test() {
     grep -q '^FAILED' "$log"
 }
 
-# try_seed NAME SEED: true when the run found a broken promise; whatever else goes wrong ends the script.
+# try_seed NAME SEED: true when the run found a broken promise. Any other failure ends the script.
 try_seed() {
     local name=$1 log=$ROOT/build/log/mutant-$1.log only
     only=$(sed -n 's/^Faults: *//p' "$mutations/$name.patch")
@@ -56,7 +58,7 @@ try_seed() {
     grep -q '^BROKEN' "$log" || die "the run itself failed: see $log"
 }
 
-# try_seeds NAME: says in result what was found, if anything was.
+# try_seeds NAME: stores what was found, if anything, in result.
 try_seeds() {
     local try
     for try in 0 1 2; do

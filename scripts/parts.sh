@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
-# Private PostgreSQL, Redis and ElasticMQ in a folder, each on a free port of 127.0.0.1 that it keeps:
+# Runs a private PostgreSQL, Redis and ElasticMQ in a directory, each on a free port of 127.0.0.1 that it keeps:
 #   parts.sh start|stop|kill|pause|resume DIR [postgres|redis|elasticmq]...   all three when none is named
-#   parts.sh env DIR      the settings of those that were started, as shell assignments; also in DIR/env
-#   parts.sh remove DIR   stops them and deletes the folder
-# start leaves alone what runs; kill is SIGKILL to a part's processes, pause and resume SIGSTOP and SIGCONT.
+#   parts.sh env DIR      prints the settings of the started parts as shell assignments; they are also in DIR/env
+#   parts.sh remove DIR   stops the parts and deletes the directory
+# start leaves running parts alone. kill sends SIGKILL to a part's processes, pause sends SIGSTOP, resume sends
+# SIGCONT.
 set -euo pipefail
 # shellcheck source=scripts/lib.sh
 source "$(dirname "$0")/lib.sh"
@@ -13,7 +14,7 @@ verb=$1 dir=$(readlink -m "$2")
 shift 2
 parts=("$@")
 (($# > 0)) || parts=(postgres redis elasticmq)
-cd / # the user postgres may not be allowed to be where we are
+cd / # the user postgres may have no access to the current directory
 
 # PostgreSQL refuses to run as root.
 as_postgres=()
@@ -24,14 +25,14 @@ port_of() { # PART: chosen at its first start
     cat "$dir/$1.port"
 }
 
-# await PART COMMAND...: until the command says that the part is ready.
+# await PART COMMAND...: waits until the command succeeds, which means that the part is ready.
 await() {
     local part=$1 deadline=$((SECONDS + 60))
     shift
     until "$@" >/dev/null 2>&1; do
         if ! running "$dir/$part.pid" || ((SECONDS >= deadline)); then
             tail -n 20 "$dir/log/$part.log" >&2
-            die "$part did not start; above is the end of $dir/log/$part.log"
+            die "cannot start $part; above is the end of $dir/log/$part.log"
         fi
         sleep 0.1
     done
@@ -43,8 +44,8 @@ pg_bin() {
     if [[ -x $newest/postgres ]]; then echo "$newest"; else pg_config --bindir; fi
 }
 
-# The data is in DIR/postgres; where the user postgres cannot reach DIR (a clone under /root), that is a link
-# to a folder under /var/tmp.
+# The data is in DIR/postgres. When the user postgres cannot reach DIR (a clone under /root), that is a link to a
+# directory under /var/tmp.
 create_cluster() {
     local data=$dir/postgres
     if ! "${as_postgres[@]}" test -x "$dir"; then
@@ -65,7 +66,7 @@ start_postgres() {
     local port
     port=$(port_of postgres)
     [[ -s $dir/postgres/PG_VERSION ]] || create_cluster >"$dir/log/initdb.log" 2>&1 ||
-        die "could not create the database: see $dir/log/initdb.log"
+        die "cannot create the database; see $dir/log/initdb.log"
     spawn "$dir/postgres.pid" "$dir/log/postgres.log" "${as_postgres[@]}" "$(pg_bin)/postgres" \
         -D "$(readlink -f "$dir/postgres")" -c port="$port" -c listen_addresses=127.0.0.1 \
         -c unix_socket_directories= -c max_connections=300
@@ -80,7 +81,7 @@ start_redis() {
     await redis redis-cli -h 127.0.0.1 -p "$port" ping
 }
 
-# Its messages are on disk: an order on its way to delivery-svc must survive a restart, as it does in SQS.
+# Messages are stored on disk, so that an order on its way to delivery-svc survives a restart, as it does in SQS.
 start_elasticmq() {
     local port jars
     port=$(port_of elasticmq)
@@ -92,7 +93,7 @@ node-address { protocol = http, host = localhost, port = $port, context-path = "
 rest-sqs { enabled = true, bind-port = $port, bind-hostname = "127.0.0.1", sqs-limits = strict }
 messages-storage { enabled = true, uri = "jdbc:h2:$dir/elasticmq/messages" }
 CONF
-    # the quick compiler and collector: a third less CPU time until it is up
+    # The simple compiler and collector start it with a third less CPU time.
     spawn "$dir/elasticmq.pid" "$dir/log/elasticmq.log" java -Xmx512m -XX:+UseSerialGC -XX:TieredStopAtLevel=1 \
         -Dconfig.file="$dir/elasticmq.conf" -cp "$jars/*" org.elasticmq.server.Main
     await elasticmq curl -sf "http://127.0.0.1:$port/health"
@@ -112,17 +113,17 @@ settings_of() { # PART
 stop_part() { # PART
     case $1 in
     postgres) stop "$dir/$1.pid" INT ;; # TERM would wait for its clients
-    elasticmq) stop "$dir/$1.pid" TERM 2 ;; # it would wait for long polls of clients that are gone
+    elasticmq) stop "$dir/$1.pid" TERM 2 ;; # it would only wait for long polls of clients that are gone
     *) stop "$dir/$1.pid" ;;
     esac
 }
 
-processes_of() { # PART: its process and that one's children, as PostgreSQL has them
+processes_of() { # PART: its process and its child processes (PostgreSQL has some)
     local pid
     running "$dir/$1.pid" || return 0
     read -r pid _ <"$dir/$1.pid"
     echo "$pid"
-    sed -n "s/^\([0-9]*\) (.*) [A-Z] $pid .*/\1/p" /proc/[0-9]*/stat 2>/dev/null || true # some end meanwhile
+    sed -n "s/^\([0-9]*\) (.*) [A-Z] $pid .*/\1/p" /proc/[0-9]*/stat 2>/dev/null || true # some may end meanwhile
 }
 
 signal_part() { # SIGNAL PART
@@ -138,7 +139,7 @@ kill_part() { # PART
     signal_part KILL "$1"
     for pid in $processes; do wait_until 10 gone "$pid" || die "$1 survived SIGKILL"; done
     rm -f "$dir/$1.pid"
-    # PostgreSQL's own pid file would stop its next start where the dead stay zombies (a container without init).
+    # In a container without init, killed processes stay zombies. PostgreSQL's pid file would then prevent its start.
     [[ $1 != postgres ]] || rm -f "$dir/postgres/postmaster.pid"
 }
 

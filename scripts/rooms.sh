@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# The rooms of the code and which room uses which, read from the #include lines.
-#   rooms.sh            prints the floors: a room stands above all that it uses. Fails when rooms use each other in a circle.
+# Shows the rooms of the code and which room uses which, according to the #include lines.
+#   rooms.sh            prints the floors: a room stands above all rooms that it uses. Fails when there is a cycle
 #   rooms.sh --picture  prints a Mermaid diagram, without the arrows that others imply
-#   rooms.sh --write    puts that into docs/SYSTEM_DESIGN.md
+#   rooms.sh --current  complains when the diagram in docs/SYSTEM_DESIGN.md is outdated
+#   rooms.sh --write    writes the diagram into docs/SYSTEM_DESIGN.md
 set -euo pipefail
 # shellcheck source=scripts/lib.sh
 source "$(dirname "$0")/lib.sh"
@@ -10,7 +11,7 @@ source "$(dirname "$0")/lib.sh"
 cd "$ROOT"
 doc=docs/SYSTEM_DESIGN.md
 
-# "A B" for each room A that includes a header of room B; "A A" so that a room without arrows is there too.
+# Prints "A B" for each room A that includes a header of room B. "A A" is there for rooms without arrows.
 arrows() {
     local room
     for room in include/common/* src/order src/delivery; do
@@ -21,7 +22,7 @@ arrows() {
     done | sort -u
 }
 
-# Rooms from the ground up, one a line; fails, naming the rooms of the circle, when there is one.
+# Prints the rooms from the ground up, one per line. When there is a cycle, it fails and names its rooms.
 sorted() { arrows | tsort | tac; }
 
 floors() {
@@ -34,7 +35,7 @@ floors() {
         END { for (i = top; i > 0; i--) print "floor " i ":" names[i] }'
 }
 
-# An arrow is left out when another way leads there.
+# Prints the diagram. An arrow is omitted when a longer way leads to the same room.
 picture() {
     printf '```mermaid\nflowchart TD\n'
     arrows | awk '
@@ -45,7 +46,7 @@ picture() {
     printf '```\n'
 }
 
-# The document with the picture of now.
+# Prints the document with the current picture.
 with_picture() {
     awk -v picture="$(picture)" '
         /<!-- rooms: end -->/ { inside = 0 }
@@ -56,7 +57,7 @@ with_picture() {
 case ${1:-} in
 "") floors ;;
 --picture) picture ;;
---current) [[ $(with_picture) == "$(<"$doc")" ]] || echo "$doc: the picture of the rooms is old: scripts/rooms.sh --write" ;;
+--current) [[ $(with_picture) == "$(<"$doc")" ]] || echo "$doc: the picture of the rooms is outdated; run scripts/rooms.sh --write" ;;
 --write) text=$(with_picture) && printf '%s\n' "$text" >"$doc" ;;
 *) die "usage: rooms.sh [--picture | --current | --write]" ;;
 esac

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# Runs both daemons, two replicas each, under load and faults drawn from a seed, then checks that nothing was lost or done twice:
+# Runs both daemons, two replicas each, under load and faults that a seed selects. Then it checks that nothing was
+# lost or done twice:
 #   run-faults.sh [--seed N] [--duration SECONDS] [--only REGEX] [--build DIR]
-# Without a seed it draws one; REGEX chooses faults by kind and target; DIR holds the daemons (build/asan).
+# Without a seed it chooses one. REGEX selects faults by kind and target. DIR contains the daemons (build/asan).
 set -euo pipefail
 # shellcheck source=scripts/lib.sh
 source "$(dirname "$0")/lib.sh"
@@ -18,7 +19,7 @@ while (($# > 0)); do
     shift 2
 done
 
-[[ -x $build/order-svc ]] || die "there are no daemons in $build: scripts/run-tests.sh makes build/asan"
+[[ -x $build/order-svc ]] || die "no daemons in $build; scripts/run-tests.sh builds build/asan"
 prepare_python
 export ORDER_SVC=$build/order-svc DELIVERY_SVC=$build/delivery-svc
 exec "$ROOT/build/venv/bin/python" -B "$ROOT/tests/faults/run.py" --seed "$seed" --duration "$duration" --only "$only"

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Runs the tests: all of them under ASan and UBSan, unit and integration tests under TSan, unit tests under valgrind,
-# and a few seconds of fuzzing.
+# Runs the tests: all of them under ASan and UBSan, unit and integration tests under TSan, unit tests under
+# valgrind, and a few seconds of fuzzing.
 #   run-tests.sh [--quick] [-R REGEX]     --quick: only the unit tests under ASan; REGEX: as ctest's -R
 set -euo pipefail
 # shellcheck source=scripts/lib.sh
@@ -21,7 +21,7 @@ logs=$ROOT/build/log
 parts=$ROOT/build/test-parts
 passed=() failed=()
 
-# run_tests BUILD CTEST-COMMAND...: all output as it comes; the summary is kept for the end.
+# run_tests BUILD CTEST-COMMAND...: shows all output, and keeps the summary for the end.
 run_tests() {
     local name=$1
     shift
@@ -34,7 +34,7 @@ run_tests() {
     fi
 }
 
-# Ends with ctest's summaries, those with failures last, with the words of what failed.
+# Prints ctest's summaries with the error messages at the end, those with failures last.
 finish() {
     local name
     for name in "${passed[@]}" "${failed[@]}"; do
@@ -73,7 +73,7 @@ set +a
 
 run_tests fuzz ctest
 run_tests valgrind ctest -L unit
-# TSan cannot always place its shadow memory where addresses are random; a sandbox may forbid to switch that off.
+# TSan cannot always place its shadow memory when addresses are random. A sandbox may forbid to switch that off.
 fixed_addresses=()
 if setarch -R true 2>/dev/null; then fixed_addresses=(setarch -R); fi
 run_tests tsan "${fixed_addresses[@]}" ctest -L "unit|integration"

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Starts the whole system: builds it, starts the parts it needs, migrates the database, starts both daemons.
-# A part (PostgreSQL, Redis, ElasticMQ) is a private one in .run, unless the environment says where it is
-# (DB_HOST, REDIS_HOST, SQS_ENDPOINT), or .env says something else than env.example.
+# Each part (PostgreSQL, Redis, ElasticMQ) is a private one in .run, unless the environment sets its address
+# (DB_HOST, REDIS_HOST, SQS_ENDPOINT) or the address in .env differs from env.example.
 set -euo pipefail
 # shellcheck source=scripts/lib.sh
 source "$(dirname "$0")/lib.sh"
@@ -19,7 +19,7 @@ url() { echo "http://localhost:$(setting "$(port_setting "$1")")"; } # DAEMON
 
 healthy() { curl -s -m 2 "$(url "$1")/health" | grep -q '"status":"healthy"'; } # DAEMON
 
-ours() { # SETTING...: whether all of these are left to us
+ours() { # SETTING...: true when the user has set none of them
     local name
     for name in "$@"; do
         [[ -z ${!name:-} && $(setting "$name") == "$(value_in "$ROOT/env.example" "$name")" ]] || return 1
@@ -50,13 +50,13 @@ if ours SQS_ENDPOINT; then private+=(elasticmq); fi
 
 "$ROOT/scripts/install-deps.sh" build run
 if everything_runs; then
-    say "everything runs already: $(url order-svc) $(url delivery-svc)"
+    say "everything is running already: $(url order-svc) $(url delivery-svc)"
     exit 0
 fi
 for name in "${daemons[@]}"; do
     port=$(setting "$(port_setting "$name")")
     running "$run/$name.pid" || ! port_open "$port" ||
-        die "port $port is taken by another program: stop that, or set $(port_setting "$name") to a free port"
+        die "port $port is in use; stop that program, or set $(port_setting "$name") to a free port"
 done
 
 say "building the daemons in build/release"

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Stops what start-services.sh started. The data stays, unless --clean is given, which deletes .run.
+# Stops the daemons and private parts in .run. The data stays; --clean deletes it.
 set -euo pipefail
 # shellcheck source=scripts/lib.sh
 source "$(dirname "$0")/lib.sh"
@@ -7,7 +7,7 @@ source "$(dirname "$0")/lib.sh"
 run=$ROOT/.run
 [[ $# == 0 || $* == --clean ]] || die "usage: stop-services.sh [--clean]"
 
-# The daemons first: they finish what they have begun. The parts are only there for them.
+# The daemons stop first, because they need the parts to finish what they have begun.
 for name in delivery-svc order-svc; do
     running "$run/$name.pid" || continue
     say "stopping $name"

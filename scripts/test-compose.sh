@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Tries docker-compose.yml: builds, starts on free ports, runs the demo, looks at the hardening, stops in order. Then the
-# same with deploy/docker-compose.production.yml: an order of a registered client.
-# Needs a Docker daemon that has or can fetch the images.
+# Tests docker-compose.yml: builds, starts on free ports, runs the demo, checks the hardening and that daemons stop
+# cleanly. Then it tests deploy/docker-compose.production.yml with an order of a registered client. Needs a Docker
+# daemon that has the images or can fetch them.
 set -euo pipefail
 # shellcheck source=scripts/lib.sh
 source "$(dirname "$0")/lib.sh"
@@ -36,18 +36,18 @@ start
 say "running the demo"
 ORDER_URL=http://localhost:$ORDER_SERVICE_PORT DELIVERY_URL=http://localhost:$DELIVERY_SERVICE_PORT demo/demo.sh
 
-say "looking at the containers"
+say "checking the containers"
 for daemon in order-svc delivery-svc; do
-    [[ $(docker exec "$(container "$daemon")" bash -c 'echo $EUID') == 10001 ]] || die "$daemon runs as another user"
-    ! docker exec "$(container "$daemon")" bash -c 'echo > /tmp/file' 2>/dev/null || die "$daemon may write files"
+    [[ $(docker exec "$(container "$daemon")" bash -c 'echo $EUID') == 10001 ]] || die "$daemon does not run as user 10001"
+    ! docker exec "$(container "$daemon")" bash -c 'echo > /tmp/file' 2>/dev/null || die "$daemon can write files"
     id=$(container "$daemon")
     limits='{{.HostConfig.ReadonlyRootfs}} {{.HostConfig.CapDrop}} {{.HostConfig.SecurityOpt}} {{.HostConfig.Memory}}'
     [[ $(docker inspect -f "$limits {{.HostConfig.PidsLimit}}" "$id") == \
-        'true [ALL] [no-new-privileges:true] 536870912 256' ]] || die "$daemon is not limited as it should be"
+        'true [ALL] [no-new-privileges:true] 536870912 256' ]] || die "$daemon has other limits than expected"
     docker stop -t 30 "$id" >/dev/null
-    [[ $(docker inspect -f '{{.State.ExitCode}}' "$id") == 0 ]] || die "$daemon did not stop in order"
+    [[ $(docker inspect -f '{{.State.ExitCode}}' "$id") == 0 ]] || die "$daemon did not stop cleanly"
 done
-say "starting it anew as in production"
+say "starting again with the production settings"
 "${compose[@]}" down -v >/dev/null 2>&1
 export SECRETS=$ROOT/build/compose-secrets DB_PASSWORD=password-of-the-administrator
 mkdir -p "$SECRETS"
@@ -66,5 +66,5 @@ wait_until 30 token >/dev/null || die "the new client gets no token"
 ordered=$(curl -s -o /dev/null -w '%{http_code}' "http://localhost:$ORDER_SERVICE_PORT/orders" \
     -H "Authorization: Bearer $(token)" -H 'Content-Type: application/json' \
     -d '{"customer_id":"c","items":[{"product_id":"p","quantity":1,"unit_price":1.5}]}')
-[[ $ordered == 201 ]] || die "an order was answered $ordered"
-say "the composition works; its image has $(docker image inspect -f '{{.Size}}' order-processing-system | numfmt --to=iec)"
+[[ $ordered == 201 ]] || die "POST /orders was answered $ordered"
+say "docker-compose works; the size of the image is $(docker image inspect -f '{{.Size}}' order-processing-system | numfmt --to=iec)"

@@ -1,4 +1,5 @@
--- Shipments, one per order, and their audit trail. No foreign key to orders: they are another daemon's.
+-- Shipments, one per order, and their audit trail. No foreign key leads to orders, because they belong to
+-- order-svc.
 CREATE TABLE shipments (
     id                 uuid PRIMARY KEY,
     order_id           uuid NOT NULL UNIQUE,
@@ -8,17 +9,17 @@ CREATE TABLE shipments (
     carrier            text,
     correlation_id     text NOT NULL,
     traceparent        text NOT NULL,
-    next_transition_at timestamptz, -- when the simulated carrier moves it on; NULL: it does not
+    next_transition_at timestamptz, -- when the simulated carrier moves it; NULL: never
     created_at         timestamptz NOT NULL,
     updated_at         timestamptz NOT NULL,
     delivered_at       timestamptz,
     CHECK ((status = 'DELIVERED') = (delivered_at IS NOT NULL)),
     CHECK (status <> 'DELIVERED' OR next_transition_at IS NULL)
 );
--- What is due: only shipments on their way.
+-- Finds due shipments. It has only those that the simulated carrier still moves.
 CREATE INDEX shipments_due_idx ON shipments (next_transition_at) WHERE next_transition_at IS NOT NULL;
 
--- One row for each change of a shipment, written in its transaction.
+-- One row per change of a shipment, written in the same transaction.
 CREATE TABLE delivery_events (
     id              bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     shipment_id     uuid NOT NULL REFERENCES shipments (id),

@@ -1,4 +1,5 @@
--- Events to publish, written in the transaction of the change they speak of, deleted once the queue has them.
+-- Events to publish. They are written in the transaction of the change they describe.
+-- They are deleted once the queue has them.
 CREATE TABLE delivery_outbox (
     id             bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     event_id       uuid NOT NULL,

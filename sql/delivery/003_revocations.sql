@@ -1,5 +1,5 @@
--- Revoked tokens, as order-svc told of them, until they would have expired. Readers go on from what they have read by
--- the transaction.
+-- Revoked tokens, as published by order-svc. They are kept until they would have expired. Readers use written_by to
+-- continue after what they have read.
 CREATE TABLE delivery_revoked_tokens (
     token_id   uuid PRIMARY KEY,
     expires_at timestamptz NOT NULL,

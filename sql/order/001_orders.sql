@@ -1,5 +1,5 @@
--- Orders and their items. Ids are UUIDv7: they sort by time, so inserts stay at the end of the primary key
--- and "newest first" is "ORDER BY id DESC".
+-- Orders and their items. Ids are UUIDv7, which sort by time. So inserts stay at the end of the primary key, and
+-- "newest first" is "ORDER BY id DESC".
 CREATE TABLE orders (
     id              uuid PRIMARY KEY,
     client_id       text NOT NULL,
@@ -14,10 +14,10 @@ CREATE TABLE orders (
     updated_at      timestamptz NOT NULL
 );
 
--- GET /orders, of a client or (scope order:read:all) of all, with or without a customer.
+-- For GET /orders: the orders of one client or (scope order:read:all) of all, with or without a customer.
 CREATE INDEX orders_client_idx ON orders (client_id, id);
 CREATE INDEX orders_customer_idx ON orders (customer_id, id);
--- GET /orders?status=, and the search for orders nobody shipped: only what is still on its way.
+-- For GET /orders?status=. It has only orders that are still on their way.
 CREATE INDEX orders_open_idx ON orders (status, id) WHERE status <> 'DELIVERED';
 
 CREATE TABLE order_items (

@@ -1,5 +1,5 @@
--- One row per Idempotency-Key (or fingerprint) of a client: whoever inserts it first creates the order. The answer
--- to a replay is made from the order it points to.
+-- One row per client and Idempotency-Key (or fingerprint). Whoever inserts it first creates the order. The answer
+-- to a replay is made from the order that the row refers to.
 CREATE TABLE idempotency_keys (
     client_id   text NOT NULL,
     key         text NOT NULL,

@@ -1,4 +1,5 @@
--- Revoked tokens, until they would have expired. Readers go on from what they have read by the transaction.
+-- Revoked tokens. They are kept until they would have expired. Readers use written_by to continue after what they
+-- have read.
 CREATE TABLE revoked_tokens (
     token_id   uuid PRIMARY KEY,
     expires_at timestamptz NOT NULL,
@@ -7,7 +8,7 @@ CREATE TABLE revoked_tokens (
 CREATE INDEX revoked_tokens_written_by_idx ON revoked_tokens (written_by);
 CREATE INDEX revoked_tokens_expires_at_idx ON revoked_tokens (expires_at);
 
--- Their events, apart from those of the orders: however many of these wait, a revocation does not.
+-- The events of revoked tokens. They have an outbox of their own, so that a backlog of orders does not delay them.
 CREATE TABLE revocation_outbox (
     id             bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     event_id       uuid NOT NULL,

@@ -1,4 +1,4 @@
-/* delivery-svc as its handlers see it: the parts that live as long as the process. */
+/* What the handlers of delivery-svc share: the parts that live as long as the process. */
 #pragma once
 
 #include "common/service/service.h"

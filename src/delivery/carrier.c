@@ -6,7 +6,7 @@
 #include "shipment_store.h"
 
 enum {
-    MIN_SLEEP_MS = 5, /* what is late but not ours to take is in another replica's hands */
+    MIN_SLEEP_MS = 5, /* another replica may hold the overdue shipments */
     MAX_SLEEP_MS = 1000,
     OFF_SLEEP_MS = 3600000,
 };

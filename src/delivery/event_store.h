@@ -1,5 +1,5 @@
-/* Reading the table delivery_events, the audit trail; shipment_store.h writes it. Connections and statuses as
- * in common/db.h. */
+/* Reads the table delivery_events, the audit trail. shipment_store.h writes it. Connections and statuses are those
+ * of common/db/db.h. */
 #pragma once
 
 #include "common/base/attributes.h"
@@ -8,9 +8,9 @@
 
 #include <stddef.h>
 
-#define EVENT_STORE_LIMIT 1000 /* shown of one shipment: the newest */
+#define EVENT_STORE_LIMIT 1000 /* events shown per shipment, the newest ones */
 
-/* Events read; their strings live in it. Zero-initialise; free it whatever the status. */
+/* Events that were read. It owns their strings. Zero-initialise it, and free it whatever the status. */
 struct event_rows {
     struct shipment_event *list;
     size_t count;
@@ -18,9 +18,10 @@ struct event_rows {
 };
 void event_rows_free(struct event_rows *rows);
 
-/* The audit trails of n orders, each oldest first. */
+/* Reads the audit trails of n orders, each oldest first. */
 enum db_status event_store_find(struct db *db, const struct uuid *const order_ids[], size_t n,
                                 struct event_rows *rows) MUST_CHECK;
-/* Those of this order, *n of them; NULL when there is none: then there is no shipment either. */
+/* The events of one order. *n receives how many there are. NULL when there is none. Then there is no shipment
+ * either, because every shipment has at least one event. */
 const struct shipment_event *event_rows_find(const struct event_rows *rows, const struct uuid *order_id,
                                              size_t *n);

@@ -1,4 +1,4 @@
-/* delivery-svc: makes shipments of orders, moves them, tells the orders of it. */
+/* delivery-svc: creates shipments, moves them and reports their status. */
 #include "app.h"
 #include "carrier.h"
 #include "order_consumer.h"

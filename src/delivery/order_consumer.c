@@ -1,4 +1,4 @@
-/* Makes shipments of ORDER_CREATED messages. */
+/* Creates shipments from ORDER_CREATED messages. */
 #include "order_consumer.h"
 
 #include "app.h"
@@ -12,7 +12,7 @@
 
 #include <stdio.h>
 
-/* The new shipment of a message; the reason is left in the message when it is no ORDER_CREATED. */
+/* Reads the new shipment of a message. If the message is not a valid ORDER_CREATED, its reason says why. */
 static enum consumer_outcome read_order_message(struct consumer_message *in, struct arena *arena,
                                                 const struct shipment_pace *pace, struct shipment *out) {
     const struct queue_message *message = in->message;
@@ -20,7 +20,7 @@ static enum consumer_outcome read_order_message(struct consumer_message *in, str
     trace_adopt(message->traceparent, traceparent);
     *out = (struct shipment){.id = uuid_new(), .status = SHIPMENT_PROCESSING, .created_ms = clock_epoch_ms()};
     out->next_ms = shipment_next_ms(out, pace, out->created_ms);
-    /* An order without an id to follow it by is followed by its message's. */
+    /* Without a correlation id, the message's id is used. */
     out->correlation_id = *message->correlation_id ? message->correlation_id : message->id;
     out->traceparent = arena_strdup(arena, traceparent);
     bool good =
@@ -28,7 +28,7 @@ static enum consumer_outcome read_order_message(struct consumer_message *in, str
     return good ? CONSUMER_DONE : CONSUMER_HOPELESS;
 }
 
-/* An order that is announced again has not heard of its shipment: what it was told may be lost. */
+/* When ORDER_CREATED was repeated, order-svc may have missed the status. It is then published again. */
 static enum db_status create_shipments(const struct delivery_app *app, struct db *db,
                                        const struct shipment shipments[], size_t n) {
     size_t created = 0;

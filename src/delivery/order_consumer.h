@@ -1,9 +1,9 @@
-/* Handles ORDER_CREATED of the orders queue: each order gets its one shipment. */
+/* Handles ORDER_CREATED messages of the orders queue. Each order gets exactly one shipment. */
 #pragma once
 
 #include "common/events/consumer.h"
 
 #include <stddef.h>
 
-/* A consumer_fn; app is a struct delivery_app. n is at most QUEUE_BATCH. */
+/* A consumer_fn. app is the struct delivery_app. n is at most QUEUE_BATCH. */
 enum db_status order_consumer_handle(void *app, struct db *db, struct consumer_message messages[], size_t n);

@@ -1,10 +1,10 @@
-/* The SQL of telling again where shipments are. */
+/* The SQL of publishing the status of shipments again. */
 #include "repeat_store.h"
 
 #include "common/events/outbox_rows.h"
 #include "shipment_json.h"
 
-/* Locked, so that the outbox has the events of an order in the order of its changes. */
+/* Locks the shipments, so that the outbox gets the events of an order in the order of its changes. */
 static const struct db_query lock_query = {
     "repeat_lock", "SELECT order_id, status, tracking_number, carrier, correlation_id, traceparent,"
                    "       (extract(epoch FROM updated_at) * 1000)::bigint"
@@ -16,7 +16,7 @@ enum { ORDER_ID, STATUS, TRACKING_NUMBER, CARRIER, CORRELATION_ID, TRACEPARENT, 
 
 static const struct db_query repeat_query = {"repeat_write", OUTBOX_INSERT_ROWS("delivery_outbox")};
 
-/* The change that brought the shipment where it is; false for a status that is none of ours. */
+/* Rebuilds the change that led to the status of the shipment. False when the status is unknown. */
 static bool read_last_change(const struct db_result *result, size_t row, struct shipment_change *out) {
     *out = (struct shipment_change){.shipment = {.order_id = db_uuid(result, row, ORDER_ID),
                                                  .tracking_number = db_text(result, row, TRACKING_NUMBER),

@@ -1,4 +1,4 @@
-/* Telling again where shipments are. Connections and statuses as in common/db.h. */
+/* Publishes the status of shipments again. Connections and statuses are those of common/db/db.h. */
 #pragma once
 
 #include "common/base/attributes.h"
@@ -7,6 +7,6 @@
 
 #include <stddef.h>
 
-/* Puts the last ORDER_STATUS_UPDATE of those of n orders whose shipment has left into the outbox once more,
- * as one transaction. Uses order_id. */
+/* Writes the last ORDER_STATUS_UPDATE of n orders into the outbox again, in one transaction. Orders whose shipment
+ * is still PROCESSING are skipped, because it has published none yet. Of shipments only order_id is used. */
 enum db_status repeat_store_updates(struct db *db, const struct shipment shipments[], size_t n) MUST_CHECK;

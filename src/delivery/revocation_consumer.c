@@ -1,4 +1,4 @@
-/* Keeps the tokens of TOKEN_REVOKED messages. */
+/* Stores the revoked tokens of TOKEN_REVOKED messages. */
 #include "revocation_consumer.h"
 
 #include "app.h"
@@ -9,9 +9,9 @@
 
 #include <stdio.h>
 
-#define LONGEST_LIFE_S (INT64_C(31) * 24 * 3600) /* a day more than JWT_EXPIRES_IN may be */
+#define LONGEST_LIFE_S (INT64_C(31) * 24 * 3600) /* a day more than the maximum of JWT_EXPIRES_IN */
 
-/* The revoked token of a message; the reason is left in the message when it is no TOKEN_REVOKED. */
+/* Reads the revoked token of a message. If the message is not a valid TOKEN_REVOKED, its reason says why. */
 static enum consumer_outcome read_revocation(struct consumer_message *in, int64_t now_s,
                                              struct revocation *out) {
     const struct queue_message *message = in->message;
@@ -25,7 +25,7 @@ static enum consumer_outcome read_revocation(struct consumer_message *in, int64_
     json_decref(event);
     if (good)
         return CONSUMER_DONE;
-    snprintf(in->reason, sizeof in->reason, "expiresAt is not a time within a month");
+    snprintf(in->reason, sizeof in->reason, "expiresAt is not a time within the next 31 days");
     return CONSUMER_HOPELESS;
 }
 
@@ -42,7 +42,7 @@ enum db_status revocation_consumer_handle(void *app, struct db *db, struct consu
             continue;
         if (full) {
             messages[i].outcome = CONSUMER_RETRY;
-            snprintf(messages[i].reason, sizeof messages[i].reason, "too many tokens are revoked");
+            snprintf(messages[i].reason, sizeof messages[i].reason, "too many revoked tokens");
         } else {
             count++;
         }

@@ -1,10 +1,10 @@
-/* SQL of the revoked tokens. */
+/* The SQL of the revoked tokens. */
 #include "revocation_store.h"
 
 const struct db_query revocation_store_probe = {
     "revocation_probe", "SELECT pg_current_xact_id(), EXISTS (SELECT FROM delivery_revoked_tokens)"};
 
-/* In the order of the ids: two transactions with the same tokens must not wait for each other. */
+/* Inserts in the order of the ids, so that two transactions with the same tokens cannot deadlock. */
 static const struct db_query keep_query = {"revocation_add",
                                            "INSERT INTO delivery_revoked_tokens (token_id, expires_at)"
                                            " SELECT token_id, expires_at"

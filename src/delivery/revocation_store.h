@@ -1,4 +1,4 @@
-/* The table delivery_revoked_tokens. Connections and statuses as in common/db.h. */
+/* The table delivery_revoked_tokens. Connections and statuses are those of common/db/db.h. */
 #pragma once
 
 #include "common/auth/revocations.h"
@@ -7,8 +7,8 @@
 
 #include <stddef.h>
 
-/* Succeeds when revoked tokens can be written: the table is there, and the server is no standby. */
+/* Succeeds when revoked tokens can be written: the table exists and the server is not a standby. */
 extern const struct db_query revocation_store_probe;
 
-/* Keeps revoked tokens, as one transaction; those that are there already change nothing. */
+/* Stores revoked tokens in one transaction. Duplicates are harmless. */
 enum db_status revocation_store_keep(struct db *db, const struct revocation list[], size_t n) MUST_CHECK;

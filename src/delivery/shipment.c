@@ -8,8 +8,8 @@
 static const struct {
     const char *name;
     const char *order_name;
-    const char *arrival;       /* how the audit trail tells of it */
-    enum shipment_status next; /* the only one that may follow; itself: final */
+    const char *arrival;       /* its description in the audit trail */
+    enum shipment_status next; /* the only one that may follow; itself when final */
 } statuses[] = {
     [SHIPMENT_PROCESSING] = {"PROCESSING", "PENDING_SHIPMENT", "Shipment created", SHIPMENT_SHIPPED},
     [SHIPMENT_SHIPPED] = {"SHIPPED", "SHIPPED", "Shipped", SHIPMENT_DELIVERED},
@@ -57,7 +57,7 @@ int64_t shipment_next_ms(const struct shipment *shipment, const struct shipment_
     return DB_NO_TIME;
 }
 
-/* Sets *field to a value that was given; true when that changed it. */
+/* Sets *field, unless value is NULL. True when that changed it. */
 static bool set_text(const char **field, const char *value) {
     if (!value || (*field && strcmp(*field, value) == 0))
         return false;
@@ -106,7 +106,7 @@ void shipment_carrier_step(const struct shipment *shipment, char tracking[static
     if (shipment->status != SHIPMENT_PROCESSING || shipment->tracking_number)
         return;
     step->status = SHIPMENT_PROCESSING;
-    /* The last bytes of a UUIDv7 are random: they make the number unique, and a second try makes it again. */
+    /* The last bytes of a UUIDv7 are random. So the number is unique, and a retry computes the same one. */
     char random_part[13];
     hex_encode(shipment->id.bytes + 10, 6, random_part);
     snprintf(tracking, SHIPMENT_TRACKING_SIZE, "DE%s", random_part);

@@ -1,4 +1,4 @@
-/* Reads changes of status and ORDER_CREATED, writes shipments, their audit trail and ORDER_STATUS_UPDATE. */
+/* Reads status changes and ORDER_CREATED. Writes shipments, their audit trail and ORDER_STATUS_UPDATE. */
 #include "shipment_json.h"
 
 #include "common/base/json.h"
@@ -14,7 +14,7 @@ static void read_status(const json_t *body, struct shipment_change *change, stru
         http_fault(faults, "", "status", "must be PROCESSING, SHIPPED or DELIVERED");
 }
 
-/* A member that may be missing or null: NULL then. */
+/* Reads an optional member. NULL when it is missing or null. */
 static const char *read_detail(const json_t *body, const char *name, struct arena *arena,
                                struct http_faults *faults) {
     const json_t *value = json_object_get(body, name);

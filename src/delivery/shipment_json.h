@@ -10,22 +10,22 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* Reads the body of POST /delivery/shipment/:id/status into change (status, tracking_number and carrier; in
- * arena). Every fault is added to faults; true when there was none. Out of memory the change is not whole, and the
- * arena remembers it. */
+/* Reads the body of POST /delivery/shipment/:id/status into change: status, tracking_number and carrier, in arena.
+ * Adds every fault to faults. True when there was none. When out of memory, change is incomplete and arena->failed
+ * is set. */
 bool shipment_change_parse(const char *body, size_t len, struct arena *arena, struct shipment_change *change,
                            struct http_faults *faults) MUST_CHECK;
 
-/* Reads an ORDER_CREATED into shipment (order_id and customer_id; in arena). False with a one-line reason when the
- * body is no such event. Unknown members are ignored. Out of memory the shipment is not whole, and the arena
- * remembers it. */
+/* Reads an ORDER_CREATED into shipment: order_id and customer_id, in arena. False with a one-line reason when the
+ * body is not such an event. Unknown members are ignored. When out of memory, shipment is incomplete and
+ * arena->failed is set. */
 bool shipment_order_parse(const char *body, size_t len, struct arena *arena, struct shipment *shipment,
                           char *reason, size_t reason_size) MUST_CHECK;
 
 /* The answer to GET /delivery/shipment/:orderId and to a change of status. */
 void shipment_view_json(struct buf *out, const struct shipment *shipment);
 
-/* The answer to GET /delivery/shipment/:orderId/events: all rows of one shipment, at least one. */
+/* The answer to GET /delivery/shipment/:orderId/events. n is at least 1, and all events are of one shipment. */
 void shipment_events_json(struct buf *out, const struct shipment_event events[], size_t n);
 
 /* The event ORDER_STATUS_UPDATE of a change that moved a shipment. */

@@ -47,20 +47,32 @@ static const struct db_query create_query = {
     "   FROM created"
     " RETURNING id"};
 
-static const struct db_query find_query = {"shipment_find", SELECT_SHIPMENTS
-                                           " FROM shipments WHERE order_id = ANY ($1) ORDER BY order_id"};
+/* clang-format off */
+static const struct db_query find_query = {
+    "shipment_find",
+    SELECT_SHIPMENTS
+    "  FROM shipments"
+    " WHERE order_id = ANY ($1)"
+    " ORDER BY order_id"};
 
-/* Locked in the order of the ids, so that batches cannot block each other in a circle. */
-static const struct db_query lock_query = {"shipment_lock", SELECT_SHIPMENTS
-                                           " FROM shipments WHERE id = ANY ($1) ORDER BY id FOR UPDATE"};
+/* Locks in the order of the ids, so that batches cannot deadlock. */
+static const struct db_query lock_query = {
+    "shipment_lock",
+    SELECT_SHIPMENTS
+    "  FROM shipments"
+    " WHERE id = ANY ($1)"
+    " ORDER BY id"
+    "   FOR UPDATE"};
 
-static const struct db_query lock_due_query = {"shipment_lock_due",
-                                               SELECT_SHIPMENTS " FROM (SELECT * FROM shipments"
-                                                                "        WHERE next_transition_at <= now()"
-                                                                "        ORDER BY next_transition_at"
-                                                                "        LIMIT $1"
-                                                                "          FOR UPDATE SKIP LOCKED) due"
-                                                                " ORDER BY id"};
+static const struct db_query lock_due_query = {
+    "shipment_lock_due",
+    SELECT_SHIPMENTS
+    "  FROM (SELECT * FROM shipments"
+    "         WHERE next_transition_at <= now()"
+    "         ORDER BY next_transition_at"
+    "         LIMIT $1"
+    "           FOR UPDATE SKIP LOCKED) due"
+    " ORDER BY id"};
 
 /* A shipment that changed twice takes its last state. Trail and events keep the order of the changes. */
 static const struct db_query write_query = {
@@ -82,10 +94,15 @@ static const struct db_query write_query = {
     "  SELECT shipment_id, order_id, previous_status, status, description,"
     "         tracking_number, carrier, actor, request_id, at"
     "    FROM change ORDER BY n"
-    ") " OUTBOX_INSERT("delivery_outbox") " SELECT event_id, order_id, payload, correlation_id, traceparent"
-                                          "   FROM change WHERE payload IS NOT NULL ORDER BY n"};
+    ")"
+    " " OUTBOX_INSERT("delivery_outbox")
+    " SELECT event_id, order_id, payload, correlation_id, traceparent"
+    "   FROM change"
+    "  WHERE payload IS NOT NULL"
+    "  ORDER BY n"};
+/* clang-format on */
 
-/* Its arrays, $1 to $16. The types that are not named are DB_TEXT. */
+/* The arrays of write_query, $1 to $16. The types that are not named are DB_TEXT. */
 enum {
     SHIPMENT_ID,
     ORDER_ID,
@@ -148,7 +165,7 @@ static int64_t time_of(const struct db_result *result, size_t row, int column) {
     return db_is_null(result, row, column) ? DB_NO_TIME : db_int(result, row, column);
 }
 
-/* False for a status that is none of ours. */
+/* False when the status is unknown. */
 static bool read_shipment(const struct db_result *result, size_t row, struct shipment *out) {
     *out = (struct shipment){.id = db_uuid(result, row, FOUND_ID),
                              .order_id = db_uuid(result, row, FOUND_ORDER_ID),
@@ -201,7 +218,6 @@ static int compare_shipment_id(const void *key, const void *row) {
     return uuid_compare(key, &((const struct shipment *)row)->id);
 }
 
-/* Adds the row of a change. */
 static void add_change(struct db_params *p, const int column[static COLUMNS],
                        const struct shipment_change *change, struct buf *payload) {
     const struct shipment *shipment = &change->shipment;
@@ -247,7 +263,7 @@ static enum db_status write_changes(struct db *db, struct shipment_change *const
     return status;
 }
 
-/* Decides on changes of locked rows (sorted by id) and writes what came of them. */
+/* Applies the changes to the locked rows, which are sorted by id, and writes the results. */
 static enum db_status apply_changes(struct db *db, const struct shipment_pace *pace,
                                     const struct shipment_rows *locked,
                                     struct shipment_change *const changes[], size_t n) {

@@ -1,4 +1,4 @@
-/* order-svc as its handlers see it: the parts that live as long as the process. */
+/* What the handlers of order-svc share: the parts that live as long as the process. */
 #pragma once
 
 #include "common/service/service.h"
@@ -13,7 +13,7 @@ struct order_app {
     struct service service; /* must stay first */
     struct clients *clients;
     struct guesses *guesses;
-    struct limit *orders_limit;  /* new orders of a client */
+    struct limit *orders_limit;  /* new orders per client */
     struct memory_cache *memory; /* answers that never change: receipts, views of delivered orders */
     struct outbox *outbox, *revocation_outbox;
 };

@@ -18,7 +18,7 @@ static const char usage[] = "usage: order-svc client add ID SCOPE...\n"
                             "       order-svc client disable ID\n"
                             "scopes: " SCOPES_KNOWN "\n";
 
-/* A secret as its owner gets it, and what is kept of it. */
+/* A new secret: the text for its owner, and the hash that is stored. */
 struct secret {
     char text[BASE64URL_SIZE(SECRET_BYTES)];
     char hash[SECRET_HASH_SIZE];
@@ -34,24 +34,24 @@ static void make_secret(struct secret *out) {
 static int print_secret(const char *id, const struct secret *secret) {
     printf("client_id: %s\nclient_secret: %s\n", id, secret->text);
     if (fflush(stdout) != 0) {
-        fprintf(stderr, "The secret could not be printed: get another with order-svc client rotate %s\n", id);
+        fprintf(stderr, "Cannot print the secret. Get a new one with: order-svc client rotate %s\n", id);
         return 1;
     }
-    fprintf(stderr, "Keep the secret: it is not shown again. It works within seconds.\n");
+    fprintf(stderr, "Save the secret now: it is not shown again. It is valid within seconds.\n");
     return 0;
 }
 
 static int database_failed(struct db *db) {
-    fprintf(stderr, "The database failed: %s\n", db_error(db));
+    fprintf(stderr, "Database error: %s\n", db_error(db));
     return 1;
 }
 
 static int no_such_client(const char *id) {
-    fprintf(stderr, "There is no client %s\n", id);
+    fprintf(stderr, "No client %s\n", id);
     return 1;
 }
 
-/* Ids that need no escape in Basic credentials (RFC 6749 §2.3.1), since many clients forget it. */
+/* Allows only ids that need no escaping in Basic credentials (RFC 6749 §2.3.1). Many clients forget to escape. */
 static bool id_ok(const char *id) {
     static const char allowed[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-";
     size_t len = strlen(id);
@@ -61,7 +61,7 @@ static bool id_ok(const char *id) {
 static int client_add(struct db *db, int argc, char *argv[]) {
     const char *id = argv[0];
     if (!id_ok(id)) {
-        fprintf(stderr, "A client id is 1 to %d of A-Z a-z 0-9 . _ -\n", MAX_ID);
+        fprintf(stderr, "A client id must be 1 to %d characters of A-Z a-z 0-9 . _ -\n", MAX_ID);
         return 2;
     }
     struct buf wanted = {0};
@@ -71,7 +71,7 @@ static int client_add(struct db *db, int argc, char *argv[]) {
     bool known = !wanted.failed && scope_narrow(SCOPES_KNOWN, wanted.data, scope);
     buf_free(&wanted);
     if (!known) {
-        fprintf(stderr, "The scopes are: %s\n", SCOPES_KNOWN);
+        fprintf(stderr, "Each scope must be one of: %s\n", SCOPES_KNOWN);
         return 2;
     }
 
@@ -83,7 +83,7 @@ static int client_add(struct db *db, int argc, char *argv[]) {
     if (client_store_add(db, &client, &added) != DB_OK)
         return database_failed(db);
     if (!added) {
-        fprintf(stderr, "There is a client %s already\n", id);
+        fprintf(stderr, "Client %s already exists\n", id);
         return 1;
     }
     return print_secret(id, &secret);
@@ -123,7 +123,9 @@ static int client_disable(struct db *db, int argc, char *argv[]) {
         return database_failed(db);
     if (!found)
         return no_such_client(argv[0]);
-    fprintf(stderr, "Disabled: no new tokens within seconds; those it has stay valid until they expire.\n");
+    fprintf(
+        stderr,
+        "Disabled. Within seconds it gets no new tokens. Tokens already issued stay valid until they expire.\n");
     return 0;
 }
 

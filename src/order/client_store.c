@@ -1,4 +1,4 @@
-/* SQL of the table of OAuth clients. */
+/* The SQL of the table of OAuth clients. */
 #include "client_store.h"
 
 #include <stdio.h>
@@ -47,7 +47,7 @@ enum db_status client_store_list(struct db *db, struct arena *arena, struct clie
     return ok ? DB_OK : DB_NO_MEMORY;
 }
 
-/* Runs a statement that returns a row when it did something. */
+/* Runs a statement that returns a row when it changes something. Then *done is true. */
 static enum db_status change_client(struct db *db, const struct db_query *query, struct db_params *params,
                                     bool *done) {
     struct db_result *rows;

@@ -1,4 +1,4 @@
-/* The table of OAuth clients. */
+/* The table of OAuth clients. Connections and statuses are those of common/db/db.h. */
 #pragma once
 
 #include "common/base/arena.h"
@@ -16,14 +16,14 @@ struct client {
     bool disabled;
 };
 
-/* All clients, by id in strcmp's order, in arena. */
+/* Reads all clients into arena, sorted by id as by strcmp. */
 enum db_status client_store_list(struct db *db, struct arena *arena, struct client **clients,
                                  size_t *count) MUST_CHECK;
 
-/* *done: false when a client with this id exists already. */
+/* *done is false when a client with this id already exists. */
 enum db_status client_store_add(struct db *db, const struct client *client, bool *done) MUST_CHECK;
 
-/* Replaces the secret, or ends a client for good; *done: false when there is none with this id. */
+/* Replace the secret of a client, or disable it for good. *done is false when there is no client with this id. */
 enum db_status client_store_rotate(struct db *db, const char *id, const char *secret_hash,
                                    bool *done) MUST_CHECK;
 enum db_status client_store_disable(struct db *db, const char *id, bool *done) MUST_CHECK;

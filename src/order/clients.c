@@ -22,7 +22,7 @@ static const struct {
 
 #define DEMO_CLIENTS (sizeof demo_clients / sizeof *demo_clients)
 
-/* What the table held; replaced as a whole. */
+/* The clients of the table. Each read replaces it as a whole. */
 struct snapshot {
     struct arena arena;
     struct client *list; /* sorted by id */
@@ -33,9 +33,9 @@ struct clients {
     struct client demo[DEMO_CLIENTS];
     size_t demo_count;
     struct db_job *job;   /* reads the table */
-    pthread_mutex_t lock; /* of what follows */
+    pthread_mutex_t lock; /* protects the rest */
     struct snapshot snapshot;
-    bool read; /* the table was read once */
+    bool read; /* the table was read at least once */
 };
 
 static int64_t refresh_clients(void *self, struct db *db, enum db_status *status) {
@@ -96,7 +96,7 @@ static int compare_client_id(const void *id, const void *client) {
     return strcmp(id, ((const struct client *)client)->id);
 }
 
-/* A client of the table hides a demo client of the same id. */
+/* A client of the table hides a demo client with the same id. */
 static const struct client *client_with_id(const struct clients *clients, const char *id) {
     const struct snapshot *snapshot = &clients->snapshot;
     const struct client *found = NULL;

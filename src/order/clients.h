@@ -1,5 +1,5 @@
-/* The OAuth clients in memory: those of the table, read again every two seconds by a thread of its own, and
- * in development the demo clients. */
+/* The OAuth clients in memory: those of the table and, with DEMO_CLIENTS, the demo clients. A thread of their own
+ * reads the table again every two seconds. */
 #pragma once
 
 #include "common/base/attributes.h"
@@ -11,16 +11,16 @@ struct clients;
 
 enum client_status {
     CLIENT_OK,
-    CLIENT_REFUSED, /* unknown, disabled, or another secret */
-    CLIENT_UNREAD,  /* not known, but the table could not be read yet: try again later */
+    CLIENT_REFUSED, /* unknown, disabled, or the secret is wrong */
+    CLIENT_UNREAD,  /* unknown, but the table has not been read yet: try again later */
 };
 
-/* A service_part's; app is the struct order_app. Reads the table once before it returns; while that fails the thread
- * tries again. NULL when out of memory or threads. */
+/* Functions of a service_part. app is the struct order_app. clients_start reads the table once before it returns.
+ * If that fails, the thread tries again. NULL when out of memory or threads. */
 void *clients_start(void *app);
 void clients_stop(void *clients, int64_t deadline_ms);
 
-/* Whether the client is who it says it is; scope then receives what it may have. Any thread, never waits for
+/* Checks the secret of a client. On CLIENT_OK, scope receives all scopes of the client. Any thread. Never waits for
  * the database. Takes the same time for an unknown client as for a wrong secret. */
 enum client_status clients_authenticate(struct clients *clients, const char *id, const char *secret,
                                         char scope[static TOKEN_SCOPE_SIZE]) MUST_CHECK;

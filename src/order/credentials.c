@@ -12,7 +12,7 @@
 
 #define MAX_PARAMS 32
 
-/* The field of a parameter, or NULL for one we do not know: those are ignored (RFC 6749 §3.2). */
+/* The field of a parameter. NULL for an unknown parameter, which is ignored (RFC 6749 §3.2). */
 static const char **field(struct oauth_params *params, const char *name) {
     if (strcmp(name, "grant_type") == 0)
         return &params->grant_type;
@@ -33,7 +33,7 @@ static void set(struct oauth_params *params, const char *name, const char *value
         *target = value;
 }
 
-/* Decodes application/x-www-form-urlencoded text in place; false on a bad escape, or one of NUL. */
+/* Decodes application/x-www-form-urlencoded text in place. False when an escape is invalid or stands for NUL. */
 static bool form_decode(char *text) {
     char *out = text;
     for (const char *in = text; *in; in++) {
@@ -66,7 +66,7 @@ static const char *read_form(struct buf *body, struct oauth_params *out) {
     const char *names[MAX_PARAMS];
     size_t count = 0;
     if (body->len > 0 && memchr(body->data, '\0', body->len))
-        return "The form holds a NUL character";
+        return "The form contains a NUL character";
     for (char *rest = body->data; rest;) {
         char *name = strsep(&rest, "&");
         if (!*name)
@@ -75,7 +75,7 @@ static const char *read_form(struct buf *body, struct oauth_params *out) {
         if (*value)
             *value++ = '\0';
         if (!form_decode(name) || !form_decode(value))
-            return "The form holds a bad percent escape";
+            return "The form contains an invalid percent escape";
         if (scope_contains(names, count, name))
             return "A parameter is repeated";
         if (count == MAX_PARAMS)
@@ -87,10 +87,10 @@ static const char *read_form(struct buf *body, struct oauth_params *out) {
 }
 
 static const char *read_json(const struct buf *body, struct oauth_params *out) {
-    char error[JSON_ERROR_SIZE]; /* quotes the input: not for error_description, whose characters are few */
+    char error[JSON_ERROR_SIZE]; /* unused: quotes the input, but error_description allows few characters */
     out->json = json_parse_object(body->data ? body->data : "", body->len, error);
     if (!out->json)
-        return "The body is not a JSON object with each member once";
+        return "The body is not a JSON object, or a member is repeated";
     const char *name;
     json_t *value;
     json_object_foreach(out->json, name, value) {
@@ -105,7 +105,7 @@ static const char *read_json(const struct buf *body, struct oauth_params *out) {
 
 static bool is_type(const char *content_type, const char *type) {
     size_t len = strlen(type);
-    return strncasecmp(content_type, type, len) == 0 && strchr(" \t;", content_type[len]); /* or the end */
+    return strncasecmp(content_type, type, len) == 0 && strchr(" \t;", content_type[len]); /* or its NUL */
 }
 
 const char *oauth_params_read(const char *content_type, struct buf *body, struct oauth_params *out) {

@@ -1,4 +1,4 @@
-/* The job that deletes idempotency keys that have expired. */
+/* The job that deletes expired idempotency keys. */
 #include "expiry.h"
 
 #include "order_store.h"

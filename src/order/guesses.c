@@ -1,4 +1,4 @@
-/* Failed authentications. */
+/* Counts failed authentications. */
 #include "guesses.h"
 #include "common/base/digest.h"
 
@@ -33,7 +33,7 @@ void guesses_free(struct guesses *guesses) {
     free(guesses);
 }
 
-/* A client and an address; the client's id may be of any length. */
+/* A client and an address. The client's id may have any length, so it is hashed. */
 struct key {
     struct address address;
     uint8_t client[SHA256_SIZE];
@@ -54,7 +54,7 @@ struct limit_state guesses_look(struct guesses *guesses, const char *client_id, 
     struct limit_state address = limit_look(guesses->by_address, &key.address, sizeof key.address, now_ms);
     if (address.refused)
         return address;
-    if (pair.left == pair.policy->quota) /* no failure from here lately: it is others who attack the client */
+    if (pair.left == pair.policy->quota) /* no recent failure from here: others attack the client */
         return (struct limit_state){0};
     struct limit_state client = limit_look(guesses->by_client, key.client, sizeof key.client, now_ms);
     return client.refused ? client : (struct limit_state){0};

@@ -1,4 +1,4 @@
-/* order-svc: takes orders, publishes them, and follows what becomes of them. */
+/* order-svc: takes orders, publishes them and follows their status. */
 #include "app.h"
 #include "client_command.h"
 #include "clients.h"

@@ -1,4 +1,4 @@
-/* Making and freeing what order-svc keeps in memory alone. */
+/* Creates and frees what order-svc keeps only in memory. */
 #include "memory.h"
 
 #include "app.h"

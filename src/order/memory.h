@@ -1,5 +1,5 @@
-/* What order-svc keeps in memory alone: limits, and answers that never change. Functions of a service_part; app is the
- * struct order_app. */
+/* What order-svc keeps only in memory: limits, and answers that never change. Functions of a service_part. app is
+ * the struct order_app. */
 #pragma once
 
 #include <stdint.h>

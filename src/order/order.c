@@ -26,7 +26,7 @@ bool order_status_parse(const char *name, enum order_status *out) {
     return false;
 }
 
-/* Takes over a detail that is known and differs. */
+/* Sets *field, unless value is NULL. True when that changed it. */
 static bool update_text(const char **field, const char *value) {
     if (!value || (*field && strcmp(*field, value) == 0))
         return false;
@@ -38,8 +38,7 @@ bool order_apply_status(struct order *order, enum order_status status, const cha
                         const char *carrier, int64_t now_ms) {
     if (status < order->status)
         return false;
-    bool changed =
-        status > order->status; /* also over a step: its event was lost, the shipment's word counts */
+    bool changed = status > order->status; /* may skip a step: its event was lost */
     order->status = status;
     changed |= update_text(&order->tracking_number, tracking_number);
     changed |= update_text(&order->carrier, carrier);
@@ -66,7 +65,7 @@ bool order_fingerprint(const struct order *order, uint8_t out[static SHA256_SIZE
     for (size_t i = 0; i < order->item_count; i++)
         sorted[i] = &order->items[i];
     qsort(sorted, order->item_count, sizeof *sorted, compare_items);
-    /* A newline cannot be part of an id, so the text cannot mean two different orders. */
+    /* An id cannot contain a newline, so two different orders never have the same text. */
     struct buf text = {0};
     buf_str(&text, order->customer_id);
     for (size_t i = 0; i < order->item_count; i++)

@@ -31,7 +31,7 @@ struct order { /* strings and items belong to the arena it was made in */
     const char *customer_id;
     enum order_status status;
     int64_t total;                         /* cents */
-    const char *tracking_number, *carrier; /* NULL: not known */
+    const char *tracking_number, *carrier; /* NULL: unknown */
     int64_t version;
     int64_t created_ms, updated_ms;
     struct order_item *items;
@@ -41,12 +41,12 @@ struct order { /* strings and items belong to the arena it was made in */
 const char *order_status_name(enum order_status status);
 bool order_status_parse(const char *name, enum order_status *out) MUST_CHECK;
 
-/* What an event does to an order: the one transition table. Statuses move forward only; the same status again
- * may add a tracking number or carrier, and never erases one. A late or repeated event changes nothing. True
- * when order was changed (its version and updated_ms with it). */
+/* Applies an event to an order. Every status change goes through here. Statuses only move forward. The same status
+ * again may set a tracking number or carrier, but never erases one. A late or repeated event changes nothing. True
+ * when order was changed, and with it version and updated_ms. */
 bool order_apply_status(struct order *order, enum order_status status, const char *tracking_number,
                         const char *carrier, int64_t now_ms) MUST_CHECK;
 
-/* What identifies the payload of an order: SHA-256 over customer and items, in which the order of the items
- * does not count. False when out of memory. */
+/* Identifies the payload of an order: SHA-256 of the customer and the items. The order of the items does not
+ * matter. False when out of memory. */
 bool order_fingerprint(const struct order *order, uint8_t out[static SHA256_SIZE]) MUST_CHECK;

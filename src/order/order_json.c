@@ -19,17 +19,17 @@ static const char *order_read_id(const json_t *object, const char *parent, const
     else if (!text)
         http_fault(faults, parent, name, "must be a string");
     else if (!json_text_plain(text, ORDER_MAX_ID_LENGTH))
-        http_fault(faults, parent, name, "must have 1 to %d characters, no control characters",
+        http_fault(faults, parent, name, "must be 1 to %d characters without control characters",
                    ORDER_MAX_ID_LENGTH);
     else
         return arena_strdup(arena, text);
     return NULL;
 }
 
-/* 2.0 is a 2: JSON has numbers only. */
+/* Accepts 2.0 as 2, because JSON does not distinguish them. */
 static int64_t read_quantity(const json_t *item, const char *parent, struct http_faults *faults) {
     const json_t *value = json_object_get(item, "quantity");
-    double quantity = json_number_value(value); /* 0 where it is no number */
+    double quantity = json_number_value(value); /* 0 when it is not a number */
     if (quantity >= 1 && quantity <= ORDER_MAX_QUANTITY && quantity == (double)(int64_t)quantity)
         return (int64_t)quantity;
     if (value)
@@ -179,7 +179,9 @@ void order_created_json(struct buf *out, const struct order *order, const struct
     buf_char(out, '}');
 }
 
-/* An optional text of an event. What is wrong when it is there but no text an order may carry, else NULL. */
+#define TEXT_RULE " must be 1 to 255 characters without control characters"
+
+/* Reads an optional text of an event. Returns fault when it is not valid for an order, else NULL. */
 static const char *event_text(const json_t *event, const char *name, const char *fault, struct arena *arena,
                               const char **out) {
     const json_t *value = json_object_get(event, name);
@@ -195,10 +197,10 @@ static const char *event_text(const json_t *event, const char *name, const char 
 static const char *event_fault(const json_t *root, struct arena *arena, struct order_status_event *event) {
     const char *status = json_member_string(root, "currentStatus");
     if (!status || !order_status_parse(status, &event->status))
-        return "currentStatus is not known";
+        return "currentStatus is not PENDING_SHIPMENT, SHIPPED or DELIVERED";
     const char *fault =
-        event_text(root, "trackingNumber", "trackingNumber is not usable", arena, &event->tracking_number);
-    return fault ? fault : event_text(root, "carrier", "carrier is not usable", arena, &event->carrier);
+        event_text(root, "trackingNumber", "trackingNumber" TEXT_RULE, arena, &event->tracking_number);
+    return fault ? fault : event_text(root, "carrier", "carrier" TEXT_RULE, arena, &event->carrier);
 }
 
 bool order_status_event_parse(const char *body, size_t len, struct arena *arena,

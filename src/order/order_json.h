@@ -5,12 +5,13 @@
 #include "common/base/buf.h"
 #include "order.h"
 
-/* Reads the body of POST /orders into order (customer_id, items, total; strings and items in arena). Every fault is
- * added to faults; true when there was none. Out of memory the order is not whole, and the arena remembers it. */
+/* Reads the body of POST /orders into order: customer_id, items and total. Strings and items are in arena. Adds
+ * every fault to faults. True when there was none. When out of memory, order is incomplete and arena->failed is
+ * set. */
 bool order_from_json(const char *body, size_t len, struct arena *arena, struct order *order,
                      struct http_faults *faults) MUST_CHECK;
 
-/* The answer to POST /orders: from what never changes, so a replay is the same byte for byte. It begins with
+/* The answer to POST /orders. It has only what never changes, so a replay is the same byte for byte. It begins with
  * ORDER_RECEIPT_START and the order's id. */
 #define ORDER_RECEIPT_START "{\"order_id\":\""
 void order_receipt_json(struct buf *out, const struct order *order);
@@ -27,7 +28,7 @@ struct order_status_event {
     enum order_status status;
     const char *tracking_number, *carrier; /* NULL when missing; in arena */
 };
-/* False with a one-line reason when the body is no such event. Unknown members are ignored. Out of memory the event
- * is not whole, and the arena remembers it. */
+/* False with a one-line reason when the body is not such an event. Unknown members are ignored. When out of memory,
+ * event is incomplete and arena->failed is set. */
 bool order_status_event_parse(const char *body, size_t len, struct arena *arena,
                               struct order_status_event *event, char *reason, size_t reason_size) MUST_CHECK;

@@ -10,8 +10,7 @@
 
 bool order_receipt_locate(struct order_receipt_place *place, const char *client_id, const char *key) {
     struct buf text = {0};
-    buf_append(&text, client_id,
-               strlen(client_id) + 1); /* with its NUL: the two cannot run into each other */
+    buf_append(&text, client_id, strlen(client_id) + 1); /* the NUL separates the two */
     buf_str(&text, key);
     bool ok = !text.failed;
     if (ok) {
@@ -60,7 +59,7 @@ void order_receipt_id(const char *body, char id[static UUID_TEXT_SIZE]) {
     id[UUID_TEXT_SIZE - 1] = '\0';
 }
 
-/* In memory a receipt stands behind the hash of the request's body. */
+/* In memory, a receipt follows the hash of the request's body. */
 bool order_receipt_recall(struct memory_cache *memory, const struct order_receipt_place *place,
                           const uint8_t body_hash[static SHA256_SIZE],
                           char value[static MEMORY_CACHE_VALUE_MAX], const char **body, size_t *len) {

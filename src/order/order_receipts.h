@@ -1,5 +1,6 @@
-/* Receipts: the answers to POST /orders, kept so that a replay gets the same bytes. Redis (order:create:*) has those of
- * all replicas, the process's memory those it was asked for again. Any of them may be missing at any time. */
+/* Receipts: the answers to POST /orders. They are kept so that a replay gets the same bytes. Redis (order:create:*)
+ * has those of all replicas. The process's memory has those it was asked for again. Any receipt may be missing at
+ * any time. */
 #pragma once
 
 #include "common/base/attributes.h"
@@ -12,7 +13,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Where the answer that belongs to a client's idempotency key is kept. Hashed: no pair can stand for another. */
+/* Where the receipt of a client's idempotency key is kept. Client and key are hashed together, so no two pairs
+ * meet. */
 struct order_receipt_place {
     uint8_t hash[SHA256_SIZE];                                /* in memory */
     char cache_key[sizeof "order:create:" + 2 * SHA256_SIZE]; /* in Redis */
@@ -25,19 +27,19 @@ bool order_receipt_locate(struct order_receipt_place *place, const char *client_
 /* The id of the order that a receipt is for. */
 void order_receipt_id(const char *body, char id[static UUID_TEXT_SIZE]);
 
-/* A receipt from memory, for a request whose body is the same in each byte; false when there is none. *body points
- * into value. Any thread. */
+/* Looks up a receipt in memory, for a request with the same body byte for byte. False when there is none. *body
+ * points into value. Any thread. */
 bool order_receipt_recall(struct memory_cache *memory, const struct order_receipt_place *place,
                           const uint8_t body_hash[static SHA256_SIZE],
                           char value[static MEMORY_CACHE_VALUE_MAX], const char **body,
                           size_t *len) MUST_CHECK;
 
-/* Keeps a receipt in memory until life_ms after the birth of its order. Any thread. */
+/* Keeps a receipt in memory until life_ms after its order was created. Any thread. */
 void order_receipt_remember(struct memory_cache *memory, const struct order_receipt_place *place,
                             const uint8_t body_hash[static SHA256_SIZE], const char *body, size_t len,
                             int64_t life_ms);
 
-/* A receipt as Redis keeps it; false when it cannot be one. body borrows from value. */
+/* Reads a value of Redis. False when it is not a receipt. *body points into value. */
 bool order_receipt_parse(const char *value, size_t len, uint8_t fingerprint[static SHA256_SIZE],
                          const char **body, size_t *body_len) MUST_CHECK;
 
@@ -49,5 +51,5 @@ struct order_receipt {
     int64_t expires_ms;
 };
 
-/* Writes receipts to Redis, and does not wait for its answer. On the thread of the cache. */
+/* Writes receipts to Redis and does not wait for the response. Only on the thread that owns cache. */
 void order_receipts_put(struct cache *cache, const struct order_receipt receipts[], size_t n);

@@ -1,4 +1,4 @@
-/* The SQL of orders. Every statement takes a whole batch as arrays. */
+/* The SQL of orders. Most statements take a whole batch as arrays. */
 #include "order_store.h"
 
 #include "common/events/outbox_rows.h"
@@ -8,6 +8,7 @@
 const struct db_query order_store_probe = {"order_probe",
                                            "SELECT pg_current_xact_id(), EXISTS (SELECT FROM orders)"};
 
+/* clang-format off */
 /* One statement is one transaction and one round trip. Whoever inserts a key first (or takes over an expired one)
  * creates the order. The others wait for that transaction and find the key taken. */
 static const struct db_query create_query = {
@@ -37,12 +38,13 @@ static const struct db_query create_query = {
     "      AS i(order_id, position, product_id, quantity, cents)"
     "   WHERE i.order_id IN (SELECT id FROM fresh)"
     "), announced AS ("
-    "  " OUTBOX_INSERT(
-        "order_outbox") "  SELECT event_id, id, payload, correlation_id, traceparent FROM fresh"
-                        ")"
-                        " SELECT id FROM fresh"};
+    "  " OUTBOX_INSERT("order_outbox")
+    "  SELECT event_id, id, payload, correlation_id, traceparent FROM fresh"
+    ")"
+    " SELECT id FROM fresh"};
+/* clang-format on */
 
-/* What the keys that were taken stand for. */
+/* Finds the orders that the taken keys belong to. */
 static const struct db_query taken_query = {
     "order_taken",
     "SELECT i.n, k.fingerprint = i.fingerprint, o.id, o.total_amount,"
@@ -81,11 +83,12 @@ static const struct db_query find_query = {
                   "  JOIN order_items i ON i.order_id = o.id"
                   " ORDER BY w.n, i.position"};
 
-/* A statement for each set of filters, so that each has its own plan: bit 0 client, 1 customer, 2 status. */
+/* One statement per set of filters, so that each has its own plan. Bits: 0 client, 1 customer, 2 status. */
 #define LIST(name, filter)                                                                                   \
     {                                                                                                        \
         name, "WITH o AS (SELECT * FROM orders WHERE id < $1" filter " ORDER BY id DESC LIMIT $2)"           \
-              " SELECT " ORDER_COLUMNS "   FROM o JOIN order_items i ON i.order_id = o.id"                   \
+              " SELECT " ORDER_COLUMNS " "                                                                   \
+              "   FROM o JOIN order_items i ON i.order_id = o.id"                                            \
               "  ORDER BY o.id DESC, i.position"                                                             \
     }
 #define BY_CLIENT " AND client_id = $3"
@@ -102,11 +105,12 @@ static const struct db_query list_queries[8] = {
     LIST("order_list_7", BY_CLIENT BY_CUSTOMER BY_STATUS),
 };
 
-static const struct db_query lock_query = {
-    "order_lock", "SELECT " ORDER_COLUMNS "  FROM orders o JOIN order_items i ON i.order_id = o.id"
-                  " WHERE o.id = ANY ($1::uuid[])"
-                  " ORDER BY o.id, i.position"
-                  "   FOR NO KEY UPDATE OF o"};
+static const struct db_query lock_query = {"order_lock",
+                                           "SELECT " ORDER_COLUMNS " "
+                                           "  FROM orders o JOIN order_items i ON i.order_id = o.id"
+                                           " WHERE o.id = ANY ($1::uuid[])"
+                                           " ORDER BY o.id, i.position"
+                                           "   FOR NO KEY UPDATE OF o"};
 
 static const struct db_query update_query = {
     "order_update",
@@ -170,7 +174,7 @@ static void add_items(struct db_params *p, struct order_creation *const creation
 static void mark_created(struct order_creation *const creations[], size_t n, const struct db_result *result) {
     for (size_t row = 0, i = 0; row < db_rows(result); row++) {
         struct uuid id = db_uuid(result, row, 0);
-        /* The rows come in the order of the input, mostly. */
+        /* Rows mostly come in the order of the input, so the search goes on where it ended. */
         for (size_t tried = 0; tried < n; tried++, i++) {
             struct order_creation *c = creations[i % n];
             if (uuid_compare(&c->order->id, &id) == 0) {
@@ -221,7 +225,7 @@ enum db_status order_store_find_taken(struct db *db, struct order_creation *cons
     return status;
 }
 
-/* Copies a text into arena, NULL for NULL; false when out of memory. */
+/* Copies a text into arena. NULL stays NULL. False when out of memory. */
 static bool copy(struct arena *arena, const struct db_result *result, size_t row, int column,
                  const char **out) {
     const char *text = db_text(result, row, column);
@@ -229,8 +233,8 @@ static bool copy(struct arena *arena, const struct db_result *result, size_t row
     return !text || *out;
 }
 
-/* Reads an order from its rows, the first of them at row. False when out of memory, which the arena remembers, or for
- * a status that is none of ours. */
+/* Reads an order from its rows, the first of them at row. False when out of memory (then arena->failed is set), or
+ * when the status is unknown. */
 static bool read_order_rows(const struct db_result *result, size_t row, size_t rows, struct arena *arena,
                             struct order *order) {
     order->id = db_uuid(result, row, ID);
@@ -253,7 +257,7 @@ static bool read_order_rows(const struct db_result *result, size_t row, size_t r
     return ok;
 }
 
-/* How many rows from row on belong to the same order (as column tells). */
+/* The number of rows, from row on, that belong to the same order: they have the same text in column. */
 static size_t rows_of_order(const struct db_result *result, size_t row, int column) {
     size_t end = row + 1;
     while (end < db_rows(result) && strcmp(db_text(result, end, column), db_text(result, row, column)) == 0)

@@ -1,4 +1,5 @@
-/* The SQL of orders: creating, reading and changing them, always many at once. A connection's thread only. */
+/* The SQL of orders. It creates, reads and changes many at once. Connections and statuses are those of
+ * common/db/db.h. */
 #pragma once
 
 #include "common/base/arena.h"
@@ -10,22 +11,21 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Succeeds when orders can be written: the table is there, and the server is no standby. */
+/* Succeeds when orders can be written: the table exists and the server is not a standby. */
 extern const struct db_query order_store_probe;
 
 enum order_outcome {
     ORDER_UNDECIDED,
     ORDER_CREATED,
-    ORDER_REPLAYED,   /* its key is known: order has id, total and created_ms of the first one, expires_ms is
-                         its */
-    ORDER_KEY_REUSED, /* its key is known with another payload */
-    ORDER_KEY_BUSY,   /* its key was just there and is gone: try again */
-    ORDER_KEY_TAKEN,  /* its key is known */
+    ORDER_REPLAYED,   /* duplicate key, same payload; id, total, created_ms, expires_ms of the first */
+    ORDER_KEY_REUSED, /* duplicate key with another payload */
+    ORDER_KEY_BUSY,   /* another transaction holds the key, or it has just disappeared; try again */
+    ORDER_KEY_TAKEN,  /* duplicate key; order_store_find_taken decides */
 };
 
 struct order_creation {
     struct order *order;
-    const char *key; /* unique with the order's client_id; NULL: none, the order is always created */
+    const char *key; /* unique per client_id of the order; NULL: the order is always created */
     uint8_t fingerprint[SHA256_SIZE];
     int64_t expires_ms; /* of the key */
     struct uuid event_id;
@@ -34,20 +34,19 @@ struct order_creation {
     enum order_outcome outcome; /* out */
 };
 
-/* Creates the orders with their keys and events in one transaction, durable on DB_OK: those whose keys are
- * not taken. No two creations may have the same client and key, and they are sorted by them, so that workers
- * never wait for each other in a circle. DB_LOCK_TIMEOUT may mean that another transaction held one of the keys
- * for too long. */
+/* Creates the orders whose keys are not taken, with their keys and events, in one transaction. They are durable on
+ * DB_OK. No two creations may have the same client and key. The creations must be sorted by client and key, so that
+ * workers cannot deadlock. DB_LOCK_TIMEOUT may mean that another transaction held one of the keys for too long. */
 enum db_status order_store_create(struct db *db, struct order_creation *const creations[],
                                   size_t n) MUST_CHECK;
 
-/* Finds out what the taken keys stand for: replayed, reused, or gone (busy). */
+/* Decides the outcome of creations with a taken key: replayed, reused, or busy when the key has disappeared. */
 enum db_status order_store_find_taken(struct db *db, struct order_creation *const creations[],
                                       size_t n) MUST_CHECK;
 
 struct order_wanted {
     struct uuid id;
-    const char *client_id; /* whose order it must be; NULL: anybody's */
+    const char *client_id; /* whose order it must be; NULL: any client's */
     struct order *order;   /* out: in arena; NULL when there is none */
 };
 
@@ -62,17 +61,17 @@ struct order_page {
     size_t limit;
 };
 
-/* Reads a page of orders with their items, newest first; *orders is in arena. */
+/* Reads a page of orders with their items, newest first. *orders is in arena. */
 enum db_status order_store_list(struct db *db, const struct order_page *page, struct arena *arena,
                                 struct order **orders, size_t *count) MUST_CHECK;
 
-/* Within a transaction: locks and reads the orders that exist, sorted by id (binary); ids may repeat. */
+/* Locks and reads the orders that exist, sorted by id (binary). ids may repeat. Only within a transaction. */
 enum db_status order_store_lock(struct db *db, const struct uuid ids[], size_t n, struct arena *arena,
                                 struct order **orders, size_t *count) MUST_CHECK;
 
-/* Within the same transaction: writes status, tracking number, carrier, version and updated_ms of locked
- * orders. */
+/* Writes status, tracking number, carrier, version and updated_ms of orders. Only within the transaction that
+ * locked them. */
 enum db_status order_store_update(struct db *db, const struct order *const orders[], size_t n) MUST_CHECK;
 
-/* Deletes at most limit idempotency keys that have expired; *deleted receives how many there were. */
+/* Deletes at most limit expired idempotency keys. *deleted receives how many there were. */
 enum db_status order_store_expire_keys(struct db *db, int64_t limit, size_t *deleted) MUST_CHECK;

@@ -1,4 +1,4 @@
-/* Views of orders in Redis, and those that never change in the process's memory. */
+/* Views of orders in Redis and in the process's memory. */
 #include "order_views.h"
 
 #include "common/base/clock.h"
@@ -14,13 +14,13 @@ static void view_key(const struct uuid *id, char out[static VIEW_KEY_SIZE]) {
     uuid_format(id, out + sizeof "order:view:" - 1);
 }
 
-/* "<version>\n<client id>\n<JSON>" */
+/* A view is stored as "<version>\n<client id>\n<JSON>". */
 static void view_value(struct buf *out, const struct order *order) {
     buf_printf(out, "%lld\n%s\n", (long long)order->version, order->client_id);
     order_view_json(out, order);
 }
 
-/* Leaves view->body NULL when the value is no view of ours. False when out of memory. */
+/* Leaves view->body NULL when the value is not a view. False when out of memory. */
 static bool parse_view(const char *value, size_t len, struct arena *arena, struct order_view *view) {
     char *copy = arena_memdup(arena, value, len);
     if (!copy)

@@ -1,4 +1,4 @@
-/* The handlers of /orders. *_prepare runs on an HTTP thread, *_run on a worker's (http/server.h). */
+/* The handlers of /orders. *_prepare runs on an HTTP thread, *_run on a worker thread (common/http/server.h). */
 #pragma once
 
 #include "common/http/server.h"

@@ -18,7 +18,7 @@
 
 enum { LIST_DEFAULT = 20, LIST_MAX = 100 };
 
-/* The client whose orders the request may see; NULL: everybody's. */
+/* The client whose orders the request may see. NULL: those of all clients. */
 static const char *visible_client(const struct http_request *request) {
     return token_has_scope(request->claims.scope, "order:read:all") ? NULL : request->claims.client_id;
 }
@@ -47,7 +47,7 @@ static void reply_view(struct http_request *request, int64_t version, struct buf
     http_reply_header(request, "Cache-Control", "private, no-cache");
 }
 
-/* A view of somebody's order, if it is one for this client. */
+/* Answers with a view, unless the order belongs to another client and the caller may not see it. */
 static void answer_with(struct http_request *request, const struct order_view *view) {
     const struct lookup *lookup = request->command;
     struct buf body = {0};
@@ -77,7 +77,7 @@ void orders_get_prepare(struct http_request *request) {
         answer_with(request, &view);
 }
 
-/* Answers what Redis knows; the others go into rest. False when out of memory. */
+/* Answers the requests whose views Redis has. The others go into rest. False when out of memory. */
 static bool answer_from_views(struct http_worker *worker, struct http_request *requests[], size_t n,
                               struct arena *arena, struct http_request *rest[], size_t *rest_count) {
     const struct order_app *app = worker->app;
@@ -145,13 +145,13 @@ struct listing {
     struct uuid before;
 };
 
-/* An argument that is text, copied; NULL when it was not sent. */
+/* Copies a text argument. NULL when it was not sent. */
 static const char *read_text(struct http_request *request, const char *name, struct http_faults *faults) {
     const char *value = http_query(request, name);
     if (!value)
         return NULL;
     if (!utf8_valid(value) || !json_text_plain(value, ORDER_MAX_ID_LENGTH))
-        http_fault(faults, name, NULL, "must have 1 to %d characters, no control characters",
+        http_fault(faults, name, NULL, "must be 1 to %d characters without control characters",
                    ORDER_MAX_ID_LENGTH);
     return arena_strdup(&request->arena, value);
 }
@@ -175,7 +175,7 @@ static void read_listing(struct http_request *request, struct listing *listing, 
     struct order_page *page = &listing->page;
     if (fault)
         http_fault(faults, utf8_valid(fault) ? fault : "?", NULL,
-                   "is not known here, was sent twice, or has no value");
+                   "is unknown, was sent twice, or has no value");
     page->client_id = visible_client(request);
     page->customer_id = read_text(request, "customer_id", faults);
     if (status && !order_status_parse(status, &listing->status))
@@ -183,7 +183,7 @@ static void read_listing(struct http_request *request, struct listing *listing, 
     page->status = status ? &listing->status : NULL;
     page->limit = read_limit(request, faults);
     if (cursor && !uuid_parse(cursor, &listing->before))
-        http_fault(faults, "cursor", NULL, "must be a next_cursor of an earlier answer");
+        http_fault(faults, "cursor", NULL, "must be the next_cursor of an earlier answer");
     page->before = cursor ? &listing->before : NULL;
 }
 
@@ -217,12 +217,12 @@ static void reply_page(struct http_request *request, const struct order *orders,
     http_reply_json(request, 200, &body);
 }
 
-/* Each page is a query of its own; there is nothing to share between them. */
+/* Each page is a query of its own, because the pages have nothing in common. */
 enum outcome orders_list_run(struct http_worker *worker, struct http_request *requests[], size_t n) {
     enum db_status status = DB_OK;
     for (size_t i = 0; status == DB_OK && i < n; i++) {
         struct order_page page = ((const struct listing *)requests[i]->command)->page;
-        size_t limit = page.limit++, count; /* one more, to know whether there is a next page */
+        size_t limit = page.limit++, count; /* one more shows whether there is a next page */
         struct order *orders;
         status = order_store_list(worker->db, &page, &requests[i]->arena, &orders, &count);
         if (status == DB_OK)

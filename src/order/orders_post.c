@@ -15,15 +15,15 @@
 
 enum { KEY_MAX = 255 };
 
-/* What becomes of a request between prepare and the answer. */
+/* A request between prepare and its answer. */
 struct creation {
     struct order_creation store; /* must stay first */
     struct order order;
     struct http_request *request;
-    struct order_receipt_place place; /* of its receipt, if it has a key */
+    struct order_receipt_place place; /* of the receipt; only with a key */
     uint8_t body_hash[SHA256_SIZE];
-    size_t asked;                    /* which of the values that Redis is asked for is its */
-    const struct creation *original; /* another request of the batch with the same key, which goes first */
+    size_t asked;                    /* index of its value in the response of Redis */
+    const struct creation *original; /* request of the batch with the same key that goes first, or NULL */
 };
 
 /* ---- prepare, on an HTTP thread ---- */
@@ -41,8 +41,9 @@ static bool is_key(const char *text, size_t len, bool quoted) {
     return valid;
 }
 
-/* The client's key without its quotes (RFC 8941 string, or bare as many clients send it), as "k:<key>". *key stays
- * NULL when there is none. False when it was refused, and answered. */
+/* *key receives the client's key as "k:<key>", without quotes. The header is an RFC 8941 string, but many clients
+ * send it without quotes. *key stays NULL when there is none. False when the key was refused (and answered) or out
+ * of memory. */
 static bool read_idempotency_key(struct http_request *request, const char **key) {
     unsigned count = http_header_count(request, "Idempotency-Key");
     if (count == 0)
@@ -86,7 +87,7 @@ static void locate_receipt(struct http_request *request, struct creation *c) {
     request->arena.failed |= !order_receipt_locate(&c->place, request->claims.client_id, c->store.key);
 }
 
-/* Answers a replay that the process itself remembers, before its body is parsed. */
+/* Answers a replay whose receipt is in memory, before the body is parsed. False when there is none. */
 static bool answer_from_memory(struct http_request *request, struct creation *c) {
     const struct order_app *app = request->app;
     char value[MEMORY_CACHE_VALUE_MAX];
@@ -99,7 +100,7 @@ static bool answer_from_memory(struct http_request *request, struct creation *c)
     return true;
 }
 
-/* Reads the order that was sent. False when it has faults, which are answered, or memory is short. */
+/* Reads the order from the body. False when it has faults, which are answered, or when out of memory. */
 static bool read_order_body(struct http_request *request, struct order *order) {
     struct http_faults faults = {0};
     if (!order_from_json(request->body.data, request->body.len, &request->arena, order, &faults))
@@ -107,7 +108,7 @@ static bool read_order_body(struct http_request *request, struct order *order) {
     return !request->reply.status && !request->arena.failed;
 }
 
-/* A request without a key has its content for one, unless that is switched off. */
+/* Without a key, the fingerprint of the order serves as one. IDEMPOTENCY_FINGERPRINT_TTL=0 switches this off. */
 static void use_fingerprint(struct http_request *request, struct creation *c) {
     char *key = arena_alloc(&request->arena, 2 + 2 * SHA256_SIZE + 1);
     if (!key)
@@ -118,7 +119,7 @@ static void use_fingerprint(struct http_request *request, struct creation *c) {
     locate_receipt(request, c);
 }
 
-/* All that does not come from the body. */
+/* Fills in all that does not come from the body. */
 static void complete_order(struct http_request *request, struct creation *c) {
     const struct config *config = ((const struct order_app *)request->app)->service.config;
     int64_t life_ms = c->store.key ? config->idempotency_ttl : config->idempotency_fingerprint_ttl;
@@ -170,7 +171,7 @@ static int compare_keys(const void *left, const void *right) {
     return order ? order : uuid_compare(&a->order.id, &b->order.id);
 }
 
-/* Sorts by client and key, and lets one request of each key go first. Returns how many go. */
+/* Sorts by client and key, and selects the first request of each key. Returns how many are in go. */
 static size_t choose_originals(struct creation *creations[], size_t n, struct order_creation *go[]) {
     size_t count = 0;
     const struct creation *last = NULL;
@@ -188,7 +189,7 @@ static size_t choose_originals(struct creation *creations[], size_t n, struct or
     return count;
 }
 
-/* Asks Redis for the receipts, and does not wait. */
+/* Asks Redis for the receipts and does not wait for the response. */
 static void ask_redis(struct cache *cache, struct creation *const creations[], size_t n) {
     const char *keys[HTTP_BATCH_MAX];
     size_t count = 0;
@@ -198,14 +199,14 @@ static void ask_redis(struct cache *cache, struct creation *const creations[], s
             keys[count++] = creations[i]->place.cache_key;
     }
     bool asked = count > 0 && cache_ask(cache, keys, count);
-    (void)asked; /* if not, cache_answer has nothing */
+    (void)asked; /* otherwise cache_answer returns nothing */
 }
 
 static bool was_created(const struct creation *c) {
     return (c->original ? c->original : c)->store.outcome == ORDER_CREATED;
 }
 
-/* Answers a request whose receipt Redis knows. False when it is none. */
+/* Answers a request with a value from Redis. False when the value is not a receipt. */
 static bool answer_from_receipt(struct memory_cache *memory, const struct creation *c, const char *value,
                                 size_t value_len) {
     uint8_t fingerprint[SHA256_SIZE];
@@ -217,16 +218,15 @@ static bool answer_from_receipt(struct memory_cache *memory, const struct creati
         reply_key_reused(c->request);
         return true;
     }
-    if (c->store.key[0] ==
-        'k') /* a key of the client, not a fingerprint: only then prepare looks into memory */
+    if (c->store.key[0] == 'k') /* prepare looks into memory only for keys of clients, not for fingerprints */
         order_receipt_remember(memory, &c->place, c->body_hash, body, len,
                                c->store.expires_ms - c->order.created_ms);
     reply_receipt(c->request, body, len, true);
     return true;
 }
 
-/* Of the requests that made no order, answers those whose receipt Redis knows. Moves the others, and those that made
- * one, to the front and returns how many they are. */
+/* Answers the requests that created no order and whose receipt Redis has. Moves all others to the front and returns
+ * how many they are. */
 static size_t answer_from_redis(struct cache *cache, struct memory_cache *memory,
                                 struct creation *creations[], size_t n) {
     struct cache_values *values = cache_answer(cache);
@@ -242,7 +242,7 @@ static size_t answer_from_redis(struct cache *cache, struct memory_cache *memory
     return left;
 }
 
-/* Asks PostgreSQL for what Redis did not know. */
+/* Asks PostgreSQL about the taken keys that Redis did not have. */
 static enum db_status find_taken(struct db *db, struct creation *const creations[], size_t n) {
     struct order_creation *taken[HTTP_BATCH_MAX];
     size_t count = 0;
@@ -252,7 +252,7 @@ static enum db_status find_taken(struct db *db, struct creation *const creations
     return count ? order_store_find_taken(db, taken, count) : DB_OK;
 }
 
-/* What became of a request: of its order, or of that of another request with the same key. */
+/* The outcome of a request: its own, or one derived from the first request with the same key. */
 static enum order_outcome outcome_of(const struct creation *c) {
     const struct creation *first = c->original;
     if (!first || first->store.outcome == ORDER_KEY_BUSY)
@@ -286,7 +286,7 @@ static void answer(const struct creation *c) {
     }
 }
 
-/* Lets Redis answer the next replays of these keys. */
+/* Writes the receipts to Redis, for the next replays of these keys. */
 static void remember(struct cache *cache, struct creation *const creations[], size_t n) {
     struct order_receipt receipts[HTTP_BATCH_MAX];
     size_t count = 0;
@@ -303,8 +303,8 @@ static void remember(struct cache *cache, struct creation *const creations[], si
     order_receipts_put(cache, receipts, count);
 }
 
-/* PostgreSQL decides what is new. Redis is asked at the same time, and knows most of what is not. While PostgreSQL is
- * away, Redis is waited for first: it still answers replays. */
+/* PostgreSQL decides which orders are new. Redis is asked at the same time and has most receipts of replays. While
+ * PostgreSQL is unavailable, the response of Redis comes first, so that replays are still answered. */
 enum outcome orders_post_run(struct http_worker *worker, struct http_request *requests[], size_t n) {
     const struct order_app *app = worker->app;
     struct creation *creations[HTTP_BATCH_MAX];
@@ -321,7 +321,7 @@ enum outcome orders_post_run(struct http_worker *worker, struct http_request *re
     size_t count = choose_originals(creations, left, go);
     enum db_status status = order_store_create(worker->db, go, count);
     if (status == DB_LOCK_TIMEOUT && left == 1 && creations[0]->store.key) {
-        creations[0]->store.outcome = ORDER_KEY_BUSY; /* alone, it can only have waited for its key */
+        creations[0]->store.outcome = ORDER_KEY_BUSY; /* a single request can only wait for its key */
         status = DB_OK;
     }
     if (connected)

@@ -1,4 +1,4 @@
-/* The SQL of announcing orders again. */
+/* The SQL of publishing ORDER_CREATED again. */
 #include "reconcile_store.h"
 
 #include "common/base/trace.h"
@@ -6,7 +6,8 @@
 #include "order_json.h"
 #include "order_store.h"
 
-/* The next look comes after as long again as the order has not changed: the interval doubles, up to a day. */
+/* The order is next due after as much time as has passed since its last change. So the interval doubles, up to a
+ * day. */
 static const struct db_query claim_query = {
     "order_claim_quiet",
     "WITH quiet AS ("
@@ -26,7 +27,7 @@ enum { QUIET_ID, QUIET_WAITS };
 
 static const struct db_query announce_query = {"order_announce", OUTBOX_INSERT_ROWS("order_outbox")};
 
-/* Locks the orders that are quiet; ids receives those to announce. */
+/* Locks silent orders. ids receives those to publish again. */
 static enum db_status claim(struct db *db, int64_t after_ms, struct uuid ids[static RECONCILE_LIMIT],
                             struct reconcile_pass *pass) {
     struct db_params p = {0};
@@ -45,7 +46,8 @@ static enum db_status claim(struct db *db, int64_t after_ms, struct uuid ids[sta
     return status;
 }
 
-/* The request that made the order is long over. So the event carries the order's id and a new trace. */
+/* The request that created the order is long over. So the correlation id is the order's id, and the trace is
+ * new. */
 static enum db_status announce(struct db *db, const struct order orders[], size_t n) {
     struct outbox_rows rows;
     struct buf payload = {0};

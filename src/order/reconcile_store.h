@@ -1,4 +1,4 @@
-/* The SQL of announcing orders again. A connection's thread only. */
+/* The SQL of publishing ORDER_CREATED again. Connections and statuses are those of common/db/db.h. */
 #pragma once
 
 #include "common/base/attributes.h"
@@ -7,14 +7,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define RECONCILE_LIMIT 100 /* orders of one pass */
+#define RECONCILE_LIMIT 100 /* maximum of orders per pass */
 
 struct reconcile_pass {
-    size_t quiet;     /* orders looked at: RECONCILE_LIMIT when more may wait */
-    size_t announced; /* those of them that got a new ORDER_CREATED in the outbox */
+    size_t quiet;     /* silent orders found; RECONCILE_LIMIT: more may wait */
+    size_t announced; /* those that got a new ORDER_CREATED in the outbox */
 };
 
-/* One pass, in a transaction of its own: of the orders not DELIVERED of which nothing was heard for after_ms,
- * and that no other replica works on, those get a new ORDER_CREATED whose last one does not wait in the
- * outbox. All of them are left alone for a while then: for as long as they have not changed already. */
+/* Does one pass, in a transaction of its own. It finds orders that are not DELIVERED, without a status update for
+ * after_ms, and not locked by another replica. Each gets a new ORDER_CREATED, unless an event of it still waits in
+ * the outbox. All of them are due again after as much time as has passed since their last change, a day at most. */
 enum db_status reconcile_store_pass(struct db *db, int64_t after_ms, struct reconcile_pass *pass) MUST_CHECK;

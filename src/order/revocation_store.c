@@ -1,4 +1,4 @@
-/* SQL of the revoked tokens. */
+/* The SQL of the revoked tokens. */
 #include "revocation_store.h"
 
 #include "common/base/clock.h"
@@ -6,7 +6,8 @@
 #include "common/base/uuid.h"
 #include "common/events/outbox_rows.h"
 
-/* In the order of the ids: two transactions that revoke the same tokens must not wait for each other. */
+/* clang-format off */
+/* Inserts in the order of the ids, so that two transactions that revoke the same tokens cannot deadlock. */
 static const struct db_query revoke_query = {
     "revocation_add",
     "WITH given AS ("
@@ -17,8 +18,12 @@ static const struct db_query revoke_query = {
     "  SELECT token_id, expires_at FROM given ORDER BY token_id"
     "  ON CONFLICT DO NOTHING"
     "  RETURNING token_id"
-    ") " OUTBOX_INSERT("revocation_outbox") " SELECT event_id, token_id, payload, correlation_id, traceparent"
-                                            "   FROM given WHERE token_id IN (SELECT token_id FROM fresh)"};
+    ")"
+    " " OUTBOX_INSERT("revocation_outbox")
+    " SELECT event_id, token_id, payload, correlation_id, traceparent"
+    "   FROM given"
+    "  WHERE token_id IN (SELECT token_id FROM fresh)"};
+/* clang-format on */
 
 static void write_event(struct buf *out, const struct revocation *revocation, const struct uuid *event_id) {
     char event[UUID_TEXT_SIZE], token[UUID_TEXT_SIZE];

@@ -1,5 +1,5 @@
-/* The table revoked_tokens, and the events of it in revocation_outbox. Connections and statuses as in
- * common/db.h. */
+/* The table revoked_tokens, and its events in revocation_outbox. Connections and statuses are those of
+ * common/db/db.h. */
 #pragma once
 
 #include "common/auth/revocations.h"
@@ -13,6 +13,6 @@ struct token_revocation {
     const char *correlation_id, *traceparent;
 };
 
-/* Revokes tokens, each with its event, as one transaction; those that are revoked already change nothing. */
+/* Revokes tokens, each with its event, in one transaction. Duplicates are harmless. */
 enum db_status revocation_store_add(struct db *db, const struct token_revocation *list[],
                                     size_t n) MUST_CHECK;

@@ -1,4 +1,4 @@
-/* The table of order-svc's routes: from here, one step to the code of each. */
+/* The routes of order-svc. Each entry names the functions that handle it. */
 #include "routes.h"
 
 #include "common/service/health.h"

@@ -1,4 +1,4 @@
-/* Applies status events to orders: one transaction for a batch of messages, then their views in Redis. */
+/* Applies status events to orders, one transaction per batch. Then writes the views of the orders. */
 #include "status_consumer.h"
 
 #include "app.h"
@@ -16,11 +16,12 @@
 struct status_consumer {
     struct order_app *app;
     struct consumer *consumer;
-    pthread_mutex_t lock; /* of cache: the consumer may have several threads */
+    pthread_mutex_t lock; /* protects cache: the consumer may have several threads */
     struct cache *cache;
 };
 
-/* Parses all messages. Those that are no event keep the reason. ids receives the orders they speak of. */
+/* Parses all messages. Invalid ones receive a reason. ids receives the orders of the valid ones. Returns their
+ * number. */
 static size_t parse_events(struct consumer_message messages[], size_t n, struct arena *arena,
                            struct order_status_event events[], struct uuid ids[]) {
     size_t count = 0;
@@ -42,7 +43,7 @@ static struct order *order_with_id(struct order orders[], size_t count, const st
     return NULL;
 }
 
-/* Applies the events in their order to the locked orders; changed receives those that are different now. */
+/* Applies the events in their order to the locked orders. changed receives the orders that changed. */
 static size_t apply_events(struct consumer_message messages[], size_t n,
                            const struct order_status_event events[], struct order orders[],
                            size_t order_count, const struct order *changed[]) {
@@ -53,7 +54,7 @@ static size_t apply_events(struct consumer_message messages[], size_t n,
             continue;
         struct order *order = order_with_id(orders, order_count, &events[i].order_id);
         if (!order) {
-            messages[i].outcome = CONSUMER_HOPELESS; /* orders are committed before anybody hears of them */
+            messages[i].outcome = CONSUMER_HOPELESS; /* orders are committed before they are published */
             snprintf(messages[i].reason, sizeof messages[i].reason, "there is no such order");
         } else if (order_apply_status(order, events[i].status, events[i].tracking_number, events[i].carrier,
                                       clock_epoch_ms())) {

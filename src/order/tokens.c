@@ -24,7 +24,8 @@ static void forbid_caching(struct http_request *request) {
     http_reply_header(request, "Pragma", "no-cache");
 }
 
-/* Errors of these endpoints have the shape of RFC 6749 §5.2. description: no quotes, no backslashes. */
+/* Errors of these endpoints have the format of RFC 6749 §5.2. description must not contain quotes or
+ * backslashes. */
 static void refuse_oauth(struct http_request *request, const char *error, const char *description) {
     bool bad_client = strcmp(error, "invalid_client") == 0;
     struct buf body = {0};
@@ -35,7 +36,7 @@ static void refuse_oauth(struct http_request *request, const char *error, const 
         http_reply_header(request, "WWW-Authenticate", "Basic realm=\"order-service\"");
 }
 
-/* Those of the Authorization header; false when it has answered, or memory is short. */
+/* Reads the credentials of the Authorization header. False when it has answered, or when out of memory. */
 static bool read_basic(struct http_request *request, const char **id, const char **secret) {
     const char *header = http_header(request, "Authorization");
     char *space = arena_alloc(&request->arena, strlen(header) + 1);
@@ -43,24 +44,25 @@ static bool read_basic(struct http_request *request, const char **id, const char
         return false;
     if (basic_credentials(header, space, id, secret))
         return true;
-    refuse_oauth(request, "invalid_client", "The Authorization header holds no Basic credentials");
+    refuse_oauth(request, "invalid_client", "The Authorization header has no valid Basic credentials");
     return false;
 }
 
-/* The caller's credentials, sent in one way only (RFC 6749 §2.3); false when it has answered. */
+/* Finds the caller's credentials, which must be sent in one way only (RFC 6749 §2.3). False as for read_basic. */
 static bool find_credentials(struct http_request *request, const struct oauth_params *params, const char **id,
                              const char **secret) {
     *id = params->client_id;
     *secret = params->client_secret;
     unsigned headers = http_header_count(request, "Authorization");
     if (headers > 1 || (headers == 1 && params->client_secret)) {
-        refuse_oauth(request, "invalid_request", "Send the client credentials once, in one way");
+        refuse_oauth(request, "invalid_request", "Send the client credentials in one way only");
         return false;
     }
     if (headers == 1 && !read_basic(request, id, secret))
         return false;
     if (params->client_id && strcmp(*id, params->client_id) != 0) {
-        refuse_oauth(request, "invalid_request", "The client_id is not that of the Authorization header");
+        refuse_oauth(request, "invalid_request",
+                     "The client_id differs from the one in the Authorization header");
         return false;
     }
     if (!*id || !*secret) {
@@ -70,7 +72,7 @@ static bool find_credentials(struct http_request *request, const struct oauth_pa
     return true;
 }
 
-/* The client that calls, and what it may have; false when it has answered. */
+/* Authenticates the calling client. scope receives all of its scopes. False as for read_basic. */
 static bool authenticate(struct http_request *request, const struct oauth_params *params, const char **id,
                          char scope[static TOKEN_SCOPE_SIZE]) {
     const struct order_app *app = request->app;
@@ -82,7 +84,7 @@ static bool authenticate(struct http_request *request, const struct oauth_params
     case CLIENT_OK:
         return true;
     case CLIENT_UNREAD:
-        http_reply_problem(request, PROBLEM_UNAVAILABLE, "The clients are not known yet");
+        http_reply_problem(request, PROBLEM_UNAVAILABLE, "The clients have not been loaded yet");
         return false;
     case CLIENT_REFUSED:
         guesses_failed(app->guesses, *id, &request->address, clock_mono_ms());
@@ -134,7 +136,7 @@ static void plan_revocation(struct http_request *request) {
     request->command = revocation;
 }
 
-/* A token that is good for nothing any more is as revoked as can be (RFC 7009 §2.2). */
+/* An expired, invalid or already revoked token is answered like one that is revoked now (RFC 7009 §2.2). */
 static void revoke(struct http_request *request, const struct oauth_params *params) {
     const struct order_app *app = request->app;
     const char *client_id;
@@ -155,13 +157,13 @@ static void revoke(struct http_request *request, const struct oauth_params *para
         return;
     case TOKEN_UNDECIDED:
     case TOKEN_NO_MEMORY:
-        http_reply_problem(request, PROBLEM_UNAVAILABLE, "The token cannot be looked at now");
+        http_reply_problem(request, PROBLEM_UNAVAILABLE, "The token cannot be checked now");
         return;
     }
     if (strcmp(request->claims.client_id, client_id) != 0)
         refuse_oauth(request, "invalid_grant", "The token was issued to another client");
     else if (revocations_full(app->service.auth.revocations))
-        http_reply_problem(request, PROBLEM_UNAVAILABLE, "Too many tokens are revoked");
+        http_reply_problem(request, PROBLEM_UNAVAILABLE, "Too many revoked tokens; try again later");
     else
         plan_revocation(request);
 }
@@ -188,8 +190,8 @@ static void append_active(struct buf *body, const struct token_keys *keys,
     buf_char(body, '}');
 }
 
-/* Who asks, by a token or as a client, and what it may; *caller is NULL for anybody, as development allows.
- * False when it has answered. */
+/* Authenticates the caller, by its token or its client credentials. scope receives its scopes. *caller is NULL for
+ * an anonymous caller, which only development allows. False as for read_basic. */
 static bool find_caller(struct http_request *request, const struct oauth_params *params, const char **caller,
                         char scope[static TOKEN_SCOPE_SIZE]) {
     const struct order_app *app = request->app;
@@ -207,7 +209,7 @@ static bool find_caller(struct http_request *request, const struct oauth_params 
     return authenticate(request, params, caller, scope);
 }
 
-/* A client may look at its own tokens; another's are to it as if they were none (RFC 7662 §2.2). */
+/* A client may check its own tokens. A token of another client is reported as inactive (RFC 7662 §2.2). */
 static void introspect(struct http_request *request, const struct oauth_params *params) {
     const struct order_app *app = request->app;
     const char *caller;

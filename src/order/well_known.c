@@ -9,7 +9,7 @@
 
 #include <string.h>
 
-/* Public, and the same for everybody. Keys are published long before they sign, and kept long after. */
+/* The answer is public. Keys are published long before they sign, and stay published long after. */
 static void allow_caching(struct http_request *request) {
     if (request->reply.status == 200)
         http_reply_header(request, "Cache-Control", "public, max-age=300");
@@ -47,7 +47,7 @@ void well_known_metadata_prepare(struct http_request *request) {
     const char *issuer = ((const struct order_app *)request->app)->service.config->jwt_issuer;
     if (strncmp(issuer, "https://", 8) != 0 && strncmp(issuer, "http://", 7) != 0) {
         http_reply_problem(request, PROBLEM_NOT_FOUND,
-                           "There is no metadata: the issuer of the tokens is not a URL");
+                           "There is no metadata, because the token issuer is not a URL");
         return;
     }
     struct buf body = {0};

@@ -1,4 +1,4 @@
-"""What the measures work with: parts, daemons, databases, and the programs that make load."""
+"""The tools of the measures: parts, daemons, databases, and load generators."""
 
 import collections
 import contextlib
@@ -25,7 +25,7 @@ sys.path.insert(0, str(ROOT / "tests/integration"))
 
 import harness  # noqa: E402 (found through the line above)
 
-# As configured by default; only the carrier is off, and a view stays in Redis for as long as it is measured.
+# The defaults, except that the carrier is off, and that views stay in Redis while they are measured.
 SETTINGS = {"SQS_WAIT_TIME": "20s", "SQS_VISIBILITY_TIMEOUT": "30s", "CARRIER_SIMULATION": "false",
             "ORDER_VIEW_TTL": "1h"}
 AWAY = {"SQS_ENDPOINT": "http://127.0.0.1:9"}  # nobody listens on the port "discard"
@@ -37,7 +37,7 @@ Load = collections.namedtuple("Load", "requests rate median_us")
 
 
 class Failed(Exception):
-    """A measurement that says nothing: an answer was wrong, or a row is missing."""
+    """A measurement is invalid, because an answer was wrong or a row is missing."""
 
 
 def check(condition, what):
@@ -46,7 +46,7 @@ def check(condition, what):
 
 
 def raw_request(method, path, body=None, **headers):
-    """The bytes of a request, to be sent as they are. @ in it has 36 characters once it is replaced."""
+    """The bytes of a request, to be sent as they are. Each @ in it will be replaced by 36 characters."""
     lines = [f"{method} {path} HTTP/1.1", "Host: 127.0.0.1"]
     lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
     if body is not None:
@@ -88,7 +88,7 @@ class Connection:
         self.connection.connect()
 
     def exchange(self, request, status):
-        """The answer to a request, which must have this status: its head as it came, and its body."""
+        """Sends a request. Returns head and body of the answer, which must have this status."""
         self.connection.sock.sendall(request)
         response = http.client.HTTPResponse(self.connection.sock)
         response.begin()
@@ -108,7 +108,7 @@ def wrk_command(url, connections, seconds, *arguments):
 
 
 def good_load(output):
-    """What load.lua says; any wrong answer makes it worthless."""
+    """Reads the output of load.lua. Any wrong answer makes the measurement invalid."""
     load = json.loads(output.splitlines()[-1])
     check(load["requests"] > 0 and not any(load["errors"].values()), f"wrk: {load}")
     return Load(load["requests"], load["requests"] / load["seconds"], load["median_us"])
@@ -120,7 +120,7 @@ def migrate(daemon):
 
 @dataclasses.dataclass
 class Lab:
-    """Parts of its own, and how long to measure."""
+    """Private parts, and how long to measure."""
 
     rounds: int
     seconds: int  # of one load
@@ -130,14 +130,14 @@ class Lab:
         self.parts = harness.PrivateParts()
         self.folder = pathlib.Path(self.parts.folder)
         with self.parts.connect("postgres") as admin:
-            # Checkpoints come between the measures, not in them.
+            # Checkpoints must happen between the measures, not during them.
             admin.execute("ALTER SYSTEM SET max_wal_size = '16GB'")
             admin.execute("ALTER SYSTEM SET checkpoint_timeout = '1h'")
             admin.execute("SELECT pg_reload_conf()")
 
     @property
     def few(self):
-        """Rounds of what takes long."""
+        """The number of rounds for slow measures."""
         return (self.rounds + 1) // 2
 
     def close(self):
@@ -160,7 +160,7 @@ class Lab:
 
     @contextlib.contextmanager
     def bare(self, answer):
-        """The URL of a bare libmicrohttpd program that answers every request so."""
+        """The URL of a bare libmicrohttpd program that gives this answer to every request."""
         path = self.folder / "answer"
         path.write_bytes(answer)
         with subprocess.Popen([BUILD / "tests/bench/bare_http", str(HTTP_THREADS), path], stdin=subprocess.PIPE,
@@ -180,7 +180,7 @@ class Lab:
 
     @contextlib.contextmanager
     def stored(self, count):
-        """A system, not started, in which so many orders were delivered."""
+        """A system, not started, with count delivered orders."""
         with harness.System(self.parts, **SETTINGS) as system:
             for daemon in (system.order_svc(), system.delivery_svc()):
                 migrate(daemon)
@@ -191,7 +191,7 @@ class Lab:
 
     @contextlib.contextmanager
     def running(self, system):
-        """order-svc of the system, for a while."""
+        """order-svc of the system runs within the block."""
         daemon = system.order_svc(**AWAY).start()
         try:
             yield
@@ -205,7 +205,7 @@ class Lab:
             return cursor.fetchone() if cursor.description else None
 
     def clear(self, database):
-        """Empty tables, and no checkpoint soon."""
+        """Empties the tables. Makes a checkpoint, so that none comes soon."""
         self.execute(database, f"TRUNCATE {TABLES}")
         self.execute(database, "CHECKPOINT")
 
@@ -213,7 +213,7 @@ class Lab:
         return self.execute(database, f"SELECT count(*) FROM {table}")[0]
 
     def await_count(self, database, table, count, timeout):
-        """Waits for so many rows, and takes little of what is measured meanwhile."""
+        """Waits until the table has count rows. Polls rarely, so that it hardly disturbs the measurement."""
         end = time.monotonic() + timeout
         with self.parts.connect(database) as connection:
             while connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0] < count:
@@ -221,7 +221,7 @@ class Lab:
                 time.sleep(0.2)
 
     def fill(self, database, count, script="fill.sql"):
-        """Stores so many orders, or what else the script is for. Indexes are made afterwards: that is quicker."""
+        """Stores count orders, or whatever the script stores. Indexes are created afterwards, which is faster."""
         statements = (HERE / script).read_text().replace(":count", str(count)).split(";\n")
         with self.parts.connect(database) as connection:
             indexes = connection.execute(
@@ -239,7 +239,7 @@ class Lab:
 
     @contextlib.contextmanager
     def commit_times(self):
-        """PostgreSQL remembers when each transaction was committed. That costs it something, so it is not always on."""
+        """PostgreSQL records the commit time of each transaction. This has a cost, so it is not always on."""
         self.keep_commit_times("on")
         try:
             yield
@@ -249,7 +249,7 @@ class Lab:
     # Load
 
     def wrk(self, url, request, connections=64, seconds=None, values=None):
-        """Sends the request over and over; every answer must be a good one."""
+        """Repeats the request. Every answer must be a good one."""
         path = self.folder / "request"
         path.write_bytes(request)
         arguments = [path]
@@ -260,7 +260,7 @@ class Lab:
         return good_load(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
 
     def post(self, system, connections, seconds=None):
-        """Orders until the time is over. Each that was answered must be stored, with all that belongs to it."""
+        """Sends orders until the time is over. Each answered order must be stored, with its key and items."""
         before = self.count(system.name)
         load = self.wrk(system.order.url, order_request(system), connections, seconds)
         stored = self.count(system.name) - before
@@ -270,7 +270,7 @@ class Lab:
         return load
 
     def backlog(self, system, count):
-        """Orders until there are so many, faster than they can be published."""
+        """Sends orders until there are count, faster than they can be published."""
         (self.folder / "request").write_bytes(order_request(system))
         with subprocess.Popen(wrk_command(system.order.url, 64, 600, self.folder / "request"), stdout=subprocess.PIPE,
                               text=True) as process:
@@ -281,7 +281,7 @@ class Lab:
             good_load(process.stdout.read())
 
     def bare_sqs(self, count):
-        """Messages a second that a bare client moves through a queue of its own: events of so many orders."""
+        """Messages per second that a bare client moves through a queue of its own. They are the events of count orders."""
         sqs, name = self.parts.sqs(), f"bare-{uuid.uuid4()}.fifo"
         url = sqs.create_queue(QueueName=name, Attributes={"FifoQueue": "true", "VisibilityTimeout": "30"})["QueueUrl"]
         path = self.folder / "messages"
@@ -298,7 +298,7 @@ class Lab:
         return count / float(seconds)
 
     def pgbench(self, database, clients, seconds=None):
-        """The same rows, an order a transaction. The median is only known of a single client."""
+        """Stores the same rows, one order per transaction. The median is only measured with a single client."""
         s = self.parts.settings
         before = self.count(database)
         log = ["-l", "--log-prefix", self.folder / "pgbench"] if clients == 1 else []
@@ -326,6 +326,6 @@ def cpu_seconds(process):
 
 
 def memory_mb(process, line="VmRSS"):
-    """Resident memory, in 10^6 bytes; VmHWM: the most there was."""
+    """Resident memory in units of 10^6 bytes. VmHWM is its peak."""
     status = pathlib.Path(f"/proc/{process.pid}/status").read_text()
     return int(re.search(rf"{line}:\s+(\d+) kB", status).group(1)) * 1024 / 1e6

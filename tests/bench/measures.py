@@ -1,5 +1,5 @@
-"""The measures: each returns its rows of the table. In a round ours and the reference take turns, so that what else the
-machine does hits both."""
+"""The measures. Each returns its rows of the table. In each round, ours and the reference take turns, so that other work on
+the machine affects both."""
 
 import contextlib
 import functools
@@ -13,15 +13,15 @@ import plans
 from lab import harness
 from table import Row
 
-ORDERS = 10_000  # that are read
-BACKLOG = 20_000  # that wait to be published
-PACED = 400  # that come one by one
+ORDERS = 10_000  # to read
+BACKLOG = 20_000  # to publish
+PACED = 400  # sent one by one
 MANY = 5_000_000
 PAGES, PAGE = 10_000, 20
 
 
 def post(lab):
-    """Durable orders. There is nobody behind SQS: orders do not wait for it, and pgbench publishes nothing either."""
+    """Durable orders. No queue runs, because orders do not wait for it and pgbench publishes nothing either."""
     ours, against = {64: [], 256: []}, []
     with lab.orders(**tools.AWAY) as system, lab.reference() as reference:
         lab.post(system, 64, 2)
@@ -59,7 +59,7 @@ def against_bare(lab, system, request, values=None, status=200):
     answer = connection.exchange(first, status)
     connection.close()
     with lab.bare(answer) as bare:
-        lab.wrk(system.order.url, request, seconds=2, values=values)  # what Redis may keep is in Redis then
+        lab.wrk(system.order.url, request, seconds=2, values=values)  # afterwards Redis has all that it may keep
         for _ in range(lab.rounds):
             bare_rates.append(lab.wrk(bare, request, values=values).rate)
             ours.append(lab.wrk(system.order.url, request, values=values).rate)
@@ -67,12 +67,12 @@ def against_bare(lab, system, request, values=None, status=200):
 
 
 def stored_ids(system, count=ORDERS):
-    """Ids of stored orders, spread over all of them, in no order."""
+    """Ids of stored orders, chosen at random, in random order."""
     return [str(row[0]) for row in system.query("SELECT id FROM orders ORDER BY random() LIMIT %s", count)]
 
 
 def get(lab):
-    """Orders read at random: those that are delivered, which Redis may keep, and those on their way."""
+    """Random reads of delivered orders, which Redis may keep, and of orders on their way."""
     rows = []
     with lab.orders(**tools.AWAY) as system:
         lab.fill(system.name, ORDERS)
@@ -85,7 +85,7 @@ def get(lab):
 
 
 def replay(lab):
-    """Known Idempotency-Keys again, against reading delivered orders."""
+    """Replays of known Idempotency-Keys, compared with reads of delivered orders."""
     ours, reads = [], []
     with lab.orders(**tools.AWAY) as system:
         lab.fill(system.name, ORDERS)
@@ -114,7 +114,7 @@ def token(lab):
 
 
 def cpu(lab):
-    """User and system time of order-svc: for an order until its event is published, for a read that Redis answers."""
+    """User and system time of order-svc: per order until its event is published, and per read that Redis answers."""
     per_order, per_read = [], []
     for _ in range(lab.few):
         with lab.orders() as system:
@@ -134,7 +134,7 @@ def cpu(lab):
 
 
 def memory(lab):
-    """Resident memory of the daemons: some time after their start, and the most there was under load."""
+    """Resident memory of the daemons: some time after their start, and the peak under load."""
     idle, loaded = {"order-svc": [], "delivery-svc": []}, {"order-svc": [], "delivery-svc": []}
     for _ in range(lab.few):
         with lab.both() as system:
@@ -182,13 +182,13 @@ def start(lab):
             for name, figures in times.items()]
 
 
-# When the transactions that made the orders and their shipments were committed: neither is changed while the carrier is off.
+# The commit times of orders and their shipments. Neither row changes later, because the carrier is off.
 COMMITS = """SELECT pg_xact_commit_timestamp(o.xmin), pg_xact_commit_timestamp(s.xmin)
                FROM orders o JOIN shipments s ON s.order_id = o.id"""
 
 
 def order_now_and_then(system, count, rate=50):
-    """Orders at random moments, as those of many clients are."""
+    """Sends orders at random moments, as many clients do."""
     request, connection = tools.order_request(system), tools.Connection(system.order.url)
     due = time.perf_counter()
     for n in range(count):
@@ -200,10 +200,10 @@ def order_now_and_then(system, count, rate=50):
 
 
 def latency(lab):
-    """From the commit of an order to that of its shipment, 50 orders a second."""
+    """From the commit of an order to that of its shipment, at 50 orders per second."""
     middle, slow = [], []
     with lab.commit_times():
-        lab.bare_sqs(BACKLOG)  # for Java to warm up
+        lab.bare_sqs(BACKLOG)  # warms up Java
         for _ in range(lab.few):
             with lab.both() as system:
                 order_now_and_then(system, PACED)
@@ -217,11 +217,11 @@ def latency(lab):
 
 
 def backlog(lab):
-    """Orders faster than they are shipped, until the last has its shipment, against the bare way through the queue. Each
-    round has queues of its own: ElasticMQ remembers for minutes what it has seen in one."""
+    """Orders come faster than shipments are created. Measures until the last has its shipment, compared with a bare client
+    of the queue. Each round has queues of its own, because ElasticMQ remembers for minutes what it has seen in one."""
     ours, bare = [], []
     with lab.commit_times():
-        lab.bare_sqs(BACKLOG)  # for Java to warm up
+        lab.bare_sqs(BACKLOG)  # warms up Java
         for _ in range(lab.few):
             bare.append(lab.bare_sqs(BACKLOG))
             with lab.both() as system:
@@ -257,8 +257,8 @@ def newest_ids(system):
 
 
 def full(lab):
-    """Two daemons, one on five million orders and one on few; then the plans of all statements on the many. Delivered
-    orders are spread over all of them, those on their way are the newest."""
+    """Two daemons, one with five million orders and one with few. Then collects the plans of all statements on the many.
+    The delivered orders that are read are spread over all orders. Those on their way are the newest."""
     rates = {"POST": ([], []), "GET, DELIVERED": ([], []), "GET, PENDING_SHIPMENT": ([], [])}
     with lab.stored(MANY) as many:
         with lab.orders(**tools.AWAY) as few, lab.running(many):

@@ -1,4 +1,4 @@
-"""How PostgreSQL runs each statement of the daemons: the plans of the real ones, as auto_explain writes them to its log."""
+"""The plans of the daemons' statements in real runs, as auto_explain writes them to the log of PostgreSQL."""
 
 import pathlib
 import re
@@ -12,7 +12,7 @@ SETTINGS = {"session_preload_libraries": "auto_explain", "auto_explain.log_min_d
             "auto_explain.log_analyze": "on", "auto_explain.log_timing": "off", "auto_explain.log_buffers": "on",
             "log_min_duration_statement": 0,
             "log_parameter_max_length": 0}
-# Times at which every statement has something to do: orders are quiet before they are shipped, and once they are.
+# With these times every statement has something to do. Orders are silent both before and after they are shipped.
 DAEMONS = {"CARRIER_SIMULATION": "true", "CARRIER_ASSIGN_DELAY": "2s", "CARRIER_SHIP_DELAY": "10ms",
            "CARRIER_DELIVER_DELAY": "5s", "RECONCILE_AFTER": "1s"}
 ENTRY = re.compile(
@@ -21,7 +21,7 @@ ESSENTIAL = re.compile(r"^ *->|^\S|^ *(CTE|SubPlan|Index Cond|Filter|Rows Remove
 
 
 def each_statement(lab, system):
-    """Makes the daemons run everything they can run, more than five times: then a plan may become a generic one."""
+    """Makes the daemons run every statement more than five times, because then a plan may become a generic one."""
     api, admin = system.client(), system.client("demo-admin", "order:create order:read order:read:all")
     deliveries, program = system.deliveries(), [harness.ORDER_SVC, "client"]
     for command in (["add", "shop", "order:read"], ["rotate", "shop"], ["disable", "shop"], ["list"]):
@@ -47,19 +47,19 @@ def each_statement(lab, system):
 
 
 def touched(tree):
-    """How many pages, at most by a part of the plan."""
+    """The number of pages of the plan node that touched most."""
     return max((sum(map(int, re.findall(r"(?:hit|read)=(\d+)", line))) for line in tree.splitlines()), default=0)
 
 
 def essential(tree):
-    """A plan without what PostgreSQL guessed, and without the values of long lists."""
+    """A plan without the estimates, and without the values of long lists."""
     tree = re.sub(r"  \(cost=[^)]*\)|(?<=\()actual ", "", tree)
     tree = re.sub(r"'\{[^']{40,}\}'", "'{...}'", tree)
     return "\n".join(line for line in tree.splitlines() if ESSENTIAL.search(line))
 
 
 def read_log(log):
-    """Of each statement the plan of the run that touched most pages, by the statement's name."""
+    """For each statement, sorted by name, the plan of the run that touched most pages."""
     names, plans = {}, {}
     for kind, text in ENTRY.findall(log):
         if kind == "plan":
@@ -77,7 +77,7 @@ def read_log(log):
 
 
 def collect(lab, system):
-    """The text of docs/plans.txt. The daemons of the system must not run yet, for they keep their connections."""
+    """The text of docs/plans.txt. The daemons must not run yet, because the settings only apply to new connections."""
     log = pathlib.Path(lab.folder, "log/postgres.log")
     lab.execute(system.name, "UPDATE orders SET status = 'DELIVERED' WHERE status <> 'DELIVERED'")
     lab.execute(system.name, "TRUNCATE order_outbox")
@@ -90,7 +90,7 @@ def collect(lab, system):
     for daemon in (system.order_svc(**DAEMONS), system.delivery_svc(**DAEMONS)):
         daemon.start()
     each_statement(lab, system)
-    time.sleep(12)  # once around for what is done every ten seconds
+    time.sleep(12)  # long enough for the jobs that run every ten seconds
     with log.open() as file:
         file.seek(start)
         return read_log(file.read())

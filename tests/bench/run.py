@@ -31,7 +31,7 @@ def output_of(*command):
 
 
 def facts(lab):
-    """The machine, the versions, and that commits are durable: as the server says it."""
+    """Describes the machine and the versions. Checks that commits are durable according to the server."""
     model = re.search(r"model name\s*: (.*)", pathlib.Path("/proc/cpuinfo").read_text())
     memory = re.search(r"MemTotal:\s+(\d+)", pathlib.Path("/proc/meminfo").read_text())
     names = ("server_version", "fsync", "synchronous_commit", "full_page_writes", "wal_sync_method", "shared_buffers",
@@ -52,7 +52,7 @@ def facts(lab):
 
 
 def measure(lab, chosen):
-    """The rows, as they come, and whether all measurements were good."""
+    """Returns the rows, and whether all measurements were valid. Prints each row at once."""
     rows, good = [], True
     for name, run in chosen.items():
         print(f"measuring: {name}", file=sys.stderr, flush=True)
@@ -68,7 +68,7 @@ def measure(lab, chosen):
 
 
 def write(text, texts):
-    """Puts the text between the markers of the document, and the other texts where they belong."""
+    """Writes the text between the markers of the document, and the other texts to their files."""
     for path, content in texts.items():
         (tools.ROOT / path).write_text(content)
     document = DOCUMENT.read_text()
@@ -79,10 +79,10 @@ def write(text, texts):
 
 def main():
     parser = argparse.ArgumentParser(prog="bench.sh", description=__doc__.splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="fewer and shorter rounds: figures to tune with")
+    parser.add_argument("--quick", action="store_true", help="fewer and shorter rounds, good enough for tuning")
     parser.add_argument("--full", action="store_true", help="also with 5,000,000 stored orders")
-    parser.add_argument("--only", default="", metavar="REGEX", help="of: " + ", ".join(measures.MEASURES))
-    parser.add_argument("--write", action="store_true", help="writes the table into docs/PERFORMANCE.md")
+    parser.add_argument("--only", default="", metavar="REGEX", help="only these of: " + ", ".join(measures.MEASURES))
+    parser.add_argument("--write", action="store_true", help="write the table into docs/PERFORMANCE.md")
     options = parser.parse_args()
     known = measures.MEASURES | ({"full": measures.full} if options.full else {})
     chosen = {name: run for name, run in known.items() if re.search(options.only, name)}

@@ -1,4 +1,4 @@
-"""A row of the table: figures, round by round, held against a floor and an aim."""
+"""The table. A row has the figures of each round, and compares them with a floor and an aim."""
 
 import dataclasses
 import statistics
@@ -6,7 +6,7 @@ import statistics
 
 @dataclasses.dataclass
 class Row:
-    """Without a reference (against) the figure itself is judged. less: it should be small."""
+    """Without a reference (against), the figure itself is judged. less: smaller is better."""
 
     measure: str
     reference: str
@@ -18,7 +18,7 @@ class Row:
     less: bool = False
 
     def values(self):
-        """What is judged: the ratio, or our figure, of each round."""
+        """The values to judge, one per round: the ratio, or our figure."""
         return [a / b for a, b in zip(self.ours, self.against, strict=True)] if self.against else self.ours
 
     def reaches(self, mark):
@@ -55,7 +55,7 @@ HEAD = ["measure", "ours", "against", "ratio", "spread", "floor", "aim", "reache
 
 
 def short(value):
-    """Three digits that count."""
+    """Formats a number with about three significant digits."""
     if value >= 100:
         return f"{value:,.0f}"
     return f"{value:.1f}" if value >= 10 else f"{value:.2f}"

@@ -1,4 +1,4 @@
-"""Compares what clients were told with the databases and the queues."""
+"""Compares the answers to clients with the databases and the queues."""
 
 import collections
 import decimal
@@ -6,11 +6,11 @@ import itertools
 
 from clients import STATUSES
 
-MANY = 10  # violations of one kind that are told in full
+MANY = 10  # violations of one kind that are printed
 
 
 class Findings:
-    """What was checked how often, and each violation in words."""
+    """Counts the checks of each promise, and lists its violations as text."""
 
     def __init__(self):
         self.checked, self.violations = collections.Counter(), collections.defaultdict(list)
@@ -21,7 +21,7 @@ class Findings:
             self.violations[promise].append(words)
 
     def fail(self, promise, all_words):
-        """Notes violations that were seen on the way; none is a promise kept."""
+        """Adds violations that were seen during the run. An empty list means that the promise was kept."""
         self.checked[promise] += 1
         self.violations[promise] += all_words
 
@@ -35,7 +35,7 @@ def total(body):
 
 
 def check_orders(journal, system, findings):
-    """What was answered exists, once and as it was sent; nothing else does."""
+    """Each order that was answered exists once and as it was sent. No other order exists."""
     stored = {str(row[0]): row[1:] for row in system.query(
         "SELECT id, client_id, customer_id, total_amount, status, tracking_number, carrier FROM orders")}
     items = collections.defaultdict(list)
@@ -66,7 +66,7 @@ def check_orders(journal, system, findings):
 
 
 def check_shipments(stored, system, findings):
-    """One for each order, where the order says it is."""
+    """Each order has one shipment, and both have the same status."""
     shipments = {}
     for shipment_id, order_id, *state in system.query(
             "SELECT id, order_id, status, tracking_number, carrier FROM shipments"):
@@ -84,7 +84,7 @@ def check_shipments(stored, system, findings):
 
 
 def check_audit(shipments, system, findings):
-    """The trail tells of each change once, and leads from the beginning to the state that is."""
+    """The audit trail has each change once, and leads from the first state to the current one."""
     trail = collections.defaultdict(list)
     for order_id, *event in system.query(
             "SELECT order_id, shipment_id, previous_status, status, tracking_number, carrier FROM delivery_events"
@@ -102,7 +102,7 @@ def check_audit(shipments, system, findings):
 
 
 def forward(reads):
-    """The first read that saw less than another had seen that ended before it began; else None."""
+    """Describes the first read that saw an earlier state than a read that ended before it began. None without one."""
     told = sorted((came, rank, where) for _, came, rank, _, where in reads if rank is not None)
     best, i = (-1, None), 0
     for sent, _, rank, _, where in sorted(reads, key=lambda read: read[0]):
@@ -114,7 +114,7 @@ def forward(reads):
 
 
 def check_reads(journal, findings):
-    """What clients saw of an order only ever moved forward, whoever looked and wherever."""
+    """The states that clients saw of an order only moved forward, over all clients and replicas."""
     for order in journal.orders:
         if not order.answers:
             continue

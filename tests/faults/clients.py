@@ -1,4 +1,4 @@
-"""Good clients: they order, try again, read and follow, and write down what they were told."""
+"""Well-behaved clients. They order, retry, read and follow orders, and record the answers."""
 
 import asyncio
 import collections
@@ -13,22 +13,22 @@ import stage as stages
 import web
 
 CLIENTS = 24
-FOLLOW = 20  # seconds that an order is followed; the rest of its way is looked up at the end
+FOLLOW = 20  # seconds that an order is followed; the rest is checked at the end
 STATUSES = {"PENDING_SHIPMENT": 0, "SHIPPED": 1, "DELIVERED": 2}
 SHIPMENT_STATUSES = {"PROCESSING": 0, "SHIPPED": 1, "DELIVERED": 2}
 
 
 @dataclasses.dataclass
 class Order:
-    """What a client asked for, and what it was told of it."""
+    """An order as a client sent it, and all answers about it."""
     client_id: str
     body: dict
     key: str | None  # Idempotency-Key
     order_id: str | None = None
     asked: float = 0  # when it was first sent
-    wanted: bool = True  # False: the client gave up before it had an answer
+    wanted: bool = True  # False: the client gave up without an answer
     answers: list = dataclasses.field(default_factory=list)  # Answers with 201
-    # (asked, told, rank of the status or None for "there is none", version, where)
+    # (sent, answered, rank of the status or None for "not found", version, request id)
     reads: list = dataclasses.field(default_factory=list)
     shipment_reads: list = dataclasses.field(default_factory=list)
 
@@ -38,16 +38,16 @@ class Order:
 
 
 class Journal:
-    """All that clients asked for and were told."""
+    """All requests of clients and their answers."""
 
     def __init__(self):
         self.orders, self.poison = [], set()
         self.outcomes = collections.Counter()  # (route, outcome)
-        self.faults = []  # answers that the API does not have, requests without an answer
+        self.faults = []  # answers that the API does not define, and requests without an answer
 
 
 class Shop:
-    """One client: its connections, and its own source of chance."""
+    """One client with its connections and its own random numbers."""
 
     def __init__(self, stage, journal, seed, number):
         self.stage, self.journal, self.rng = stage, journal, random.Random(f"{seed}/{number}")
@@ -61,7 +61,7 @@ class Shop:
     # Asking
 
     def address(self, service):
-        """Any replica, directly or through its link: (replica, port, whether directly)."""
+        """Chooses a replica, directly or through its link. Returns (replica, port, whether directly)."""
         replica = self.rng.choice(self.stage.replicas_of(service))
         direct = self.rng.random() < 0.7
         return replica, replica.port if direct else replica.link_port, direct
@@ -71,7 +71,7 @@ class Shop:
         return self.webs.get(port, []).pop() if self.webs.get(port) else web.Web(port)
 
     async def ask(self, service, route, method, path, body=None, **headers):
-        """The answer, or None when there was none that can be used; what went wrong is in the journal."""
+        """Returns the answer, or None without a usable one. The journal has what went wrong."""
         replica, port, direct = self.address(service)
         connection, sent = self.free_web(port), time.monotonic()
         data = b"" if body is None else json.dumps(body).encode()
@@ -122,7 +122,7 @@ class Shop:
                 self.journal.faults.append(f"order of {order.customer} was answered {answer.status} {answer.error}")
 
     async def place(self, order):
-        """Sends the order until it is answered; a few clients give up early, as some do."""
+        """Sends the order until it is answered. A few clients give up early."""
         tries = self.rng.randint(1, 3) if self.rng.random() < 0.05 else None
         at_once = 2 if self.rng.random() < 0.1 else 1  # an impatient client, or a proxy that repeats requests
         delay = 0.1
@@ -138,7 +138,7 @@ class Shop:
                 delay = min(2, delay * 2)
 
     async def repeat(self, order):
-        """The same again is the same order; the key with something else is refused."""
+        """Sends the order again, which must not create another. The key with another order must be refused."""
         if self.rng.random() < 0.2:
             await self.send_and_note(order)
         if order.key and self.rng.random() < 0.1:
@@ -149,7 +149,7 @@ class Shop:
     # Following
 
     async def read(self, order):
-        """One look at the order; the rank of the status that was seen, or None."""
+        """Reads the order once. Returns the rank of its status, or None."""
         if self.rng.random() < 0.1:
             answer = await self.ask("order", "GET /orders", "GET", f"/orders?customer_id={order.customer}")
             found = answer.json()["orders"] if answer and answer.status == 200 else []
@@ -171,7 +171,7 @@ class Shop:
         seen = answer.json() if answer.status == 200 else None
         rank = SHIPMENT_STATUSES[seen["status"]] if seen else None
         order.shipment_reads.append((answer.sent, answer.came, rank, None, answer.headers["x-request-id"]))
-        if rank == 0 and self.rng.random() < 0.2:  # somebody in the warehouse is quicker than the carrier
+        if rank == 0 and self.rng.random() < 0.2:  # somebody in the warehouse is faster than the carrier
             await self.ask("delivery", "POST status", "POST", f"/delivery/shipment/{seen['id']}/status",
                            {"status": "SHIPPED", "tracking_number": f"T{self.count}", "carrier": "ByHand"})
 
@@ -195,7 +195,7 @@ class Shop:
 
 
 class Vandal:
-    """Puts poison and repetitions into the queues, around the links."""
+    """Puts poison and repeated events into the queues, not through the links."""
 
     def __init__(self, stage, journal, seed):
         self.system, self.journal, self.rng = stage.system, journal, random.Random(f"{seed}/vandal")
@@ -207,7 +207,7 @@ class Vandal:
         return body
 
     def repetition(self):
-        """An event that was true once, for an order that has gone on since."""
+        """Returns an old event of an order that has moved on since."""
         delivered = [o for o in self.journal.orders if o.reads and o.reads[-1][2] == STATUSES["DELIVERED"]]
         if not delivered:
             return None
@@ -228,5 +228,5 @@ class Vandal:
             try:
                 await asyncio.to_thread(self.put)
                 self.journal.outcomes["into the queues", "sent"] += 1
-            except Exception:  # the queues are away
+            except Exception:  # the queues are unavailable
                 self.journal.outcomes["into the queues", "failed"] += 1

@@ -1,15 +1,16 @@
-"""A TCP proxy that does to connections what networks do to them. Run as a process of its own.
+"""A TCP proxy that simulates network faults. It runs as a process of its own.
 
-It reads commands as JSON lines on standard input and answers each with one line; it ends when its input does:
+It reads commands as JSON lines from standard input and answers each with one line. It ends when its input ends:
   {"do": "add", "link": NAME, "host": HOST, "port": PORT}     a new link to a server; answers {"port": ...}
   {"do": "fault", "link": NAME, "kind": KIND, "direction": "up"|"down"|"both", "value": NUMBER}
   {"do": "heal", "link": NAME}                                ends the link's fault
 Kinds, for the bytes that go up to the server, down to the client, or both ways:
-  latency    each piece of data comes value seconds later
-  slow       value bytes a second
-  blackhole  nothing arrives, not even the end of a connection; what waits arrives when the fault ends
-  halfopen   up: the server's side of each connection ends and the client is not told; down: the reverse; both:
-             either, by turns. New connections work. The side that was not told gets a reset when the fault ends
+  latency    each piece of data arrives value seconds later
+  slow       value bytes per second
+  blackhole  nothing arrives, not even the end of a connection. Waiting data arrives when the fault ends
+  halfopen   one side of each connection ends and the other side is not told. up: the server's side ends, down: the
+             client's side ends, both: either, in turn. New connections work. The other side gets a reset when the
+             fault ends
   reset      all connections are reset, and new ones at once
 """
 
@@ -24,7 +25,7 @@ PIECE = 16384
 
 
 class Direction:
-    """How the bytes of one direction fare."""
+    """The fault of one direction."""
 
     def __init__(self):
         self.delay, self.rate, self.passable = 0, None, asyncio.Event()
@@ -43,14 +44,14 @@ class Direction:
 
 
 def reset(writer):
-    """Ends a connection the hard way."""
+    """Ends a connection with a TCP reset."""
     with contextlib.suppress(OSError):
         writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     writer.transport.abort()
 
 
 class Pair:
-    """A client's connection and the one to the server that it stands for."""
+    """A client's connection, and the connection to the server that belongs to it."""
 
     def __init__(self, link, client, server):
         self.link, self.client, self.server = link, client, server
@@ -104,7 +105,7 @@ class Link:
             return reset(client)
         pair, task = Pair(self, client, server), asyncio.current_task()
         self.pairs.add(pair)
-        self.tasks.add(task)  # nobody else holds on to it
+        self.tasks.add(task)  # otherwise the task may be garbage-collected
         try:
             await pair.run(from_client, from_server)
         finally:

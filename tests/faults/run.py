@@ -20,7 +20,7 @@ import clients  # noqa: E402
 import schedule  # noqa: E402
 import stage as stages  # noqa: E402
 
-CONVERGE = 180  # seconds until everything must have come to rest after the last fault
+CONVERGE = 180  # maximum seconds from the last fault until the system is at rest
 
 
 def at_rest(system):
@@ -29,7 +29,7 @@ def at_rest(system):
 
 
 async def converge(stage):
-    """Waits until nothing is under way, or for as long as it may take; returns the seconds."""
+    """Waits until the system is at rest, but not longer than CONVERGE. Returns the seconds."""
     start = time.monotonic()
     while time.monotonic() < start + CONVERGE:
         if await asyncio.to_thread(at_rest, stage.system):
@@ -39,7 +39,7 @@ async def converge(stage):
 
 
 async def watch(stage, disorders):
-    """A daemon that ends by itself has broken a promise; an orchestrator would start it again, and so do we."""
+    """Notes each daemon that ends by itself, which breaks a promise. Restarts it, as an orchestrator would."""
     while True:
         for name, replica in stage.replicas.items():
             process = replica.daemon.process
@@ -51,7 +51,7 @@ async def watch(stage, disorders):
 
 
 async def perform(stage, seed, duration, only):
-    """The whole play. Returns the journal, the faults done, the daemons' disorders, and the seconds to rest."""
+    """Runs clients and faults. Returns the journal, the injected faults, the daemons' disorders and the seconds to rest."""
     journal, disorders = clients.Journal(), []
     actors = [clients.Shop(stage, journal, seed, number) for number in range(clients.CLIENTS)]
     actors.append(clients.Vandal(stage, journal, seed))
@@ -74,7 +74,7 @@ async def perform(stage, seed, duration, only):
 
 
 def stop_daemons(stage, disorders):
-    """All of them stop in order, and none has anything to confess."""
+    """Stops all daemons. Each must stop cleanly and without a sanitizer report."""
     for name, replica in stage.replicas.items():
         try:
             if replica.daemon.process is not None:

@@ -1,4 +1,4 @@
-"""The faults: which there are, what is drawn from a seed, and how each is done to the stage."""
+"""The faults: which kinds there are, how a seed selects them, and how each is injected."""
 
 import asyncio
 import collections
@@ -13,7 +13,7 @@ import harness
 import psycopg
 
 GAP = 1.2  # mean seconds between faults
-CALM, CALM_GAP = 0.08, 6  # how often, and how long, nothing new goes wrong
+CALM, CALM_GAP = 0.08, 6  # probability of a longer gap, and its mean seconds
 QUIET_START = 2
 NETWORK = ("latency", "slow", "blackhole", "halfopen", "reset")
 
@@ -43,7 +43,7 @@ async def freeze_part(stage, fault):
 
 
 async def immediate_shutdown(stage, fault):
-    """The server ends its sessions without a checkpoint: its next start recovers from the log."""
+    """Stops the server without a checkpoint. So its next start recovers from the log."""
     postmaster = os.pidfd_open(stage.postmaster())
     try:
         signal.pidfd_send_signal(postmaster, signal.SIGQUIT)
@@ -60,7 +60,7 @@ def sessions(stage):
 
 
 async def end_sessions(stage, fault):
-    """An administrator's pg_terminate_backend, for every second session."""
+    """Ends every second session, as an administrator does with pg_terminate_backend."""
     def end():
         with contextlib.suppress(psycopg.Error):
             for pid in sessions(stage)[::2]:
@@ -69,7 +69,7 @@ async def end_sessions(stage, fault):
 
 
 async def kill_session(stage, fault):
-    """A backend that dies takes all others with it: the server starts over by itself."""
+    """Kills one backend. The server then ends all others and restarts by itself."""
     def kill():
         with contextlib.suppress(psycopg.Error, ProcessLookupError, IndexError):
             os.kill(sessions(stage)[int(fault.value)], signal.SIGKILL)
@@ -95,7 +95,7 @@ async def pause_daemon(stage, fault):
 
 
 async def stop_daemon(stage, fault):
-    """An orderly stop, as a roll-out does; it must be a clean one whatever else is broken."""
+    """Stops a daemon as a roll-out does. It must stop cleanly, whatever else is broken."""
     replica = stage.replicas[fault.target]
     replica.disturb()
     replica.daemon.terminate()
@@ -111,7 +111,7 @@ async def spoil_link(stage, fault):
 
 
 DAEMONS = ("order-1", "order-2", "delivery-1", "delivery-2")
-# kind: (weight, how, targets, least and most seconds: most last a quarter of that or less)
+# kind: (weight, function, targets, minimum and maximum seconds). Most faults last at most a quarter of the maximum.
 PROCESSES = {
     "kill daemon": (9, kill_daemon, DAEMONS, 0, 3),
     "pause daemon": (7, pause_daemon, DAEMONS, 0.1, 8),
@@ -125,12 +125,12 @@ PROCESSES = {
 
 
 def kinds(links):
-    """All kinds of faults: PROCESSES, and those of the network on each of the links."""
+    """All kinds of faults: PROCESSES, and the network faults of the links."""
     return PROCESSES | {kind: (6, spoil_link, links, 0.1, 25) for kind in NETWORK}
 
 
 def draw(seed, duration, links):
-    """The faults of a run, in the order of their times: the same for the same seed, duration and links."""
+    """Returns the faults of a run, sorted by time. Seed, duration and links determine them."""
     rng, table, faults, at = random.Random(seed), kinds(links), [], QUIET_START
     weights = [row[0] for row in table.values()]
     while at < duration:
@@ -145,7 +145,7 @@ def draw(seed, duration, links):
 
 
 async def play(stage, faults, failures):
-    """Does the faults at their times, those of one target one after the other. Returns how many of each kind."""
+    """Injects the faults at their times, those of one target one after the other. Returns the number of each kind."""
     start, locks, done = asyncio.get_running_loop().time(), collections.defaultdict(asyncio.Lock), collections.Counter()
     table = kinds(stage.links)
 
@@ -155,7 +155,7 @@ async def play(stage, faults, failures):
                 await table[fault.kind][1](stage, fault)
                 target = fault.target if fault.kind in PROCESSES else "link"
                 done[f"{fault.kind} {target}".replace(" daemon", "").replace(" part", "")] += 1
-            except Exception as error:  # a daemon that did not come back, or left in disorder
+            except Exception as error:  # a daemon did not start again, or did not stop cleanly
                 failures.append(f"{fault.kind} {fault.target} at {fault.at:.1f} s: {error}")
 
     tasks = []

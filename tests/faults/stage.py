@@ -1,4 +1,4 @@
-"""What is under attack: parts, two replicas of each daemon, and the links between all of them."""
+"""The system under test: parts, two replicas of each daemon, and the links between all of them."""
 
 import json
 import pathlib
@@ -10,16 +10,16 @@ import harness
 
 SECRET = "a-secret-of-production-that-is-long-enough"
 SETTINGS = {
-    # A production's daemons, which also start when their database is away.
+    # Daemons of production, which also start while their database is unavailable.
     "APP_ENV": "production", "DEMO_CLIENTS": "false", "DELIVERY_ANONYMOUS": "false", "JWT_SECRET": SECRET,
     # Shipments that take a few seconds, and deadlines shorter than the faults.
     "CARRIER_ASSIGN_DELAY": "300ms", "CARRIER_SHIP_DELAY": "700ms", "CARRIER_DELIVER_DELAY": "1s",
     "DB_CONNECT_TIMEOUT": "1s", "DB_STATEMENT_TIMEOUT": "2s", "DB_LOCK_TIMEOUT": "1s", "HTTP_QUEUE_TIMEOUT": "3s",
     "SHUTDOWN_TIMEOUT": "10s", "RECONCILE_AFTER": "10s",
-    # So many consumers die here with a message in hand that three receives mean nothing.
+    # Here many consumers die while they process a message. So three receives do not mean that a message is poison.
     "SQS_MAX_RECEIVE_COUNT": "50",
 }
-RELIEF = 2  # seconds after a disturbance: until clients have noticed that their connections are gone
+RELIEF = 2  # seconds after a disturbance until clients have noticed that their connections are gone
 
 
 class Proxy:
@@ -56,7 +56,7 @@ class Replica:
         self.name, self.daemon, self.disturbed = name, daemon, []
 
     def disturb(self):
-        """From now on it cannot be held to its promises."""
+        """From now on, requests to it may fail."""
         self.disturbed.append([time.monotonic(), float("inf")])
 
     def settle(self):
@@ -75,7 +75,7 @@ class Replica:
 
 
 class Stage:
-    """Everything, started; close() stops it all."""
+    """Starts the whole system. close() stops it."""
 
     def __init__(self):
         self.keep_logs = False
@@ -113,14 +113,14 @@ class Stage:
         return [replica for name, replica in self.replicas.items() if name.startswith(service)]
 
     def postmaster(self):
-        """The process of the PostgreSQL server, surely: numbers of processes come again."""
+        """Returns the pid of the PostgreSQL server. The start time is checked, because pids are reused."""
         pid, started = pathlib.Path(self.parts.folder, "postgres.pid").read_text().split()
         now = pathlib.Path("/proc", pid, "stat").read_text().rpartition(")")[2].split()[19]
         assert now == started, "PostgreSQL is not running"
         return int(pid)
 
     def heal(self):
-        """Ends what may be left of any fault."""
+        """Ends all faults that may be left."""
         for link in self.links:
             self.proxy.heal(link)
         self.parts.thaw()

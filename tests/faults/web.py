@@ -1,4 +1,4 @@
-"""The clients' HTTP: one connection that is kept, a deadline for the whole request, and what an answer must be."""
+"""HTTP of the clients: a connection that is kept, a deadline for the whole request, and the check of an answer."""
 
 import asyncio
 import contextlib
@@ -7,7 +7,7 @@ import time
 import typing
 
 DEADLINE = 20  # seconds; longer than every deadline within the daemons together
-KEEP = 1  # seconds that an idle connection is kept: less than the server keeps it, and than stage.RELIEF
+KEEP = 1  # seconds that an idle connection is kept, less than in the server and less than stage.RELIEF
 
 # The errors of docs/openapi.yaml that a good request may meet.
 ERRORS = {"ORDER_NOT_FOUND": 404, "SHIPMENT_NOT_FOUND": 404, "IDEMPOTENCY_CONFLICT": 409, "INVALID_TRANSITION": 409,
@@ -31,7 +31,7 @@ class Answer(typing.NamedTuple):
 
 
 def fault_of(answer):
-    """Why the answer is none that the API has for a good request; None when it is one."""
+    """Says why the API does not define this answer to a good request. None when it does."""
     if "x-request-id" not in answer.headers:
         return "has no X-Request-Id"
     if answer.status < 400:
@@ -60,7 +60,7 @@ class Web:
         except asyncio.IncompleteReadError as error:
             raise ConnectionResetError("the connection ended") from error
         finally:
-            if self.used < sent:  # something went wrong on the way: the connection's state is unknown
+            if self.used < sent:  # the request failed, so the connection's state is unknown
                 self.close()
 
     async def _exchange(self, method, path, headers, body, sent):

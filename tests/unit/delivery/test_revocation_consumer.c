@@ -145,7 +145,7 @@ static void test_too_many(void **state) {
     (void)state;
     full = true;
     assert_int_equal(outcome_of(event(now_s() + 60)), CONSUMER_RETRY);
-    assert_string_equal(reason, "too many tokens are revoked");
+    assert_string_equal(reason, "too many revoked tokens");
     assert_int_equal(stored_count, 0);
 }
 
