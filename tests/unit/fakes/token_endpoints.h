@@ -85,19 +85,19 @@ static const struct token_options options = {.secret = "0123456789abcdef01234567
                                              .audience = "the-api",
                                              .lifetime_s = 3600};
 static struct config config = {.app_env = ENV_PRODUCTION};
-static struct order_app app = {.config = &config};
+static struct order_app app = {.service = {.config = &config}};
 
 static inline int set_up(void **state) {
     (void)state;
-    app.keys = token_keys_new(&options);
+    app.service.auth.keys = token_keys_new(&options);
     app.guesses = guesses_new(0);
-    return app.keys && app.guesses ? 0 : -1;
+    return app.service.auth.keys && app.guesses ? 0 : -1;
 }
 
 static inline int tear_down(void **state) {
     (void)state;
     guesses_free(app.guesses);
-    token_keys_free(app.keys);
+    token_keys_free(app.service.auth.keys);
     return 0;
 }
 

@@ -4,6 +4,7 @@
 #include "common/base/clock.h"
 #include "common/base/log.h"
 #include "common/config/config.h"
+#include "order/app.h"
 #include "order/client_store.h"
 
 #include <setjmp.h>
@@ -56,11 +57,13 @@ enum db_status client_store_list(struct db *db, struct arena *arena, struct clie
 }
 
 static struct config config = {.service = CONFIG_ORDER};
+static const struct service_daemon daemon = {.name = "order-service"};
+static struct order_app app = {.service = {.daemon = &daemon, .config = &config}};
 
 static struct clients *start(enum table now, bool demo_clients) {
     atomic_store(&table, now);
     config.demo_clients = demo_clients;
-    struct clients *clients = clients_start(&config);
+    struct clients *clients = clients_start(&app);
     assert_non_null(clients);
     return clients;
 }
@@ -92,7 +95,7 @@ static void test_who_is_let_in(void **state) {
     for (size_t i = 0; i < COUNT(cases); i++)
         if (status_of(clients, cases[i].id, cases[i].secret) != cases[i].expected)
             fail_msg("wrong status for %s with %s", cases[i].id, cases[i].secret);
-    clients_stop(clients);
+    clients_stop(clients, 0);
 }
 
 static void test_scope_of_the_client(void **state) {
@@ -103,7 +106,7 @@ static void test_scope_of_the_client(void **state) {
     assert_string_equal(scope, "untouched");
     assert_int_equal(clients_authenticate(clients, "shop-1", "one-secret", scope), CLIENT_OK);
     assert_string_equal(scope, "order:create order:read");
-    clients_stop(clients);
+    clients_stop(clients, 0);
 }
 
 static void test_demo_clients(void **state) {
@@ -118,7 +121,7 @@ static void test_demo_clients(void **state) {
     assert_int_equal(clients_authenticate(clients, "demo-admin", "demo-admin-secret", scope), CLIENT_OK);
     assert_string_equal(scope, SCOPES_KNOWN);
     assert_int_equal(status_of(clients, "demo-client", "demo-admin-secret"), CLIENT_REFUSED);
-    clients_stop(clients);
+    clients_stop(clients, 0);
 }
 
 static void test_table_hides_demo_client(void **state) {
@@ -127,7 +130,7 @@ static void test_table_hides_demo_client(void **state) {
     assert_int_equal(status_of(clients, "demo-client", "demo-secret"), CLIENT_OK);
     assert_int_equal(status_of(clients, "demo-admin", "changed-secret"), CLIENT_OK);
     assert_int_equal(status_of(clients, "demo-admin", "demo-admin-secret"), CLIENT_REFUSED);
-    clients_stop(clients);
+    clients_stop(clients, 0);
 }
 
 /* Before the table was read nobody can be said to be unknown. */
@@ -137,7 +140,7 @@ static void test_unread(void **state) {
     assert_int_equal(status_of(clients, "shop-1", "one-secret"), CLIENT_UNREAD);
     assert_int_equal(status_of(clients, "demo-client", "demo-secret"), CLIENT_OK);
     assert_int_equal(status_of(clients, "demo-client", "wrong"), CLIENT_REFUSED);
-    clients_stop(clients);
+    clients_stop(clients, 0);
 }
 
 static bool becomes(struct clients *clients, const char *id, const char *secret,
@@ -165,7 +168,7 @@ static void test_copy_follows_the_table(void **state) {
     assert_int_not_equal(atomic_load(&reads), before);
     assert_int_equal(status_of(clients, "shop-3", "three-secret"), CLIENT_OK);
     assert_int_equal(status_of(clients, "shop-1", "one-secret"), CLIENT_REFUSED);
-    clients_stop(clients);
+    clients_stop(clients, 0);
 }
 
 int main(void) {

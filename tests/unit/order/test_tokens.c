@@ -25,7 +25,7 @@ static void test_token_is_issued(void **state) {
     };
     for (size_t i = 0; i < COUNT(cases); i++) {
         struct http_request request = {0};
-        json_t *answer = send(&request, tokens_issue, cases[i].type, cases[i].body, cases[i].basic);
+        json_t *answer = send(&request, tokens_issue_prepare, cases[i].type, cases[i].body, cases[i].basic);
         assert_int_equal(request.reply.status, 200);
         assert_not_cached(&request);
         assert_int_equal(json_object_size(answer), 4);
@@ -34,7 +34,7 @@ static void test_token_is_issued(void **state) {
         assert_int_equal(json_integer_value(json_object_get(answer, "expires_in")), 3600);
         struct token_claims claims;
         assert_int_equal(
-            token_verify(app.keys, text(answer, "access_token"), clock_epoch_ms() / 1000, &claims), TOKEN_OK);
+            token_verify(app.service.auth.keys, text(answer, "access_token"), clock_epoch_ms() / 1000, &claims), TOKEN_OK);
         assert_string_equal(claims.client_id, "shop");
         assert_string_equal(claims.scope, cases[i].scope);
         json_decref(answer);
@@ -75,7 +75,7 @@ static void test_token_is_refused(void **state) {
     };
     for (size_t i = 0; i < COUNT(cases); i++) {
         struct http_request request = {0};
-        json_t *answer = send(&request, tokens_issue, cases[i].type, cases[i].body, cases[i].basic);
+        json_t *answer = send(&request, tokens_issue_prepare, cases[i].type, cases[i].body, cases[i].basic);
         if (strcmp(text(answer, "error"), cases[i].error) != 0)
             fail_msg("'%s' gave %s", cases[i].body, text(answer, "error"));
         assert_int_equal(request.reply.status, cases[i].status);
@@ -95,7 +95,7 @@ static void test_two_authorization_headers(void **state) {
     (void)state;
     struct http_request request = {0};
     fake_request_header("Authorization", SHOP_BASIC);
-    json_t *answer = send(&request, tokens_issue, FORM, "grant_type=client_credentials", SHOP_BASIC);
+    json_t *answer = send(&request, tokens_issue_prepare, FORM, "grant_type=client_credentials", SHOP_BASIC);
     assert_string_equal(text(answer, "error"), "invalid_request");
     json_decref(answer);
     fake_end(&request);
@@ -105,7 +105,7 @@ static void test_two_authorization_headers(void **state) {
 static void test_clients_unread(void **state) {
     (void)state;
     struct http_request request = {0};
-    json_t *answer = send(&request, tokens_issue, FORM,
+    json_t *answer = send(&request, tokens_issue_prepare, FORM,
                           "grant_type=client_credentials&client_id=new&client_secret=s", NULL);
     assert_int_equal(request.reply.status, 503);
     assert_non_null(fake_reply_header(&request, "Retry-After"));
@@ -118,7 +118,7 @@ static unsigned introspect(enum config_env env, const char *type, const char *bo
                            const char *expected) {
     config.app_env = env;
     struct http_request request = {0};
-    json_t *answer = send(&request, tokens_introspect, type, body, basic);
+    json_t *answer = send(&request, tokens_introspect_prepare, type, body, basic);
     unsigned status = request.reply.status;
     assert_not_cached(&request);
     if (expected)
@@ -131,7 +131,7 @@ static unsigned introspect(enum config_env env, const char *type, const char *bo
 static void test_active_token(void **state) {
     (void)state;
     struct token_claims claims;
-    char *token = token_issue(app.keys, "shop", "order:read", clock_epoch_ms() / 1000, &claims);
+    char *token = token_issue(app.service.auth.keys, "shop", "order:read", clock_epoch_ms() / 1000, &claims);
     char form[TOKEN_MAX_SIZE], json[TOKEN_MAX_SIZE], expected[1024], id[UUID_TEXT_SIZE];
     uuid_format(&claims.id, id);
     snprintf(form, sizeof form, "token=%s&token_type_hint=access_token", token);
@@ -154,7 +154,7 @@ static void test_inactive_token(void **state) {
     (void)state;
     static const char inactive[] = "{\"active\":false}";
     struct token_claims claims;
-    char *expired = token_issue(app.keys, "shop", "order:read", 1000, &claims);
+    char *expired = token_issue(app.service.auth.keys, "shop", "order:read", 1000, &claims);
     char form[TOKEN_MAX_SIZE];
     snprintf(form, sizeof form, "token=%s", expired);
     free(expired);
@@ -172,7 +172,7 @@ static bool sees(const char *token, const char *authorization) {
     char form[TOKEN_MAX_SIZE];
     struct http_request request = {0};
     snprintf(form, sizeof form, "token=%s", token);
-    json_t *answer = send(&request, tokens_introspect, FORM, form, authorization);
+    json_t *answer = send(&request, tokens_introspect_prepare, FORM, form, authorization);
     assert_int_equal(request.reply.status, 200);
     bool active = json_is_true(json_object_get(answer, "active"));
     if (!active)
@@ -185,7 +185,7 @@ static bool sees(const char *token, const char *authorization) {
 static const char *bearer(const char *client_id, const char *scope, int64_t now_s) {
     static char header[TOKEN_MAX_SIZE];
     struct token_claims claims;
-    char *token = token_issue(app.keys, client_id, scope, now_s, &claims);
+    char *token = token_issue(app.service.auth.keys, client_id, scope, now_s, &claims);
     snprintf(header, sizeof header, "Bearer %s", token);
     free(token);
     return header;
@@ -195,7 +195,7 @@ static void test_whose_tokens_a_caller_sees(void **state) {
     (void)state;
     struct token_claims claims;
     int64_t now = clock_epoch_ms() / 1000;
-    char *token = token_issue(app.keys, "shop", "order:read", now, &claims);
+    char *token = token_issue(app.service.auth.keys, "shop", "order:read", now, &claims);
     config.app_env = ENV_PRODUCTION;
     assert_true(sees(token, SHOP_BASIC));
     assert_false(sees(token, OTHER_BASIC));
@@ -218,7 +218,7 @@ static void test_caller_with_a_bad_token(void **state) {
         for (enum config_env env = ENV_PRODUCTION; env <= ENV_DEVELOPMENT; env++) {
             struct http_request request = {0};
             config.app_env = env;
-            json_decref(send(&request, tokens_introspect, FORM, "token=a.b.c", bad[i]));
+            json_decref(send(&request, tokens_introspect_prepare, FORM, "token=a.b.c", bad[i]));
             assert_int_equal(request.reply.status, 401);
             assert_non_null(strstr(fake_reply_header(&request, "WWW-Authenticate"), "Bearer realm="));
             assert_non_null(

@@ -1,4 +1,5 @@
 /* POST /auth/revoke: which tokens are revoked, and what becomes of them (RFC 7009). */
+#include "common/service/worker.h"
 #include "fakes/token_endpoints.h"
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))
@@ -13,7 +14,7 @@ static unsigned revoke(const char *form, const char *basic, char error[static 32
     buf_str(&request.body, form);
     tokens_revoke_prepare(&request);
     if (!request.reply.status)
-        assert_int_equal(tokens_revoke_run(&worker, batch, 1), store_status);
+        assert_int_equal(tokens_revoke_run(&worker, batch, 1), db_outcome(store_status));
     json_t *answer =
         json_loadb(request.reply.body.data ? request.reply.body.data : "", request.reply.body.len, 0, NULL);
     if (answer)
@@ -27,7 +28,7 @@ static unsigned revoke(const char *form, const char *basic, char error[static 32
 static void test_token_is_revoked(void **state) {
     (void)state;
     struct token_claims claims;
-    char *token = token_issue(app.keys, "shop", "order:read", clock_epoch_ms() / 1000, &claims);
+    char *token = token_issue(app.service.auth.keys, "shop", "order:read", clock_epoch_ms() / 1000, &claims);
     char form[TOKEN_MAX_SIZE], error[32];
     snprintf(form, sizeof form, "token=%s&token_type_hint=refresh_token", token);
     free(token);
@@ -61,9 +62,9 @@ static void test_token_is_not_revoked(void **state) {
     (void)state;
     struct token_claims claims;
     int64_t now = clock_epoch_ms() / 1000;
-    char *good = token_issue(app.keys, "shop", "order:read", now, &claims);
-    char *expired = token_issue(app.keys, "shop", "order:read", 1000, &claims);
-    char *others = token_issue(app.keys, "other", "order:read", now, &claims);
+    char *good = token_issue(app.service.auth.keys, "shop", "order:read", now, &claims);
+    char *expired = token_issue(app.service.auth.keys, "shop", "order:read", 1000, &claims);
+    char *others = token_issue(app.service.auth.keys, "other", "order:read", now, &claims);
     const struct {
         const char *token, *basic;
         unsigned status;

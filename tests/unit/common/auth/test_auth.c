@@ -1,6 +1,7 @@
 /* The guard: who passes, and what the others are told (RFC 6750). */
 #include "common/auth/auth.h"
 
+#include "common/auth/revocations.h"
 #include "common/base/clock.h"
 #include "fakes/fake_http.h"
 
@@ -60,7 +61,7 @@ static bool guard(struct http_request *request, const char *scheme, const char *
     snprintf(header, sizeof header, "%s%s", scheme ? scheme : "", token);
     if (scheme)
         fake_request_header("Authorization", header);
-    return auth_bearer(request, keys, NULL, anonymous);
+    return auth_guard(&(struct auth){.keys = keys, .anonymous = anonymous}, request);
 }
 
 static void assert_refused(struct http_request *request, unsigned status, const char *code,

@@ -23,11 +23,11 @@ static const uint8_t *key_of(uint32_t number, uint32_t set) {
 }
 
 static bool holds(struct memory_cache *cache, const uint8_t *key, int64_t now_ms, const char *value) {
-    struct buf out = {0};
-    bool found = memory_cache_get(cache, key, now_ms, &out);
-    bool same = found && out.len == strlen(value) && memcmp(out.data, value, out.len) == 0;
+    char out[MEMORY_CACHE_VALUE_MAX];
+    size_t len;
+    bool found = memory_cache_get(cache, key, now_ms, out, &len);
+    bool same = found && len == strlen(value) && memcmp(out, value, len) == 0;
     assert_true(same == found);
-    buf_free(&out);
     return found;
 }
 
