@@ -88,7 +88,7 @@ def test_redis(system, proxy, direction):
         assert api.create(body, key).content == before.content
         for _ in range(10):
             assert_delivered(system, api.created())
-        eventually(lambda: has_logged(system.order, "redis is away, going on without it"))
+        eventually(lambda: has_logged(system.order, "cache in Redis is unavailable: "))
     eventually(lambda: dependencies(api)["redis"])
 
 
@@ -100,8 +100,8 @@ def test_sqs(system, proxy, direction):
         order_ids = [api.created() for _ in range(10)]
         for daemon in system.daemons:
             assert daemon.health("/health/ready") == 200
-            eventually(lambda: has_logged(daemon, "consumer of", "waits for the queue", "timed out"))
-        eventually(lambda: has_logged(system.order, "events wait for the queue", "timed out"))
+            eventually(lambda: has_logged(daemon, "consumer of", "is unavailable: queue: ", "timed out"))
+        eventually(lambda: has_logged(system.order, "relay of order_outbox is unavailable: queue: ", "timed out"))
     for order_id in order_ids:
         assert_delivered(system, order_id)
 
