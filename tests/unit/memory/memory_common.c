@@ -275,8 +275,7 @@ static bool faults_of_a_body(void) {
     http_reply_faults(&request, &faults);
     http_reply_shortage(&request);
     const char *text = request.reply.body.data;
-    assert_true(request.reply.status == 503 ||
-                (strstr(text, "/items/0/quantity") && strstr(text, "/b~1~0")));
+    assert_true(request.reply.status == 503 || (strstr(text, "/items/0/quantity") && strstr(text, "/b~1~0")));
     return answered(&request, 400, NULL);
 }
 
@@ -356,7 +355,7 @@ static void parse_in_child(size_t nth) {
     _exit(whole ? 0 : 1);
 }
 
-static void test_json_is_whole_or_the_process_ends(void **state) {
+static void json_is_whole_or_the_process_ends(void **state) {
     (void)state;
     size_t nth = 1;
     int status;
@@ -390,6 +389,6 @@ int main(void) {
         {"an answer of the queue", queue_answer},
         {"a line of the log", log_line},
     };
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_json_is_whole_or_the_process_ends)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(json_is_whole_or_the_process_ends)};
     return memory_run(scenarios, COUNT(scenarios)) + cmocka_run_group_tests(tests, NULL, NULL);
 }

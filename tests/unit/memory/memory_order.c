@@ -8,6 +8,7 @@
 #include "common/config/config.h"
 #include "common/events/outbox.h"
 #include "common/http/limit.h"
+#include "common/service/worker.h"
 #include "order/app.h"
 #include "order/clients.h"
 #include "order/guesses.h"
@@ -17,7 +18,6 @@
 #include "order/order_views.h"
 #include "order/orders.h"
 #include "order/tokens.h"
-#include "common/service/worker.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

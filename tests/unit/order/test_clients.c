@@ -17,6 +17,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "fakes/rows.h"
+
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 
 /* What the table holds, by name; in strcmp's order of ids, as the store promises. */
@@ -73,7 +75,7 @@ static enum client_status status_of(struct clients *clients, const char *id, con
     return clients_authenticate(clients, id, secret, scope);
 }
 
-static void test_who_is_let_in(void **state) {
+static void only_those_with_their_secret_are_let_in(void **state) {
     (void)state;
     static const struct {
         const char *id, *secret;
@@ -92,13 +94,14 @@ static void test_who_is_let_in(void **state) {
         {"demo-client", "demo-secret", CLIENT_REFUSED}, /* not in production */
     };
     struct clients *clients = start(TABLE_FIRST, false);
-    for (size_t i = 0; i < COUNT(cases); i++)
+    for_each_row(i, cases, "%s with %s", cases[i].id, cases[i].secret) {
         if (status_of(clients, cases[i].id, cases[i].secret) != cases[i].expected)
             fail_msg("wrong status for %s with %s", cases[i].id, cases[i].secret);
+    }
     clients_stop(clients, 0);
 }
 
-static void test_scope_of_the_client(void **state) {
+static void a_client_gets_its_scope(void **state) {
     (void)state;
     struct clients *clients = start(TABLE_FIRST, false);
     char scope[TOKEN_SCOPE_SIZE] = "untouched";
@@ -109,7 +112,7 @@ static void test_scope_of_the_client(void **state) {
     clients_stop(clients, 0);
 }
 
-static void test_demo_clients(void **state) {
+static void demo_clients_are_let_in(void **state) {
     (void)state;
     struct clients *clients = start(TABLE_EMPTY, true);
     char scope[TOKEN_SCOPE_SIZE];
@@ -124,7 +127,7 @@ static void test_demo_clients(void **state) {
     clients_stop(clients, 0);
 }
 
-static void test_table_hides_demo_client(void **state) {
+static void the_table_hides_a_demo_client(void **state) {
     (void)state;
     struct clients *clients = start(TABLE_FIRST, true);
     assert_int_equal(status_of(clients, "demo-client", "demo-secret"), CLIENT_OK);
@@ -134,7 +137,7 @@ static void test_table_hides_demo_client(void **state) {
 }
 
 /* Before the table was read nobody can be said to be unknown. */
-static void test_unread(void **state) {
+static void nobody_is_unknown_before_the_table_was_read(void **state) {
     (void)state;
     struct clients *clients = start(TABLE_AWAY, true);
     assert_int_equal(status_of(clients, "shop-1", "one-secret"), CLIENT_UNREAD);
@@ -151,7 +154,7 @@ static bool becomes(struct clients *clients, const char *id, const char *secret,
     return false;
 }
 
-static void test_copy_follows_the_table(void **state) {
+static void the_copy_follows_the_table(void **state) {
     (void)state;
     struct clients *clients = start(TABLE_FIRST, false);
     atomic_store(&table, TABLE_LATER);
@@ -174,9 +177,12 @@ static void test_copy_follows_the_table(void **state) {
 int main(void) {
     log_setup("test", LOG_ERROR, LOG_TEXT);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_who_is_let_in), cmocka_unit_test(test_scope_of_the_client),
-        cmocka_unit_test(test_demo_clients),  cmocka_unit_test(test_table_hides_demo_client),
-        cmocka_unit_test(test_unread),        cmocka_unit_test(test_copy_follows_the_table),
+        cmocka_unit_test(only_those_with_their_secret_are_let_in),
+        cmocka_unit_test(a_client_gets_its_scope),
+        cmocka_unit_test(demo_clients_are_let_in),
+        cmocka_unit_test(the_table_hides_a_demo_client),
+        cmocka_unit_test(nobody_is_unknown_before_the_table_was_read),
+        cmocka_unit_test(the_copy_follows_the_table),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -2,6 +2,8 @@
 #include "common/service/worker.h"
 #include "fakes/token_endpoints.h"
 
+#include "fakes/rows.h"
+
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 
 /* The answer to a revocation of the form, by the client: the status, and "" or the error. */
@@ -25,7 +27,7 @@ static unsigned revoke(const char *form, const char *basic, char error[static 32
     return status;
 }
 
-static void test_token_is_revoked(void **state) {
+static void a_token_is_revoked(void **state) {
     (void)state;
     struct token_claims claims;
     char *token = token_issue(app.service.auth.keys, "shop", "order:read", clock_epoch_ms() / 1000, &claims);
@@ -58,7 +60,7 @@ static void test_token_is_revoked(void **state) {
     assert_int_equal(stored_count, 0);
 }
 
-static void test_token_is_not_revoked(void **state) {
+static void what_cannot_be_revoked_is_not_stored(void **state) {
     (void)state;
     struct token_claims claims;
     int64_t now = clock_epoch_ms() / 1000;
@@ -77,7 +79,7 @@ static void test_token_is_not_revoked(void **state) {
         {good, WRONG_BASIC, 401, "invalid_client"},
     };
     stored_count = 0;
-    for (size_t i = 0; i < COUNT(cases); i++) {
+    for_each_row(i, cases, "%s", cases[i].error) {
         char form[TOKEN_MAX_SIZE], error[32];
         snprintf(form, sizeof form, "token=%s", cases[i].token);
         assert_int_equal(revoke(form, cases[i].basic, error), cases[i].status);
@@ -91,8 +93,8 @@ static void test_token_is_not_revoked(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_token_is_revoked),
-        cmocka_unit_test(test_token_is_not_revoked),
+        cmocka_unit_test(a_token_is_revoked),
+        cmocka_unit_test(what_cannot_be_revoked_is_not_stored),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -14,6 +14,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "fakes/rows.h"
+
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 #define REALM "Bearer realm=\"order-processing\""
 
@@ -74,10 +76,10 @@ static void assert_refused(struct http_request *request, unsigned status, const 
     fake_end(request);
 }
 
-static void test_good_token_passes(void **state) {
+static void a_good_token_passes(void **state) {
     (void)state;
     static const char *const schemes[] = {"Bearer ", "bearer ", "BEARER   "};
-    for (size_t i = 0; i < COUNT(schemes); i++) {
+    for_each_row(i, schemes, "'%s'", schemes[i]) {
         struct http_request request = {0};
         assert_true(guard(&request, schemes[i], good, false));
         assert_int_equal(request.reply.status, 0);
@@ -87,7 +89,7 @@ static void test_good_token_passes(void **state) {
     }
 }
 
-static void test_missing_or_malformed_header(void **state) {
+static void a_missing_or_malformed_header_is_refused(void **state) {
     (void)state;
     static const struct {
         const char *scheme, *token;
@@ -95,7 +97,7 @@ static void test_missing_or_malformed_header(void **state) {
         {NULL, ""},         {"InvalidFormat", ""}, {"", ""},           {"Bearer", ""},    {"Bearer ", ""},
         {"Bearer ", "a b"}, {"Bearer ", "a,b"},    {"Basic ", "YTpi"}, {"Bearera ", "b"},
     };
-    for (size_t i = 0; i < COUNT(cases); i++) {
+    for_each_row(i, cases, "'%s%s'", cases[i].scheme ? cases[i].scheme : "", cases[i].token) {
         struct http_request request = {0};
         assert_false(guard(&request, cases[i].scheme, cases[i].token, false));
         assert_non_null(strstr(request.reply.body.data, "Missing or invalid Authorization header"));
@@ -103,7 +105,7 @@ static void test_missing_or_malformed_header(void **state) {
     }
 }
 
-static void test_two_headers(void **state) {
+static void two_headers_are_refused(void **state) {
     (void)state;
     struct http_request request = {0};
     fake_request_header("Authorization", "Basic YTpi");
@@ -111,14 +113,14 @@ static void test_two_headers(void **state) {
     assert_refused(&request, 401, "UNAUTHORIZED", REALM);
 }
 
-static void test_bad_token(void **state) {
+static void a_bad_token_is_refused(void **state) {
     (void)state;
     struct http_request request = {0};
     assert_false(guard(&request, "Bearer ", "not.a.token", false));
     assert_refused(&request, 401, "INVALID_TOKEN", REALM ", error=\"invalid_token\"");
 }
 
-static void test_expired_token(void **state) {
+static void an_expired_token_is_told_apart(void **state) {
     (void)state;
     struct http_request request = {0};
     assert_false(guard(&request, "Bearer ", expired, false));
@@ -126,7 +128,7 @@ static void test_expired_token(void **state) {
                    REALM ", error=\"invalid_token\", error_description=\"The access token expired\"");
 }
 
-static void test_revoked_token(void **state) {
+static void a_revoked_token_is_refused(void **state) {
     (void)state;
     struct http_request request = {0};
     verdict = TOKEN_REVOKED;
@@ -143,7 +145,7 @@ static void test_revoked_token(void **state) {
 }
 
 /* As long as nobody knows, nobody gets in. */
-static void test_revocations_unread(void **state) {
+static void nobody_gets_in_before_the_revocations_are_read(void **state) {
     (void)state;
     struct http_request request = {0};
     verdict = TOKEN_UNDECIDED;
@@ -155,7 +157,7 @@ static void test_revocations_unread(void **state) {
     verdict = TOKEN_OK;
 }
 
-static void test_missing_scope(void **state) {
+static void a_missing_scope_is_named(void **state) {
     (void)state;
     struct http_request request = {0};
     assert_false(guard(&request, "Bearer ", other_scope, false));
@@ -163,7 +165,7 @@ static void test_missing_scope(void **state) {
                    REALM ", error=\"insufficient_scope\", scope=\"order:create\"");
 }
 
-static void test_anonymous(void **state) {
+static void only_those_without_a_header_are_anonymous(void **state) {
     (void)state;
     struct http_request request = {0};
     assert_true(guard(&request, NULL, "", true));
@@ -181,11 +183,15 @@ static void test_anonymous(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_good_token_passes), cmocka_unit_test(test_missing_or_malformed_header),
-        cmocka_unit_test(test_two_headers),       cmocka_unit_test(test_bad_token),
-        cmocka_unit_test(test_expired_token),     cmocka_unit_test(test_missing_scope),
-        cmocka_unit_test(test_revoked_token),     cmocka_unit_test(test_revocations_unread),
-        cmocka_unit_test(test_anonymous),
+        cmocka_unit_test(a_good_token_passes),
+        cmocka_unit_test(a_missing_or_malformed_header_is_refused),
+        cmocka_unit_test(two_headers_are_refused),
+        cmocka_unit_test(a_bad_token_is_refused),
+        cmocka_unit_test(an_expired_token_is_told_apart),
+        cmocka_unit_test(a_missing_scope_is_named),
+        cmocka_unit_test(a_revoked_token_is_refused),
+        cmocka_unit_test(nobody_gets_in_before_the_revocations_are_read),
+        cmocka_unit_test(only_those_without_a_header_are_anonymous),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -19,6 +19,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "fakes/rows.h"
+
 #define HUGE_ANSWER (24 * 1024 * 1024 + 1)
 
 struct reply {
@@ -164,7 +166,7 @@ static const struct {
 
 static void ensures_queues(void **state) {
     (void)state;
-    for (size_t i = 0; i < sizeof ensure_cases / sizeof *ensure_cases; i++) {
+    for_each_row(i, ensure_cases, "%s", ensure_cases[i].what) {
         struct server s;
         start_server(&s, ensure_cases[i].replies);
         enum queue_status status = queue_ensure(s.client);
@@ -198,13 +200,13 @@ static const struct {
 
 static void judges_answers(void **state) {
     (void)state;
-    for (size_t i = 0; i < sizeof answer_cases / sizeof *answer_cases; i++) {
+    for_each_row(i, answer_cases, "%d %s", answer_cases[i].reply.status, answer_cases[i].reply.body) {
         const struct reply replies[] = {READY, answer_cases[i].reply, answer_cases[i].reply};
         struct server s;
         start_server(&s, replies);
         enum queue_status status = queue_check(s.client);
         if (status != answer_cases[i].status)
-            fail_msg("case %zu: %d, %s", i, status, queue_error(s.client));
+            fail_msg("%d, %s", status, queue_error(s.client));
         assert_true((status == QUEUE_OK) == !*queue_error(s.client));
         stop_server(&s);
     }
@@ -298,8 +300,9 @@ static void a_dead_letter_is_sent_or_said_not_to_be(void **state) {
     const struct queue_message message = {.id = "m", .body = "b", .group_id = "g"};
     struct server s;
     start_server(&s, replies);
-    for (size_t i = 0; i < sizeof expected / sizeof *expected; i++)
+    for_each_row(i, expected, "answer %zu", i) {
         assert_int_equal(queue_bury(s.client, &message, "why"), expected[i]);
+    }
     stop_server(&s);
 }
 

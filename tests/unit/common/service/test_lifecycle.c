@@ -19,6 +19,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "fakes/rows.h"
+
 struct app {
     int out;
     const void *placed; /* of part a */
@@ -240,7 +242,7 @@ static void a_manager_that_is_not_there_does_no_harm(void **state) {
     static char long_name[200] = "/";
     memset(long_name + 1, 'x', sizeof long_name - 2);
     const char *const names[] = {"/nowhere/notify", long_name, ""};
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+    for_each_row(i, names, "'%s'", names[i]) {
         setenv("NOTIFY_SOCKET", names[i], 1);
         struct child child = run(three, 10000);
         unsetenv("NOTIFY_SOCKET");
