@@ -19,27 +19,7 @@
 
 #define BODY "{\"customer_id\":\"c\",\"items\":[{\"product_id\":\"p\",\"quantity\":1,\"unit_price\":1}]}"
 
-enum { MAX_ARGUMENTS = 8 };
-
-static struct http_header arguments[MAX_ARGUMENTS + 1]; /* of the query; ends with a NULL name */
-
-const char *http_query(struct http_request *request, const char *name) {
-    (void)request;
-    for (const struct http_header *a = arguments; a->name; a++)
-        if (strcmp(a->name, name) == 0)
-            return a->value;
-    return NULL;
-}
-
-const char *http_query_fault(struct http_request *request, const char *const known[]) {
-    (void)request, (void)known;
-    return NULL;
-}
-
-bool http_expect_json(struct http_request *request) {
-    (void)request;
-    return true;
-}
+enum { MAX_ARGUMENTS = FAKE_ARGUMENTS - 1 };
 
 /* No request here gets as far as the clients. */
 enum client_status clients_authenticate(struct clients *clients, const char *id, const char *secret,
@@ -182,7 +162,7 @@ static void read_head(char *text) {
     char *line = cut(text, "\n"), *path = cut(text, " "), *query = path ? cut(path, "?") : NULL;
     for (size_t i = 0; i < MAX_ARGUMENTS; i++) {
         char *rest = query ? cut(query, "&") : NULL, *value = query ? cut(query, "=") : NULL;
-        arguments[i] = (struct http_header){value ? query : NULL, value};
+        fake_arguments[i] = (struct http_header){value ? query : NULL, value};
         query = rest;
     }
     while (line) {

@@ -14,32 +14,21 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "fakes/fake_revocations.h"
 #include "fakes/rows.h"
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 #define ID "0190163d-8694-739b-aea5-966c26f8ad91"
 
-static struct revocation stored[QUEUE_BATCH], known[QUEUE_BATCH];
-static size_t stored_count, known_count;
+static struct revocation stored[QUEUE_BATCH];
+static size_t stored_count;
 static enum db_status store_status;
-static bool full;
 
 enum db_status revocation_store_keep(struct db *db, const struct revocation list[], size_t n) {
     (void)db;
     memcpy(stored, list, n * sizeof *list);
     stored_count = n;
     return store_status;
-}
-
-void revocations_add(struct revocations *revocations, const struct revocation list[], size_t n) {
-    (void)revocations;
-    memcpy(known, list, n * sizeof *list);
-    known_count = n;
-}
-
-bool revocations_full(struct revocations *revocations) {
-    (void)revocations;
-    return full;
 }
 
 static struct delivery_app app;

@@ -3,7 +3,6 @@
 #include "short_request.h"
 
 #include "common/auth/auth.h"
-#include "common/auth/revocations.h"
 #include "common/base/json.h"
 #include "common/base/json_write.h"
 #include "common/base/log.h"
@@ -12,6 +11,7 @@
 #include "common/http/route.h"
 #include "common/queue/json.h"
 #include "common/token/private.h"
+#include "fakes/fake_revocations.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -179,12 +179,6 @@ static bool tokens(void) {
     return status == TOKEN_OK;
 }
 
-/* No token was revoked. */
-enum token_status revocations_check(struct revocations *revocations, const struct uuid *token_id) {
-    (void)revocations, (void)token_id;
-    return TOKEN_OK;
-}
-
 static const struct http_route route = {.method = "GET", .pattern = "/orders/:id", .scope = "order:read"};
 
 /* Another token each time: one that was seen before is let in without any memory. */
@@ -264,12 +258,12 @@ static bool reply_with_headers(void) {
 }
 
 static bool faults_of_a_body(void) {
-    static const char *const known[] = {"a", NULL};
+    static const char *const members[] = {"a", NULL};
     struct http_request request = {.request_id = "id"};
     struct http_faults faults = {0};
     json_t *body = json_pack("{s:i, s:i}", "a", 1, "b/~", 2);
     http_fault(&faults, "/items/0", "quantity", "must be %0300d", 1);
-    http_fault_unknown(&faults, body, "", known);
+    http_fault_unknown(&faults, body, "", members);
     assert_int_equal(faults.count, 2);
     json_decref(body);
     http_reply_faults(&request, &faults);

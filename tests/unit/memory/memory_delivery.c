@@ -25,11 +25,6 @@
     "{\"eventType\":\"ORDER_CREATED\",\"orderId\":\"" ID "\",\"customerId\":\"customer-demo-001\"}"
 #define CHANGE "{\"status\":\"SHIPPED\",\"tracking_number\":\"T1\",\"carrier\":\"C1\"}"
 
-bool http_expect_json(struct http_request *request) {
-    (void)request;
-    return true;
-}
-
 void outbox_wake(struct outbox *outbox) {
     (void)outbox;
 }

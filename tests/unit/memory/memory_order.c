@@ -2,7 +2,6 @@
 #include "failing.h"
 #include "short_request.h"
 
-#include "common/auth/revocations.h"
 #include "common/base/json.h"
 #include "common/cache/cache.h"
 #include "common/config/config.h"
@@ -26,6 +25,9 @@
 #include <cmocka.h>
 #include <stdlib.h>
 
+#include "fakes/fake_cache.h"
+#include "fakes/fake_revocations.h"
+
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 #define ID "0190163d-8694-739b-aea5-966c26f8ad91"
 #define BODY                                                                                                 \
@@ -35,23 +37,6 @@
 
 /* The world around the handlers. */
 
-static const char *customer_argument;
-
-const char *http_query(struct http_request *request, const char *name) {
-    (void)request;
-    return strcmp(name, "customer_id") == 0 ? customer_argument : NULL;
-}
-
-const char *http_query_fault(struct http_request *request, const char *const known[]) {
-    (void)request, (void)known;
-    return NULL;
-}
-
-bool http_expect_json(struct http_request *request) {
-    (void)request;
-    return true;
-}
-
 enum client_status clients_authenticate(struct clients *clients, const char *id, const char *secret,
                                         char scope[static TOKEN_SCOPE_SIZE]) {
     (void)clients;
@@ -59,40 +44,6 @@ enum client_status clients_authenticate(struct clients *clients, const char *id,
     assert_string_equal(secret, "secret");
     strcpy(scope, "order:create order:read");
     return CLIENT_OK;
-}
-
-bool cache_ask(struct cache *cache, const char *const keys[], size_t n) {
-    (void)cache, (void)keys, (void)n;
-    return false;
-}
-
-struct cache_values *cache_answer(struct cache *cache) {
-    (void)cache;
-    return NULL;
-}
-
-struct cache_values *cache_get(struct cache *cache, const char *const keys[], size_t n) {
-    return cache_ask(cache, keys, n) ? cache_answer(cache) : NULL;
-}
-
-const char *cache_value(const struct cache_values *values, size_t i, size_t *len) {
-    (void)values, (void)i, (void)len;
-    return NULL;
-}
-
-void cache_values_free(struct cache_values *values) {
-    (void)values;
-}
-
-bool cache_put(struct cache *cache, const struct cache_entry entries[], size_t n) {
-    (void)cache;
-    for (size_t i = 0; i < n; i++)
-        assert_true(entries[i].value && entries[i].len > 0);
-    return true;
-}
-
-bool cache_put_later(struct cache *cache, const struct cache_entry entries[], size_t n) {
-    return cache_put(cache, entries, n);
 }
 
 const char *cache_error(const struct cache *cache) {
@@ -135,21 +86,6 @@ enum db_status order_store_list(struct db *db, const struct order_page *page, st
                                 struct order **orders, size_t *count) {
     (void)db, (void)page, (void)arena, (void)orders, (void)count;
     return DB_FAILED;
-}
-
-/* No token was revoked. */
-enum token_status revocations_check(struct revocations *revocations, const struct uuid *token_id) {
-    (void)revocations, (void)token_id;
-    return TOKEN_OK;
-}
-
-void revocations_add(struct revocations *revocations, const struct revocation list[], size_t n) {
-    (void)revocations, (void)list, (void)n;
-}
-
-bool revocations_full(struct revocations *revocations) {
-    (void)revocations;
-    return false;
 }
 
 static const struct token_options token_options = {.secret = "0123456789abcdef0123456789abcdef",
@@ -333,11 +269,11 @@ static bool get_from_memory(void) {
 
 static bool list_of_a_customer(void) {
     struct http_request request = new_request();
-    customer_argument = "customer-demo-001";
+    fake_arguments[0] = (struct http_header){"customer_id", "customer-demo-001"};
     orders_list_prepare(&request);
     bool whole = prepared(&request);
     if (whole) /* a listing begins with its page */
-        assert_string_equal(((const struct order_page *)request.command)->customer_id, customer_argument);
+        assert_string_equal(((const struct order_page *)request.command)->customer_id, "customer-demo-001");
     fake_end(&request);
     return whole;
 }
@@ -390,6 +326,7 @@ int main(void) {
         {"POST /auth/token", token_is_issued},
         {"POST /auth/introspect", token_is_looked_at},
     };
+    redis.away = true;
     app.guesses = guesses_new(0);
     app.orders_limit = limit_new(&(struct limit_policy){.name = "none"});
     no_database = db_open(&(struct db_options){0});

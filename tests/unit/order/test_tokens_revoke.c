@@ -41,7 +41,7 @@ static void a_token_is_revoked(void **state) {
     assert_int_equal(uuid_compare(&stored.token_id, &claims.id), 0);
     assert_int_equal(stored.expires_at, claims.expires_at);
     assert_int_equal(known_count, 1);
-    assert_int_equal(uuid_compare(&known.token_id, &claims.id), 0);
+    assert_int_equal(uuid_compare(&known[0].token_id, &claims.id), 0);
     assert_int_equal(wakes, 1);
 
     store_status = DB_UNAVAILABLE; /* then nobody says that it is revoked */

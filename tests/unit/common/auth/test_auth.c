@@ -1,9 +1,9 @@
 /* The guard: who passes, and what the others are told (RFC 6750). */
 #include "common/auth/auth.h"
 
-#include "common/auth/revocations.h"
 #include "common/base/clock.h"
 #include "fakes/fake_http.h"
+#include "fakes/fake_revocations.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -24,14 +24,6 @@ static const struct token_options options = {.secret = "0123456789abcdef01234567
                                              .audience = "the-api",
                                              .lifetime_s = 3600};
 static const struct http_route route = {.method = "POST", .pattern = "/orders", .scope = "order:create"};
-
-/* What the table of revoked tokens says of all of them. */
-static enum token_status verdict = TOKEN_OK;
-
-enum token_status revocations_check(struct revocations *revocations, const struct uuid *token_id) {
-    (void)revocations, (void)token_id;
-    return verdict;
-}
 
 static struct token_keys *keys;
 static char *good, *expired, *other_scope;
