@@ -61,7 +61,7 @@ def assert_delivered(system, order_id):
 
 
 @pytest.mark.parametrize("direction", ["up", "down"])
-def test_postgresql(system, proxy, direction):
+def test_silence_of_postgresql_is_answered_503_in_time(system, proxy, direction):
     api, deliveries = system.client(), system.deliveries()
     order_id = api.created()
     assert_delivered(system, order_id)
@@ -80,7 +80,7 @@ def test_postgresql(system, proxy, direction):
 
 
 @pytest.mark.parametrize("direction", ["up", "down"])
-def test_redis(system, proxy, direction):
+def test_silence_of_redis_holds_nobody_up(system, proxy, direction):
     api, body, key = system.client(), basket(), str(uuid.uuid4())
     before = api.create(body, key)
     with black_hole(proxy, "redis", direction):
@@ -93,7 +93,7 @@ def test_redis(system, proxy, direction):
 
 
 @pytest.mark.parametrize("direction", ["up", "down"])
-def test_sqs(system, proxy, direction):
+def test_silence_of_sqs_delays_shipments_only(system, proxy, direction):
     api, deliveries = system.client(), system.deliveries()
     with black_hole(proxy, "sqs", direction):
         eventually(lambda: not dependencies(api)["sqs"] and not dependencies(deliveries)["sqs"])
@@ -106,7 +106,7 @@ def test_sqs(system, proxy, direction):
         assert_delivered(system, order_id)
 
 
-def test_stop_in_the_middle_of_it(system, proxy):
+def test_daemons_stop_in_time_while_no_part_answers(system, proxy):
     with contextlib.ExitStack() as holes:
         for link in ("postgres", "redis", "sqs"):
             holes.enter_context(black_hole(proxy, link, "both"))

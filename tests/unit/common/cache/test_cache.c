@@ -10,14 +10,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include <arpa/inet.h>
 #include <cmocka.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <unistd.h>
+
+#include "fakes/loopback.h"
 
 #define ONE_VALUE(value) "*1\r\n$1\r\n" value "\r\n"
 
@@ -41,14 +41,10 @@ static int set_up(void **state) {
     fixture.breaker = (struct breaker)BREAKER_INIT;
     fixture.outage.name = "cache in Redis";
     outage_end(&fixture.outage);
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t len = sizeof address;
-    fixture.socket = socket(AF_INET, SOCK_STREAM, 0);
-    if (bind(fixture.socket, (struct sockaddr *)&address, len) != 0 ||
-        getsockname(fixture.socket, (struct sockaddr *)&address, &len) != 0)
-        return -1;
+    int port;
+    fixture.socket = loopback_socket(&port);
     struct cache_options options = {.host = "127.0.0.1",
-                                    .port = ntohs(address.sin_port),
+                                    .port = port,
                                     .password = "sesame",
                                     .database = 3,
                                     .timeout_ms = 500,

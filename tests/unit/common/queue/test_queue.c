@@ -9,16 +9,14 @@
 #include "common/base/breaker.h"
 #include "common/queue/queue.h"
 
-#include <arpa/inet.h>
-#include <netinet/in.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
+#include "fakes/loopback.h"
 #include "fakes/rows.h"
 
 #define HUGE_ANSWER (24 * 1024 * 1024 + 1)
@@ -91,13 +89,10 @@ static void *serve(void *cls) {
 }
 
 static void start_server(struct server *s, const struct reply replies[]) {
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t len = sizeof address;
-    *s = (struct server){.fd = socket(AF_INET, SOCK_STREAM, 0), .replies = replies};
-    assert_int_equal(bind(s->fd, (struct sockaddr *)&address, len), 0);
-    assert_int_equal(getsockname(s->fd, (struct sockaddr *)&address, &len), 0);
+    int port;
+    *s = (struct server){.fd = loopback_socket(&port), .replies = replies};
     assert_int_equal(listen(s->fd, 8), 0);
-    snprintf(s->endpoint, sizeof s->endpoint, "http://127.0.0.1:%d", ntohs(address.sin_port));
+    snprintf(s->endpoint, sizeof s->endpoint, "http://127.0.0.1:%d", port);
     s->options = (struct queue_options){.endpoint = s->endpoint,
                                         .region = "us-east-1",
                                         .access_key = "",
