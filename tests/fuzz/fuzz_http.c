@@ -30,8 +30,8 @@ static char *copy(const char *text) {
 static void look(struct http_request *request) {
     HOLDS(seen_count < MAX_SEEN);
     struct seen *s = &seen[seen_count++];
-    *s = (struct seen){.method = copy(request->method),
-                       .path = copy(request->path),
+    *s = (struct seen){.method = copy(http_exchange_of(request)->method),
+                       .path = copy(http_exchange_of(request)->path),
                        .probe = copy(http_header(request, "X-Probe")),
                        .argument = copy(http_query(request, "a"))};
     strcpy(s->request_id, request->request_id);
@@ -44,11 +44,11 @@ static void answer_at_once(struct http_request *request) {
     http_reply_empty(request, 204);
 }
 
-static enum db_status answer_later(struct http_worker *worker, struct http_request *requests[], size_t n) {
+static enum outcome answer_later(struct http_worker *worker, struct http_request *requests[], size_t n) {
     (void)worker;
     for (size_t i = 0; i < n; i++)
         http_reply_empty(requests[i], 204);
-    return DB_OK;
+    return OUTCOME_DONE;
 }
 
 static const struct http_route routes[] = {
@@ -60,9 +60,17 @@ static const struct http_route routes[] = {
     {0},
 };
 
-static void *open_worker(void *app) {
+struct http_worker {
+    int unused;
+};
+
+static struct http_worker *open_worker(void *app) {
     (void)app;
     return calloc(1, sizeof(struct http_worker));
+}
+
+static void close_worker(struct http_worker *worker) {
+    free(worker);
 }
 
 static struct http_server *start(void) {
@@ -79,7 +87,7 @@ static struct http_server *start(void) {
                                              .workers = 1,
                                              .routes = routes,
                                              .open_worker = open_worker,
-                                             .close_worker = free});
+                                             .close_worker = close_worker});
 }
 
 /* Takes the next final answer; its status, 0 when there is none or not all of it. ours: not one of

@@ -9,8 +9,8 @@
 #include "common/base/uuid.h"
 #include "common/events/event.h"
 #include "common/queue/queue.h"
-#include "order/order_cache.h"
 #include "order/order_json.h"
+#include "order/order_receipts.h"
 
 static void check_order(const struct order *order) {
     int64_t total = 0;

@@ -12,32 +12,20 @@
 #include "delivery/routes.h"
 #include "fakes/fake_http.h"
 #include "order/app.h"
+#include "order/clients.h"
 #include "order/order_store.h"
 #include "order/orders.h"
 #include "order/routes.h"
 
 #define BODY "{\"customer_id\":\"c\",\"items\":[{\"product_id\":\"p\",\"quantity\":1,\"unit_price\":1}]}"
 
-enum { MAX_ARGUMENTS = 8 };
+enum { MAX_ARGUMENTS = FAKE_ARGUMENTS - 1 };
 
-static struct http_header arguments[MAX_ARGUMENTS + 1]; /* of the query; ends with a NULL name */
-
-const char *http_query(struct http_request *request, const char *name) {
-    (void)request;
-    for (const struct http_header *a = arguments; a->name; a++)
-        if (strcmp(a->name, name) == 0)
-            return a->value;
-    return NULL;
-}
-
-const char *http_query_fault(struct http_request *request, const char *const known[]) {
-    (void)request, (void)known;
-    return NULL;
-}
-
-bool http_expect_json(struct http_request *request) {
-    (void)request;
-    return true;
+/* No request here gets as far as the clients. */
+enum client_status clients_authenticate(struct clients *clients, const char *id, const char *secret,
+                                        char scope[static TOKEN_SCOPE_SIZE]) {
+    (void)clients, (void)id, (void)secret, (void)scope;
+    return CLIENT_REFUSED;
 }
 
 /* Splits off what stands before the separator; the rest, or NULL. */
@@ -174,7 +162,7 @@ static void read_head(char *text) {
     char *line = cut(text, "\n"), *path = cut(text, " "), *query = path ? cut(path, "?") : NULL;
     for (size_t i = 0; i < MAX_ARGUMENTS; i++) {
         char *rest = query ? cut(query, "&") : NULL, *value = query ? cut(query, "=") : NULL;
-        arguments[i] = (struct http_header){value ? query : NULL, value};
+        fake_arguments[i] = (struct http_header){value ? query : NULL, value};
         query = rest;
     }
     while (line) {
@@ -190,7 +178,7 @@ static void read_head(char *text) {
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     static const struct config config = {.idempotency_ttl = 86400000,
                                          .idempotency_fingerprint_ttl = 86400000};
-    static struct order_app app = {.config = &config};
+    static struct order_app app = {.service = {.config = &config}};
     if (!app.orders_limit)
         app.orders_limit = limit_new(&(struct limit_policy){.name = "none"});
     if (!app.memory)

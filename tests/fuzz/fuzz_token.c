@@ -92,7 +92,7 @@ static void read_bearer(struct token_keys *keys, const char *header) {
     static const struct http_route route = {.method = "GET", .pattern = "/", .scope = "order:read"};
     struct http_request request = {.route = &route, .request_id = "fuzz"};
     fake_request_header("Authorization", header);
-    if (auth_bearer(&request, keys, NULL, true)) {
+    if (auth_guard(&(struct auth){.keys = keys, .anonymous = true}, &request)) {
         HOLDS(strncasecmp(header, "Bearer ", 7) == 0);
         HOLDS(token_has_scope(request.claims.scope, "order:read"));
     } else {

@@ -38,7 +38,7 @@ def trail(api, shipment):
     return response.json()["events"]
 
 
-def test_shipment_of_an_order(api, shipment):
+def test_shipment_of_an_order_is_shown(api, shipment):
     assert shipment.keys() == {"id", "order_id", "tracking_number", "carrier", "status", "created_at", "updated_at",
                                "delivered_at"}
     assert UUID.fullmatch(shipment["id"])
@@ -59,7 +59,7 @@ def test_unknown_shipment_is_404(api, shipment_id):
     assert_problem(api.move(shipment_id, "SHIPPED"), 404, "SHIPMENT_NOT_FOUND")
 
 
-def test_forward_step_by_step(api, shipment):
+def test_shipment_moves_forward_step_by_step(api, shipment):
     shipped = api.move(shipment["id"], "SHIPPED", tracking_number="T-1", carrier="C")
     assert shipped.status_code == 200
     assert shipped.json() == shipment | {"status": "SHIPPED", "tracking_number": "T-1", "carrier": "C",

@@ -120,7 +120,7 @@ static void assert_told(struct db *db, const struct db_query *query, const struc
     free(told);
 }
 
-static void test_an_order_gets_one_shipment(void **state) {
+static void an_order_gets_one_shipment(void **state) {
     struct db *db = ((struct fixture *)*state)->db;
     struct shipment batch[3] = {new_shipment(DB_NO_TIME), new_shipment(DB_NO_TIME), new_shipment(DB_NO_TIME)};
     batch[1].order_id = batch[0].order_id; /* the same order twice in one batch */
@@ -142,7 +142,7 @@ static void test_an_order_gets_one_shipment(void **state) {
     assert_told(db, &trail, &batch[2].order_id, "PROCESSING");
 }
 
-static void test_changes_of_a_batch_are_applied_in_order(void **state) {
+static void changes_of_a_batch_are_applied_in_order(void **state) {
     struct db *db = ((struct fixture *)*state)->db;
     struct shipment made[] = {new_shipment(DB_NO_TIME), new_shipment(DB_NO_TIME)};
     create(db, made, 2);
@@ -175,7 +175,7 @@ static void test_changes_of_a_batch_are_applied_in_order(void **state) {
     assert_told(db, &outbox, &made[1].order_id, NULL);
 }
 
-static void test_where_shipments_are_is_told_again(void **state) {
+static void where_shipments_are_is_told_again(void **state) {
     struct db *db = ((struct fixture *)*state)->db;
     struct shipment made[] = {new_shipment(DB_NO_TIME), new_shipment(DB_NO_TIME), new_shipment(DB_NO_TIME)};
     create(db, made, 3);
@@ -201,7 +201,7 @@ static void test_where_shipments_are_is_told_again(void **state) {
     assert_told(db, &trail, &made[1].order_id, "PROCESSING,PROCESSING>SHIPPED");
 }
 
-static void test_a_refused_batch_leaves_nothing(void **state) {
+static void a_refused_batch_leaves_nothing(void **state) {
     struct db *db = ((struct fixture *)*state)->db;
     struct shipment made = new_shipment(DB_NO_TIME);
     create(db, &made, 1);
@@ -215,7 +215,7 @@ static void test_a_refused_batch_leaves_nothing(void **state) {
     assert_told(db, &outbox, &made.order_id, NULL);
 }
 
-static void test_carrier_takes_what_is_due_to_the_end(void **state) {
+static void the_carrier_takes_what_is_due_to_the_end(void **state) {
     struct db *db = ((struct fixture *)*state)->db;
     struct shipment made[] = {new_shipment(1), new_shipment(DB_NO_TIME)};
     create(db, made, 2);
@@ -234,7 +234,7 @@ static void test_carrier_takes_what_is_due_to_the_end(void **state) {
     assert_int_equal(wait_ms, 1234);
 }
 
-static void test_carrier_leaves_what_another_replica_holds(void **state) {
+static void the_carrier_leaves_what_another_replica_holds(void **state) {
     struct fixture *f = *state;
     static const struct db_query hold = {"hold", "SELECT id FROM shipments WHERE order_id = $1 FOR UPDATE"};
     struct shipment made[] = {new_shipment(1), new_shipment(1)};
@@ -257,7 +257,7 @@ static void test_carrier_leaves_what_another_replica_holds(void **state) {
     assert_int_equal(count, 1);
 }
 
-static void test_audit_trails_of_several_orders(void **state) {
+static void audit_trails_of_several_orders_are_kept_apart(void **state) {
     struct db *db = ((struct fixture *)*state)->db;
     static const struct db_query flood = {
         "flood", "INSERT INTO delivery_events (shipment_id, order_id, status, description, actor, request_id,"
@@ -286,13 +286,13 @@ static void test_audit_trails_of_several_orders(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_an_order_gets_one_shipment),
-        cmocka_unit_test(test_changes_of_a_batch_are_applied_in_order),
-        cmocka_unit_test(test_where_shipments_are_is_told_again),
-        cmocka_unit_test(test_a_refused_batch_leaves_nothing),
-        cmocka_unit_test(test_carrier_takes_what_is_due_to_the_end),
-        cmocka_unit_test(test_carrier_leaves_what_another_replica_holds),
-        cmocka_unit_test(test_audit_trails_of_several_orders),
+        cmocka_unit_test(an_order_gets_one_shipment),
+        cmocka_unit_test(changes_of_a_batch_are_applied_in_order),
+        cmocka_unit_test(where_shipments_are_is_told_again),
+        cmocka_unit_test(a_refused_batch_leaves_nothing),
+        cmocka_unit_test(the_carrier_takes_what_is_due_to_the_end),
+        cmocka_unit_test(the_carrier_leaves_what_another_replica_holds),
+        cmocka_unit_test(audit_trails_of_several_orders_are_kept_apart),
     };
     log_setup("test", LOG_WARN, LOG_TEXT);
     return cmocka_run_group_tests_name("delivery_store", tests, set_up, tear_down);

@@ -133,7 +133,7 @@ def test_outage_of_postgresql_does_not_make_dead_letters_of_good_messages(parts)
             eventually(lambda: system.query("SELECT 1 FROM shipments WHERE order_id = %s", order_id))
         assert system.messages_in("ORDERS_DLQ") == 0
         words = [line["message"] for line in system.delivery.log_lines() if "consumer of" in line["message"]]
-        assert sum("orders.fifo waits for the database" in each for each in words) == 1, words
+        assert sum("orders.fifo is unavailable: database: " in each for each in words) == 1, words
 
 
 def test_no_request_fails_once_postgresql_is_back(parts, system, api):

@@ -68,8 +68,8 @@ def test_throttled_queue_is_asked_less_often_and_orders_arrive_later(parts, gate
         time.sleep(5)  # some retries, each after a longer pause; without one there would be thousands
         assert 2 <= gate.refused["SendMessageBatch"] <= 30
         assert 2 <= gate.refused["ReceiveMessage"] <= 30
-        assert any("events wait for the queue: SendMessageBatch: HTTP 400, RequestThrottled" in line["message"]
-                   for line in daemon.log_lines())
+        reason = "relay of order_outbox is unavailable: queue: SendMessageBatch: HTTP 400, RequestThrottled"
+        assert any(reason in line["message"] for line in daemon.log_lines())
         assert system.query("SELECT count(*) FROM order_outbox") == [(20,)]
         gate.throttles = False
         eventually(lambda: system.query(delivered) == [(len(order_ids),)])

@@ -68,7 +68,7 @@ static void assert_runs(struct db *db, const char *sql) {
         fail_msg("%s: %s", sql, db_error(db));
 }
 
-static void test_applies_each_once_in_order(void **state) {
+static void each_migration_is_applied_once_in_order(void **state) {
     static const struct migration one[] = {{"001_goods", "CREATE TABLE goods (id int)"}, {0}};
     static const struct migration two[] = {
         {"001_goods", "CREATE TABLE goods (id int)"},
@@ -91,7 +91,7 @@ static void test_applies_each_once_in_order(void **state) {
     assert_runs(db, "SELECT 1 / (count(*) = 2)::int FROM goods_migrations WHERE applied_at <= now()");
 }
 
-static void test_failed_migration_leaves_nothing_and_ends_the_run(void **state) {
+static void a_failed_migration_leaves_nothing_and_ends_the_run(void **state) {
     static const struct migration broken[] = {{"001_a", "CREATE TABLE broken_a ()"},
                                               {"002_b", "CREATE TABLE broken_b (); SELECT 1 / 0"},
                                               {"003_c", "CREATE TABLE broken_c ()"},
@@ -126,7 +126,7 @@ static void *migrate_slowly(void *applied) {
     return NULL;
 }
 
-static void test_slow_migration_by_many_replicas(void **state) {
+static void many_replicas_wait_for_a_slow_migration(void **state) {
     pthread_t threads[REPLICAS];
     bool applied[REPLICAS] = {0};
     for (size_t i = 0; i < REPLICAS; i++)
@@ -138,7 +138,7 @@ static void test_slow_migration_by_many_replicas(void **state) {
     assert_true(migrate_is_current(*state, "slow", slow));
 }
 
-static void test_no_database(void **state) {
+static void no_database_is_a_failure(void **state) {
     (void)state;
     struct db_options options = options_of("there_is_no_such_database");
     struct db *db = db_open(&options);
@@ -149,11 +149,11 @@ static void test_no_database(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_applies_each_once_in_order, connect_db, disconnect_db),
-        cmocka_unit_test_setup_teardown(test_failed_migration_leaves_nothing_and_ends_the_run, connect_db,
+        cmocka_unit_test_setup_teardown(each_migration_is_applied_once_in_order, connect_db, disconnect_db),
+        cmocka_unit_test_setup_teardown(a_failed_migration_leaves_nothing_and_ends_the_run, connect_db,
                                         disconnect_db),
-        cmocka_unit_test_setup_teardown(test_slow_migration_by_many_replicas, connect_db, disconnect_db),
-        cmocka_unit_test(test_no_database),
+        cmocka_unit_test_setup_teardown(many_replicas_wait_for_a_slow_migration, connect_db, disconnect_db),
+        cmocka_unit_test(no_database_is_a_failure),
     };
     log_setup("test", LOG_INFO, LOG_TEXT);
     return cmocka_run_group_tests(tests, create_database, drop_database);

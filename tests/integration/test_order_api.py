@@ -217,7 +217,7 @@ ACCEPTED = {
 
 
 @pytest.mark.parametrize("name", ACCEPTED)
-def test_accepted_at_the_bound(api, name):
+def test_order_at_the_bound_is_accepted(api, name):
     body = basket(**ACCEPTED[name])
     order = api.order(api.created(body))
     assert (order["customer_id"], order["items"]) == (body["customer_id"], body["items"])
@@ -259,7 +259,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_refused_with_the_place_named(api, name):
+def test_order_beyond_the_bound_is_refused_with_the_place_named(api, name):
     changes, pointer = REFUSED[name]
     assert pointers(api.create(basket(**changes))) == {pointer}
 

@@ -103,7 +103,7 @@ def test_revocation_outlives_every_restart(parts, system):
     ("with a wrong secret", ("demo-admin", "wrong"), {"data": {"token": "a.b.c"}}, (401, "invalid_client")),
     ("of nothing", ADMIN, {"data": {}}, (400, "invalid_request")),
 ])
-def test_answer(system, name, client, options, expected):
+def test_revocation_is_answered_as_the_standard_says(system, name, client, options, expected):
     answer = revoke(system, None, client, **options)
     assert (answer.status_code, answer.json()["error"] if answer.content else None) == expected
 
@@ -147,7 +147,7 @@ def test_late_commit_is_not_overlooked(system):
         eventually(lambda: status(system.order, tokens[late]) == 401)
 
 
-def test_expired_ones_are_deleted(system):
+def test_expired_revocations_are_deleted(system):
     with system.parts.connect(system.name) as connection:
         row(connection, old := str(uuid.uuid4()), expires="-1 second")
         row(connection, new := str(uuid.uuid4()))

@@ -30,7 +30,7 @@ def test_orders_are_delivered(system):
     eventually(lambda: api.order(order_id)["status"] == "DELIVERED")
 
 
-def test_secrets_at_the_wrong_place(system):
+def test_secrets_at_the_wrong_place_are_not_logged(system):
     """All that is refused here has a secret in it: close() looks for them in the log."""
     url, good = system.order.url, token(system, data=CLIENT)
     bearer = {"Authorization": f"Bearer {good}"}
@@ -46,7 +46,7 @@ def test_secrets_at_the_wrong_place(system):
     assert http("POST", f"{url}/orders", headers=bearer | {"Idempotency-Key": good}, data=good).status_code in (400, 415)
 
 
-def test_database_that_refuses_the_password(system, tmp_path):
+def test_password_that_the_database_refuses_is_not_logged(system, tmp_path):
     """What libpq says of a failed login is logged."""
     (tmp_path / "password").write_text("a-password-that-is-wrong")
     SECRETS.add("a-password-that-is-wrong")

@@ -180,7 +180,7 @@ BAD = {
 
 
 @pytest.mark.parametrize("name", BAD)
-def test_token_error(system, name):
+def test_bad_token_request_is_refused_with_its_error(system, name):
     status, error, request = BAD[name]
     response = ask(system, **request)
     assert (response.status_code, response.json()["error"]) == (status, error), response.text

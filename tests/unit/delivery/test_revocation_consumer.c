@@ -14,30 +14,21 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "fakes/fake_revocations.h"
+#include "fakes/rows.h"
+
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 #define ID "0190163d-8694-739b-aea5-966c26f8ad91"
 
-static struct revocation stored[QUEUE_BATCH], known[QUEUE_BATCH];
-static size_t stored_count, known_count;
+static struct revocation stored[QUEUE_BATCH];
+static size_t stored_count;
 static enum db_status store_status;
-static bool full;
 
-enum db_status revocation_store_add(struct db *db, const struct revocation list[], size_t n) {
+enum db_status revocation_store_keep(struct db *db, const struct revocation list[], size_t n) {
     (void)db;
     memcpy(stored, list, n * sizeof *list);
     stored_count = n;
     return store_status;
-}
-
-void revocations_add(struct revocations *revocations, const struct revocation list[], size_t n) {
-    (void)revocations;
-    memcpy(known, list, n * sizeof *list);
-    known_count = n;
-}
-
-bool revocations_full(struct revocations *revocations) {
-    (void)revocations;
-    return full;
 }
 
 static struct delivery_app app;
@@ -73,7 +64,7 @@ static const char *event(int64_t expires_at) {
     return body;
 }
 
-static void test_revoked_token_is_kept(void **state) {
+static void a_revoked_token_is_kept(void **state) {
     (void)state;
     struct uuid id;
     assert_true(uuid_parse(ID, &id));
@@ -86,13 +77,13 @@ static void test_revoked_token_is_kept(void **state) {
     assert_int_equal(uuid_compare(&known[0].token_id, &id), 0);
 }
 
-static void test_expired_token_is_not_kept(void **state) {
+static void an_expired_token_is_not_kept(void **state) {
     (void)state;
     assert_int_equal(outcome_of(event(now_s() - 1)), CONSUMER_DONE);
     assert_int_equal(stored_count, 0);
 }
 
-static void test_what_is_no_revocation(void **state) {
+static void what_is_no_revocation_is_hopeless(void **state) {
     (void)state;
     static const char *const bodies[] = {
         "",
@@ -106,7 +97,7 @@ static void test_what_is_no_revocation(void **state) {
         "{\"eventType\":\"TOKEN_REVOKED\",\"tokenId\":\"" ID "\",\"expiresAt\":9223372036854775807}",
         "{\"eventType\":\"TOKEN_REVOKED\",\"tokenId\":\"" ID "\",\"expiresAt\":1800000000,\"version\":2}",
     };
-    for (size_t i = 0; i < COUNT(bodies); i++) {
+    for_each_row(i, bodies, "%s", bodies[i]) {
         if (outcome_of(bodies[i]) != CONSUMER_HOPELESS)
             fail_msg("taken: %s", bodies[i]);
         assert_true(*reason);
@@ -116,7 +107,7 @@ static void test_what_is_no_revocation(void **state) {
 }
 
 /* The good one of a batch is kept, and each message has its own outcome. */
-static void test_batch(void **state) {
+static void a_batch_is_kept_as_a_whole(void **state) {
     (void)state;
     int64_t expires_at = now_s() + 60;
     char good[256];
@@ -133,7 +124,7 @@ static void test_batch(void **state) {
     assert_int_equal(stored[0].expires_at, expires_at);
 }
 
-static void test_failure_of_the_table(void **state) {
+static void a_failure_of_the_table_is_passed_on(void **state) {
     (void)state;
     store_status = DB_UNAVAILABLE;
     (void)outcome_of(event(now_s() + 60));
@@ -141,7 +132,7 @@ static void test_failure_of_the_table(void **state) {
     assert_int_equal(known_count, 0);
 }
 
-static void test_too_many(void **state) {
+static void too_many_are_refused(void **state) {
     (void)state;
     full = true;
     assert_int_equal(outcome_of(event(now_s() + 60)), CONSUMER_RETRY);
@@ -151,12 +142,12 @@ static void test_too_many(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup(test_revoked_token_is_kept, reset),
-        cmocka_unit_test_setup(test_expired_token_is_not_kept, reset),
-        cmocka_unit_test_setup(test_what_is_no_revocation, reset),
-        cmocka_unit_test_setup(test_batch, reset),
-        cmocka_unit_test_setup(test_failure_of_the_table, reset),
-        cmocka_unit_test_setup(test_too_many, reset),
+        cmocka_unit_test_setup(a_revoked_token_is_kept, reset),
+        cmocka_unit_test_setup(an_expired_token_is_not_kept, reset),
+        cmocka_unit_test_setup(what_is_no_revocation_is_hopeless, reset),
+        cmocka_unit_test_setup(a_batch_is_kept_as_a_whole, reset),
+        cmocka_unit_test_setup(a_failure_of_the_table_is_passed_on, reset),
+        cmocka_unit_test_setup(too_many_are_refused, reset),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -9,6 +9,8 @@
 
 #include <cmocka.h>
 
+#include "fakes/rows.h"
+
 #define PROCESSING SHIPMENT_PROCESSING
 #define SHIPPED SHIPMENT_SHIPPED
 #define DELIVERED SHIPMENT_DELIVERED
@@ -30,7 +32,7 @@ static struct shipment shipment_at(enum shipment_status status, const char *trac
                              .next_ms = status == DELIVERED ? DB_NO_TIME : DUE};
 }
 
-static void test_status_moves_one_step_forward_only(void **state) {
+static void a_status_moves_one_step_forward_only(void **state) {
     (void)state;
     static const enum shipment_verdict expected[3][3] = {
         /* to:          PROCESSING          SHIPPED             DELIVERED */
@@ -53,7 +55,7 @@ static void test_status_moves_one_step_forward_only(void **state) {
     }
 }
 
-static void test_next_status_is_what_apply_allows(void **state) {
+static void the_next_status_is_what_apply_allows(void **state) {
     (void)state;
     enum shipment_status next;
     assert_true(shipment_status_next(PROCESSING, &next));
@@ -63,7 +65,7 @@ static void test_next_status_is_what_apply_allows(void **state) {
     assert_false(shipment_status_next(DELIVERED, &next));
 }
 
-static void test_delivery_has_its_time_and_ends_the_carriers_work(void **state) {
+static void a_delivery_has_its_time_and_ends_the_carriers_work(void **state) {
     (void)state;
     struct shipment shipment = shipment_at(SHIPPED, "T", "C");
     struct shipment_change change = {.status = DELIVERED};
@@ -77,7 +79,7 @@ static void test_delivery_has_its_time_and_ends_the_carriers_work(void **state) 
     assert_true(shipment.next_ms == DB_NO_TIME);
 }
 
-static void test_details_are_added_and_changed_but_never_erased(void **state) {
+static void details_are_added_and_changed_but_never_erased(void **state) {
     (void)state;
     static const struct {
         const char *label, *had_tracking, *had_carrier, *tracking, *carrier, *now_tracking, *now_carrier;
@@ -89,7 +91,7 @@ static void test_details_are_added_and_changed_but_never_erased(void **state) {
         {"carrier changed", "T", "C", NULL, "D", "T", "D", SHIPMENT_DETAILED},
         {"both changed", "T", "C", "U", "D", "U", "D", SHIPMENT_DETAILED},
     };
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    for_each_row(i, cases, "%s", cases[i].label) {
         struct shipment shipment = shipment_at(SHIPPED, cases[i].had_tracking, cases[i].had_carrier);
         struct shipment_change change = {
             .status = SHIPPED, .tracking_number = cases[i].tracking, .carrier = cases[i].carrier};
@@ -103,7 +105,7 @@ static void test_details_are_added_and_changed_but_never_erased(void **state) {
     }
 }
 
-static void test_refused_change_leaves_the_details(void **state) {
+static void a_refused_change_leaves_the_details(void **state) {
     (void)state;
     struct shipment shipment = shipment_at(DELIVERED, "T", "C");
     struct shipment_change change = {.status = PROCESSING, .tracking_number = "U", .carrier = "D"};
@@ -113,7 +115,7 @@ static void test_refused_change_leaves_the_details(void **state) {
     assert_string_equal(shipment.carrier, "C");
 }
 
-static void test_move_keeps_details_it_does_not_name(void **state) {
+static void a_move_keeps_details_it_does_not_name(void **state) {
     (void)state;
     struct shipment shipment = shipment_at(PROCESSING, "T", NULL);
     struct shipment_change change = {.status = SHIPPED, .carrier = "C"};
@@ -122,7 +124,7 @@ static void test_move_keeps_details_it_does_not_name(void **state) {
     assert_string_equal(shipment.carrier, "C");
 }
 
-static void test_change_by_hand_reschedules_the_carrier(void **state) {
+static void a_change_by_hand_reschedules_the_carrier(void **state) {
     (void)state;
     struct shipment shipment = shipment_at(PROCESSING, NULL, NULL);
     struct shipment_change assign = {.status = PROCESSING, .tracking_number = "T"};
@@ -135,7 +137,7 @@ static void test_change_by_hand_reschedules_the_carrier(void **state) {
     assert_int_equal(shipment.next_ms, NOW + pace.deliver_ms);
 }
 
-static void test_nothing_is_scheduled_without_simulation(void **state) {
+static void nothing_is_scheduled_without_simulation(void **state) {
     (void)state;
     struct shipment shipment = shipment_at(PROCESSING, NULL, NULL);
     assert_true(shipment_next_ms(&shipment, &stillness, NOW) == DB_NO_TIME);
@@ -144,7 +146,7 @@ static void test_nothing_is_scheduled_without_simulation(void **state) {
     assert_true(shipment.next_ms == DB_NO_TIME);
 }
 
-static void test_carrier_takes_three_steps(void **state) {
+static void the_carrier_takes_three_steps(void **state) {
     (void)state;
     char tracking[SHIPMENT_TRACKING_SIZE], again[SHIPMENT_TRACKING_SIZE];
     struct shipment_change step;
@@ -172,7 +174,7 @@ static void test_carrier_takes_three_steps(void **state) {
     }
 }
 
-static void test_carrier_keeps_what_was_set_by_hand(void **state) {
+static void the_carrier_keeps_what_was_set_by_hand(void **state) {
     (void)state;
     char tracking[SHIPMENT_TRACKING_SIZE];
     struct shipment_change step;
@@ -183,7 +185,7 @@ static void test_carrier_keeps_what_was_set_by_hand(void **state) {
     assert_string_equal(shipment.tracking_number, tracking);
 }
 
-static void test_status_names(void **state) {
+static void a_status_has_its_name(void **state) {
     (void)state;
     static const char *const bad[] = {"", "processing", "PENDING_SHIPMENT", "SHIPPED ", "CANCELLED"};
     enum shipment_status status = DELIVERED;
@@ -191,8 +193,9 @@ static void test_status_names(void **state) {
         assert_true(shipment_status_parse(shipment_status_name((enum shipment_status)i), &status));
         assert_int_equal(status, i);
     }
-    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+    for_each_row(i, bad, "'%s'", bad[i]) {
         assert_false(shipment_status_parse(bad[i], &status));
+    }
     assert_string_equal(shipment_status_order_name(PROCESSING), "PENDING_SHIPMENT");
     assert_string_equal(shipment_status_order_name(SHIPPED), "SHIPPED");
     assert_string_equal(shipment_status_order_name(DELIVERED), "DELIVERED");
@@ -200,17 +203,17 @@ static void test_status_names(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_status_moves_one_step_forward_only),
-        cmocka_unit_test(test_next_status_is_what_apply_allows),
-        cmocka_unit_test(test_delivery_has_its_time_and_ends_the_carriers_work),
-        cmocka_unit_test(test_details_are_added_and_changed_but_never_erased),
-        cmocka_unit_test(test_refused_change_leaves_the_details),
-        cmocka_unit_test(test_move_keeps_details_it_does_not_name),
-        cmocka_unit_test(test_change_by_hand_reschedules_the_carrier),
-        cmocka_unit_test(test_nothing_is_scheduled_without_simulation),
-        cmocka_unit_test(test_carrier_takes_three_steps),
-        cmocka_unit_test(test_carrier_keeps_what_was_set_by_hand),
-        cmocka_unit_test(test_status_names),
+        cmocka_unit_test(a_status_moves_one_step_forward_only),
+        cmocka_unit_test(the_next_status_is_what_apply_allows),
+        cmocka_unit_test(a_delivery_has_its_time_and_ends_the_carriers_work),
+        cmocka_unit_test(details_are_added_and_changed_but_never_erased),
+        cmocka_unit_test(a_refused_change_leaves_the_details),
+        cmocka_unit_test(a_move_keeps_details_it_does_not_name),
+        cmocka_unit_test(a_change_by_hand_reschedules_the_carrier),
+        cmocka_unit_test(nothing_is_scheduled_without_simulation),
+        cmocka_unit_test(the_carrier_takes_three_steps),
+        cmocka_unit_test(the_carrier_keeps_what_was_set_by_hand),
+        cmocka_unit_test(a_status_has_its_name),
     };
     return cmocka_run_group_tests_name("shipment", tests, NULL, NULL);
 }

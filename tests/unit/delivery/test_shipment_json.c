@@ -12,6 +12,8 @@
 
 #include <cmocka.h>
 
+#include "fakes/rows.h"
+
 #define ORDER "0190a1b2-c3d4-7e5f-8a9b-0c1d2e3f4a5b"
 #define SHIPMENT "0190a1b2-ffff-7e5f-8a9b-0c1d2e3f4a5b"
 #define CREATED_MS 1769847330123 /* 2026-01-31T08:15:30.123Z */
@@ -42,7 +44,7 @@ static struct shipment shipment_new(void) {
                              .next_ms = DB_NO_TIME};
 }
 
-static void test_view_of_a_new_shipment_has_nulls(void **state) {
+static void the_view_of_a_new_shipment_has_nulls(void **state) {
     (void)state;
     struct buf out = {0};
     struct shipment shipment = shipment_new();
@@ -53,7 +55,7 @@ static void test_view_of_a_new_shipment_has_nulls(void **state) {
                 "\"updated_at\":\"2026-01-31T08:15:30.123Z\",\"delivered_at\":null}");
 }
 
-static void test_view_of_a_delivered_shipment(void **state) {
+static void the_view_of_a_delivered_shipment_has_everything(void **state) {
     (void)state;
     struct buf out = {0};
     struct shipment shipment = shipment_new();
@@ -69,7 +71,7 @@ static void test_view_of_a_delivered_shipment(void **state) {
                 "\"delivered_at\":\"2026-01-31T08:15:31.123Z\"}");
 }
 
-static void test_update_speaks_the_orders_words(void **state) {
+static void an_update_speaks_the_orders_words(void **state) {
     (void)state;
     struct buf out = {0};
     struct uuid event_id = uuid_of(SHIPMENT);
@@ -91,7 +93,7 @@ static void test_update_speaks_the_orders_words(void **state) {
               "\"timestamp\":\"2026-01-31T08:15:30.123Z\",\"trackingNumber\":\"T1\",\"carrier\":\"C1\"}");
 }
 
-static void test_audit_trail(void **state) {
+static void an_audit_trail_names_order_and_shipment_once(void **state) {
     (void)state;
     struct buf out = {0};
     struct shipment_event events[] = {
@@ -131,7 +133,7 @@ static const char *umlauts(size_t n) {
     return text;
 }
 
-static void test_change_is_read(void **state) {
+static void a_change_is_read(void **state) {
     (void)state;
     static const struct {
         const char *body;
@@ -144,7 +146,7 @@ static void test_change_is_read(void **state) {
         {"{\"carrier\":\"C\",\"status\":\"DELIVERED\",\"tracking_number\":\"T 1\"}", SHIPMENT_DELIVERED,
          "T 1", "C"},
     };
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    for_each_row(i, cases, "%s", cases[i].body) {
         struct arena arena = {0};
         struct http_faults faults = {0};
         struct shipment_change change = {0};
@@ -161,7 +163,7 @@ static void test_change_is_read(void **state) {
     }
 }
 
-static void test_detail_is_counted_in_characters(void **state) {
+static void a_detail_is_counted_in_characters(void **state) {
     (void)state;
     for (size_t n = SHIPMENT_MAX_TEXT; n <= SHIPMENT_MAX_TEXT + 1; n++) {
         struct arena arena = {0};
@@ -177,7 +179,7 @@ static void test_detail_is_counted_in_characters(void **state) {
     }
 }
 
-static void test_faults_of_a_change_are_all_named(void **state) {
+static void the_faults_of_a_change_are_all_named(void **state) {
     (void)state;
     static const struct {
         const char *body;
@@ -199,7 +201,7 @@ static void test_faults_of_a_change_are_all_named(void **state) {
         {"{\"status\":\"X\",\"tracking_number\":[],\"carrier\":{},\"customer_id\":\"c\"}",
          {"/status", "/tracking_number", "/carrier", "/customer_id"}},
     };
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    for_each_row(i, cases, "%s", cases[i].body) {
         struct arena arena = {0};
         struct http_faults faults = {0};
         struct shipment_change change = {0};
@@ -220,7 +222,7 @@ static void test_faults_of_a_change_are_all_named(void **state) {
     }
 }
 
-static void test_order_is_read(void **state) {
+static void an_order_is_read(void **state) {
     (void)state;
     static const char body[] = "{\"eventType\":\"ORDER_CREATED\",\"eventId\":\"e\",\"orderId\":\"" ORDER "\","
                                "\"customerId\":\"c-1\",\"items\":[],\"totalAmount\":1.5,\"more\":{}}";
@@ -234,7 +236,7 @@ static void test_order_is_read(void **state) {
     arena_free(&arena);
 }
 
-static void test_what_is_no_order_is_told(void **state) {
+static void what_is_no_order_is_told(void **state) {
     (void)state;
     static const struct {
         const char *body, *reason;
@@ -253,7 +255,7 @@ static void test_what_is_no_order_is_told(void **state) {
         {"{\"eventType\":\"ORDER_CREATED\",\"orderId\":\"" ORDER "\",\"customerId\":\"a\\u0001\"}",
          "customerId"},
     };
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    for_each_row(i, cases, "%s", cases[i].body) {
         struct arena arena = {0};
         struct shipment shipment = {0};
         char reason[64] = "";
@@ -268,15 +270,15 @@ static void test_what_is_no_order_is_told(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_view_of_a_new_shipment_has_nulls),
-        cmocka_unit_test(test_view_of_a_delivered_shipment),
-        cmocka_unit_test(test_update_speaks_the_orders_words),
-        cmocka_unit_test(test_audit_trail),
-        cmocka_unit_test(test_change_is_read),
-        cmocka_unit_test(test_detail_is_counted_in_characters),
-        cmocka_unit_test(test_faults_of_a_change_are_all_named),
-        cmocka_unit_test(test_order_is_read),
-        cmocka_unit_test(test_what_is_no_order_is_told),
+        cmocka_unit_test(the_view_of_a_new_shipment_has_nulls),
+        cmocka_unit_test(the_view_of_a_delivered_shipment_has_everything),
+        cmocka_unit_test(an_update_speaks_the_orders_words),
+        cmocka_unit_test(an_audit_trail_names_order_and_shipment_once),
+        cmocka_unit_test(a_change_is_read),
+        cmocka_unit_test(a_detail_is_counted_in_characters),
+        cmocka_unit_test(the_faults_of_a_change_are_all_named),
+        cmocka_unit_test(an_order_is_read),
+        cmocka_unit_test(what_is_no_order_is_told),
     };
     return cmocka_run_group_tests_name("shipment_json", tests, NULL, NULL);
 }

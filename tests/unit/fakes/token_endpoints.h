@@ -8,6 +8,7 @@
 #include "common/config/config.h"
 #include "common/events/outbox.h"
 #include "fake_http.h"
+#include "fake_revocations.h"
 #include "order/app.h"
 #include "order/clients.h"
 #include "order/guesses.h"
@@ -45,28 +46,10 @@ enum client_status clients_authenticate(struct clients *clients, const char *id,
     return CLIENT_OK;
 }
 
-/* What the table of revoked tokens says of all of them, what is put there, and what becomes of that. */
-static enum token_status verdict = TOKEN_OK;
-static bool full;
+/* What is put into the table of revoked tokens, and what becomes of that. */
 static enum db_status store_status = DB_OK;
-static struct revocation stored, known;
-static size_t stored_count, known_count, wakes;
-
-enum token_status revocations_check(struct revocations *revocations, const struct uuid *token_id) {
-    (void)revocations, (void)token_id;
-    return verdict;
-}
-
-bool revocations_full(struct revocations *revocations) {
-    (void)revocations;
-    return full;
-}
-
-void revocations_add(struct revocations *revocations, const struct revocation list[], size_t n) {
-    (void)revocations;
-    known = list[0];
-    known_count += n;
-}
+static struct revocation stored;
+static size_t stored_count, wakes;
 
 enum db_status revocation_store_add(struct db *db, const struct token_revocation *list[], size_t n) {
     (void)db;
@@ -85,19 +68,19 @@ static const struct token_options options = {.secret = "0123456789abcdef01234567
                                              .audience = "the-api",
                                              .lifetime_s = 3600};
 static struct config config = {.app_env = ENV_PRODUCTION};
-static struct order_app app = {.config = &config};
+static struct order_app app = {.service = {.config = &config}};
 
 static inline int set_up(void **state) {
     (void)state;
-    app.keys = token_keys_new(&options);
+    app.service.auth.keys = token_keys_new(&options);
     app.guesses = guesses_new(0);
-    return app.keys && app.guesses ? 0 : -1;
+    return app.service.auth.keys && app.guesses ? 0 : -1;
 }
 
 static inline int tear_down(void **state) {
     (void)state;
     guesses_free(app.guesses);
-    token_keys_free(app.keys);
+    token_keys_free(app.service.auth.keys);
     return 0;
 }
 

@@ -74,20 +74,27 @@ FILE *__wrap_fopen(const char *path, const char *mode) {
     return fails() ? NULL : __real_fopen(path, mode);
 }
 
+/* As the arena itself does. */
+static bool arena_fails(struct arena *a) {
+    bool failed = fails();
+    a->failed |= failed;
+    return failed;
+}
+
 void *__wrap_arena_alloc(struct arena *a, size_t size) {
-    return fails() ? NULL : __real_arena_alloc(a, size);
+    return arena_fails(a) ? NULL : __real_arena_alloc(a, size);
 }
 
 void *__wrap_arena_array(struct arena *a, size_t count, size_t size) {
-    return fails() ? NULL : __real_arena_array(a, count, size);
+    return arena_fails(a) ? NULL : __real_arena_array(a, count, size);
 }
 
 char *__wrap_arena_memdup(struct arena *a, const char *text, size_t len) {
-    return fails() ? NULL : __real_arena_memdup(a, text, len);
+    return arena_fails(a) ? NULL : __real_arena_memdup(a, text, len);
 }
 
 char *__wrap_arena_strdup(struct arena *a, const char *text) {
-    return fails() ? NULL : __real_arena_strdup(a, text);
+    return arena_fails(a) ? NULL : __real_arena_strdup(a, text);
 }
 
 static void *openssl_malloc(size_t size, const char *file, int line) {

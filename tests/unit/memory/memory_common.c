@@ -1,8 +1,8 @@
 /* The library when memory is short: texts, tables, configuration, tokens, replies. */
 #include "failing.h"
+#include "short_request.h"
 
 #include "common/auth/auth.h"
-#include "common/auth/revocations.h"
 #include "common/base/json.h"
 #include "common/base/json_write.h"
 #include "common/base/log.h"
@@ -11,7 +11,7 @@
 #include "common/http/route.h"
 #include "common/queue/json.h"
 #include "common/token/private.h"
-#include "fakes/fake_http.h"
+#include "fakes/fake_revocations.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -179,29 +179,6 @@ static bool tokens(void) {
     return status == TOKEN_OK;
 }
 
-/* The request's answer: false when it is 503 or has no words, which memory allows; else it is this one. */
-static bool answered(struct http_request *request, unsigned status, const char *header) {
-    bool whole = request->reply.status == status && request->reply.body.len > 0;
-    if (request->reply.status != 503)
-        assert_int_equal(request->reply.status, status);
-    if (header && request->reply.status == status)
-        assert_non_null(fake_reply_header(request, header));
-    if (request->reply.body.len > 0) {
-        json_t *body = json_loadb(request->reply.body.data, request->reply.body.len, 0, NULL);
-        assert_non_null(body);
-        assert_int_equal(json_integer_value(json_object_get(body, "status")), request->reply.status);
-        json_decref(body);
-    }
-    fake_end(request);
-    return whole;
-}
-
-/* No token was revoked. */
-enum token_status revocations_check(struct revocations *revocations, const struct uuid *token_id) {
-    (void)revocations, (void)token_id;
-    return TOKEN_OK;
-}
-
 static const struct http_route route = {.method = "GET", .pattern = "/orders/:id", .scope = "order:read"};
 
 /* Another token each time: one that was seen before is let in without any memory. */
@@ -222,7 +199,8 @@ static bool token_is_let_in(void) {
     }
     assert_true(next < TOKENS);
     fake_request_header("Authorization", headers[next++]);
-    if (!auth_bearer(&request, keys, NULL, false)) {
+    if (!auth_guard(&(struct auth){.keys = keys}, &request)) {
+        http_reply_shortage(&request);
         assert_int_equal(request.reply.status, 503);
         return answered(&request, 401, NULL);
     }
@@ -238,7 +216,7 @@ static bool bad_token_is_refused(void) {
         keys = token_keys_new(&token_options);
     fake_request_header("Authorization", "Bearer eyJhbGciOiJIUzI1NiIsInR5cCI6ImF0K2p3dCJ9.e30."
                                          "0000000000000000000000000000000000000000000");
-    assert_false(auth_bearer(&request, keys, NULL, false));
+    assert_false(auth_guard(&(struct auth){.keys = keys}, &request));
     return answered(&request, 401, "WWW-Authenticate");
 }
 
@@ -265,7 +243,8 @@ static bool problem(void) {
     http_reply_problem_with(&request, PROBLEM_IDEMPOTENCY_CONFLICT, "allowed", &allowed, "not %0300d times",
                             7);
     buf_free(&allowed);
-    assert_true(request.reply.body.len == 0 || strstr(request.reply.body.data, "\"allowed\":[\"SHIPPED\"]"));
+    http_reply_shortage(&request);
+    assert_true(request.reply.status == 503 || strstr(request.reply.body.data, "\"allowed\":[\"SHIPPED\"]"));
     return answered(&request, 409, "Retry-After");
 }
 
@@ -279,18 +258,18 @@ static bool reply_with_headers(void) {
 }
 
 static bool faults_of_a_body(void) {
-    static const char *const known[] = {"a", NULL};
+    static const char *const members[] = {"a", NULL};
     struct http_request request = {.request_id = "id"};
     struct http_faults faults = {0};
     json_t *body = json_pack("{s:i, s:i}", "a", 1, "b/~", 2);
     http_fault(&faults, "/items/0", "quantity", "must be %0300d", 1);
-    http_fault_unknown(&faults, body, "", known);
+    http_fault_unknown(&faults, body, "", members);
     assert_int_equal(faults.count, 2);
     json_decref(body);
     http_reply_faults(&request, &faults);
-    const char *text = request.reply.body.len ? request.reply.body.data : NULL;
-    assert_true(!text || request.reply.status == 503 ||
-                (strstr(text, "/items/0/quantity") && strstr(text, "/b~1~0")));
+    http_reply_shortage(&request);
+    const char *text = request.reply.body.data;
+    assert_true(request.reply.status == 503 || (strstr(text, "/items/0/quantity") && strstr(text, "/b~1~0")));
     return answered(&request, 400, NULL);
 }
 
@@ -370,7 +349,7 @@ static void parse_in_child(size_t nth) {
     _exit(whole ? 0 : 1);
 }
 
-static void test_json_is_whole_or_the_process_ends(void **state) {
+static void json_is_whole_or_the_process_ends(void **state) {
     (void)state;
     size_t nth = 1;
     int status;
@@ -404,6 +383,6 @@ int main(void) {
         {"an answer of the queue", queue_answer},
         {"a line of the log", log_line},
     };
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_json_is_whole_or_the_process_ends)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(json_is_whole_or_the_process_ends)};
     return memory_run(scenarios, COUNT(scenarios)) + cmocka_run_group_tests(tests, NULL, NULL);
 }

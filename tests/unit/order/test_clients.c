@@ -4,6 +4,7 @@
 #include "common/base/clock.h"
 #include "common/base/log.h"
 #include "common/config/config.h"
+#include "order/app.h"
 #include "order/client_store.h"
 
 #include <setjmp.h>
@@ -15,6 +16,8 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
+
+#include "fakes/rows.h"
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 
@@ -56,11 +59,13 @@ enum db_status client_store_list(struct db *db, struct arena *arena, struct clie
 }
 
 static struct config config = {.service = CONFIG_ORDER};
+static const struct service_daemon daemon = {.name = "order-service"};
+static struct order_app app = {.service = {.daemon = &daemon, .config = &config}};
 
 static struct clients *start(enum table now, bool demo_clients) {
     atomic_store(&table, now);
     config.demo_clients = demo_clients;
-    struct clients *clients = clients_start(&config);
+    struct clients *clients = clients_start(&app);
     assert_non_null(clients);
     return clients;
 }
@@ -70,7 +75,7 @@ static enum client_status status_of(struct clients *clients, const char *id, con
     return clients_authenticate(clients, id, secret, scope);
 }
 
-static void test_who_is_let_in(void **state) {
+static void only_those_with_their_secret_are_let_in(void **state) {
     (void)state;
     static const struct {
         const char *id, *secret;
@@ -89,13 +94,14 @@ static void test_who_is_let_in(void **state) {
         {"demo-client", "demo-secret", CLIENT_REFUSED}, /* not in production */
     };
     struct clients *clients = start(TABLE_FIRST, false);
-    for (size_t i = 0; i < COUNT(cases); i++)
+    for_each_row(i, cases, "%s with %s", cases[i].id, cases[i].secret) {
         if (status_of(clients, cases[i].id, cases[i].secret) != cases[i].expected)
             fail_msg("wrong status for %s with %s", cases[i].id, cases[i].secret);
-    clients_stop(clients);
+    }
+    clients_stop(clients, 0);
 }
 
-static void test_scope_of_the_client(void **state) {
+static void a_client_gets_its_scope(void **state) {
     (void)state;
     struct clients *clients = start(TABLE_FIRST, false);
     char scope[TOKEN_SCOPE_SIZE] = "untouched";
@@ -103,10 +109,10 @@ static void test_scope_of_the_client(void **state) {
     assert_string_equal(scope, "untouched");
     assert_int_equal(clients_authenticate(clients, "shop-1", "one-secret", scope), CLIENT_OK);
     assert_string_equal(scope, "order:create order:read");
-    clients_stop(clients);
+    clients_stop(clients, 0);
 }
 
-static void test_demo_clients(void **state) {
+static void demo_clients_are_let_in(void **state) {
     (void)state;
     struct clients *clients = start(TABLE_EMPTY, true);
     char scope[TOKEN_SCOPE_SIZE];
@@ -118,26 +124,26 @@ static void test_demo_clients(void **state) {
     assert_int_equal(clients_authenticate(clients, "demo-admin", "demo-admin-secret", scope), CLIENT_OK);
     assert_string_equal(scope, SCOPES_KNOWN);
     assert_int_equal(status_of(clients, "demo-client", "demo-admin-secret"), CLIENT_REFUSED);
-    clients_stop(clients);
+    clients_stop(clients, 0);
 }
 
-static void test_table_hides_demo_client(void **state) {
+static void the_table_hides_a_demo_client(void **state) {
     (void)state;
     struct clients *clients = start(TABLE_FIRST, true);
     assert_int_equal(status_of(clients, "demo-client", "demo-secret"), CLIENT_OK);
     assert_int_equal(status_of(clients, "demo-admin", "changed-secret"), CLIENT_OK);
     assert_int_equal(status_of(clients, "demo-admin", "demo-admin-secret"), CLIENT_REFUSED);
-    clients_stop(clients);
+    clients_stop(clients, 0);
 }
 
 /* Before the table was read nobody can be said to be unknown. */
-static void test_unread(void **state) {
+static void nobody_is_unknown_before_the_table_was_read(void **state) {
     (void)state;
     struct clients *clients = start(TABLE_AWAY, true);
     assert_int_equal(status_of(clients, "shop-1", "one-secret"), CLIENT_UNREAD);
     assert_int_equal(status_of(clients, "demo-client", "demo-secret"), CLIENT_OK);
     assert_int_equal(status_of(clients, "demo-client", "wrong"), CLIENT_REFUSED);
-    clients_stop(clients);
+    clients_stop(clients, 0);
 }
 
 static bool becomes(struct clients *clients, const char *id, const char *secret,
@@ -148,7 +154,7 @@ static bool becomes(struct clients *clients, const char *id, const char *secret,
     return false;
 }
 
-static void test_copy_follows_the_table(void **state) {
+static void the_copy_follows_the_table(void **state) {
     (void)state;
     struct clients *clients = start(TABLE_FIRST, false);
     atomic_store(&table, TABLE_LATER);
@@ -165,15 +171,18 @@ static void test_copy_follows_the_table(void **state) {
     assert_int_not_equal(atomic_load(&reads), before);
     assert_int_equal(status_of(clients, "shop-3", "three-secret"), CLIENT_OK);
     assert_int_equal(status_of(clients, "shop-1", "one-secret"), CLIENT_REFUSED);
-    clients_stop(clients);
+    clients_stop(clients, 0);
 }
 
 int main(void) {
     log_setup("test", LOG_ERROR, LOG_TEXT);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_who_is_let_in), cmocka_unit_test(test_scope_of_the_client),
-        cmocka_unit_test(test_demo_clients),  cmocka_unit_test(test_table_hides_demo_client),
-        cmocka_unit_test(test_unread),        cmocka_unit_test(test_copy_follows_the_table),
+        cmocka_unit_test(only_those_with_their_secret_are_let_in),
+        cmocka_unit_test(a_client_gets_its_scope),
+        cmocka_unit_test(demo_clients_are_let_in),
+        cmocka_unit_test(the_table_hides_a_demo_client),
+        cmocka_unit_test(nobody_is_unknown_before_the_table_was_read),
+        cmocka_unit_test(the_copy_follows_the_table),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fakes/rows.h"
+
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 #define FORM "application/x-www-form-urlencoded"
 #define JSON "application/json"
@@ -30,7 +32,7 @@ static const char *read_text(const char *type, const void *text, size_t len, str
     return oauth_params_read(type, body, params);
 }
 
-static void test_parameters(void **state) {
+static void parameters_are_read_from_forms_and_json(void **state) {
     (void)state;
     static const struct {
         const char *type, *body;
@@ -58,7 +60,7 @@ static void test_parameters(void **state) {
          {.token = "t"}},
         {JSON, "{}", {0}},
     };
-    for (size_t i = 0; i < COUNT(cases); i++) {
+    for_each_row(i, cases, "%s: %s", cases[i].type, cases[i].body) {
         struct buf body = {0};
         struct oauth_params found;
         assert_text(read_text(cases[i].type, cases[i].body, strlen(cases[i].body), &body, &found), NULL);
@@ -72,7 +74,7 @@ static void test_parameters(void **state) {
     }
 }
 
-static void test_faults(void **state) {
+static void malformed_parameters_are_told(void **state) {
     (void)state;
 #define TEXT(text) text, sizeof text - 1
     static const struct {
@@ -104,7 +106,7 @@ static void test_faults(void **state) {
         {"", TEXT("token=t"), "Send the body as"},
         {NULL, TEXT("token=t"), "Send the body as"},
     };
-    for (size_t i = 0; i < COUNT(cases); i++) {
+    for_each_row(i, cases, "%s: %s", cases[i].type, cases[i].body) {
         struct buf body = {0};
         struct oauth_params params;
         const char *fault = read_text(cases[i].type, cases[i].body, cases[i].len, &body, &params);
@@ -116,7 +118,7 @@ static void test_faults(void **state) {
     }
 }
 
-static void test_basic(void **state) {
+static void basic_credentials_are_read(void **state) {
     (void)state;
     static const struct {
         const char *header, *id, *secret; /* id NULL: refused */
@@ -139,7 +141,7 @@ static void test_basic(void **state) {
         {"Bearer ZGVtby1jbGllbnQ6ZGVtby1zZWNyZXQ=", NULL, NULL},
         {"", NULL, NULL},
     };
-    for (size_t i = 0; i < COUNT(cases); i++) {
+    for_each_row(i, cases, "%s", cases[i].header) {
         char *space = malloc(strlen(cases[i].header) + 1);
         const char *id = NULL, *secret = NULL;
         bool ok = basic_credentials(cases[i].header, space, &id, &secret);
@@ -151,7 +153,7 @@ static void test_basic(void **state) {
     }
 }
 
-static void test_scope_narrows_only(void **state) {
+static void a_scope_is_narrowed_only(void **state) {
     (void)state;
     static const struct {
         const char *granted, *requested, *expected; /* NULL: refused */
@@ -170,7 +172,7 @@ static void test_scope_narrows_only(void **state) {
         {"", "order:read", NULL},
         {SCOPES_KNOWN, SCOPES_KNOWN, SCOPES_KNOWN},
     };
-    for (size_t i = 0; i < COUNT(cases); i++) {
+    for_each_row(i, cases, "'%s' of '%s'", cases[i].requested, cases[i].granted) {
         char out[TOKEN_SCOPE_SIZE];
         bool ok = scope_narrow(cases[i].granted, cases[i].requested, out);
         if (ok != (cases[i].expected != NULL))
@@ -181,7 +183,7 @@ static void test_scope_narrows_only(void **state) {
     }
 }
 
-static void test_scope_that_does_not_fit_is_refused(void **state) {
+static void a_scope_that_does_not_fit_is_refused(void **state) {
     (void)state;
     char out[TOKEN_SCOPE_SIZE];
     struct buf scopes = {0};
@@ -200,7 +202,7 @@ static void test_scope_that_does_not_fit_is_refused(void **state) {
     buf_free(&scopes);
 }
 
-static void test_secret_hash(void **state) {
+static void a_secret_has_its_hash(void **state) {
     (void)state;
     char hash[SECRET_HASH_SIZE];
     secret_hash("abc", hash);
@@ -209,12 +211,12 @@ static void test_secret_hash(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_parameters),
-        cmocka_unit_test(test_faults),
-        cmocka_unit_test(test_basic),
-        cmocka_unit_test(test_scope_narrows_only),
-        cmocka_unit_test(test_scope_that_does_not_fit_is_refused),
-        cmocka_unit_test(test_secret_hash),
+        cmocka_unit_test(parameters_are_read_from_forms_and_json),
+        cmocka_unit_test(malformed_parameters_are_told),
+        cmocka_unit_test(basic_credentials_are_read),
+        cmocka_unit_test(a_scope_is_narrowed_only),
+        cmocka_unit_test(a_scope_that_does_not_fit_is_refused),
+        cmocka_unit_test(a_secret_has_its_hash),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

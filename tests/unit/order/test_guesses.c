@@ -49,7 +49,7 @@ static unsigned guess(const char *client, unsigned from, int64_t now_ms, unsigne
     return count;
 }
 
-static void test_a_client_from_one_address(void **state) {
+static void a_client_that_guesses_from_one_address_must_wait(void **state) {
     (void)state;
     assert_int_equal(guess("shop", 1, start_ms, 100), LIMIT);
     assert_string_equal(look("shop", 1, start_ms), "failures");
@@ -58,20 +58,20 @@ static void test_a_client_from_one_address(void **state) {
     assert_int_equal(guess("shop", 1, start_ms + 20 * MINUTE_MS, 100), LIMIT);
 }
 
-static void test_others_go_on(void **state) {
+static void others_go_on(void **state) {
     (void)state;
     guess("shop", 1, start_ms, 100);
     assert_string_equal(look("shop", 2, start_ms), "");
     assert_string_equal(look("other", 1, start_ms), "");
 }
 
-static void test_asking_is_no_failure(void **state) {
+static void asking_is_no_failure(void **state) {
     (void)state;
     for (int i = 0; i < 1000; i++)
         assert_string_equal(look("shop", 1, start_ms), "");
 }
 
-static void test_an_address_that_tries_many_clients(void **state) {
+static void an_address_that_tries_many_clients_must_wait(void **state) {
     (void)state;
     unsigned count = 0;
     for (unsigned i = 0; i < 200; i++) {
@@ -84,7 +84,7 @@ static void test_an_address_that_tries_many_clients(void **state) {
     assert_string_equal(look("fresh", 2, start_ms), "");
 }
 
-static void test_a_client_tried_from_many_addresses(void **state) {
+static void a_client_tried_from_many_addresses_is_held_up(void **state) {
     (void)state;
     unsigned count = 0;
     for (unsigned from = 1; from <= 100; from++)
@@ -95,7 +95,7 @@ static void test_a_client_tried_from_many_addresses(void **state) {
     assert_string_equal(look("other", 100, start_ms), "");
 }
 
-static void test_addresses_of_one_subscriber_are_one(void **state) {
+static void addresses_of_one_subscriber_are_one(void **state) {
     (void)state;
     for (uint8_t i = 0; i < LIMIT; i++) {
         struct address a = address(1);
@@ -105,7 +105,7 @@ static void test_addresses_of_one_subscriber_are_one(void **state) {
     assert_string_equal(look("shop", 1, start_ms), "failures");
 }
 
-static void test_names_of_any_length(void **state) {
+static void names_may_have_any_length(void **state) {
     (void)state;
     char name[16000];
     memset(name, 'x', sizeof name - 1);
@@ -116,7 +116,7 @@ static void test_names_of_any_length(void **state) {
     assert_int_equal(guess("", 1, start_ms, 100), LIMIT);
 }
 
-static void test_no_limit(void **state) {
+static void a_limit_of_zero_is_no_limit(void **state) {
     (void)state;
     guesses_free(guesses);
     guesses = guesses_new(0);
@@ -125,14 +125,14 @@ static void test_no_limit(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_a_client_from_one_address, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_others_go_on, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_asking_is_no_failure, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_an_address_that_tries_many_clients, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_a_client_tried_from_many_addresses, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_addresses_of_one_subscriber_are_one, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_names_of_any_length, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_no_limit, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_client_that_guesses_from_one_address_must_wait, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(others_go_on, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(asking_is_no_failure, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(an_address_that_tries_many_clients_must_wait, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_client_tried_from_many_addresses_is_held_up, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(addresses_of_one_subscriber_are_one, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(names_may_have_any_length, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_limit_of_zero_is_no_limit, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

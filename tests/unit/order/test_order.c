@@ -10,6 +10,8 @@
 
 #include <string.h>
 
+#include "fakes/rows.h"
+
 #define P ORDER_PENDING_SHIPMENT
 #define S ORDER_SHIPPED
 #define D ORDER_DELIVERED
@@ -23,7 +25,7 @@ static void statuses_only_move_forward(void **state) {
         {P, P, P, false}, {P, S, S, true},  {P, D, D, true},  {S, P, S, false}, {S, S, S, false},
         {S, D, D, true},  {D, P, D, false}, {D, S, D, false}, {D, D, D, false},
     };
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    for_each_row(i, cases, "from %d, event %d", (int)cases[i].from, (int)cases[i].event) {
         struct order order = {.status = cases[i].from, .version = 5, .updated_ms = 1000};
         assert_int_equal(order_apply_status(&order, cases[i].event, NULL, NULL, 2000), cases[i].changed);
         assert_int_equal(order.status, cases[i].after);
@@ -97,7 +99,7 @@ static void everything_else_counts(void **state) {
         size_t n;
     } others[] = {{"d", base, 2},    {"c", quantity, 2}, {"c", price, 2},   {"c", product, 2},
                   {"c", crossed, 2}, {"c", base, 1},     {"c", base + 1, 1}};
-    for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+    for_each_row(i, others, "%zu", i) {
         fingerprint_of(others[i].customer, others[i].items, others[i].n, other);
         assert_memory_not_equal(first, other, sizeof first);
     }

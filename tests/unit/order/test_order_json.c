@@ -12,6 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fakes/rows.h"
+
 #define ITEM "{\"product_id\":\"p\",\"quantity\":1,\"unit_price\":1}"
 #define WITH_ITEM(item) "{\"customer_id\":\"c\",\"items\":[" item "]}"
 
@@ -89,11 +91,10 @@ static void what_is_refused_and_why(void **state) {
         {WITH_ITEM("{\"product_id\":\"p\",\"quantity\":1000000,\"unit_price\":99999.99}"), "/items",
          "in total"},
     };
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    for_each_row(i, cases, "%s", cases[i].body) {
         struct arena arena = {0};
         struct order order;
         char faults[2000];
-        print_message("%s\n", cases[i].body);
         assert_false(parse(cases[i].body, strlen(cases[i].body), &arena, &order, faults, sizeof faults));
         assert_non_null(strstr(faults, cases[i].pointer));
         assert_non_null(strstr(faults, cases[i].detail));
@@ -112,8 +113,9 @@ static void all_faults_at_once(void **state) {
     struct order order;
     char faults[4000];
     assert_false(parse(body, strlen(body), &arena, &order, faults, sizeof faults));
-    for (size_t i = 0; i < sizeof pointers / sizeof *pointers; i++)
+    for_each_row(i, pointers, "%s", pointers[i]) {
         assert_non_null(strstr(faults, pointers[i]));
+    }
     arena_free(&arena);
 }
 
@@ -240,11 +242,10 @@ static void status_events(void **state) {
         {"not json", ""},
         {"", ""},
     };
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    for_each_row(i, cases, "%s", cases[i].body) {
         struct arena arena = {0};
         struct order_status_event event;
         char reason[100] = "";
-        print_message("%s\n", cases[i].body);
         bool ok = order_status_event_parse(cases[i].body, strlen(cases[i].body), &arena, &event, reason,
                                            sizeof reason);
         assert_int_equal(ok, cases[i].reason == NULL);

@@ -1,6 +1,8 @@
 /* The OAuth endpoints: which requests get a token, and what the others are told (RFC 6749, RFC 7662). */
 #include "fakes/token_endpoints.h"
 
+#include "fakes/rows.h"
+
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 
 static void assert_not_cached(const struct http_request *request) {
@@ -9,7 +11,7 @@ static void assert_not_cached(const struct http_request *request) {
     assert_string_equal(request->reply.content_type, "application/json");
 }
 
-static void test_token_is_issued(void **state) {
+static void a_token_is_issued(void **state) {
     (void)state;
     static const struct {
         const char *type, *body, *basic, *scope;
@@ -23,9 +25,9 @@ static void test_token_is_issued(void **state) {
          NULL, "order:create order:read"},
         {JSON, "{\"grant_type\":\"client_credentials\",\"scope\":\"order:read\"}", SHOP_BASIC, "order:read"},
     };
-    for (size_t i = 0; i < COUNT(cases); i++) {
+    for_each_row(i, cases, "%s, %s", cases[i].body, cases[i].basic ? cases[i].basic : "no header") {
         struct http_request request = {0};
-        json_t *answer = send(&request, tokens_issue, cases[i].type, cases[i].body, cases[i].basic);
+        json_t *answer = send(&request, tokens_issue_prepare, cases[i].type, cases[i].body, cases[i].basic);
         assert_int_equal(request.reply.status, 200);
         assert_not_cached(&request);
         assert_int_equal(json_object_size(answer), 4);
@@ -33,8 +35,9 @@ static void test_token_is_issued(void **state) {
         assert_string_equal(text(answer, "scope"), cases[i].scope);
         assert_int_equal(json_integer_value(json_object_get(answer, "expires_in")), 3600);
         struct token_claims claims;
-        assert_int_equal(
-            token_verify(app.keys, text(answer, "access_token"), clock_epoch_ms() / 1000, &claims), TOKEN_OK);
+        assert_int_equal(token_verify(app.service.auth.keys, text(answer, "access_token"),
+                                      clock_epoch_ms() / 1000, &claims),
+                         TOKEN_OK);
         assert_string_equal(claims.client_id, "shop");
         assert_string_equal(claims.scope, cases[i].scope);
         json_decref(answer);
@@ -42,7 +45,7 @@ static void test_token_is_issued(void **state) {
     }
 }
 
-static void test_token_is_refused(void **state) {
+static void a_token_is_refused(void **state) {
     (void)state;
     static const struct {
         unsigned status;
@@ -73,9 +76,9 @@ static void test_token_is_refused(void **state) {
         {400, "invalid_scope", FORM, "grant_type=client_credentials&scope=order:read+nonsense", SHOP_BASIC},
         {400, "invalid_scope", FORM, "grant_type=client_credentials&scope=+", SHOP_BASIC},
     };
-    for (size_t i = 0; i < COUNT(cases); i++) {
+    for_each_row(i, cases, "%s, %s", cases[i].body, cases[i].basic ? cases[i].basic : "no header") {
         struct http_request request = {0};
-        json_t *answer = send(&request, tokens_issue, cases[i].type, cases[i].body, cases[i].basic);
+        json_t *answer = send(&request, tokens_issue_prepare, cases[i].type, cases[i].body, cases[i].basic);
         if (strcmp(text(answer, "error"), cases[i].error) != 0)
             fail_msg("'%s' gave %s", cases[i].body, text(answer, "error"));
         assert_int_equal(request.reply.status, cases[i].status);
@@ -91,21 +94,21 @@ static void test_token_is_refused(void **state) {
     }
 }
 
-static void test_two_authorization_headers(void **state) {
+static void two_authorization_headers_are_refused(void **state) {
     (void)state;
     struct http_request request = {0};
     fake_request_header("Authorization", SHOP_BASIC);
-    json_t *answer = send(&request, tokens_issue, FORM, "grant_type=client_credentials", SHOP_BASIC);
+    json_t *answer = send(&request, tokens_issue_prepare, FORM, "grant_type=client_credentials", SHOP_BASIC);
     assert_string_equal(text(answer, "error"), "invalid_request");
     json_decref(answer);
     fake_end(&request);
 }
 
 /* Not 401: that would tell a known client that its secret is wrong. */
-static void test_clients_unread(void **state) {
+static void clients_that_were_not_read_yet_are_not_refused(void **state) {
     (void)state;
     struct http_request request = {0};
-    json_t *answer = send(&request, tokens_issue, FORM,
+    json_t *answer = send(&request, tokens_issue_prepare, FORM,
                           "grant_type=client_credentials&client_id=new&client_secret=s", NULL);
     assert_int_equal(request.reply.status, 503);
     assert_non_null(fake_reply_header(&request, "Retry-After"));
@@ -118,7 +121,7 @@ static unsigned introspect(enum config_env env, const char *type, const char *bo
                            const char *expected) {
     config.app_env = env;
     struct http_request request = {0};
-    json_t *answer = send(&request, tokens_introspect, type, body, basic);
+    json_t *answer = send(&request, tokens_introspect_prepare, type, body, basic);
     unsigned status = request.reply.status;
     assert_not_cached(&request);
     if (expected)
@@ -128,10 +131,10 @@ static unsigned introspect(enum config_env env, const char *type, const char *bo
     return status;
 }
 
-static void test_active_token(void **state) {
+static void an_active_token_is_described(void **state) {
     (void)state;
     struct token_claims claims;
-    char *token = token_issue(app.keys, "shop", "order:read", clock_epoch_ms() / 1000, &claims);
+    char *token = token_issue(app.service.auth.keys, "shop", "order:read", clock_epoch_ms() / 1000, &claims);
     char form[TOKEN_MAX_SIZE], json[TOKEN_MAX_SIZE], expected[1024], id[UUID_TEXT_SIZE];
     uuid_format(&claims.id, id);
     snprintf(form, sizeof form, "token=%s&token_type_hint=access_token", token);
@@ -150,11 +153,11 @@ static void test_active_token(void **state) {
     assert_int_equal(introspect(ENV_PRODUCTION, FORM, form, SHOP_BASIC, expected), 200);
 }
 
-static void test_inactive_token(void **state) {
+static void an_inactive_token_is_not_described(void **state) {
     (void)state;
     static const char inactive[] = "{\"active\":false}";
     struct token_claims claims;
-    char *expired = token_issue(app.keys, "shop", "order:read", 1000, &claims);
+    char *expired = token_issue(app.service.auth.keys, "shop", "order:read", 1000, &claims);
     char form[TOKEN_MAX_SIZE];
     snprintf(form, sizeof form, "token=%s", expired);
     free(expired);
@@ -172,7 +175,7 @@ static bool sees(const char *token, const char *authorization) {
     char form[TOKEN_MAX_SIZE];
     struct http_request request = {0};
     snprintf(form, sizeof form, "token=%s", token);
-    json_t *answer = send(&request, tokens_introspect, FORM, form, authorization);
+    json_t *answer = send(&request, tokens_introspect_prepare, FORM, form, authorization);
     assert_int_equal(request.reply.status, 200);
     bool active = json_is_true(json_object_get(answer, "active"));
     if (!active)
@@ -185,17 +188,17 @@ static bool sees(const char *token, const char *authorization) {
 static const char *bearer(const char *client_id, const char *scope, int64_t now_s) {
     static char header[TOKEN_MAX_SIZE];
     struct token_claims claims;
-    char *token = token_issue(app.keys, client_id, scope, now_s, &claims);
+    char *token = token_issue(app.service.auth.keys, client_id, scope, now_s, &claims);
     snprintf(header, sizeof header, "Bearer %s", token);
     free(token);
     return header;
 }
 
-static void test_whose_tokens_a_caller_sees(void **state) {
+static void a_caller_sees_its_own_tokens_only(void **state) {
     (void)state;
     struct token_claims claims;
     int64_t now = clock_epoch_ms() / 1000;
-    char *token = token_issue(app.keys, "shop", "order:read", now, &claims);
+    char *token = token_issue(app.service.auth.keys, "shop", "order:read", now, &claims);
     config.app_env = ENV_PRODUCTION;
     assert_true(sees(token, SHOP_BASIC));
     assert_false(sees(token, OTHER_BASIC));
@@ -211,14 +214,14 @@ static void test_whose_tokens_a_caller_sees(void **state) {
 }
 
 /* What is wrong with the caller is no property of the token it asks about. */
-static void test_caller_with_a_bad_token(void **state) {
+static void a_caller_with_a_bad_token_is_refused(void **state) {
     (void)state;
     const char *const bad[] = {"Bearer a.b.c", bearer("shop", "order:read", 1000)};
-    for (size_t i = 0; i < COUNT(bad); i++) {
+    for_each_row(i, bad, "%s", bad[i]) {
         for (enum config_env env = ENV_PRODUCTION; env <= ENV_DEVELOPMENT; env++) {
             struct http_request request = {0};
             config.app_env = env;
-            json_decref(send(&request, tokens_introspect, FORM, "token=a.b.c", bad[i]));
+            json_decref(send(&request, tokens_introspect_prepare, FORM, "token=a.b.c", bad[i]));
             assert_int_equal(request.reply.status, 401);
             assert_non_null(strstr(fake_reply_header(&request, "WWW-Authenticate"), "Bearer realm="));
             assert_non_null(
@@ -228,7 +231,7 @@ static void test_caller_with_a_bad_token(void **state) {
     }
 }
 
-static void test_who_may_introspect(void **state) {
+static void production_introspects_for_clients_only(void **state) {
     (void)state;
     assert_int_equal(introspect(ENV_PRODUCTION, FORM, "token=a.b.c", NULL, NULL), 401);
     assert_int_equal(introspect(ENV_PRODUCTION, FORM, "token=a.b.c&client_id=shop", NULL, NULL), 401);
@@ -244,15 +247,15 @@ static void test_who_may_introspect(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_token_is_issued),
-        cmocka_unit_test(test_token_is_refused),
-        cmocka_unit_test(test_two_authorization_headers),
-        cmocka_unit_test(test_clients_unread),
-        cmocka_unit_test(test_active_token),
-        cmocka_unit_test(test_inactive_token),
-        cmocka_unit_test(test_who_may_introspect),
-        cmocka_unit_test(test_whose_tokens_a_caller_sees),
-        cmocka_unit_test(test_caller_with_a_bad_token),
+        cmocka_unit_test(a_token_is_issued),
+        cmocka_unit_test(a_token_is_refused),
+        cmocka_unit_test(two_authorization_headers_are_refused),
+        cmocka_unit_test(clients_that_were_not_read_yet_are_not_refused),
+        cmocka_unit_test(an_active_token_is_described),
+        cmocka_unit_test(an_inactive_token_is_not_described),
+        cmocka_unit_test(production_introspects_for_clients_only),
+        cmocka_unit_test(a_caller_sees_its_own_tokens_only),
+        cmocka_unit_test(a_caller_with_a_bad_token_is_refused),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -3,6 +3,7 @@
 
 #include "common/base/clock.h"
 #include "fakes/fake_http.h"
+#include "fakes/fake_revocations.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -13,6 +14,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "fakes/rows.h"
+
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 #define REALM "Bearer realm=\"order-processing\""
 
@@ -21,14 +24,6 @@ static const struct token_options options = {.secret = "0123456789abcdef01234567
                                              .audience = "the-api",
                                              .lifetime_s = 3600};
 static const struct http_route route = {.method = "POST", .pattern = "/orders", .scope = "order:create"};
-
-/* What the table of revoked tokens says of all of them. */
-static enum token_status verdict = TOKEN_OK;
-
-enum token_status revocations_check(struct revocations *revocations, const struct uuid *token_id) {
-    (void)revocations, (void)token_id;
-    return verdict;
-}
 
 static struct token_keys *keys;
 static char *good, *expired, *other_scope;
@@ -60,7 +55,7 @@ static bool guard(struct http_request *request, const char *scheme, const char *
     snprintf(header, sizeof header, "%s%s", scheme ? scheme : "", token);
     if (scheme)
         fake_request_header("Authorization", header);
-    return auth_bearer(request, keys, NULL, anonymous);
+    return auth_guard(&(struct auth){.keys = keys, .anonymous = anonymous}, request);
 }
 
 static void assert_refused(struct http_request *request, unsigned status, const char *code,
@@ -73,10 +68,10 @@ static void assert_refused(struct http_request *request, unsigned status, const 
     fake_end(request);
 }
 
-static void test_good_token_passes(void **state) {
+static void a_good_token_passes(void **state) {
     (void)state;
     static const char *const schemes[] = {"Bearer ", "bearer ", "BEARER   "};
-    for (size_t i = 0; i < COUNT(schemes); i++) {
+    for_each_row(i, schemes, "'%s'", schemes[i]) {
         struct http_request request = {0};
         assert_true(guard(&request, schemes[i], good, false));
         assert_int_equal(request.reply.status, 0);
@@ -86,7 +81,7 @@ static void test_good_token_passes(void **state) {
     }
 }
 
-static void test_missing_or_malformed_header(void **state) {
+static void a_missing_or_malformed_header_is_refused(void **state) {
     (void)state;
     static const struct {
         const char *scheme, *token;
@@ -94,7 +89,7 @@ static void test_missing_or_malformed_header(void **state) {
         {NULL, ""},         {"InvalidFormat", ""}, {"", ""},           {"Bearer", ""},    {"Bearer ", ""},
         {"Bearer ", "a b"}, {"Bearer ", "a,b"},    {"Basic ", "YTpi"}, {"Bearera ", "b"},
     };
-    for (size_t i = 0; i < COUNT(cases); i++) {
+    for_each_row(i, cases, "'%s%s'", cases[i].scheme ? cases[i].scheme : "", cases[i].token) {
         struct http_request request = {0};
         assert_false(guard(&request, cases[i].scheme, cases[i].token, false));
         assert_non_null(strstr(request.reply.body.data, "Missing or invalid Authorization header"));
@@ -102,7 +97,7 @@ static void test_missing_or_malformed_header(void **state) {
     }
 }
 
-static void test_two_headers(void **state) {
+static void two_headers_are_refused(void **state) {
     (void)state;
     struct http_request request = {0};
     fake_request_header("Authorization", "Basic YTpi");
@@ -110,14 +105,14 @@ static void test_two_headers(void **state) {
     assert_refused(&request, 401, "UNAUTHORIZED", REALM);
 }
 
-static void test_bad_token(void **state) {
+static void a_bad_token_is_refused(void **state) {
     (void)state;
     struct http_request request = {0};
     assert_false(guard(&request, "Bearer ", "not.a.token", false));
     assert_refused(&request, 401, "INVALID_TOKEN", REALM ", error=\"invalid_token\"");
 }
 
-static void test_expired_token(void **state) {
+static void an_expired_token_is_told_apart(void **state) {
     (void)state;
     struct http_request request = {0};
     assert_false(guard(&request, "Bearer ", expired, false));
@@ -125,7 +120,7 @@ static void test_expired_token(void **state) {
                    REALM ", error=\"invalid_token\", error_description=\"The access token expired\"");
 }
 
-static void test_revoked_token(void **state) {
+static void a_revoked_token_is_refused(void **state) {
     (void)state;
     struct http_request request = {0};
     verdict = TOKEN_REVOKED;
@@ -142,7 +137,7 @@ static void test_revoked_token(void **state) {
 }
 
 /* As long as nobody knows, nobody gets in. */
-static void test_revocations_unread(void **state) {
+static void nobody_gets_in_before_the_revocations_are_read(void **state) {
     (void)state;
     struct http_request request = {0};
     verdict = TOKEN_UNDECIDED;
@@ -154,7 +149,7 @@ static void test_revocations_unread(void **state) {
     verdict = TOKEN_OK;
 }
 
-static void test_missing_scope(void **state) {
+static void a_missing_scope_is_named(void **state) {
     (void)state;
     struct http_request request = {0};
     assert_false(guard(&request, "Bearer ", other_scope, false));
@@ -162,7 +157,7 @@ static void test_missing_scope(void **state) {
                    REALM ", error=\"insufficient_scope\", scope=\"order:create\"");
 }
 
-static void test_anonymous(void **state) {
+static void only_those_without_a_header_are_anonymous(void **state) {
     (void)state;
     struct http_request request = {0};
     assert_true(guard(&request, NULL, "", true));
@@ -180,11 +175,15 @@ static void test_anonymous(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_good_token_passes), cmocka_unit_test(test_missing_or_malformed_header),
-        cmocka_unit_test(test_two_headers),       cmocka_unit_test(test_bad_token),
-        cmocka_unit_test(test_expired_token),     cmocka_unit_test(test_missing_scope),
-        cmocka_unit_test(test_revoked_token),     cmocka_unit_test(test_revocations_unread),
-        cmocka_unit_test(test_anonymous),
+        cmocka_unit_test(a_good_token_passes),
+        cmocka_unit_test(a_missing_or_malformed_header_is_refused),
+        cmocka_unit_test(two_headers_are_refused),
+        cmocka_unit_test(a_bad_token_is_refused),
+        cmocka_unit_test(an_expired_token_is_told_apart),
+        cmocka_unit_test(a_missing_scope_is_named),
+        cmocka_unit_test(a_revoked_token_is_refused),
+        cmocka_unit_test(nobody_gets_in_before_the_revocations_are_read),
+        cmocka_unit_test(only_those_without_a_header_are_anonymous),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

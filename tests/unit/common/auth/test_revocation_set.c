@@ -28,7 +28,7 @@ static bool has(const struct revocation_set *set, uint32_t number) {
     return revocation_set_has(set, &r.token_id);
 }
 
-static void test_what_was_added_is_found(void **state) {
+static void what_was_added_is_found(void **state) {
     (void)state;
     struct revocation_set set = {0};
     assert_false(has(&set, 1));
@@ -44,7 +44,7 @@ static void test_what_was_added_is_found(void **state) {
 }
 
 /* Ids of which only the first bytes differ want the same slot. */
-static void test_collisions(void **state) {
+static void colliding_ids_are_told_apart(void **state) {
     (void)state;
     struct revocation_set set = {0};
     for (uint8_t i = 0; i < 100; i++) {
@@ -56,7 +56,7 @@ static void test_collisions(void **state) {
     revocation_set_free(&set);
 }
 
-static void test_twice_counts_once(void **state) {
+static void adding_twice_counts_once(void **state) {
     (void)state;
     struct revocation_set set = {0};
     add(&set, 7, NOW + 5);
@@ -65,7 +65,7 @@ static void test_twice_counts_once(void **state) {
     revocation_set_free(&set);
 }
 
-static void test_expired_is_not_kept(void **state) {
+static void what_has_expired_is_not_kept(void **state) {
     (void)state;
     struct revocation_set set = {0};
     add(&set, 1, NOW);
@@ -85,7 +85,7 @@ static void test_expired_is_not_kept(void **state) {
 }
 
 /* Those that come and go all the time do not make it grow. */
-static void test_size_follows_what_lives(void **state) {
+static void the_size_follows_what_lives(void **state) {
     (void)state;
     struct revocation_set set = {0};
     for (uint32_t i = 0; i < 20 * MANY; i++) {
@@ -99,9 +99,9 @@ static void test_size_follows_what_lives(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_what_was_added_is_found), cmocka_unit_test(test_collisions),
-        cmocka_unit_test(test_twice_counts_once),       cmocka_unit_test(test_expired_is_not_kept),
-        cmocka_unit_test(test_size_follows_what_lives),
+        cmocka_unit_test(what_was_added_is_found),     cmocka_unit_test(colliding_ids_are_told_apart),
+        cmocka_unit_test(adding_twice_counts_once),    cmocka_unit_test(what_has_expired_is_not_kept),
+        cmocka_unit_test(the_size_follows_what_lives),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

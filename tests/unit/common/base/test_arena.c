@@ -20,7 +20,7 @@ static int empty_arena(void **state) {
     return 0;
 }
 
-static void test_pieces_are_zeroed_aligned_and_apart(void **state) {
+static void pieces_are_zeroed_aligned_and_apart(void **state) {
     static const size_t sizes[] = {1, 7, 16, 100, 1000, 1025, 4063, 4064, 4065, 100000, 3};
     enum { ROUNDS = 20, SIZES = sizeof sizes / sizeof *sizes };
     unsigned char *pieces[ROUNDS][SIZES];
@@ -44,13 +44,13 @@ static void test_pieces_are_zeroed_aligned_and_apart(void **state) {
     }
 }
 
-static void test_a_large_piece_leaves_the_current_block_in_use(void **state) {
+static void a_large_piece_leaves_the_current_block_in_use(void **state) {
     char *before = arena_alloc(*state, 16);
     assert_non_null(arena_alloc(*state, 100000));
     assert_ptr_equal(arena_alloc(*state, 16), before + 16);
 }
 
-static void test_copies_are_terminated(void **state) {
+static void copies_are_terminated(void **state) {
     const char text[] = "order-1";
     char *copy = arena_memdup(*state, text, 5);
     assert_string_equal(copy, "order");
@@ -59,7 +59,7 @@ static void test_copies_are_terminated(void **state) {
     assert_memory_equal(arena_memdup(*state, "a\0b", 3), "a\0b", 4);
 }
 
-static void test_impossible_sizes_give_null(void **state) {
+static void impossible_sizes_give_null(void **state) {
     assert_null(arena_alloc(*state, SIZE_MAX));
     assert_null(arena_alloc(*state, SIZE_MAX - 8));
     assert_null(arena_array(*state, SIZE_MAX / 8, 16));
@@ -67,7 +67,7 @@ static void test_impossible_sizes_give_null(void **state) {
     assert_null(arena_memdup(*state, "x", SIZE_MAX));
 }
 
-static void test_an_arena_serves_again_after_free(void **state) {
+static void an_arena_serves_again_after_free(void **state) {
     assert_non_null(arena_array(*state, 10, 1000));
     arena_free(*state);
     arena_free(*state);
@@ -78,11 +78,11 @@ static void test_an_arena_serves_again_after_free(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        TEST(test_pieces_are_zeroed_aligned_and_apart),
-        TEST(test_a_large_piece_leaves_the_current_block_in_use),
-        TEST(test_copies_are_terminated),
-        TEST(test_impossible_sizes_give_null),
-        TEST(test_an_arena_serves_again_after_free),
+        TEST(pieces_are_zeroed_aligned_and_apart),
+        TEST(a_large_piece_leaves_the_current_block_in_use),
+        TEST(copies_are_terminated),
+        TEST(impossible_sizes_give_null),
+        TEST(an_arena_serves_again_after_free),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -9,6 +9,8 @@
 #include <cmocka.h>
 #include <string.h>
 
+#include "fakes/rows.h"
+
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 
 static const struct {
@@ -27,9 +29,9 @@ static const struct {
     {"\xff\xff\xff\xff", "_____w", "/////w=="},
 };
 
-static void test_encode(void **state) {
+static void bytes_become_text(void **state) {
     (void)state;
-    for (size_t i = 0; i < COUNT(vectors); i++) {
+    for_each_row(i, vectors, "'%s'", vectors[i].bytes) {
         char text[BASE64URL_SIZE(6)];
         size_t len = base64url_encode(vectors[i].bytes, strlen(vectors[i].bytes), text);
         assert_string_equal(text, vectors[i].url);
@@ -37,9 +39,9 @@ static void test_encode(void **state) {
     }
 }
 
-static void test_decode(void **state) {
+static void text_becomes_bytes_again(void **state) {
     (void)state;
-    for (size_t i = 0; i < COUNT(vectors); i++) {
+    for_each_row(i, vectors, "'%s'", vectors[i].bytes) {
         uint8_t bytes[8];
         size_t expected = strlen(vectors[i].bytes);
         size_t len = 99;
@@ -53,7 +55,7 @@ static void test_decode(void **state) {
     }
 }
 
-static void test_refused(void **state) {
+static void malformed_text_is_refused(void **state) {
     (void)state;
     static const char *const url[] = {"A",    "Zm9vY", "Zg==", "Zg=", "Zm9v\n", " Zm9v",
                                       "Zm+v", "Zm/v",  "Zh",   "Zm9", "Zm\x80v"};
@@ -71,9 +73,9 @@ static void test_refused(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_encode),
-        cmocka_unit_test(test_decode),
-        cmocka_unit_test(test_refused),
+        cmocka_unit_test(bytes_become_text),
+        cmocka_unit_test(text_becomes_bytes_again),
+        cmocka_unit_test(malformed_text_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -8,6 +8,8 @@
 
 #include "common/base/breaker.h"
 
+#include "fakes/rows.h"
+
 enum { LONGEST_MS = 6250 }; /* 5 s and the most of its jitter */
 
 /* '+' a success, '-' a failure; the outcome of the last is returned. */
@@ -38,7 +40,7 @@ static void opens_when_half_of_enough_calls_fail(void **state) {
         {"-+-+-+-+-+", false},                              /* opens with a failure only */
         {"-+-+-+-+-+-", true},
     };
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    for_each_row(i, cases, "%s", cases[i].outcomes) {
         struct breaker b = BREAKER_INIT;
         if (play(&b, cases[i].outcomes, 1) != cases[i].opens)
             fail_msg("%s", cases[i].outcomes);

@@ -12,7 +12,9 @@
 #include <sys/time.h>
 #include <time.h>
 
-static void test_times_as_text(void **state) {
+#include "fakes/rows.h"
+
+static void times_are_written_as_text(void **state) {
     (void)state;
     static const struct {
         int64_t ms;
@@ -30,14 +32,14 @@ static void test_times_as_text(void **state) {
         {INT64_MAX, "9999-12-31T23:59:59.999Z"},
         {INT64_MIN, "0000-01-01T00:00:00.000Z"},
     };
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    for_each_row(i, cases, "%s", cases[i].text) {
         char text[TIME_TEXT_SIZE];
         clock_format(cases[i].ms, text);
         assert_string_equal(text, cases[i].text);
     }
 }
 
-static void test_text_is_utc_wherever_the_process_runs(void **state) {
+static void the_text_is_utc_wherever_the_process_runs(void **state) {
     (void)state;
     setenv("TZ", "Asia/Kathmandu", 1);
     tzset();
@@ -48,7 +50,7 @@ static void test_text_is_utc_wherever_the_process_runs(void **state) {
     tzset();
 }
 
-static void test_the_wall_clock_is_in_milliseconds(void **state) {
+static void the_wall_clock_is_in_milliseconds(void **state) {
     (void)state;
     int64_t before = (int64_t)time(NULL) * 1000;
     int64_t now = clock_epoch_ms();
@@ -57,7 +59,7 @@ static void test_the_wall_clock_is_in_milliseconds(void **state) {
     assert_true(before <= now && now <= after + 100);
 }
 
-static void test_sleeping_takes_its_time(void **state) {
+static void sleeping_takes_its_time(void **state) {
     (void)state;
     int64_t start = clock_mono_ms();
     clock_sleep_ms(0);
@@ -70,7 +72,7 @@ static void ignore_alarm(int number) {
     (void)number;
 }
 
-static void test_signals_do_not_cut_a_sleep_short(void **state) {
+static void signals_do_not_cut_a_sleep_short(void **state) {
     (void)state;
     struct sigaction action = {.sa_handler = ignore_alarm}; /* no SA_RESTART: sleeps are interrupted */
     sigaction(SIGALRM, &action, NULL);
@@ -87,11 +89,11 @@ static void test_signals_do_not_cut_a_sleep_short(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_times_as_text),
-        cmocka_unit_test(test_text_is_utc_wherever_the_process_runs),
-        cmocka_unit_test(test_the_wall_clock_is_in_milliseconds),
-        cmocka_unit_test(test_sleeping_takes_its_time),
-        cmocka_unit_test(test_signals_do_not_cut_a_sleep_short),
+        cmocka_unit_test(times_are_written_as_text),
+        cmocka_unit_test(the_text_is_utc_wherever_the_process_runs),
+        cmocka_unit_test(the_wall_clock_is_in_milliseconds),
+        cmocka_unit_test(sleeping_takes_its_time),
+        cmocka_unit_test(signals_do_not_cut_a_sleep_short),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

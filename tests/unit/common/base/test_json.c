@@ -9,9 +9,11 @@
 #include <cmocka.h>
 #include <string.h>
 
+#include "fakes/rows.h"
+
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 
-static void test_members_of_an_object(void **state) {
+static void members_of_an_object_are_found(void **state) {
     (void)state;
     static const char text[] = "{\"name\":\"gr\\u00fc\\u00dfe \\\"[{\",\"number\":1,\"nothing\":null}";
     char error[JSON_ERROR_SIZE];
@@ -26,7 +28,7 @@ static void test_members_of_an_object(void **state) {
     json_decref(object);
 }
 
-static void test_only_len_bytes_are_read(void **state) {
+static void only_len_bytes_are_read(void **state) {
     (void)state;
     char error[JSON_ERROR_SIZE];
     json_t *object = json_parse_object("{}garbage", 2, error);
@@ -34,7 +36,7 @@ static void test_only_len_bytes_are_read(void **state) {
     json_decref(object);
 }
 
-static void test_what_is_refused_and_why(void **state) {
+static void what_is_refused_is_told_why(void **state) {
     (void)state;
 #define TEXT(text) text, sizeof text - 1
     static const struct {
@@ -69,7 +71,7 @@ static void test_what_is_refused_and_why(void **state) {
         {TEXT("{\"a\":01}"), "line 1"},
         {TEXT("\xef\xbb\xbf{}"), "line 1"},
     };
-    for (size_t i = 0; i < COUNT(cases); i++) {
+    for_each_row(i, cases, "%s", cases[i].text) {
         char error[JSON_ERROR_SIZE] = "";
         assert_null(json_parse_object(cases[i].text, cases[i].len, error));
         if (!strstr(error, cases[i].reason))
@@ -78,14 +80,14 @@ static void test_what_is_refused_and_why(void **state) {
 }
 
 /* The reason goes into replies and logs, and quotes what the caller sent. */
-static void test_reasons_are_printable_lines(void **state) {
+static void reasons_are_printable_lines(void **state) {
     (void)state;
     static const char *const texts[] = {
         "{\"a\":\n\x1b[31mred}",
         "{\"a\" \xc3\xbc\xc3\xbc}",
         "{\"\x7f\xe2\x82\xac\":1,\"\x7f\xe2\x82\xac\":1}",
     };
-    for (size_t i = 0; i < COUNT(texts); i++) {
+    for_each_row(i, texts, "%s", texts[i]) {
         char error[JSON_ERROR_SIZE] = "";
         assert_null(json_parse_object(texts[i], strlen(texts[i]), error));
         assert_true(error[0] != '\0');
@@ -103,7 +105,7 @@ static size_t nest(char *text, size_t depth) {
     return strlen(text);
 }
 
-static void test_nesting_is_bounded(void **state) {
+static void nesting_is_bounded(void **state) {
     (void)state;
     static char text[300000];
     char error[JSON_ERROR_SIZE];
@@ -117,7 +119,7 @@ static void test_nesting_is_bounded(void **state) {
     assert_string_equal(error, "nested deeper than 32 levels");
 }
 
-static void test_brackets_in_strings_and_in_sequence_do_not_nest(void **state) {
+static void brackets_in_strings_and_in_sequence_do_not_nest(void **state) {
     (void)state;
     char error[JSON_ERROR_SIZE], text[2000] = "{\"a\":\"\\\\\\\"";
     for (int i = 0; i < 100; i++)
@@ -133,12 +135,12 @@ static void test_brackets_in_strings_and_in_sequence_do_not_nest(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_members_of_an_object),
-        cmocka_unit_test(test_only_len_bytes_are_read),
-        cmocka_unit_test(test_what_is_refused_and_why),
-        cmocka_unit_test(test_reasons_are_printable_lines),
-        cmocka_unit_test(test_nesting_is_bounded),
-        cmocka_unit_test(test_brackets_in_strings_and_in_sequence_do_not_nest),
+        cmocka_unit_test(members_of_an_object_are_found),
+        cmocka_unit_test(only_len_bytes_are_read),
+        cmocka_unit_test(what_is_refused_is_told_why),
+        cmocka_unit_test(reasons_are_printable_lines),
+        cmocka_unit_test(nesting_is_bounded),
+        cmocka_unit_test(brackets_in_strings_and_in_sequence_do_not_nest),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

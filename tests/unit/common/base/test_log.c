@@ -15,26 +15,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-static char captured[1 << 20];
-static int real_stderr, capture_fd;
-
-static void capture_begin(void) {
-    real_stderr = dup(STDERR_FILENO);
-    capture_fd = memfd_create("log", MFD_CLOEXEC);
-    assert_true(real_stderr >= 0 && capture_fd >= 0);
-    assert_int_equal(fcntl(capture_fd, F_SETFL, O_APPEND), 0);
-    assert_int_equal(dup2(capture_fd, STDERR_FILENO), STDERR_FILENO);
-}
-
-static const char *capture_end(void) {
-    dup2(real_stderr, STDERR_FILENO);
-    close(real_stderr);
-    ssize_t len = pread(capture_fd, captured, sizeof captured - 1, 0);
-    close(capture_fd);
-    assert_true(len >= 0);
-    captured[len] = '\0';
-    return captured;
-}
+#include "fakes/captured_log.h"
+#include "fakes/rows.h"
 
 /* One line, parsed; the caller owns the result. */
 static json_t *parse_line(const char *line) {
@@ -50,7 +32,7 @@ static const char *member(json_t *entry, const char *name) {
     return json_string_value(json_object_get(entry, name));
 }
 
-static void test_json_lines_have_their_members_in_order(void **state) {
+static void json_lines_have_their_members_in_order(void **state) {
     (void)state;
     log_setup("order-service", LOG_INFO, LOG_JSON);
     capture_begin();
@@ -74,7 +56,7 @@ static void test_json_lines_have_their_members_in_order(void **state) {
     json_decref(entry);
 }
 
-static void test_request_id_is_left_out_when_there_is_none(void **state) {
+static void the_request_id_is_left_out_when_there_is_none(void **state) {
     (void)state;
     log_setup("s", LOG_INFO, LOG_AUTO); /* no terminal here: JSON */
     capture_begin();
@@ -84,7 +66,7 @@ static void test_request_id_is_left_out_when_there_is_none(void **state) {
     json_decref(entry);
 }
 
-static void test_lines_below_the_level_are_not_written(void **state) {
+static void lines_below_the_level_are_not_written(void **state) {
     (void)state;
     static const enum log_level levels[] = {LOG_DEBUG, LOG_INFO, LOG_WARN, LOG_ERROR};
     for (int i = 0; i < 4; i++) {
@@ -103,7 +85,7 @@ static void test_lines_below_the_level_are_not_written(void **state) {
     }
 }
 
-static void test_no_input_forges_a_json_line(void **state) {
+static void no_input_forges_a_json_line(void **state) {
     (void)state;
     static const char evil[] = "x\"}\n{\"level\":\"error\",\"message\":\"forged\"}\n\x1b[2J\\";
     log_setup("s", LOG_INFO, LOG_JSON);
@@ -116,7 +98,7 @@ static void test_no_input_forges_a_json_line(void **state) {
     json_decref(entry);
 }
 
-static void test_bytes_that_are_not_utf8_do_not_spoil_the_line(void **state) {
+static void bytes_that_are_not_utf8_do_not_spoil_the_line(void **state) {
     (void)state;
     log_setup("s", LOG_INFO, LOG_JSON);
     capture_begin();
@@ -126,7 +108,7 @@ static void test_bytes_that_are_not_utf8_do_not_spoil_the_line(void **state) {
     json_decref(entry);
 }
 
-static void test_text_lines_for_a_terminal(void **state) {
+static void a_terminal_gets_lines_of_text(void **state) {
     (void)state;
     static const struct {
         enum log_level level;
@@ -138,7 +120,7 @@ static void test_text_lines_for_a_terminal(void **state) {
         {LOG_INFO, "i\n", "\xc2\x9b\x32J\xc2\xa9", " INFO  \\xc2\\x9b\x32J\xc2\xa9 [i\\x0a]\n"},
     };
     log_setup("s", LOG_INFO, LOG_TEXT);
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    for_each_row(i, cases, "%s", cases[i].rest) {
         capture_begin();
         log_write(cases[i].level, cases[i].request_id, "%s", cases[i].message);
         const char *line = capture_end();
@@ -148,7 +130,7 @@ static void test_text_lines_for_a_terminal(void **state) {
     }
 }
 
-static void test_long_messages_are_cut_with_a_mark(void **state) {
+static void long_messages_are_cut_with_a_mark(void **state) {
     (void)state;
     static char text[20001];
     /* Two-byte characters, once at even and once at odd offsets: one of the two would be cut in its middle.
@@ -179,7 +161,7 @@ static void *log_lines(void *arg) {
     return NULL;
 }
 
-static void test_lines_of_threads_do_not_mix(void **state) {
+static void the_lines_of_threads_do_not_mix(void **state) {
     (void)state;
     log_setup("s", LOG_INFO, LOG_JSON);
     capture_begin();
@@ -207,14 +189,14 @@ static void test_lines_of_threads_do_not_mix(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_json_lines_have_their_members_in_order),
-        cmocka_unit_test(test_request_id_is_left_out_when_there_is_none),
-        cmocka_unit_test(test_lines_below_the_level_are_not_written),
-        cmocka_unit_test(test_no_input_forges_a_json_line),
-        cmocka_unit_test(test_bytes_that_are_not_utf8_do_not_spoil_the_line),
-        cmocka_unit_test(test_text_lines_for_a_terminal),
-        cmocka_unit_test(test_long_messages_are_cut_with_a_mark),
-        cmocka_unit_test(test_lines_of_threads_do_not_mix),
+        cmocka_unit_test(json_lines_have_their_members_in_order),
+        cmocka_unit_test(the_request_id_is_left_out_when_there_is_none),
+        cmocka_unit_test(lines_below_the_level_are_not_written),
+        cmocka_unit_test(no_input_forges_a_json_line),
+        cmocka_unit_test(bytes_that_are_not_utf8_do_not_spoil_the_line),
+        cmocka_unit_test(a_terminal_gets_lines_of_text),
+        cmocka_unit_test(long_messages_are_cut_with_a_mark),
+        cmocka_unit_test(the_lines_of_threads_do_not_mix),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

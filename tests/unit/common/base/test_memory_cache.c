@@ -23,11 +23,11 @@ static const uint8_t *key_of(uint32_t number, uint32_t set) {
 }
 
 static bool holds(struct memory_cache *cache, const uint8_t *key, int64_t now_ms, const char *value) {
-    struct buf out = {0};
-    bool found = memory_cache_get(cache, key, now_ms, &out);
-    bool same = found && out.len == strlen(value) && memcmp(out.data, value, out.len) == 0;
+    char out[MEMORY_CACHE_VALUE_MAX];
+    size_t len;
+    bool found = memory_cache_get(cache, key, now_ms, out, &len);
+    bool same = found && len == strlen(value) && memcmp(out, value, len) == 0;
     assert_true(same == found);
-    buf_free(&out);
     return found;
 }
 
@@ -35,7 +35,7 @@ static void put(struct memory_cache *cache, const uint8_t *key, const char *valu
     memory_cache_put(cache, key, value, strlen(value), until_ms);
 }
 
-static void test_value_comes_back_until_its_time_is_over(void **state) {
+static void a_value_comes_back_until_its_time_is_over(void **state) {
     struct memory_cache *cache = *state;
     assert_false(holds(cache, key_of(1, 1), 0, "x"));
     put(cache, key_of(1, 1), "one", 100);
@@ -46,7 +46,7 @@ static void test_value_comes_back_until_its_time_is_over(void **state) {
     assert_true(holds(cache, key_of(1, 1), 100, "another"));
 }
 
-static void test_value_that_is_too_large_is_not_kept(void **state) {
+static void a_value_that_is_too_large_is_not_kept(void **state) {
     struct memory_cache *cache = *state;
     static char value[MEMORY_CACHE_VALUE_MAX + 2];
     memset(value, 'x', MEMORY_CACHE_VALUE_MAX + 1);
@@ -57,7 +57,7 @@ static void test_value_that_is_too_large_is_not_kept(void **state) {
     assert_true(holds(cache, key_of(1, 2), 0, value));
 }
 
-static void test_what_was_not_used_for_longest_gives_way(void **state) {
+static void what_was_not_used_for_longest_gives_way(void **state) {
     struct memory_cache *cache = *state;
     for (uint32_t i = 0; i < WAYS; i++)
         put(cache, key_of(i, 3), "v", NEVER);
@@ -68,7 +68,7 @@ static void test_what_was_not_used_for_longest_gives_way(void **state) {
         assert_true(i == 1 || holds(cache, key_of(i, 3), 0, "v"));
 }
 
-static void test_number_of_values_is_bounded(void **state) {
+static void the_number_of_values_is_bounded(void **state) {
     struct memory_cache *cache = *state;
     size_t kept = 0;
     for (uint32_t i = 0; i < KEYS; i++)
@@ -88,7 +88,7 @@ static void *use(void *cache) {
     return found > 0 ? cache : NULL;
 }
 
-static void test_many_threads(void **state) {
+static void many_threads_share_a_cache(void **state) {
     pthread_t threads[THREADS];
     for (size_t i = 0; i < THREADS; i++)
         assert_int_equal(pthread_create(&threads[i], NULL, use, *state), 0);
@@ -111,13 +111,11 @@ static int close_cache(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_value_comes_back_until_its_time_is_over, open_cache,
-                                        close_cache),
-        cmocka_unit_test_setup_teardown(test_value_that_is_too_large_is_not_kept, open_cache, close_cache),
-        cmocka_unit_test_setup_teardown(test_what_was_not_used_for_longest_gives_way, open_cache,
-                                        close_cache),
-        cmocka_unit_test_setup_teardown(test_number_of_values_is_bounded, open_cache, close_cache),
-        cmocka_unit_test_setup_teardown(test_many_threads, open_cache, close_cache),
+        cmocka_unit_test_setup_teardown(a_value_comes_back_until_its_time_is_over, open_cache, close_cache),
+        cmocka_unit_test_setup_teardown(a_value_that_is_too_large_is_not_kept, open_cache, close_cache),
+        cmocka_unit_test_setup_teardown(what_was_not_used_for_longest_gives_way, open_cache, close_cache),
+        cmocka_unit_test_setup_teardown(the_number_of_values_is_bounded, open_cache, close_cache),
+        cmocka_unit_test_setup_teardown(many_threads_share_a_cache, open_cache, close_cache),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

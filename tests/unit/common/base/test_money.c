@@ -8,6 +8,8 @@
 
 #include <cmocka.h>
 
+#include "fakes/rows.h"
+
 #define UNTOUCHED 4711
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 
@@ -19,7 +21,7 @@ static bool from_json(const char *json, int64_t *cents) {
     return ok;
 }
 
-static void test_json_numbers_with_two_decimals(void **state) {
+static void json_numbers_have_two_decimals(void **state) {
     (void)state;
     static const struct {
         const char *json;
@@ -43,14 +45,14 @@ static void test_json_numbers_with_two_decimals(void **state) {
         {"-99999999999.99", -9999999999999},
         {"99999999999", 9999999999900},
     };
-    for (size_t i = 0; i < COUNT(cases); i++) {
+    for_each_row(i, cases, "%s", cases[i].json) {
         int64_t cents = UNTOUCHED;
         assert_true(from_json(cases[i].json, &cents));
         assert_true(cents == cases[i].cents);
     }
 }
 
-static void test_other_json_values_are_refused(void **state) {
+static void other_json_values_are_refused(void **state) {
     (void)state;
     static const char *const cases[] = {
         "0.001",
@@ -74,7 +76,7 @@ static void test_other_json_values_are_refused(void **state) {
         "[1]",
         "{}",
     };
-    for (size_t i = 0; i < COUNT(cases); i++) {
+    for_each_row(i, cases, "%s", cases[i]) {
         int64_t cents = UNTOUCHED;
         assert_false(from_json(cases[i], &cents));
         assert_int_equal(cents, UNTOUCHED);
@@ -84,7 +86,7 @@ static void test_other_json_values_are_refused(void **state) {
 }
 
 /* Every amount survives the wire: written with two decimals, parsed as a double, and back. */
-static void test_written_amounts_read_back(void **state) {
+static void written_amounts_read_back(void **state) {
     (void)state;
     char text[MONEY_TEXT_SIZE];
     for (int64_t cents = 1; cents < 9999999999999; cents += 1 + cents / 997) {
@@ -97,7 +99,7 @@ static void test_written_amounts_read_back(void **state) {
     }
 }
 
-static void test_texts_of_postgresql(void **state) {
+static void texts_of_postgresql_are_read(void **state) {
     (void)state;
     static const struct {
         const char *text;
@@ -111,14 +113,14 @@ static void test_texts_of_postgresql(void **state) {
         {"92233720368547758.07", INT64_MAX},
         {"-92233720368547758.08", INT64_MIN},
     };
-    for (size_t i = 0; i < COUNT(cases); i++) {
+    for_each_row(i, cases, "%s", cases[i].text) {
         int64_t cents = UNTOUCHED;
         assert_true(money_parse(cases[i].text, &cents));
         assert_true(cents == cases[i].cents);
     }
 }
 
-static void test_other_texts_are_refused(void **state) {
+static void other_texts_are_refused(void **state) {
     (void)state;
     static const char *const cases[] = {
         "",
@@ -145,14 +147,14 @@ static void test_other_texts_are_refused(void **state) {
         "92233720368547759",
         "99999999999999999999",
     };
-    for (size_t i = 0; i < COUNT(cases); i++) {
+    for_each_row(i, cases, "%s", cases[i]) {
         int64_t cents = UNTOUCHED;
         assert_false(money_parse(cases[i], &cents));
         assert_int_equal(cents, UNTOUCHED);
     }
 }
 
-static void test_amounts_as_text(void **state) {
+static void amounts_are_written_with_two_decimals(void **state) {
     (void)state;
     static const struct {
         int64_t cents;
@@ -166,14 +168,14 @@ static void test_amounts_as_text(void **state) {
         {INT64_MAX, "92233720368547758.07"},
         {INT64_MIN, "-92233720368547758.08"},
     };
-    for (size_t i = 0; i < COUNT(cases); i++) {
+    for_each_row(i, cases, "%s", cases[i].text) {
         char text[MONEY_TEXT_SIZE];
         money_format(cases[i].cents, text);
         assert_string_equal(text, cases[i].text);
     }
 }
 
-static void test_sums_never_overflow(void **state) {
+static void sums_never_overflow(void **state) {
     (void)state;
     int64_t total = 99999;
     assert_true(money_add(&total, 2999, 2));
@@ -188,13 +190,13 @@ static void test_sums_never_overflow(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_json_numbers_with_two_decimals),
-        cmocka_unit_test(test_other_json_values_are_refused),
-        cmocka_unit_test(test_written_amounts_read_back),
-        cmocka_unit_test(test_texts_of_postgresql),
-        cmocka_unit_test(test_other_texts_are_refused),
-        cmocka_unit_test(test_amounts_as_text),
-        cmocka_unit_test(test_sums_never_overflow),
+        cmocka_unit_test(json_numbers_have_two_decimals),
+        cmocka_unit_test(other_json_values_are_refused),
+        cmocka_unit_test(written_amounts_read_back),
+        cmocka_unit_test(texts_of_postgresql_are_read),
+        cmocka_unit_test(other_texts_are_refused),
+        cmocka_unit_test(amounts_are_written_with_two_decimals),
+        cmocka_unit_test(sums_never_overflow),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -17,7 +17,7 @@ static const struct {
     {8, 0x93f5f5799a932462}, {15, 0xa129ca6149be45e5}, {63, 0x958a324ceb064572},
 };
 
-static void test_vectors(void **state) {
+static void the_published_vectors_are_met(void **state) {
     (void)state;
     uint8_t bytes[64];
     for (uint8_t i = 0; i < sizeof bytes; i++)
@@ -27,7 +27,7 @@ static void test_vectors(void **state) {
             fail_msg("of %zu bytes", vectors[i].len);
 }
 
-static void test_every_bit_counts(void **state) {
+static void every_bit_counts(void **state) {
     (void)state;
     uint8_t secret[SIPHASH_SECRET_SIZE] = {0}, data[20] = {0};
     uint64_t hash = siphash(secret, data, sizeof data);
@@ -45,8 +45,8 @@ static void test_every_bit_counts(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_vectors),
-        cmocka_unit_test(test_every_bit_counts),
+        cmocka_unit_test(the_published_vectors_are_met),
+        cmocka_unit_test(every_bit_counts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -8,9 +8,11 @@
 
 #include <cmocka.h>
 
+#include "fakes/rows.h"
+
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 
-static void test_valid_parents_are_carried_on(void **state) {
+static void valid_parents_are_carried_on(void **state) {
     (void)state;
     static const struct {
         const char *incoming, *adopted;
@@ -26,7 +28,7 @@ static void test_valid_parents_are_carried_on(void **state) {
         {"01-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01-what-the-future-will-bring",
          "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"},
     };
-    for (size_t i = 0; i < COUNT(cases); i++) {
+    for_each_row(i, cases, "%s", cases[i].incoming) {
         char out[TRACEPARENT_SIZE];
         assert_true(trace_valid(cases[i].incoming));
         trace_adopt(cases[i].incoming, out);
@@ -34,7 +36,7 @@ static void test_valid_parents_are_carried_on(void **state) {
     }
 }
 
-static void test_anything_else_starts_a_new_trace(void **state) {
+static void anything_else_starts_a_new_trace(void **state) {
     (void)state;
     static const char *const cases[] = {
         "",
@@ -54,7 +56,7 @@ static void test_anything_else_starts_a_new_trace(void **state) {
         " 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
         "00-0af7651916cd43dd8448eb211c80319c\n-b7ad6b716920333-01",
     };
-    for (size_t i = 0; i < COUNT(cases); i++) {
+    for_each_row(i, cases, "%s", cases[i]) {
         char out[TRACEPARENT_SIZE];
         assert_false(trace_valid(cases[i]));
         trace_adopt(cases[i], out);
@@ -63,7 +65,7 @@ static void test_anything_else_starts_a_new_trace(void **state) {
     }
 }
 
-static void test_new_traces_are_valid_and_differ(void **state) {
+static void new_traces_are_valid_and_differ(void **state) {
     (void)state;
     char first[TRACEPARENT_SIZE], second[TRACEPARENT_SIZE];
     trace_adopt(NULL, first);
@@ -78,9 +80,9 @@ static void test_new_traces_are_valid_and_differ(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_valid_parents_are_carried_on),
-        cmocka_unit_test(test_anything_else_starts_a_new_trace),
-        cmocka_unit_test(test_new_traces_are_valid_and_differ),
+        cmocka_unit_test(valid_parents_are_carried_on),
+        cmocka_unit_test(anything_else_starts_a_new_trace),
+        cmocka_unit_test(new_traces_are_valid_and_differ),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

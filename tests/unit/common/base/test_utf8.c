@@ -9,7 +9,7 @@
 #include <cmocka.h>
 #include <jansson.h>
 
-static void test_all_short_texts(void **state) {
+static void all_short_texts_are_judged_right(void **state) {
     (void)state;
     static const unsigned char edges[] = {0x00, 0x01, 0x7f, 0x80, 0x8f, 0x90, 0x9f, 0xa0, 0xbf,
                                           0xc0, 0xc1, 0xc2, 0xdf, 0xe0, 0xe1, 0xec, 0xed, 0xee,
@@ -27,6 +27,6 @@ static void test_all_short_texts(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_all_short_texts)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(all_short_texts_are_judged_right)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

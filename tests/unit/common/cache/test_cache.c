@@ -3,20 +3,21 @@
 
 #include "common/base/breaker.h"
 #include "common/base/clock.h"
+#include "common/base/outage.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 
-#include <arpa/inet.h>
 #include <cmocka.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <unistd.h>
+
+#include "fakes/loopback.h"
 
 #define ONE_VALUE(value) "*1\r\n$1\r\n" value "\r\n"
 
@@ -30,6 +31,7 @@ static const char *const keys[] = {"key"};
 struct fixture {
     int socket; /* bound; listens only where a test says so */
     struct breaker breaker;
+    struct outage outage;
     struct cache *cache, *other; /* two connections with one breaker */
     struct cache *unguarded;     /* one without */
 };
@@ -37,21 +39,21 @@ struct fixture {
 static int set_up(void **state) {
     static struct fixture fixture;
     fixture.breaker = (struct breaker)BREAKER_INIT;
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t len = sizeof address;
-    fixture.socket = socket(AF_INET, SOCK_STREAM, 0);
-    if (bind(fixture.socket, (struct sockaddr *)&address, len) != 0 ||
-        getsockname(fixture.socket, (struct sockaddr *)&address, &len) != 0)
-        return -1;
+    fixture.outage.name = "cache in Redis";
+    outage_end(&fixture.outage);
+    int port;
+    fixture.socket = loopback_socket(&port);
     struct cache_options options = {.host = "127.0.0.1",
-                                    .port = ntohs(address.sin_port),
+                                    .port = port,
                                     .password = "sesame",
                                     .database = 3,
                                     .timeout_ms = 500,
-                                    .breaker = &fixture.breaker};
+                                    .breaker = &fixture.breaker,
+                                    .outage = &fixture.outage};
     fixture.cache = cache_open(&options);
     fixture.other = cache_open(&options);
     options.breaker = NULL;
+    options.outage = NULL;
     fixture.unguarded = cache_open(&options);
     *state = &fixture;
     return fixture.cache && fixture.other && fixture.unguarded ? 0 : -1;
@@ -94,19 +96,22 @@ static pthread_t serve(struct fixture *fixture, void *(*server)(void *)) {
     return thread;
 }
 
-/* Redis refuses to be connected to until the breaker opens. */
-static void open_breaker(struct cache *cache) {
-    for (int calls = 0; calls < 10; calls++) {
-        assert_false(cache_just_failed(cache)); /* few failures are no outage */
-        assert_null(cache_get(cache, keys, 1));
-    }
-    assert_true(cache_just_failed(cache));
+static bool is_out(struct outage *outage) {
+    return atomic_load(&outage->since_ms) != 0;
 }
 
-static void test_breaker_opens_for_all_connections_and_is_told_once(void **state) {
+/* Redis refuses to be connected to until the breaker opens. */
+static void open_breaker(struct fixture *fixture) {
+    for (int calls = 0; calls < 10; calls++) {
+        assert_false(is_out(&fixture->outage)); /* few failures are no outage */
+        assert_null(cache_get(fixture->cache, keys, 1));
+    }
+    assert_true(is_out(&fixture->outage));
+}
+
+static void the_breaker_opens_for_all_connections_and_is_told_once(void **state) {
     struct fixture *fixture = *state;
-    open_breaker(fixture->cache);
-    assert_false(cache_just_failed(fixture->cache));
+    open_breaker(fixture);
     assert_string_equal(cache_error(fixture->cache), "Connection refused");
 
     assert_int_equal(listen(fixture->socket, 8), 0);
@@ -116,7 +121,7 @@ static void test_breaker_opens_for_all_connections_and_is_told_once(void **state
     assert_false(cache_put(fixture->cache, &entry, 1));
     struct pollfd listener = {.fd = fixture->socket, .events = POLLIN};
     assert_int_equal(poll(&listener, 1, 0), 0); /* nobody tried to connect */
-    assert_false(cache_just_failed(fixture->cache) || cache_just_failed(fixture->other));
+    assert_int_equal(atomic_load(&fixture->outage.failures), 1);
 }
 
 static void *answer_ping(void *arg) {
@@ -126,15 +131,33 @@ static void *answer_ping(void *arg) {
     return NULL;
 }
 
-static void test_connection_without_breaker_always_tries(void **state) {
+static void a_connection_without_a_breaker_always_tries(void **state) {
     struct fixture *fixture = *state;
     for (int calls = 0; calls < 20; calls++)
         assert_false(cache_ping(fixture->unguarded));
-    assert_false(cache_just_failed(fixture->unguarded));
+    assert_false(is_out(&fixture->outage));
     pthread_t server = serve(fixture, answer_ping);
     bool well = cache_ping(fixture->unguarded);
     pthread_join(server, NULL);
     assert_true(well);
+}
+
+static void *answer_get(void *arg) {
+    int fd = take_client(*(int *)arg, MGET);
+    send_text(fd, ONE_VALUE("1"));
+    close(fd);
+    return NULL;
+}
+
+static void a_success_ends_the_outage(void **state) {
+    struct fixture *fixture = *state;
+    assert_true(outage_begin(&fixture->outage, "not there"));
+    pthread_t server = serve(fixture, answer_get);
+    struct cache_values *values = cache_get(fixture->cache, keys, 1);
+    pthread_join(server, NULL);
+    assert_non_null(values);
+    cache_values_free(values);
+    assert_false(is_out(&fixture->outage));
 }
 
 static void *answer_late_then_right(void *arg) {
@@ -147,7 +170,7 @@ static void *answer_late_then_right(void *arg) {
     return NULL;
 }
 
-static void test_late_reply_never_answers_the_next_command(void **state) {
+static void a_late_reply_never_answers_the_next_command(void **state) {
     struct fixture *fixture = *state;
     pthread_t server = serve(fixture, answer_late_then_right);
     struct cache_values *first = cache_get(fixture->cache, keys, 1);
@@ -172,7 +195,7 @@ static void *trickle(void *arg) {
     return NULL;
 }
 
-static void test_trickling_reply_is_given_up(void **state) {
+static void a_trickling_reply_is_given_up(void **state) {
     struct fixture *fixture = *state;
     pthread_t server = serve(fixture, trickle);
     struct cache_values *values = cache_get(fixture->cache, keys, 1);
@@ -192,7 +215,7 @@ static void *answer_oddly(void *arg) {
     return NULL;
 }
 
-static void test_odd_answers_are_no_values(void **state) {
+static void odd_answers_are_no_values(void **state) {
     struct fixture *fixture = *state;
     pthread_t server = serve(fixture, answer_oddly);
     assert_null(cache_get(fixture->cache, keys, 1));
@@ -205,12 +228,13 @@ static void test_odd_answers_are_no_values(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_breaker_opens_for_all_connections_and_is_told_once, set_up,
+        cmocka_unit_test_setup_teardown(the_breaker_opens_for_all_connections_and_is_told_once, set_up,
                                         tear_down),
-        cmocka_unit_test_setup_teardown(test_connection_without_breaker_always_tries, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_late_reply_never_answers_the_next_command, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_trickling_reply_is_given_up, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_odd_answers_are_no_values, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_connection_without_a_breaker_always_tries, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_success_ends_the_outage, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_late_reply_never_answers_the_next_command, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_trickling_reply_is_given_up, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(odd_answers_are_no_values, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

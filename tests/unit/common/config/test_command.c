@@ -52,7 +52,7 @@ static int set_environment(void **state) {
     return 0;
 }
 
-static void test_check_config(void **state) {
+static void check_config_reports_and_exits(void **state) {
     (void)state;
     char check[] = "--check-config";
     assert_left(run((char *[]){name, check, NULL}, out), 0);
@@ -60,7 +60,7 @@ static void test_check_config(void **state) {
     assert_left(run((char *[]){name, check, NULL}, out), 1);
 }
 
-static void test_print_config_hides_secrets(void **state) {
+static void print_config_hides_secrets(void **state) {
     (void)state;
     char print[] = "--print-config";
     assert_left(run((char *[]){name, print, NULL}, out), 0);
@@ -70,7 +70,7 @@ static void test_print_config_hides_secrets(void **state) {
     assert_null(strstr(out, SECRET));
 }
 
-static void test_help_names_the_daemons_knobs(void **state) {
+static void help_names_the_daemons_knobs(void **state) {
     (void)state;
     char help[] = "--help";
     assert_left(run((char *[]){name, help, NULL}, out), 0);
@@ -81,14 +81,14 @@ static void test_help_names_the_daemons_knobs(void **state) {
     }
 }
 
-static void test_version(void **state) {
+static void version_is_printed(void **state) {
     (void)state;
     char version[] = "--version";
     assert_left(run((char *[]){name, version, NULL}, out), 0);
     assert_string_equal(out, "order-svc " SERVICE_VERSION "\n");
 }
 
-static void test_options_end_at_the_subcommand(void **state) {
+static void options_end_at_the_subcommand(void **state) {
     (void)state;
     char migrate[] = "--migrate", client[] = "client", help[] = "--help";
     struct config_command command = run((char *[]){name, migrate, client, help, NULL}, out);
@@ -105,7 +105,7 @@ static void test_options_end_at_the_subcommand(void **state) {
 }
 
 /* A process that cannot be dumped leaves no core, and nobody of its user may trace it or read its environ. */
-static void test_memory_is_closed_in_production(void **state) {
+static void memory_is_closed_in_production(void **state) {
     (void)state;
     assert_int_equal(prctl(PR_SET_DUMPABLE, 1), 0);
     setenv("APP_ENV", "development", 1);
@@ -117,14 +117,14 @@ static void test_memory_is_closed_in_production(void **state) {
     assert_int_equal(prctl(PR_SET_DUMPABLE, 1), 0);
 }
 
-static void test_unknown_option(void **state) {
+static void an_unknown_option_is_refused(void **state) {
     (void)state;
     char bogus[] = "--bogus", env[] = "--env";
     assert_left(run((char *[]){name, bogus, NULL}, out), 2);
     assert_left(run((char *[]){name, env, NULL}, out), 2);
 }
 
-static void test_env_file_is_read_first(void **state) {
+static void the_env_file_is_read_first(void **state) {
     (void)state;
     char env[] = "--env", check[] = "--check-config", missing[] = "/nowhere/.env",
          example[] = PROJECT_ROOT "/env.example";
@@ -135,14 +135,14 @@ static void test_env_file_is_read_first(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup(test_check_config, set_environment),
-        cmocka_unit_test_setup(test_print_config_hides_secrets, set_environment),
-        cmocka_unit_test_setup(test_help_names_the_daemons_knobs, set_environment),
-        cmocka_unit_test_setup(test_version, set_environment),
-        cmocka_unit_test_setup(test_options_end_at_the_subcommand, set_environment),
-        cmocka_unit_test_setup(test_memory_is_closed_in_production, set_environment),
-        cmocka_unit_test_setup(test_unknown_option, set_environment),
-        cmocka_unit_test_setup(test_env_file_is_read_first, set_environment),
+        cmocka_unit_test_setup(check_config_reports_and_exits, set_environment),
+        cmocka_unit_test_setup(print_config_hides_secrets, set_environment),
+        cmocka_unit_test_setup(help_names_the_daemons_knobs, set_environment),
+        cmocka_unit_test_setup(version_is_printed, set_environment),
+        cmocka_unit_test_setup(options_end_at_the_subcommand, set_environment),
+        cmocka_unit_test_setup(memory_is_closed_in_production, set_environment),
+        cmocka_unit_test_setup(an_unknown_option_is_refused, set_environment),
+        cmocka_unit_test_setup(the_env_file_is_read_first, set_environment),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -11,6 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fakes/rows.h"
+
 #define SECRET "a secret of our own, 32 bytes and more"
 
 struct setting {
@@ -67,7 +69,7 @@ static const struct config_knob *find_knob(const char *name) {
     return NULL;
 }
 
-static void test_defaults(void **state) {
+static void the_defaults_are_those_of_the_table(void **state) {
     (void)state;
     struct config *config = load(CONFIG_BOTH);
     assert_int_equal(config->app_env, ENV_PRODUCTION);
@@ -83,7 +85,7 @@ static void test_defaults(void **state) {
     config_free(config);
 }
 
-static void test_good_values(void **state) {
+static void good_values_are_taken(void **state) {
     (void)state;
     static const struct {
         const char *name, *text, *shown;
@@ -107,7 +109,7 @@ static void test_good_values(void **state) {
         {"JWT_ISSUER", "https://orders.example.com/shop", "https://orders.example.com/shop"},
         {"JWT_ISSUER", "just a name/", "just a name/"},
     };
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    for_each_row(i, cases, "%s=%s", cases[i].name, cases[i].text) {
         fresh_settings(NULL);
         set(cases[i].name, cases[i].text);
         struct config *config = load(CONFIG_BOTH);
@@ -119,7 +121,7 @@ static void test_good_values(void **state) {
     }
 }
 
-static void test_bad_values(void **state) {
+static void bad_values_are_refused(void **state) {
     (void)state;
     static const struct setting cases[] = {
         {"BATCH_SIZE", "0"},
@@ -166,7 +168,7 @@ static void test_bad_values(void **state) {
         {"ORDERS_DLQ", "orders-queue.fifo"},
         {"ORDERS_DLQ", "a23456789012345678901234567890123456789012345678901234567890123456789012345678.fifo"},
     };
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    for_each_row(i, cases, "%s=%s", cases[i].name, cases[i].value) {
         fresh_settings(NULL);
         set(cases[i].name, cases[i].value);
         char *errors = refused(CONFIG_BOTH);
@@ -178,7 +180,7 @@ static void test_bad_values(void **state) {
     }
 }
 
-static void test_credentials_go_together(void **state) {
+static void credentials_go_together(void **state) {
     (void)state;
     set("AWS_ACCESS_KEY_ID", "key");
     char *errors = refused(CONFIG_ORDER);
@@ -195,7 +197,7 @@ static void test_credentials_go_together(void **state) {
     free(errors);
 }
 
-static void test_all_faults_at_once_and_no_secret(void **state) {
+static void all_faults_are_told_at_once_and_no_secret(void **state) {
     (void)state;
     set("BATCH_SIZE", "many");
     set("DB_HOST", "a\tb");
@@ -210,7 +212,7 @@ static void test_all_faults_at_once_and_no_secret(void **state) {
     free(errors);
 }
 
-static void test_production_refuses_what_development_allows(void **state) {
+static void production_refuses_what_development_allows(void **state) {
     (void)state;
     set("JWT_SECRET", CONFIG_DEFAULT_JWT_SECRET);
     set("DB_PASSWORD", CONFIG_DEFAULT_DB_PASSWORD);
@@ -233,14 +235,14 @@ static void test_production_refuses_what_development_allows(void **state) {
     free(errors);
 }
 
-static void test_keys_make_the_secret_unimportant(void **state) {
+static void keys_make_the_secret_unimportant(void **state) {
     (void)state;
     set("JWT_SECRET", CONFIG_DEFAULT_JWT_SECRET);
     set("JWT_KEYS", "/etc/order-svc/keys");
     config_free(load(CONFIG_ORDER));
 }
 
-static void test_the_other_daemons_knobs_do_not_matter(void **state) {
+static void the_other_daemons_knobs_do_not_matter(void **state) {
     (void)state;
     set("REDIS_PORT", "none");
     set("CARRIER_SHIP_DELAY", "soon");
@@ -265,7 +267,7 @@ static void example_value(const char *text, const char *name, char value[static 
     snprintf(value, 256, "%.*s", (int)strcspn(found, "\n"), found);
 }
 
-static void test_env_example_names_every_knob(void **state) {
+static void env_example_names_every_knob(void **state) {
     (void)state;
     static const struct setting development[] = {{"APP_ENV", "development"},     {"DEMO_CLIENTS", "true"},
                                                  {"DELIVERY_ANONYMOUS", "true"}, {"RATE_LIMIT", "0"},
@@ -290,15 +292,15 @@ static void test_env_example_names_every_knob(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup(test_defaults, fresh_settings),
-        cmocka_unit_test_setup(test_good_values, fresh_settings),
-        cmocka_unit_test_setup(test_bad_values, fresh_settings),
-        cmocka_unit_test_setup(test_credentials_go_together, fresh_settings),
-        cmocka_unit_test_setup(test_all_faults_at_once_and_no_secret, fresh_settings),
-        cmocka_unit_test_setup(test_production_refuses_what_development_allows, fresh_settings),
-        cmocka_unit_test_setup(test_keys_make_the_secret_unimportant, fresh_settings),
-        cmocka_unit_test_setup(test_the_other_daemons_knobs_do_not_matter, fresh_settings),
-        cmocka_unit_test(test_env_example_names_every_knob),
+        cmocka_unit_test_setup(the_defaults_are_those_of_the_table, fresh_settings),
+        cmocka_unit_test_setup(good_values_are_taken, fresh_settings),
+        cmocka_unit_test_setup(bad_values_are_refused, fresh_settings),
+        cmocka_unit_test_setup(credentials_go_together, fresh_settings),
+        cmocka_unit_test_setup(all_faults_are_told_at_once_and_no_secret, fresh_settings),
+        cmocka_unit_test_setup(production_refuses_what_development_allows, fresh_settings),
+        cmocka_unit_test_setup(keys_make_the_secret_unimportant, fresh_settings),
+        cmocka_unit_test_setup(the_other_daemons_knobs_do_not_matter, fresh_settings),
+        cmocka_unit_test(env_example_names_every_knob),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

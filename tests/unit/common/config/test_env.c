@@ -12,6 +12,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "fakes/rows.h"
+
 /* The caller unlinks it. */
 static void write_bytes(char path[static 32], const char *bytes, size_t len) {
     strcpy(path, "/tmp/test_config.XXXXXX");
@@ -25,7 +27,7 @@ static void write_file(char path[static 32], const char *text) {
     write_bytes(path, text, strlen(text));
 }
 
-static void test_env_file(void **state) {
+static void an_env_file_is_read(void **state) {
     (void)state;
     static const struct {
         const char *name, *value;
@@ -43,12 +45,13 @@ static void test_env_file(void **state) {
     bool good = config_read_env_file(path, &errors);
     unlink(path);
     assert_true(good);
-    for (size_t i = 0; i < sizeof expected / sizeof *expected; i++)
+    for_each_row(i, expected, "%s", expected[i].name) {
         assert_string_equal(getenv(expected[i].name), expected[i].value);
+    }
     buf_free(&errors);
 }
 
-static void test_bad_env_file(void **state) {
+static void a_bad_env_file_is_refused_with_its_line(void **state) {
     (void)state;
     char path[32];
     write_file(path, "T_GOOD=1\nexport T_X=1\n=1\nT_OPEN=\"x\nT_AFTER='x' y\n");
@@ -78,7 +81,7 @@ static void assert_fault(const char *bytes, size_t len, const char *expected) {
     buf_free(&errors);
 }
 
-static void test_line_that_cannot_be_read(void **state) {
+static void a_line_that_cannot_be_read_is_told(void **state) {
     (void)state;
     char line[9000] = "T_LONG=";
     memset(line + strlen(line), 'x', sizeof line - 1 - strlen(line));
@@ -92,9 +95,9 @@ static void test_line_that_cannot_be_read(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_env_file),
-        cmocka_unit_test(test_bad_env_file),
-        cmocka_unit_test(test_line_that_cannot_be_read),
+        cmocka_unit_test(an_env_file_is_read),
+        cmocka_unit_test(a_bad_env_file_is_refused_with_its_line),
+        cmocka_unit_test(a_line_that_cannot_be_read_is_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

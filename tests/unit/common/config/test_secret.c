@@ -12,6 +12,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "fakes/rows.h"
+
 #define SECRET "a secret of our own, 32 bytes and more"
 #define LONG_SECRET_SIZE 5000
 
@@ -79,7 +81,7 @@ static void assert_refused(const char *beginning, const char *reason) {
     free(error);
 }
 
-static void test_every_secret_may_be_in_a_file(void **state) {
+static void every_secret_may_be_in_a_file(void **state) {
     (void)state;
     static const char *const texts[] = {SECRET, SECRET "\n", SECRET "\r\n"};
     size_t secrets = 0;
@@ -104,7 +106,7 @@ static void test_every_secret_may_be_in_a_file(void **state) {
     assert_true(secrets >= 5);
 }
 
-static void test_file_that_holds_no_secret(void **state) {
+static void a_file_that_holds_no_secret_is_refused(void **state) {
     (void)state;
     static char large[LONG_SECRET_SIZE];
     memset(large, 'x', sizeof large);
@@ -122,13 +124,13 @@ static void test_file_that_holds_no_secret(void **state) {
         {SECRET "\n\n", sizeof SECRET + 1, "JWT_SECRET:", "text of 32 to 1024 bytes"},
     };
     set("JWT_SECRET", "_FILE", path);
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    for_each_row(i, cases, "'%.*s'", (int)cases[i].len, cases[i].text) {
         write_secret(cases[i].text, cases[i].len);
         assert_refused(cases[i].beginning, cases[i].reason);
     }
 }
 
-static void test_file_that_cannot_be_read(void **state) {
+static void a_file_that_cannot_be_read_is_refused(void **state) {
     (void)state;
     set("REDIS_PASSWORD", "_FILE", "/nowhere/secret");
     assert_refused("REDIS_PASSWORD_FILE:", "No such file or directory");
@@ -137,7 +139,7 @@ static void test_file_that_cannot_be_read(void **state) {
     assert_refused("REDIS_PASSWORD_FILE:", "Is a directory");
 }
 
-static void test_secret_is_set_once(void **state) {
+static void a_secret_is_set_once(void **state) {
     (void)state;
     write_secret(SECRET, strlen(SECRET));
     set("JWT_SECRET", "_FILE", path);
@@ -146,7 +148,7 @@ static void test_secret_is_set_once(void **state) {
 }
 
 /* A secret that cannot be read is one fault: it is not told to be the default as well. */
-static void test_default_does_not_stand_in(void **state) {
+static void the_default_does_not_stand_in(void **state) {
     (void)state;
     settings[0].value = "production";
     set("DB_PASSWORD", "", SECRET);
@@ -154,7 +156,7 @@ static void test_default_does_not_stand_in(void **state) {
     assert_refused("JWT_SECRET_FILE:", "No such file or directory");
 }
 
-static void test_only_secrets_are_read_from_files(void **state) {
+static void only_secrets_are_read_from_files(void **state) {
     (void)state;
     set("DB_NAME", "_FILE", "/nowhere/name");
     struct buf errors = {0};
@@ -166,12 +168,12 @@ static void test_only_secrets_are_read_from_files(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup(test_every_secret_may_be_in_a_file, fresh_settings),
-        cmocka_unit_test_setup(test_file_that_holds_no_secret, fresh_settings),
-        cmocka_unit_test_setup(test_file_that_cannot_be_read, fresh_settings),
-        cmocka_unit_test_setup(test_secret_is_set_once, fresh_settings),
-        cmocka_unit_test_setup(test_default_does_not_stand_in, fresh_settings),
-        cmocka_unit_test_setup(test_only_secrets_are_read_from_files, fresh_settings),
+        cmocka_unit_test_setup(every_secret_may_be_in_a_file, fresh_settings),
+        cmocka_unit_test_setup(a_file_that_holds_no_secret_is_refused, fresh_settings),
+        cmocka_unit_test_setup(a_file_that_cannot_be_read_is_refused, fresh_settings),
+        cmocka_unit_test_setup(a_secret_is_set_once, fresh_settings),
+        cmocka_unit_test_setup(the_default_does_not_stand_in, fresh_settings),
+        cmocka_unit_test_setup(only_secrets_are_read_from_files, fresh_settings),
     };
     return cmocka_run_group_tests(tests, make_file, remove_file);
 }

@@ -9,12 +9,12 @@
 
 #include "common/db/db.h"
 
-#include <arpa/inet.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <unistd.h>
+
+#include "fakes/loopback.h"
 
 struct server {
     int fd;
@@ -44,13 +44,10 @@ static void *serve(void *cls) {
 }
 
 static struct db *connect_to(struct server *s) {
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t len = sizeof address;
-    s->fd = socket(AF_INET, SOCK_STREAM, 0);
-    assert_int_equal(bind(s->fd, (struct sockaddr *)&address, len), 0);
-    assert_int_equal(getsockname(s->fd, (struct sockaddr *)&address, &len), 0);
+    int port;
+    s->fd = loopback_socket(&port);
     assert_int_equal(listen(s->fd, 8), 0);
-    snprintf(s->port, sizeof s->port, "%d", ntohs(address.sin_port));
+    snprintf(s->port, sizeof s->port, "%d", port);
     assert_int_equal(pthread_create(&s->thread, NULL, serve, s), 0);
     struct db *db = db_open(&(struct db_options){.host = "127.0.0.1",
                                                  .port = s->port,

@@ -14,6 +14,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fakes/rows.h"
+
 /* The world of one test: one batch to receive, and what happened. A message is "id group fate receives";
  * the fates are those of handle. */
 static struct {
@@ -272,7 +274,7 @@ static const struct {
 
 static void deletes_what_was_accepted_and_puts_back_the_rest(void **state) {
     (void)state;
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    for_each_row(i, cases, "%s", cases[i].batch) {
         run(cases[i].batch);
         if (strcmp(world.trace.data, cases[i].trace) != 0)
             fail_msg("%s:\n  %s\nnot %s", cases[i].batch, world.trace.data, cases[i].trace);

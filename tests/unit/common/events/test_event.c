@@ -12,6 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fakes/rows.h"
+
 #define ID "\"orderId\":\"0196f0a0-0000-7000-8000-0000000000ff\""
 
 static const struct {
@@ -35,7 +37,7 @@ static const struct {
 
 static void says_why_it_is_no_event(void **state) {
     (void)state;
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    for_each_row(i, cases, "%s", cases[i].body) {
         struct uuid id = {{0}};
         char reason[64] = "";
         json_t *event =

@@ -11,6 +11,8 @@
 #include <netinet/in.h>
 #include <string.h>
 
+#include "fakes/rows.h"
+
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 
 static struct address socket_address(const char *text) {
@@ -28,7 +30,7 @@ static void assert_address(struct address address, const char *expected) {
     assert_string_equal(text, expected);
 }
 
-static void test_sockets(void **state) {
+static void a_socket_has_an_address(void **state) {
     (void)state;
     assert_address(socket_address("192.0.2.7"), "192.0.2.7");
     assert_address(socket_address("2001:db8::1"), "2001:db8::1");
@@ -37,7 +39,7 @@ static void test_sockets(void **state) {
     assert_address(address_of_socket(&local), "::");
 }
 
-static void test_subscriber(void **state) {
+static void an_ipv6_subscriber_is_a_network(void **state) {
     (void)state;
     static const struct {
         const char *address, *subscriber;
@@ -47,7 +49,7 @@ static void test_subscriber(void **state) {
         {"2001:db8:1:2:ffff:ffff:ffff:ffff", "2001:db8:1:2::"},
         {"2001:db8:1:3::1", "2001:db8:1:3::"},
     };
-    for (size_t i = 0; i < COUNT(cases); i++) {
+    for_each_row(i, cases, "%s", cases[i].address) {
         struct address address = socket_address(cases[i].address);
         assert_address(address_subscriber(&address), cases[i].subscriber);
     }
@@ -64,7 +66,7 @@ static bool believed(const char *list, const char *peer) {
     return memcmp(&client, &told, sizeof told) == 0;
 }
 
-static void test_networks(void **state) {
+static void a_network_is_matched_by_its_bits(void **state) {
     (void)state;
     static const struct {
         const char *list, *peer;
@@ -91,12 +93,13 @@ static void test_networks(void **state) {
         {"2001:db8::1/128", "2001:db8::1", true},
         {"::ffff:192.0.2.0/24", "192.0.2.1", true}, /* an IPv4 network in disguise */
     };
-    for (size_t i = 0; i < COUNT(cases); i++)
+    for_each_row(i, cases, "'%s' %s", cases[i].list, cases[i].peer) {
         if (believed(cases[i].list, cases[i].peer) != cases[i].inside)
             fail_msg("'%s' %s", cases[i].list, cases[i].peer);
+    }
 }
 
-static void test_malformed_lists(void **state) {
+static void malformed_lists_are_refused(void **state) {
     (void)state;
     static const char *const cases[] = {
         ",",
@@ -127,7 +130,7 @@ static void test_malformed_lists(void **state) {
     }
 }
 
-static void test_longest_list(void **state) {
+static void the_longest_list_is_read(void **state) {
     (void)state;
     char text[(ADDRESS_LIST_MAX + 1) * sizeof "10.0.0.0/8,"] = "";
     for (int i = 0; i < ADDRESS_LIST_MAX; i++)
@@ -140,7 +143,7 @@ static void test_longest_list(void **state) {
 }
 
 /* The proxies are 10.0.0.0/8 and 2001:db8::/32. */
-static void test_clients_behind_proxies(void **state) {
+static void the_client_is_the_last_that_is_no_proxy(void **state) {
     (void)state;
     static const struct {
         const char *peer, *lines[3], *client;
@@ -177,7 +180,7 @@ static void test_clients_behind_proxies(void **state) {
     };
     struct address_list proxies;
     assert_true(address_list_parse("10.0.0.0/8,2001:db8::/32", &proxies));
-    for (size_t i = 0; i < COUNT(cases); i++) {
+    for_each_row(i, cases, "%s, of %s", cases[i].peer, cases[i].lines[0] ? cases[i].lines[0] : "nobody") {
         size_t lines = 0;
         while (lines < 3 && cases[i].lines[lines])
             lines++;
@@ -188,9 +191,12 @@ static void test_clients_behind_proxies(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_sockets),      cmocka_unit_test(test_subscriber),
-        cmocka_unit_test(test_networks),     cmocka_unit_test(test_malformed_lists),
-        cmocka_unit_test(test_longest_list), cmocka_unit_test(test_clients_behind_proxies),
+        cmocka_unit_test(a_socket_has_an_address),
+        cmocka_unit_test(an_ipv6_subscriber_is_a_network),
+        cmocka_unit_test(a_network_is_matched_by_its_bits),
+        cmocka_unit_test(malformed_lists_are_refused),
+        cmocka_unit_test(the_longest_list_is_read),
+        cmocka_unit_test(the_client_is_the_last_that_is_no_proxy),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

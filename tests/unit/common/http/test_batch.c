@@ -24,6 +24,7 @@ struct job {
 
 /* A lane whose worker waits at a gate: what is pushed meanwhile must come as one batch. */
 struct gate {
+    atomic_int workers; /* that are open; first, for open_worker */
     pthread_mutex_t lock;
     pthread_cond_t opened;
     bool open;
@@ -38,9 +39,10 @@ static void gate_open(struct gate *gate) {
     pthread_mutex_unlock(&gate->lock);
 }
 
-static void run_gated(void *lane, void *worker, struct batch_item *items[], size_t n) {
-    (void)worker;
-    struct gate *gate = lane;
+static void run_gated(void *cls, size_t lane, void *worker, struct batch_item *items[], size_t n) {
+    struct gate *gate = cls;
+    assert_int_equal(lane, 0);
+    assert_ptr_equal(worker, cls);
     pthread_mutex_lock(&gate->lock);
     gate->batches++;
     for (size_t i = 0; i < n; i++) {
@@ -57,14 +59,15 @@ static void run_gated(void *lane, void *worker, struct batch_item *items[], size
 }
 
 static void *open_worker(void *cls) {
-    atomic_int *open = cls;
-    (*open)++;
+    atomic_int *workers = cls;
+    (*workers)++;
     return cls;
 }
 
-static void close_worker(void *worker) {
-    atomic_int *open = worker;
-    (*open)--;
+static void close_worker(void *cls, void *worker) {
+    atomic_int *workers = worker;
+    assert_ptr_equal(worker, cls);
+    (*workers)--;
 }
 
 static void *refuse_worker(void *cls) {
@@ -73,20 +76,18 @@ static void *refuse_worker(void *cls) {
 }
 
 static struct batch_pool *start(struct gate *gate, size_t workers, size_t capacity, int64_t patience_ms,
-                                size_t max_batch, atomic_int *open) {
+                                size_t max_batch) {
     *gate = (struct gate){.lock = PTHREAD_MUTEX_INITIALIZER, .opened = PTHREAD_COND_INITIALIZER};
-    struct batch_lane lanes[] = {{.run = run_gated,
-                                  .self = gate,
-                                  .capacity = capacity,
-                                  .patience_ms = patience_ms,
-                                  .backlog_ms = PATIENT_MS,
-                                  .max_batch = max_batch}};
-    return batch_pool_start(&(struct batch_options){.lanes = lanes,
-                                                    .lane_count = 1,
-                                                    .workers = workers,
+    return batch_pool_start(&(struct batch_options){.run = run_gated,
                                                     .open_worker = open_worker,
                                                     .close_worker = close_worker,
-                                                    .cls = open});
+                                                    .cls = gate,
+                                                    .workers = workers,
+                                                    .lanes = 1,
+                                                    .capacity = capacity,
+                                                    .patience_ms = patience_ms,
+                                                    .backlog_ms = PATIENT_MS,
+                                                    .max_batch = max_batch});
 }
 
 static bool put(struct batch_pool *pool, struct job *job) {
@@ -104,9 +105,8 @@ static void wait_for(atomic_size_t *value, size_t wanted) {
 static void what_waits_becomes_one_batch_in_order(void **state) {
     (void)state;
     struct gate gate;
-    atomic_int open = 0;
     struct job jobs[21] = {0};
-    struct batch_pool *pool = start(&gate, 1, 100, PATIENT_MS, 100, &open);
+    struct batch_pool *pool = start(&gate, 1, 100, PATIENT_MS, 100);
     assert_true(put(pool, &jobs[0]));
     wait_for(&gate.batches, 1); /* the worker stands at the gate with the first */
     for (int i = 1; i < 21; i++)
@@ -118,16 +118,15 @@ static void what_waits_becomes_one_batch_in_order(void **state) {
     assert_int_equal(gate.largest, 20);
     for (int i = 0; i < 21; i++)
         assert_ptr_equal(gate.order[i], &jobs[i].item);
-    assert_int_equal(open, 0);
+    assert_int_equal(gate.workers, 0);
 }
 
 /* What gathers behind a batch that hangs is taken by another worker, half a batch or not. */
 static void nobody_waits_for_a_batch_that_hangs(void **state) {
     (void)state;
     struct gate gate;
-    atomic_int open = 0;
     struct job jobs[3] = {0};
-    struct batch_pool *pool = start(&gate, 3, 100, PATIENT_MS, 8, &open);
+    struct batch_pool *pool = start(&gate, 3, 100, PATIENT_MS, 8);
     for (size_t i = 0; i < 3; i++) {
         assert_true(put(pool, &jobs[i]));
         wait_for(&gate.items, i + 1);
@@ -141,9 +140,8 @@ static void nobody_waits_for_a_batch_that_hangs(void **state) {
 static void a_batch_has_a_limit(void **state) {
     (void)state;
     struct gate gate;
-    atomic_int open = 0;
     struct job jobs[21] = {0};
-    struct batch_pool *pool = start(&gate, 1, 100, PATIENT_MS, 8, &open);
+    struct batch_pool *pool = start(&gate, 1, 100, PATIENT_MS, 8);
     assert_true(put(pool, &jobs[0]));
     wait_for(&gate.batches, 1);
     for (int i = 1; i < 21; i++)
@@ -159,9 +157,8 @@ static void a_batch_has_a_limit(void **state) {
 static void a_full_lane_refuses(void **state) {
     (void)state;
     struct gate gate;
-    atomic_int open = 0;
     struct job jobs[5] = {0};
-    struct batch_pool *pool = start(&gate, 1, 3, PATIENT_MS, 8, &open);
+    struct batch_pool *pool = start(&gate, 1, 3, PATIENT_MS, 8);
     assert_true(put(pool, &jobs[0]));
     wait_for(&gate.batches, 1); /* taken by the worker: waits no more */
     for (int i = 1; i < 4; i++)
@@ -178,9 +175,8 @@ static void a_full_lane_refuses(void **state) {
 static void a_lane_whose_first_waits_too_long_refuses(void **state) {
     (void)state;
     struct gate gate;
-    atomic_int open = 0;
     struct job jobs[4] = {0};
-    struct batch_pool *pool = start(&gate, 1, 100, 1, 8, &open);
+    struct batch_pool *pool = start(&gate, 1, 100, 1, 8);
     assert_true(put(pool, &jobs[0]));
     wait_for(&gate.items, 1);
     assert_true(put(pool, &jobs[1])); /* the first that waits */
@@ -198,13 +194,14 @@ static void a_lane_whose_first_waits_too_long_refuses(void **state) {
 
 /* A lane whose batches wait for a sign each. */
 struct steps {
+    atomic_int workers; /* first, for open_worker */
     sem_t sign;
     atomic_size_t batches;
 };
 
-static void run_step(void *lane, void *worker, struct batch_item *items[], size_t n) {
-    (void)worker, (void)items, (void)n;
-    struct steps *steps = lane;
+static void run_step(void *cls, size_t lane, void *worker, struct batch_item *items[], size_t n) {
+    (void)lane, (void)worker, (void)items, (void)n;
+    struct steps *steps = cls;
     steps->batches++;
     sem_wait(&steps->sign);
 }
@@ -212,21 +209,18 @@ static void run_step(void *lane, void *worker, struct batch_item *items[], size_
 /* Whether there is room behind 3 items where one has just taken 40 ms. */
 static bool room_behind_three(int64_t backlog_ms) {
     struct steps steps = {0};
-    atomic_int open = 0;
     struct job jobs[5] = {0};
     sem_init(&steps.sign, 0, 0);
-    struct batch_lane lane = {.run = run_step,
-                              .self = &steps,
-                              .capacity = 100,
-                              .patience_ms = PATIENT_MS,
-                              .backlog_ms = backlog_ms,
-                              .max_batch = 1};
-    struct batch_pool *pool = batch_pool_start(&(struct batch_options){.lanes = &lane,
-                                                                       .lane_count = 1,
-                                                                       .workers = 1,
+    struct batch_pool *pool = batch_pool_start(&(struct batch_options){.run = run_step,
                                                                        .open_worker = open_worker,
                                                                        .close_worker = close_worker,
-                                                                       .cls = &open});
+                                                                       .cls = &steps,
+                                                                       .workers = 1,
+                                                                       .lanes = 1,
+                                                                       .capacity = 100,
+                                                                       .patience_ms = PATIENT_MS,
+                                                                       .backlog_ms = backlog_ms,
+                                                                       .max_batch = 1});
     assert_true(put(pool, &jobs[0]));
     wait_for(&steps.batches, 1);
     for (size_t i = 1; i < 5; i++)
@@ -252,9 +246,8 @@ static void a_lane_that_falls_behind_refuses(void **state) {
 static void stopping_refuses_new_and_finishes_old(void **state) {
     (void)state;
     struct gate gate;
-    atomic_int open = 0;
     struct job jobs[50] = {0};
-    struct batch_pool *pool = start(&gate, 3, 100, PATIENT_MS, 4, &open);
+    struct batch_pool *pool = start(&gate, 3, 100, PATIENT_MS, 4);
     gate_open(&gate);
     for (int i = 0; i < 50; i++)
         assert_true(put(pool, &jobs[i]));
@@ -268,12 +261,56 @@ static void stopping_refuses_new_and_finishes_old(void **state) {
 static void a_worker_that_cannot_open_fails_the_pool(void **state) {
     (void)state;
     struct gate gate = {0};
-    struct batch_lane lanes[] = {{.run = run_gated, .self = &gate, .capacity = 1, .max_batch = 1}};
-    assert_null(batch_pool_start(&(struct batch_options){.lanes = lanes,
-                                                         .lane_count = 1,
-                                                         .workers = 2,
+    assert_null(batch_pool_start(&(struct batch_options){.run = run_gated,
                                                          .open_worker = refuse_worker,
-                                                         .close_worker = close_worker}));
+                                                         .close_worker = close_worker,
+                                                         .cls = &gate,
+                                                         .workers = 2,
+                                                         .lanes = 1,
+                                                         .capacity = 1,
+                                                         .max_batch = 1}));
+}
+
+/* What ran in which lane. */
+struct lanes {
+    atomic_int workers; /* first, for open_worker */
+    atomic_size_t items[2];
+};
+
+static void run_lane(void *cls, size_t lane, void *worker, struct batch_item *items[], size_t n) {
+    (void)worker;
+    struct lanes *lanes = cls;
+    assert_true(lane < 2);
+    for (size_t i = 0; i < n; i++)
+        ((struct job *)items[i])->done += (int)lane + 1;
+    lanes->items[lane] += n;
+}
+
+static void an_item_runs_in_its_own_lane(void **state) {
+    (void)state;
+    struct lanes lanes = {0};
+    struct job jobs[6] = {0};
+    struct batch_pool *pool = batch_pool_start(&(struct batch_options){.run = run_lane,
+                                                                       .open_worker = open_worker,
+                                                                       .close_worker = close_worker,
+                                                                       .cls = &lanes,
+                                                                       .workers = 2,
+                                                                       .lanes = 2,
+                                                                       .capacity = 10,
+                                                                       .patience_ms = PATIENT_MS,
+                                                                       .backlog_ms = PATIENT_MS,
+                                                                       .max_batch = 4});
+    for (size_t i = 0; i < 6; i++) {
+        assert_true(batch_reserve(pool, i % 3 == 0));
+        batch_push(pool, i % 3 == 0, &jobs[i].item);
+    }
+    batch_pool_stop(pool);
+    batch_pool_free(pool);
+    assert_int_equal(lanes.items[0], 4);
+    assert_int_equal(lanes.items[1], 2);
+    for (size_t i = 0; i < 6; i++)
+        assert_int_equal(jobs[i].done, i % 3 == 0 ? 2 : 1);
+    assert_int_equal(lanes.workers, 0);
 }
 
 struct producer {
@@ -295,10 +332,9 @@ static void *produce(void *arg) {
 static void each_item_runs_once_under_many_threads(void **state) {
     (void)state;
     struct gate gate;
-    atomic_int open = 0;
     struct producer producers[4];
     pthread_t threads[4];
-    struct batch_pool *pool = start(&gate, 4, 256, PATIENT_MS, 32, &open);
+    struct batch_pool *pool = start(&gate, 4, 256, PATIENT_MS, 32);
     gate_open(&gate);
     for (int i = 0; i < 4; i++) {
         producers[i] = (struct producer){pool, calloc(MANY, sizeof(struct job)), 0};
@@ -327,6 +363,7 @@ int main(void) {
         cmocka_unit_test(a_lane_that_falls_behind_refuses),
         cmocka_unit_test(stopping_refuses_new_and_finishes_old),
         cmocka_unit_test(a_worker_that_cannot_open_fails_the_pool),
+        cmocka_unit_test(an_item_runs_in_its_own_lane),
         cmocka_unit_test(each_item_runs_once_under_many_threads),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

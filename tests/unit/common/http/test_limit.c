@@ -12,6 +12,8 @@
 #include <string.h>
 #include <sys/resource.h>
 
+#include "fakes/rows.h"
+
 enum { THREADS = 4, MILLION = 1000000 };
 
 static const int64_t start_ms = 123456789;
@@ -39,7 +41,7 @@ static int allowed(struct limit *limit, const char *key, int64_t now_ms, int att
     return count;
 }
 
-static void test_quota_at_once_then_evenly(void **state) {
+static void the_quota_is_given_at_once_then_evenly(void **state) {
     (void)state;
     static const struct {
         int64_t after_ms;
@@ -49,13 +51,14 @@ static void test_quota_at_once_then_evenly(void **state) {
         {12000, 3, 1}, {30000, 9, 3}, {600000, 15, 10},
     };
     struct limit *limit = new_limit(10, 60);
-    for (size_t i = 0; i < sizeof steps / sizeof *steps; i++)
+    for_each_row(i, steps, "after %lld ms", (long long)steps[i].after_ms) {
         assert_int_equal(allowed(limit, "a", start_ms + steps[i].after_ms, steps[i].attempts),
                          steps[i].allowed);
+    }
     limit_free(limit);
 }
 
-static void test_what_is_told(void **state) {
+static void what_is_left_is_told(void **state) {
     (void)state;
     struct limit *limit = new_limit(3, 30);
     for (int left = 2; left >= 0; left--) {
@@ -77,12 +80,12 @@ static void test_what_is_told(void **state) {
 }
 
 /* Whoever waits for what it is told is not refused; a millisecond less is too early. */
-static void test_the_wait_is_exact(void **state) {
+static void the_wait_is_exact(void **state) {
     (void)state;
     static const struct {
         int64_t quota, window_s;
     } cases[] = {{1, 1}, {3, 1}, {7, 60}, {1000, 1}, {999, 60}, {1, 86400}};
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    for_each_row(i, cases, "%lld in %lld s", (long long)cases[i].quota, (long long)cases[i].window_s) {
         struct limit *limit = new_limit(cases[i].quota, cases[i].window_s);
         int64_t now = start_ms;
         assert_int_equal(allowed(limit, "a", now, (int)cases[i].quota + 5), cases[i].quota);
@@ -98,7 +101,7 @@ static void test_the_wait_is_exact(void **state) {
     }
 }
 
-static void test_keys_are_apart(void **state) {
+static void keys_are_apart(void **state) {
     (void)state;
     struct limit *limit = new_limit(2, 60);
     assert_int_equal(allowed(limit, "a", start_ms, 5), 2);
@@ -107,7 +110,7 @@ static void test_keys_are_apart(void **state) {
     limit_free(limit);
 }
 
-static void test_looking_counts_nothing(void **state) {
+static void looking_counts_nothing(void **state) {
     (void)state;
     struct limit *limit = new_limit(2, 60);
     for (int i = 0; i < 10; i++) {
@@ -119,7 +122,7 @@ static void test_looking_counts_nothing(void **state) {
     limit_free(limit);
 }
 
-static void test_what_has_happened_counts(void **state) {
+static void what_has_happened_counts(void **state) {
     (void)state;
     struct limit *limit = new_limit(3, 60);
     for (int i = 0; i < 3; i++) {
@@ -133,7 +136,7 @@ static void test_what_has_happened_counts(void **state) {
     limit_free(limit);
 }
 
-static void test_no_limit(void **state) {
+static void a_quota_of_zero_is_no_limit(void **state) {
     (void)state;
     struct limit *limit = new_limit(0, 60);
     for (int i = 0; i < 1000; i++) {
@@ -145,7 +148,7 @@ static void test_no_limit(void **state) {
     limit_free(NULL);
 }
 
-static void test_refusals_are_reported_once_a_minute(void **state) {
+static void refusals_are_reported_once_a_minute(void **state) {
     (void)state;
     struct limit *limit = new_limit(1, 86400);
     assert_int_equal(take(limit, "a", start_ms).report, 0);
@@ -158,7 +161,7 @@ static void test_refusals_are_reported_once_a_minute(void **state) {
 }
 
 /* A clock that is read on another thread may be a little behind. */
-static void test_time_may_step_back(void **state) {
+static void time_may_step_back(void **state) {
     (void)state;
     struct limit *limit = new_limit(2, 2);
     assert_int_equal(allowed(limit, "a", start_ms, 2), 2);
@@ -176,7 +179,7 @@ static int64_t memory_kib(void) {
 }
 
 /* Neither does the table grow under such an attack, nor does it hide one that comes again and again. */
-static void test_a_million_addresses(void **state) {
+static void a_million_addresses_do_not_push_out_the_busy_one(void **state) {
     (void)state;
     struct limit *limit = new_limit(100, 60);
     int abuses = 0;
@@ -207,7 +210,7 @@ static void *contend(void *arg) {
     return NULL;
 }
 
-static void test_threads_share_the_quota(void **state) {
+static void threads_share_the_quota(void **state) {
     (void)state;
     struct contest contest = {.limit = new_limit(1000, 60)};
     pthread_t threads[THREADS];
@@ -222,17 +225,17 @@ static void test_threads_share_the_quota(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_quota_at_once_then_evenly),
-        cmocka_unit_test(test_what_is_told),
-        cmocka_unit_test(test_the_wait_is_exact),
-        cmocka_unit_test(test_keys_are_apart),
-        cmocka_unit_test(test_looking_counts_nothing),
-        cmocka_unit_test(test_what_has_happened_counts),
-        cmocka_unit_test(test_no_limit),
-        cmocka_unit_test(test_refusals_are_reported_once_a_minute),
-        cmocka_unit_test(test_time_may_step_back),
-        cmocka_unit_test(test_a_million_addresses),
-        cmocka_unit_test(test_threads_share_the_quota),
+        cmocka_unit_test(the_quota_is_given_at_once_then_evenly),
+        cmocka_unit_test(what_is_left_is_told),
+        cmocka_unit_test(the_wait_is_exact),
+        cmocka_unit_test(keys_are_apart),
+        cmocka_unit_test(looking_counts_nothing),
+        cmocka_unit_test(what_has_happened_counts),
+        cmocka_unit_test(a_quota_of_zero_is_no_limit),
+        cmocka_unit_test(refusals_are_reported_once_a_minute),
+        cmocka_unit_test(time_may_step_back),
+        cmocka_unit_test(a_million_addresses_do_not_push_out_the_busy_one),
+        cmocka_unit_test(threads_share_the_quota),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -13,7 +13,7 @@
 
 static const struct limit_policy client = {"client", 1000, 1}, orders = {"orders", 600, 60};
 
-static void test_no_limit_says_nothing(void **state) {
+static void no_limit_says_nothing(void **state) {
     (void)state;
     struct http_request request = {0};
     assert_true(http_within(&request, (struct limit_state){0}));
@@ -23,7 +23,7 @@ static void test_no_limit_says_nothing(void **state) {
     fake_end(&request);
 }
 
-static void test_every_limit_is_told_with_the_answer(void **state) {
+static void every_limit_is_told_with_the_answer(void **state) {
     (void)state;
     struct http_request request = {0};
     assert_true(http_within(&request, (struct limit_state){.policy = &client, .left = 999, .wait_ms = 1}));
@@ -38,7 +38,7 @@ static void test_every_limit_is_told_with_the_answer(void **state) {
     fake_end(&request);
 }
 
-static void test_refusal(void **state) {
+static void a_refusal_names_the_limit_and_when_to_come_back(void **state) {
     (void)state;
     struct http_request request = {.request_id = "r-1"};
     assert_false(
@@ -58,7 +58,7 @@ static void test_refusal(void **state) {
 }
 
 /* Those who are refused together must not come back together, and nobody too early. */
-static void test_return_is_jittered(void **state) {
+static void the_return_is_jittered(void **state) {
     (void)state;
     bool seen[60] = {false};
     for (int i = 0; i < 1000; i++) {
@@ -76,10 +76,10 @@ static void test_return_is_jittered(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_no_limit_says_nothing),
-        cmocka_unit_test(test_every_limit_is_told_with_the_answer),
-        cmocka_unit_test(test_refusal),
-        cmocka_unit_test(test_return_is_jittered),
+        cmocka_unit_test(no_limit_says_nothing),
+        cmocka_unit_test(every_limit_is_told_with_the_answer),
+        cmocka_unit_test(a_refusal_names_the_limit_and_when_to_come_back),
+        cmocka_unit_test(the_return_is_jittered),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

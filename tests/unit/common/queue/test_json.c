@@ -11,6 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fakes/rows.h"
+
 #define URL "http://h/0/o.fifo"
 #define MD5_OK "444bcb3a3fcf8389296c49467f27e1d6" /* of "ok" */
 
@@ -116,7 +118,7 @@ static const struct {
 
 static void reads_attributes(void **state) {
     (void)state;
-    for (size_t i = 0; i < sizeof attribute_cases / sizeof *attribute_cases; i++) {
+    for_each_row(i, attribute_cases, "%s", attribute_cases[i].answer) {
         json_t *answer = parse(attribute_cases[i].answer);
         struct queue_attributes found;
         bool ok = queue_json_read_attributes(answer, &found);
@@ -181,7 +183,7 @@ static const struct {
 
 static void reads_what_became_of_sent_messages(void **state) {
     (void)state;
-    for (size_t i = 0; i < sizeof sent_cases / sizeof *sent_cases; i++) {
+    for_each_row(i, sent_cases, "%s", sent_cases[i].answer) {
         json_t *answer = parse(sent_cases[i].answer);
         struct queue_entry entries[] = {{.body = "ok"}, {.body = "ok"}};
         char words[QUEUE_ERROR_SIZE] = "";
@@ -226,7 +228,7 @@ static const struct {
 
 static void reads_messages(void **state) {
     (void)state;
-    for (size_t i = 0; i < sizeof received_cases / sizeof *received_cases; i++) {
+    for_each_row(i, received_cases, "%s", received_cases[i].answer) {
         json_t *answer = parse(received_cases[i].answer);
         struct queue_batch batch = {0};
         char words[QUEUE_ERROR_SIZE] = "", ids[QUEUE_BATCH + 1] = "";
@@ -277,7 +279,7 @@ static const struct {
 
 static void bounds_what_a_message_says_of_itself(void **state) {
     (void)state;
-    for (size_t i = 0; i < sizeof counts / sizeof *counts; i++) {
+    for_each_row(i, counts, "%s", counts[i].count) {
         char text[512], words[QUEUE_ERROR_SIZE] = "";
         snprintf(
             text, sizeof text,
@@ -339,7 +341,7 @@ static const struct {
 static void reads_errors(void **state) {
     (void)state;
     char refusal[QUEUE_REFUSAL_SIZE], words[QUEUE_ERROR_SIZE];
-    for (size_t i = 0; i < sizeof error_cases / sizeof *error_cases; i++) {
+    for_each_row(i, error_cases, "%s", error_cases[i].answer) {
         json_t *answer = parse(error_cases[i].answer);
         queue_json_read_error(answer, refusal, words);
         assert_string_equal(refusal, error_cases[i].refusal);

@@ -9,15 +9,15 @@
 #include "common/base/breaker.h"
 #include "common/queue/queue.h"
 
-#include <arpa/inet.h>
-#include <netinet/in.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <unistd.h>
+
+#include "fakes/loopback.h"
+#include "fakes/rows.h"
 
 #define HUGE_ANSWER (24 * 1024 * 1024 + 1)
 
@@ -89,13 +89,10 @@ static void *serve(void *cls) {
 }
 
 static void start_server(struct server *s, const struct reply replies[]) {
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t len = sizeof address;
-    *s = (struct server){.fd = socket(AF_INET, SOCK_STREAM, 0), .replies = replies};
-    assert_int_equal(bind(s->fd, (struct sockaddr *)&address, len), 0);
-    assert_int_equal(getsockname(s->fd, (struct sockaddr *)&address, &len), 0);
+    int port;
+    *s = (struct server){.fd = loopback_socket(&port), .replies = replies};
     assert_int_equal(listen(s->fd, 8), 0);
-    snprintf(s->endpoint, sizeof s->endpoint, "http://127.0.0.1:%d", ntohs(address.sin_port));
+    snprintf(s->endpoint, sizeof s->endpoint, "http://127.0.0.1:%d", port);
     s->options = (struct queue_options){.endpoint = s->endpoint,
                                         .region = "us-east-1",
                                         .access_key = "",
@@ -164,7 +161,7 @@ static const struct {
 
 static void ensures_queues(void **state) {
     (void)state;
-    for (size_t i = 0; i < sizeof ensure_cases / sizeof *ensure_cases; i++) {
+    for_each_row(i, ensure_cases, "%s", ensure_cases[i].what) {
         struct server s;
         start_server(&s, ensure_cases[i].replies);
         enum queue_status status = queue_ensure(s.client);
@@ -198,13 +195,13 @@ static const struct {
 
 static void judges_answers(void **state) {
     (void)state;
-    for (size_t i = 0; i < sizeof answer_cases / sizeof *answer_cases; i++) {
+    for_each_row(i, answer_cases, "%d %s", answer_cases[i].reply.status, answer_cases[i].reply.body) {
         const struct reply replies[] = {READY, answer_cases[i].reply, answer_cases[i].reply};
         struct server s;
         start_server(&s, replies);
         enum queue_status status = queue_check(s.client);
         if (status != answer_cases[i].status)
-            fail_msg("case %zu: %d, %s", i, status, queue_error(s.client));
+            fail_msg("%d, %s", status, queue_error(s.client));
         assert_true((status == QUEUE_OK) == !*queue_error(s.client));
         stop_server(&s);
     }
@@ -298,8 +295,9 @@ static void a_dead_letter_is_sent_or_said_not_to_be(void **state) {
     const struct queue_message message = {.id = "m", .body = "b", .group_id = "g"};
     struct server s;
     start_server(&s, replies);
-    for (size_t i = 0; i < sizeof expected / sizeof *expected; i++)
+    for_each_row(i, expected, "answer %zu", i) {
         assert_int_equal(queue_bury(s.client, &message, "why"), expected[i]);
+    }
     stop_server(&s);
 }
 

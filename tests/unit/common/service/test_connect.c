@@ -11,11 +11,11 @@
 #include "common/db/db.h"
 #include "common/queue/queue.h"
 
-#include <arpa/inet.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <unistd.h>
+
+#include "fakes/loopback.h"
 
 enum { BACKLOG = 4 };
 
@@ -27,17 +27,15 @@ static struct {
 
 static int setup(void **state) {
     (void)state;
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t len = sizeof address;
-    deaf.listener = socket(AF_INET, SOCK_STREAM, 0);
-    if (bind(deaf.listener, (struct sockaddr *)&address, len) != 0 || listen(deaf.listener, 0) != 0 ||
-        getsockname(deaf.listener, (struct sockaddr *)&address, &len) != 0)
-        return -1;
+    deaf.listener = loopback_socket(&deaf.port);
+    assert_int_equal(listen(deaf.listener, 0), 0);
+    struct sockaddr_in address = {.sin_family = AF_INET,
+                                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+                                  .sin_port = htons((uint16_t)deaf.port)};
     for (int i = 0; i < BACKLOG; i++) {
         deaf.waiting[i] = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
-        (void)connect(deaf.waiting[i], (struct sockaddr *)&address, len);
+        (void)connect(deaf.waiting[i], (struct sockaddr *)&address, sizeof address);
     }
-    deaf.port = ntohs(address.sin_port);
     snprintf(deaf.port_text, sizeof deaf.port_text, "%d", deaf.port);
     snprintf(deaf.url, sizeof deaf.url, "http://127.0.0.1:%d", deaf.port);
     return queue_global_setup() ? 0 : -1;

@@ -1,6 +1,6 @@
 /* The life of a process: order of start and stop, signals, exit codes. Each test runs a child process whose
- * components tell what happens through a pipe. */
-#include "common/service/service.h"
+ * parts tell what happens through a pipe. */
+#include "common/service/lifecycle.h"
 
 #include "common/base/log.h"
 
@@ -19,9 +19,14 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "fakes/rows.h"
+
 struct app {
     int out;
+    const void *placed; /* of part a */
 };
+
+static struct app told_to; /* the child's */
 
 static void tell(void *app, const char *word) {
     size_t len = strlen(word);
@@ -29,75 +34,85 @@ static void tell(void *app, const char *word) {
         _exit(99);
 }
 
-static bool start_a(void *app) {
+/* What start returned must come to stop, and to the place in the app. */
+static char part_a[] = "-a", part_b[] = "-b";
+
+static void *start_a(void *app) {
     tell(app, "+a");
-    return true;
+    return part_a;
 }
 
-static void stop_a(void *app, int64_t deadline_ms) {
+static void *start_b(void *app) {
+    tell(app, ((struct app *)app)->placed == part_a ? "+b" : "?");
+    return part_b;
+}
+
+static void stop_part(void *part, int64_t deadline_ms) {
     (void)deadline_ms;
-    tell(app, "-a");
+    tell(&told_to, part);
 }
 
-static bool start_b(void *app) {
-    tell(app, "+b");
-    return true;
-}
-
-static void stop_b(void *app, int64_t deadline_ms) {
-    (void)deadline_ms;
-    tell(app, "-b");
-}
-
-static bool start_last(void *app) {
+static void *start_last(void *app) {
     tell(app, "+z");
-    return true;
+    return app;
 }
 
-static bool start_failing(void *app) {
+static void *start_failing(void *app) {
     tell(app, "+f");
-    return false;
+    return NULL;
 }
 
-static bool start_signalled(void *app) {
+static void *start_signalled(void *app) {
     tell(app, "+s");
-    return kill(getpid(), SIGTERM) == 0;
+    return kill(getpid(), SIGTERM) == 0 ? app : NULL;
 }
 
-static bool start_broken_pipe(void *app) {
+static void *start_broken_pipe(void *app) {
     int fds[2];
     bool survived = pipe(fds) == 0 && close(fds[0]) == 0 && write(fds[1], "x", 1) < 0;
     tell(app, survived ? "+p" : "?");
-    return true;
+    return app;
 }
 
-static bool start_looking_up(void *app) {
+static void *start_looking_up(void *app) {
     tell(app, getenv("RES_OPTIONS"));
-    return false;
+    return NULL;
 }
 
-static void stop_hanging(void *app, int64_t deadline_ms) {
-    (void)deadline_ms;
-    tell(app, "-h");
+static void stop_hanging(void *part, int64_t deadline_ms) {
+    (void)part, (void)deadline_ms;
+    tell(&told_to, "-h");
     for (;;)
         pause();
 }
+
+static const struct service_part a = {
+    .name = "a", .place = offsetof(struct app, placed), .start = start_a, .stop = stop_part};
+static const struct service_part b = {.name = "b", .start = start_b, .stop = stop_part};
+static const struct service_part last = {.name = "last", .start = start_last};
+static const struct service_part failing = {.name = "failing", .start = start_failing, .stop = stop_part};
+static const struct service_part signalled = {.name = "signalled", .start = start_signalled};
+static const struct service_part hanging = {.name = "hanging", .start = start_b, .stop = stop_hanging};
+static const struct service_part broken_pipe = {.name = "broken pipe", .start = start_broken_pipe};
+static const struct service_part looking_up = {.name = "looking up", .start = start_looking_up};
+
+static const struct service_part *const three[] = {&a, &b, &last, NULL};
 
 struct child {
     pid_t pid;
     int in;
 };
 
-static struct child run(const struct service_component *components, size_t n, int64_t timeout_ms) {
+static struct child run(const struct service_part *const parts[], int64_t timeout_ms) {
     int fds[2];
     assert_int_equal(pipe(fds), 0);
     pid_t pid = fork();
     assert_true(pid >= 0);
     if (pid == 0) {
-        struct app app = {fds[1]};
+        told_to.out = fds[1];
         close(fds[0]);
         log_setup("test", LOG_ERROR, LOG_TEXT);
-        _exit(service_run(components, n, &app, timeout_ms));
+        _exit(lifecycle_run(parts, &told_to, timeout_ms));
     }
     close(fds[1]);
     return (struct child){pid, fds[0]};
@@ -127,14 +142,11 @@ static void assert_ends(const struct child *child, int exit_code) {
     assert_int_equal(WEXITSTATUS(status), exit_code);
 }
 
-static const struct service_component three[] = {
-    {"a", start_a, stop_a}, {"b", start_b, stop_b}, {"last", start_last, NULL}};
-
-static void test_stops_in_reverse(void **state) {
+static void parts_stop_in_reverse(void **state) {
     (void)state;
     const int signals[] = {SIGTERM, SIGINT};
     for (size_t i = 0; i < 2; i++) {
-        struct child child = run(three, 3, 10000);
+        struct child child = run(three, 10000);
         hear(&child, "+a+b+z");
         kill(child.pid, signals[i]);
         hear(&child, "-b-a");
@@ -142,29 +154,26 @@ static void test_stops_in_reverse(void **state) {
     }
 }
 
-static void test_failed_start_stops_what_started(void **state) {
+static void a_failed_start_stops_what_started(void **state) {
     (void)state;
-    const struct service_component components[] = {
-        {"a", start_a, stop_a}, {"failing", start_failing, stop_b}, {"b", start_b, stop_b}};
-    struct child child = run(components, 3, 10000);
+    const struct service_part *const parts[] = {&a, &failing, &b, NULL};
+    struct child child = run(parts, 10000);
     hear(&child, "+a+f-a");
     assert_ends(&child, 1);
 }
 
-static void test_signal_during_start_is_heard(void **state) {
+static void a_signal_during_the_start_is_heard(void **state) {
     (void)state;
-    const struct service_component components[] = {{"a", start_a, stop_a},
-                                                   {"signalled", start_signalled, NULL}};
-    struct child child = run(components, 2, 10000);
+    const struct service_part *const parts[] = {&a, &signalled, NULL};
+    struct child child = run(parts, 10000);
     hear(&child, "+a+s-a");
     assert_ends(&child, 0);
 }
 
-static void test_second_signal_ends_at_once(void **state) {
+static void a_second_signal_ends_the_process_at_once(void **state) {
     (void)state;
-    const struct service_component components[] = {
-        {"a", start_a, stop_a}, {"hanging", start_b, stop_hanging}, {"last", start_last, NULL}};
-    struct child child = run(components, 3, 3600000);
+    const struct service_part *const parts[] = {&a, &hanging, &last, NULL};
+    struct child child = run(parts, 3600000);
     hear(&child, "+a+b+z");
     kill(child.pid, SIGTERM);
     hear(&child, "-h");
@@ -172,11 +181,11 @@ static void test_second_signal_ends_at_once(void **state) {
     assert_ends(&child, 1);
 }
 
-static void test_stop_that_hangs_is_ended(void **state) {
+static void a_stop_that_hangs_is_ended(void **state) {
     (void)state;
-    const struct service_component components[] = {{"hanging", start_a, stop_hanging}};
-    struct child child = run(components, 1, 100);
-    hear(&child, "+a");
+    const struct service_part *const parts[] = {&a, &hanging, NULL};
+    struct child child = run(parts, 100);
+    hear(&child, "+a+b");
     kill(child.pid, SIGTERM);
     hear(&child, "-h");
     assert_ends(&child, 1);
@@ -205,7 +214,7 @@ static void run_with_manager(const char *name) {
         address.sun_path[0] = '\0';
     int manager = listen_as_manager(&address, strlen(name));
     setenv("NOTIFY_SOCKET", name, 1);
-    struct child child = run(three, 3, 10000);
+    struct child child = run(three, 10000);
     unsetenv("NOTIFY_SOCKET");
     assert_told(manager, "READY=1");
     hear(&child, "+a+b+z");
@@ -216,9 +225,9 @@ static void run_with_manager(const char *name) {
     close(manager);
 }
 
-static void test_manager_is_told(void **state) {
+static void the_manager_is_told(void **state) {
     (void)state;
-    char folder[] = "/tmp/test_service.XXXXXX", name[64];
+    char folder[] = "/tmp/test_lifecycle.XXXXXX", name[64];
     assert_non_null(mkdtemp(folder));
     snprintf(name, sizeof name, "%s/notify", folder);
     run_with_manager(name);
@@ -228,14 +237,14 @@ static void test_manager_is_told(void **state) {
     run_with_manager(name);
 }
 
-static void test_manager_that_is_not_there_does_no_harm(void **state) {
+static void a_manager_that_is_not_there_does_no_harm(void **state) {
     (void)state;
     static char long_name[200] = "/";
     memset(long_name + 1, 'x', sizeof long_name - 2);
     const char *const names[] = {"/nowhere/notify", long_name, ""};
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+    for_each_row(i, names, "'%s'", names[i]) {
         setenv("NOTIFY_SOCKET", names[i], 1);
-        struct child child = run(three, 3, 10000);
+        struct child child = run(three, 10000);
         unsetenv("NOTIFY_SOCKET");
         hear(&child, "+a+b+z");
         kill(child.pid, SIGTERM);
@@ -244,39 +253,39 @@ static void test_manager_that_is_not_there_does_no_harm(void **state) {
     }
 }
 
-static void test_broken_pipe_does_not_kill(void **state) {
+static void a_broken_pipe_does_not_kill(void **state) {
     (void)state;
-    const struct service_component components[] = {{"broken pipe", start_broken_pipe, NULL}};
-    struct child child = run(components, 1, 10000);
+    const struct service_part *const parts[] = {&broken_pipe, NULL};
+    struct child child = run(parts, 10000);
     hear(&child, "+p");
     kill(child.pid, SIGTERM);
     assert_ends(&child, 0);
 }
 
-static void test_names_are_looked_up_with_a_deadline(void **state) {
+static void names_are_looked_up_with_a_deadline(void **state) {
     (void)state;
-    const struct service_component components[] = {{"looking up", start_looking_up, NULL}};
+    const struct service_part *const parts[] = {&looking_up, NULL};
     unsetenv("RES_OPTIONS");
-    struct child child = run(components, 1, 10000);
+    struct child child = run(parts, 10000);
     hear(&child, "timeout:1 attempts:2");
     assert_ends(&child, 1);
     setenv("RES_OPTIONS", "timeout:3", 1); /* the operator knows better */
-    child = run(components, 1, 10000);
+    child = run(parts, 10000);
     hear(&child, "timeout:3");
     assert_ends(&child, 1);
 }
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_stops_in_reverse),
-        cmocka_unit_test(test_failed_start_stops_what_started),
-        cmocka_unit_test(test_signal_during_start_is_heard),
-        cmocka_unit_test(test_second_signal_ends_at_once),
-        cmocka_unit_test(test_stop_that_hangs_is_ended),
-        cmocka_unit_test(test_manager_is_told),
-        cmocka_unit_test(test_manager_that_is_not_there_does_no_harm),
-        cmocka_unit_test(test_broken_pipe_does_not_kill),
-        cmocka_unit_test(test_names_are_looked_up_with_a_deadline),
+        cmocka_unit_test(parts_stop_in_reverse),
+        cmocka_unit_test(a_failed_start_stops_what_started),
+        cmocka_unit_test(a_signal_during_the_start_is_heard),
+        cmocka_unit_test(a_second_signal_ends_the_process_at_once),
+        cmocka_unit_test(a_stop_that_hangs_is_ended),
+        cmocka_unit_test(the_manager_is_told),
+        cmocka_unit_test(a_manager_that_is_not_there_does_no_harm),
+        cmocka_unit_test(a_broken_pipe_does_not_kill),
+        cmocka_unit_test(names_are_looked_up_with_a_deadline),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
