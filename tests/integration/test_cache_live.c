@@ -20,6 +20,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "fakes/rows.h"
+
 #define KEY_SIZE 80
 #define MANY 700 /* more than one pipeline */
 
@@ -147,7 +149,7 @@ static void only_a_higher_version_is_written(void **state) {
         {9, "9\nlate", "10\ndelivered"}, {0, "no version", "no version"},
         {1, "1\nfirst", "1\nfirst"},
     };
-    for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
+    for_each_row(i, steps, "%s", steps[i].value) {
         struct cache_entry put = entry(key, steps[i].value, steps[i].version);
         assert_true(cache_put(cache, &put, 1));
         assert_stored(cache, key, steps[i].stored);

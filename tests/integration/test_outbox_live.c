@@ -131,7 +131,7 @@ static void read_messages(struct fixture *f, int groups, int end) {
     }
 }
 
-static void keeps_the_order_of_a_group(void **state) {
+static void the_order_of_a_group_is_kept(void **state) {
     struct fixture *f = *state;
     write_rows(f, 7, 0, 100); /* more than a page */
     struct outbox *relay = start_relay(f, "relay");
@@ -145,7 +145,7 @@ static void keeps_the_order_of_a_group(void **state) {
     stop_relay(relay);
 }
 
-static void publishes_what_waits_before_it_stops(void **state) {
+static void what_waits_is_published_before_a_stop(void **state) {
     struct fixture *f = *state;
     struct outbox *relay = start_relay(f, "relay");
     await_active(f, "relay");
@@ -157,7 +157,7 @@ static void publishes_what_waits_before_it_stops(void **state) {
     read_messages(f, 3, 100);
 }
 
-static void stops_though_the_queue_is_away(void **state) {
+static void a_relay_stops_though_the_queue_is_away(void **state) {
     struct fixture *f = *state;
     f->queue.options.endpoint = "http://127.0.0.1:9"; /* discard: nobody listens */
     write_rows(f, 2, 0, 1);
@@ -311,9 +311,12 @@ static int group_teardown(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        TEST(keeps_the_order_of_a_group),           TEST(publishes_what_waits_before_it_stops),
-        TEST(stops_though_the_queue_is_away),       TEST(a_crash_between_publish_and_delete_loses_nothing),
-        TEST(one_of_two_relays_is_active),          TEST(a_lost_connection_loses_the_lock_and_gets_it_back),
+        TEST(the_order_of_a_group_is_kept),
+        TEST(what_waits_is_published_before_a_stop),
+        TEST(a_relay_stops_though_the_queue_is_away),
+        TEST(a_crash_between_publish_and_delete_loses_nothing),
+        TEST(one_of_two_relays_is_active),
+        TEST(a_lost_connection_loses_the_lock_and_gets_it_back),
         TEST(a_refused_event_stops_only_its_group),
     };
     return cmocka_run_group_tests_name("outbox, live", tests, group_setup, group_teardown);

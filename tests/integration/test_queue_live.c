@@ -16,6 +16,8 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "fakes/rows.h"
+
 enum { RAW_SIZE = 8192 };
 
 /* A call that the client never makes, past it. The credential says "sqs" to a server of many services. */
@@ -123,7 +125,7 @@ static void delete_message(struct queue *q, const struct queue_message *message)
     assert_string_equal(queue_error(q), "");
 }
 
-static void makes_both_queues(void **state) {
+static void both_queues_are_made(void **state) {
     (void)state;
     struct live_queue live;
     struct queue *q = open_queue(&live, "make");
@@ -134,7 +136,7 @@ static void makes_both_queues(void **state) {
     queue_close(q);
 }
 
-static void leaves_the_count_of_an_existing_queue(void **state) {
+static void the_count_of_an_existing_queue_is_left(void **state) {
     (void)state;
     struct live_queue live;
     struct queue *q = open_queue(&live, "count");
@@ -147,7 +149,7 @@ static void leaves_the_count_of_an_existing_queue(void **state) {
     queue_close(q);
 }
 
-static void adds_a_missing_redrive_policy(void **state) {
+static void a_missing_redrive_policy_is_added(void **state) {
     (void)state;
     struct live_queue live;
     struct queue *q = open_queue(&live, "plain");
@@ -157,7 +159,7 @@ static void adds_a_missing_redrive_policy(void **state) {
     queue_close(q);
 }
 
-static void refuses_another_redrive_policy(void **state) {
+static void another_redrive_policy_is_refused(void **state) {
     (void)state;
     struct live_queue live, other;
     struct queue *q = open_queue(&live, "redrive");
@@ -171,7 +173,7 @@ static void refuses_another_redrive_policy(void **state) {
     queue_close(q);
 }
 
-static void refuses_a_queue_that_is_not_fifo(void **state) {
+static void a_queue_that_is_not_fifo_is_refused(void **state) {
     (void)state;
     struct live_queue live;
     queue_close(open_queue(&live, "standard"));
@@ -185,7 +187,7 @@ static void refuses_a_queue_that_is_not_fifo(void **state) {
     queue_close(q);
 }
 
-static void carries_messages_whole(void **state) {
+static void messages_are_carried_whole(void **state) {
     (void)state;
     struct live_queue live;
     struct queue *q = open_queue(&live, "whole");
@@ -194,7 +196,7 @@ static void carries_messages_whole(void **state) {
     large[200000] = '\0';
     const char *const bodies[] = {"{\"a\":\"\\u00fc\\n\"}", "tab\t, newline\n, \xc3\xbc, \xf0\x9f\x93\xa6",
                                   "\\\"</script>&amp;%00+ ", large};
-    for (size_t i = 0; i < sizeof bodies / sizeof *bodies; i++) {
+    for_each_row(i, bodies, "%.40s", bodies[i]) {
         struct queue_entry entry = {.body = bodies[i],
                                     .group_id = "0197e3a4-0000-7000-8000-000000000001",
                                     .deduplication_id = (const char *[]){"0", "1", "2", "3"}[i],
@@ -220,7 +222,7 @@ static void carries_messages_whole(void **state) {
     queue_close(q);
 }
 
-static void keeps_the_order_of_a_group(void **state) {
+static void the_order_of_a_group_is_kept(void **state) {
     (void)state;
     struct live_queue live;
     struct queue *q = open_queue(&live, "order");
@@ -250,7 +252,7 @@ static void keeps_the_order_of_a_group(void **state) {
     queue_close(q);
 }
 
-static void takes_an_event_once(void **state) {
+static void an_event_is_taken_once(void **state) {
     (void)state;
     struct live_queue live;
     struct queue *q = open_queue(&live, "once");
@@ -270,7 +272,7 @@ static void takes_an_event_once(void **state) {
     queue_close(q);
 }
 
-static void moves_to_the_dead_letters_after_the_last_receive(void **state) {
+static void a_message_is_a_dead_letter_after_its_last_receive(void **state) {
     (void)state;
     struct live_queue live;
     struct queue *q = open_queue(&live, "dead");
@@ -298,7 +300,7 @@ static void moves_to_the_dead_letters_after_the_last_receive(void **state) {
     queue_close(q);
 }
 
-static void tells_of_messages_it_could_not_delete(void **state) {
+static void messages_that_could_not_be_deleted_are_told(void **state) {
     (void)state;
     struct live_queue live;
     struct queue *q = open_queue(&live, "handles");
@@ -338,7 +340,7 @@ static void an_interrupt_ends_a_long_poll(void **state) {
     queue_close(q);
 }
 
-static void makes_a_deleted_queue_anew(void **state) {
+static void a_deleted_queue_is_made_anew(void **state) {
     (void)state;
     struct live_queue live;
     struct queue *q = open_queue(&live, "anew");
@@ -385,18 +387,18 @@ static int teardown(void **state) {
 int main(int argc, char *argv[]) {
     const struct CMUnitTest signing[] = {cmocka_unit_test(every_call_goes_through)};
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(makes_both_queues),
-        cmocka_unit_test(leaves_the_count_of_an_existing_queue),
-        cmocka_unit_test(adds_a_missing_redrive_policy),
-        cmocka_unit_test(refuses_another_redrive_policy),
-        cmocka_unit_test(refuses_a_queue_that_is_not_fifo),
-        cmocka_unit_test(carries_messages_whole),
-        cmocka_unit_test(keeps_the_order_of_a_group),
-        cmocka_unit_test(takes_an_event_once),
-        cmocka_unit_test(moves_to_the_dead_letters_after_the_last_receive),
-        cmocka_unit_test(tells_of_messages_it_could_not_delete),
+        cmocka_unit_test(both_queues_are_made),
+        cmocka_unit_test(the_count_of_an_existing_queue_is_left),
+        cmocka_unit_test(a_missing_redrive_policy_is_added),
+        cmocka_unit_test(another_redrive_policy_is_refused),
+        cmocka_unit_test(a_queue_that_is_not_fifo_is_refused),
+        cmocka_unit_test(messages_are_carried_whole),
+        cmocka_unit_test(the_order_of_a_group_is_kept),
+        cmocka_unit_test(an_event_is_taken_once),
+        cmocka_unit_test(a_message_is_a_dead_letter_after_its_last_receive),
+        cmocka_unit_test(messages_that_could_not_be_deleted_are_told),
         cmocka_unit_test(an_interrupt_ends_a_long_poll),
-        cmocka_unit_test(makes_a_deleted_queue_anew),
+        cmocka_unit_test(a_deleted_queue_is_made_anew),
         cmocka_unit_test(every_call_goes_through),
     };
     if (argc > 1 && strcmp(argv[1], "signing") == 0)

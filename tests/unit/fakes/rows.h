@@ -6,7 +6,8 @@
 #include <stdbool.h>
 #include <stdio.h>
 
-static char row_name[512]; /* of the row at work; "" outside of a table */
+static char row_name[512];
+static bool in_row; /* a row is at work */
 
 static inline bool row_is(const char *format, ...) __attribute__((format(printf, 1, 2)));
 static inline bool row_is(const char *format, ...) {
@@ -14,18 +15,17 @@ static inline bool row_is(const char *format, ...) {
     va_start(args, format);
     (void)vsnprintf(row_name, sizeof row_name, format, args);
     va_end(args);
-    return true;
+    return in_row = true;
 }
 
 static inline bool row_none(void) {
-    row_name[0] = '\0';
-    return false;
+    return in_row = false;
 }
 
 /* A teardown: a test that ended within a row has failed there. */
 static inline int row_tell(void **state) {
     (void)state;
-    if (row_name[0])
+    if (in_row)
         print_error("[   ROW    ] --- %s\n", row_name);
     (void)row_none();
     return 0;

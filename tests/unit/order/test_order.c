@@ -25,7 +25,8 @@ static void statuses_only_move_forward(void **state) {
         {P, P, P, false}, {P, S, S, true},  {P, D, D, true},  {S, P, S, false}, {S, S, S, false},
         {S, D, D, true},  {D, P, D, false}, {D, S, D, false}, {D, D, D, false},
     };
-    for_each_row(i, cases, "from %d, event %d", (int)cases[i].from, (int)cases[i].event) {
+    for_each_row(i, cases, "%s, event %s", order_status_name(cases[i].from),
+                 order_status_name(cases[i].event)) {
         struct order order = {.status = cases[i].from, .version = 5, .updated_ms = 1000};
         assert_int_equal(order_apply_status(&order, cases[i].event, NULL, NULL, 2000), cases[i].changed);
         assert_int_equal(order.status, cases[i].after);
@@ -94,12 +95,19 @@ static void everything_else_counts(void **state) {
     uint8_t first[SHA256_SIZE], other[SHA256_SIZE];
     fingerprint_of("c", base, 2, first);
     struct {
-        const char *customer;
+        const char *what, *customer;
         struct order_item *items;
         size_t n;
-    } others[] = {{"d", base, 2},    {"c", quantity, 2}, {"c", price, 2},   {"c", product, 2},
-                  {"c", crossed, 2}, {"c", base, 1},     {"c", base + 1, 1}};
-    for_each_row(i, others, "%zu", i) {
+    } others[] = {
+        {"customer", "d", base, 2},
+        {"quantity", "c", quantity, 2},
+        {"price", "c", price, 2},
+        {"product", "c", product, 2},
+        {"prices crossed", "c", crossed, 2},
+        {"first item alone", "c", base, 1},
+        {"last item alone", "c", base + 1, 1},
+    };
+    for_each_row(i, others, "%s", others[i].what) {
         fingerprint_of(others[i].customer, others[i].items, others[i].n, other);
         assert_memory_not_equal(first, other, sizeof first);
     }

@@ -79,7 +79,7 @@ static void what_cannot_be_revoked_is_not_stored(void **state) {
         {good, WRONG_BASIC, 401, "invalid_client"},
     };
     stored_count = 0;
-    for_each_row(i, cases, "%s", cases[i].error) {
+    for_each_row(i, cases, "%u %s", cases[i].status, cases[i].error) {
         char form[TOKEN_MAX_SIZE], error[32];
         snprintf(form, sizeof form, "token=%s", cases[i].token);
         assert_int_equal(revoke(form, cases[i].basic, error), cases[i].status);

@@ -22,7 +22,7 @@ static bool play(struct breaker *b, const char *outcomes, int64_t now_ms) {
     return opened;
 }
 
-static void opens_when_half_of_enough_calls_fail(void **state) {
+static void a_breaker_opens_when_half_of_enough_calls_fail(void **state) {
     (void)state;
     static const struct {
         const char *outcomes;
@@ -54,7 +54,7 @@ static struct breaker opened_at(int64_t now_ms) {
     return b;
 }
 
-static void stays_open_for_about_five_seconds(void **state) {
+static void a_breaker_stays_open_for_about_five_seconds(void **state) {
     (void)state;
     int64_t first = 0;
     bool differs = false;
@@ -139,7 +139,7 @@ static void *fail_often(void *arg) {
     return NULL;
 }
 
-static void opens_once_for_all_threads(void **state) {
+static void a_breaker_opens_once_for_all_threads(void **state) {
     (void)state;
     struct breaker b = BREAKER_INIT;
     struct caller callers[8] = {0};
@@ -157,14 +157,14 @@ static void opens_once_for_all_threads(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(opens_when_half_of_enough_calls_fail),
-        cmocka_unit_test(stays_open_for_about_five_seconds),
+        cmocka_unit_test(a_breaker_opens_when_half_of_enough_calls_fail),
+        cmocka_unit_test(a_breaker_stays_open_for_about_five_seconds),
         cmocka_unit_test(three_successes_close_it),
         cmocka_unit_test(a_failure_while_trying_opens_it_again_and_is_no_new_outage),
         cmocka_unit_test(three_calls_try_it_at_a_time),
         cmocka_unit_test(trials_that_never_tell_hold_nobody_back),
         cmocka_unit_test(calls_begun_before_it_opened_neither_close_it_nor_keep_it_open),
-        cmocka_unit_test(opens_once_for_all_threads),
+        cmocka_unit_test(a_breaker_opens_once_for_all_threads),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

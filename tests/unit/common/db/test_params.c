@@ -16,7 +16,7 @@ static void check(const struct db_param *param, unsigned oid, const void *bytes,
     assert_memory_equal(param->bytes.data, bytes, len);
 }
 
-static void scalars(void **state) {
+static void a_scalar_is_as_postgresql_wants_it(void **state) {
     (void)state;
     struct db_params p = {0};
     struct uuid id = {{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16}};
@@ -40,7 +40,7 @@ static void scalars(void **state) {
     db_params_free(&p);
 }
 
-static void arrays(void **state) {
+static void an_array_is_as_postgresql_wants_it(void **state) {
     (void)state;
     static const char texts[] = "\0\0\0\1\0\0\0\1\0\0\0\x19\0\0\0\3\0\0\0\1"
                                 "\0\0\0\2xy"
@@ -57,7 +57,7 @@ static void arrays(void **state) {
     db_params_free(&p);
 }
 
-static void too_many_are_remembered(void **state) {
+static void too_many_parameters_are_remembered(void **state) {
     (void)state;
     struct db_params p = {0};
     for (int i = 0; i < DB_MAX_PARAMS; i++)
@@ -71,9 +71,9 @@ static void too_many_are_remembered(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(scalars),
-        cmocka_unit_test(arrays),
-        cmocka_unit_test(too_many_are_remembered),
+        cmocka_unit_test(a_scalar_is_as_postgresql_wants_it),
+        cmocka_unit_test(an_array_is_as_postgresql_wants_it),
+        cmocka_unit_test(too_many_parameters_are_remembered),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -272,7 +272,7 @@ static const struct {
     {"1 g bad 0,2 h bad 1000000", "do 12; back 1+20; "},
 };
 
-static void deletes_what_was_accepted_and_puts_back_the_rest(void **state) {
+static void what_was_accepted_is_deleted_and_the_rest_put_back(void **state) {
     (void)state;
     for_each_row(i, cases, "%s", cases[i].batch) {
         run(cases[i].batch);
@@ -300,7 +300,7 @@ static void messages_stay_hidden_while_they_are_at_work(void **state) {
 }
 
 /* A database that answers but takes nothing: its disk is full. */
-static void holds_what_the_database_cannot_take_now(void **state) {
+static void what_the_database_cannot_take_now_is_held(void **state) {
     (void)state;
     int before = world.visibility_timeout_s;
     world.full = 3;
@@ -312,7 +312,7 @@ static void holds_what_the_database_cannot_take_now(void **state) {
                         "bury 3: it is hopeless; delete 123; ");
 }
 
-static void receives_nothing_while_the_database_is_away(void **state) {
+static void nothing_is_received_while_the_database_is_away(void **state) {
     (void)state;
     world.probes_to_fail = 2;
     run("1 g ok 1");
@@ -352,11 +352,11 @@ static void others_help_only_while_the_queue_is_busy(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(others_help_only_while_the_queue_is_busy),
-        cmocka_unit_test(deletes_what_was_accepted_and_puts_back_the_rest),
+        cmocka_unit_test(what_was_accepted_is_deleted_and_the_rest_put_back),
         cmocka_unit_test(what_the_dead_letter_queue_does_not_take_comes_back),
         cmocka_unit_test(messages_stay_hidden_while_they_are_at_work),
-        cmocka_unit_test(holds_what_the_database_cannot_take_now),
-        cmocka_unit_test(receives_nothing_while_the_database_is_away),
+        cmocka_unit_test(what_the_database_cannot_take_now_is_held),
+        cmocka_unit_test(nothing_is_received_while_the_database_is_away),
         cmocka_unit_test(a_stop_returns_what_was_not_started),
     };
     return cmocka_run_group_tests_name("consumer", tests, NULL, teardown);

@@ -35,7 +35,7 @@ static const struct {
     {"{\"eventType\":\"T\",\"orderId\":\"7\"}", "orderId is not a UUID"},
 };
 
-static void says_why_it_is_no_event(void **state) {
+static void what_is_no_event_is_told_why(void **state) {
     (void)state;
     for_each_row(i, cases, "%s", cases[i].body) {
         struct uuid id = {{0}};
@@ -51,7 +51,7 @@ static void says_why_it_is_no_event(void **state) {
     }
 }
 
-static void names_what_it_is_about(void **state) {
+static void an_event_names_what_it_is_about(void **state) {
     (void)state;
     struct uuid id;
     char reason[64] = "";
@@ -77,8 +77,8 @@ static void is_not_larger_than_we_send(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(says_why_it_is_no_event),
-        cmocka_unit_test(names_what_it_is_about),
+        cmocka_unit_test(what_is_no_event_is_told_why),
+        cmocka_unit_test(an_event_names_what_it_is_about),
         cmocka_unit_test(is_not_larger_than_we_send),
     };
     return cmocka_run_group_tests_name("event", tests, NULL, NULL);

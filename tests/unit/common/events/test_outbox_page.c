@@ -134,7 +134,7 @@ static const struct {
     {{{'a', "g", "ok"}, {'b', "g", "away"}, {'c', "h", "ok"}}, "(gh)(g)", "ac", "", false},
 };
 
-static void sends_rows_in_the_order_of_their_groups(void **state) {
+static void rows_of_a_group_are_sent_in_their_order(void **state) {
     (void)state;
     world.long_payload = calloc(1, 200 * 1024 + 1);
     memset(world.long_payload, 'x', 200 * 1024);
@@ -180,7 +180,7 @@ static void too_many_refused_events_are_an_outage(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(sends_rows_in_the_order_of_their_groups),
+        cmocka_unit_test(rows_of_a_group_are_sent_in_their_order),
         cmocka_unit_test(too_many_refused_events_are_an_outage),
     };
     return cmocka_run_group_tests_name("outbox_page", tests, NULL, NULL);

@@ -33,7 +33,7 @@ static void assert_body(struct buf *body, const char *expected) {
     buf_free(body);
 }
 
-static void writes_bodies_about_a_queue(void **state) {
+static void bodies_about_a_queue_are_written(void **state) {
     (void)state;
     const struct queue_options options = {.visibility_timeout_s = 30, .max_receive_count = 3};
     struct buf b = {0};
@@ -53,7 +53,7 @@ static void writes_bodies_about_a_queue(void **state) {
                     "\"{\\\"deadLetterTargetArn\\\":\\\"arn:d\\\",\\\"maxReceiveCount\\\":5}\"}}");
 }
 
-static void writes_messages_to_send(void **state) {
+static void messages_to_send_are_written(void **state) {
     (void)state;
     const struct queue_entry entries[] = {
         {.body = "{\"a\":\"\xc3\xbc\\\"\"}", .group_id = "g", .deduplication_id = "d"},
@@ -78,7 +78,7 @@ static void writes_messages_to_send(void **state) {
             "\"reason\":{\"DataType\":\"String\",\"StringValue\":\"r\"}}}]}");
 }
 
-static void writes_what_happens_to_received_messages(void **state) {
+static void what_happens_to_received_messages_is_written(void **state) {
     (void)state;
     const struct queue_message a = {.receipt = "ra"}, c = {.receipt = "rc"};
     const struct queue_message *const messages[] = {&a, &c};
@@ -116,7 +116,7 @@ static const struct {
     {"{}", false, false, "", ""},
 };
 
-static void reads_attributes(void **state) {
+static void attributes_are_read(void **state) {
     (void)state;
     for_each_row(i, attribute_cases, "%s", attribute_cases[i].answer) {
         json_t *answer = parse(attribute_cases[i].answer);
@@ -133,7 +133,7 @@ static void reads_attributes(void **state) {
     }
 }
 
-static void refuses_names_that_do_not_fit(void **state) {
+static void names_that_do_not_fit_are_refused(void **state) {
     (void)state;
     char name[QUEUE_URL_SIZE + 1], url[QUEUE_URL_SIZE] = "kept";
     memset(name, 'x', sizeof name);
@@ -181,7 +181,7 @@ static const struct {
     {"{}", false, "--", "the response names no entry"},
 };
 
-static void reads_what_became_of_sent_messages(void **state) {
+static void what_became_of_sent_messages_is_read(void **state) {
     (void)state;
     for_each_row(i, sent_cases, "%s", sent_cases[i].answer) {
         json_t *answer = parse(sent_cases[i].answer);
@@ -226,7 +226,7 @@ static const struct {
     {"{\"Messages\":[{},{},{},{},{},{},{},{},{},{},{}]}", false, ""},
 };
 
-static void reads_messages(void **state) {
+static void messages_are_read(void **state) {
     (void)state;
     for_each_row(i, received_cases, "%s", received_cases[i].answer) {
         json_t *answer = parse(received_cases[i].answer);
@@ -244,7 +244,7 @@ static void reads_messages(void **state) {
     }
 }
 
-static void reads_a_message_in_full(void **state) {
+static void a_message_is_read_in_full(void **state) {
     (void)state;
     json_t *answer =
         parse("{\"Messages\":[{\"MessageId\":\"m\",\"ReceiptHandle\":\"r\",\"Body\":\"{\\\"a\\\":1}\","
@@ -277,7 +277,7 @@ static const struct {
               {"\"-5\"", 1}, {"\"x\"", 1}, {"\"99999999999999999999\"", 1000000},
               {"7", 1},      {"null", 1}};
 
-static void bounds_what_a_message_says_of_itself(void **state) {
+static void what_a_message_says_of_itself_is_bounded(void **state) {
     (void)state;
     for_each_row(i, counts, "%s", counts[i].count) {
         char text[512], words[QUEUE_ERROR_SIZE] = "";
@@ -299,7 +299,7 @@ static void bounds_what_a_message_says_of_itself(void **state) {
     }
 }
 
-static void reads_failures_of_a_batch(void **state) {
+static void failures_of_a_batch_are_read(void **state) {
     (void)state;
     char words[QUEUE_ERROR_SIZE] = "";
     bool again[3] = {false};
@@ -338,7 +338,7 @@ static const struct {
     {"{}", "", "no type: no message"},
 };
 
-static void reads_errors(void **state) {
+static void errors_are_read(void **state) {
     (void)state;
     char refusal[QUEUE_REFUSAL_SIZE], words[QUEUE_ERROR_SIZE];
     for_each_row(i, error_cases, "%s", error_cases[i].answer) {
@@ -353,7 +353,7 @@ static void reads_errors(void **state) {
     assert_string_equal(words, "no type: no message");
 }
 
-static void cuts_errors_that_are_too_long(void **state) {
+static void errors_that_are_too_long_are_cut(void **state) {
     (void)state;
     char refusal[QUEUE_REFUSAL_SIZE], words[QUEUE_ERROR_SIZE], text[4096];
     snprintf(text, sizeof text, "{\"__type\":\"%01500d\",\"message\":\"%01500d\"}", 0, 0);
@@ -366,18 +366,18 @@ static void cuts_errors_that_are_too_long(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(writes_bodies_about_a_queue),
-        cmocka_unit_test(writes_messages_to_send),
-        cmocka_unit_test(writes_what_happens_to_received_messages),
-        cmocka_unit_test(reads_attributes),
-        cmocka_unit_test(refuses_names_that_do_not_fit),
-        cmocka_unit_test(reads_what_became_of_sent_messages),
-        cmocka_unit_test(reads_messages),
-        cmocka_unit_test(reads_a_message_in_full),
-        cmocka_unit_test(bounds_what_a_message_says_of_itself),
-        cmocka_unit_test(reads_failures_of_a_batch),
-        cmocka_unit_test(reads_errors),
-        cmocka_unit_test(cuts_errors_that_are_too_long),
+        cmocka_unit_test(bodies_about_a_queue_are_written),
+        cmocka_unit_test(messages_to_send_are_written),
+        cmocka_unit_test(what_happens_to_received_messages_is_written),
+        cmocka_unit_test(attributes_are_read),
+        cmocka_unit_test(names_that_do_not_fit_are_refused),
+        cmocka_unit_test(what_became_of_sent_messages_is_read),
+        cmocka_unit_test(messages_are_read),
+        cmocka_unit_test(a_message_is_read_in_full),
+        cmocka_unit_test(what_a_message_says_of_itself_is_bounded),
+        cmocka_unit_test(failures_of_a_batch_are_read),
+        cmocka_unit_test(errors_are_read),
+        cmocka_unit_test(errors_that_are_too_long_are_cut),
     };
     return cmocka_run_group_tests_name("queue_json", tests, NULL, NULL);
 }

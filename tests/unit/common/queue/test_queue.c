@@ -159,7 +159,7 @@ static const struct {
     {"no URL", {{200, "{\"QueueUrl\":7}"}}, QUEUE_UNAVAILABLE, "GetQueueUrl ", "no queue URL"},
 };
 
-static void ensures_queues(void **state) {
+static void a_queue_is_found_or_made(void **state) {
     (void)state;
     for_each_row(i, ensure_cases, "%s", ensure_cases[i].what) {
         struct server s;
@@ -193,7 +193,7 @@ static const struct {
     {{302, ""}, QUEUE_REFUSED},
 };
 
-static void judges_answers(void **state) {
+static void an_answer_is_judged_by_its_status_and_body(void **state) {
     (void)state;
     for_each_row(i, answer_cases, "%d %s", answer_cases[i].reply.status, answer_cases[i].reply.body) {
         const struct reply replies[] = {READY, answer_cases[i].reply, answer_cases[i].reply};
@@ -207,7 +207,7 @@ static void judges_answers(void **state) {
     }
 }
 
-static void keeps_its_connection(void **state) {
+static void a_client_keeps_its_connection(void **state) {
     (void)state;
     static const struct reply replies[] = {READY, {200, "{}"}, {400, "{}"}, {200, "{}"}};
     struct server s;
@@ -219,7 +219,7 @@ static void keeps_its_connection(void **state) {
     assert_int_equal(s.connections, 1);
 }
 
-static void makes_a_forgotten_queue_anew(void **state) {
+static void a_forgotten_queue_is_made_anew(void **state) {
     (void)state;
     static const struct reply replies[] = {READY,
                                            {200, "{\"Successful\":[{\"Id\":\"0\"}]}"},
@@ -313,7 +313,7 @@ static void a_failed_call_accepts_nothing(void **state) {
     stop_server(&s);
 }
 
-static void interrupt_ends_this_call_and_the_next(void **state) {
+static void an_interrupt_ends_this_call_and_the_next(void **state) {
     (void)state;
     static const struct reply replies[] = {READY, {-1, NULL}};
     struct server s;
@@ -408,15 +408,15 @@ static int teardown(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(ensures_queues),
-        cmocka_unit_test(judges_answers),
-        cmocka_unit_test(keeps_its_connection),
-        cmocka_unit_test(makes_a_forgotten_queue_anew),
+        cmocka_unit_test(a_queue_is_found_or_made),
+        cmocka_unit_test(an_answer_is_judged_by_its_status_and_body),
+        cmocka_unit_test(a_client_keeps_its_connection),
+        cmocka_unit_test(a_forgotten_queue_is_made_anew),
         cmocka_unit_test(entries_that_failed_are_tried_once_more_alone),
         cmocka_unit_test(retries_have_a_budget),
         cmocka_unit_test(a_dead_letter_is_sent_or_said_not_to_be),
         cmocka_unit_test(a_failed_call_accepts_nothing),
-        cmocka_unit_test(interrupt_ends_this_call_and_the_next),
+        cmocka_unit_test(an_interrupt_ends_this_call_and_the_next),
         cmocka_unit_test(nothing_to_settle_is_no_call),
         cmocka_unit_test(a_server_away_is_unavailable),
         cmocka_unit_test(a_breaker_spares_a_server_that_fails),

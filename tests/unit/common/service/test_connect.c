@@ -55,7 +55,7 @@ static enum db_status no_work(struct db *db, void *arg) {
     return DB_OK;
 }
 
-static void to_postgresql_has_a_deadline(void **state) {
+static void connecting_to_postgresql_has_a_deadline(void **state) {
     (void)state;
     struct db *db = db_open(&(struct db_options){.host = "127.0.0.1",
                                                  .port = deaf.port_text,
@@ -70,7 +70,7 @@ static void to_postgresql_has_a_deadline(void **state) {
     db_close(db);
 }
 
-static void to_redis_has_a_deadline(void **state) {
+static void connecting_to_redis_has_a_deadline(void **state) {
     (void)state;
     struct cache *cache = cache_open(
         &(struct cache_options){.host = "127.0.0.1", .port = deaf.port, .password = "", .timeout_ms = 100});
@@ -79,7 +79,7 @@ static void to_redis_has_a_deadline(void **state) {
     cache_close(cache);
 }
 
-static void to_sqs_has_a_deadline(void **state) {
+static void connecting_to_sqs_has_a_deadline(void **state) {
     (void)state;
     struct queue *queue = queue_open(&(struct queue_options){.endpoint = deaf.url,
                                                              .region = "us-east-1",
@@ -98,9 +98,9 @@ static void to_sqs_has_a_deadline(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(to_postgresql_has_a_deadline),
-        cmocka_unit_test(to_redis_has_a_deadline),
-        cmocka_unit_test(to_sqs_has_a_deadline),
+        cmocka_unit_test(connecting_to_postgresql_has_a_deadline),
+        cmocka_unit_test(connecting_to_redis_has_a_deadline),
+        cmocka_unit_test(connecting_to_sqs_has_a_deadline),
     };
     return cmocka_run_group_tests_name("connect", tests, setup, teardown);
 }
