@@ -293,7 +293,7 @@ static void remember(struct cache *cache, struct creation *const creations[], si
     for (size_t i = 0; i < n; i++) {
         const struct creation *c = creations[i];
         const struct buf *body = &c->request->reply.body;
-        if (!c->original && c->store.key && c->request->reply.status == 201)
+        if (!c->original && c->store.key && c->request->reply.status == 201 && !c->request->arena.failed)
             receipts[count++] = (struct order_receipt){.cache_key = c->place.cache_key,
                                                        .fingerprint = c->store.fingerprint,
                                                        .body = body->data,

@@ -210,7 +210,7 @@ static void what_is_left_unanswered_is_a_fault_of_ours(void **state) {
     capture_begin();
     const char *statuses = run_batch(forgotten, 3, NULL);
     assert_int_equal(count_lines(capture_end()), 1);
-    assert_non_null(strstr(captured, "2 request(s) failed: left unanswered"));
+    assert_non_null(strstr(captured, "2 request(s) failed: the handler gave no answer"));
     assert_string_equal(statuses, "200 500 500 ");
     assert_string_equal(trace.data, "run abc; ");
     assert_problem(&exchanges[2].request, 500, "INTERNAL_ERROR");
