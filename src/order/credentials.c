@@ -90,7 +90,7 @@ static const char *read_json(const struct buf *body, struct oauth_params *out) {
     char error[JSON_ERROR_SIZE]; /* unused: quotes the input, but error_description allows few characters */
     out->json = json_parse_object(body->data ? body->data : "", body->len, error);
     if (!out->json)
-        return "The body is not a JSON object, or a member is repeated";
+        return "The body must be a JSON object with each member once";
     const char *name;
     json_t *value;
     json_object_foreach(out->json, name, value) {
