@@ -93,7 +93,7 @@ static void malformed_parameters_are_told(void **state) {
         {FORM, TEXT("%zz=a"), "escape"},
         {FORM, TEXT("token=a\0b"), "NUL"},
         {FORM, TEXT("a&b&c&d&e&f&g&h&i&j&k&l&m&n&o&p&q&r&s&t&u&v&w&x&y&z&A&B&C&D&E&F&G"), "too many"},
-        {JSON, TEXT("{\"token\":\"a\",\"token\":\"b\"}"), "repeated"},
+        {JSON, TEXT("{\"token\":\"a\",\"token\":\"b\"}"), "once"},
         {JSON, TEXT("{\"token\":5}"), "not a string"},
         {JSON, TEXT("{\"client_secret\":null}"), "not a string"},
         {JSON, TEXT("{\"scope\":[\"order:read\"]}"), "not a string"},
