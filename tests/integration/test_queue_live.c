@@ -182,7 +182,7 @@ static void a_queue_that_is_not_fifo_is_refused(void **state) {
     struct queue *q = queue_open(&live.options);
     struct queue_entry entry = {.body = "b", .group_id = "g", .deduplication_id = "d"};
     assert_int_equal(queue_ensure(q), QUEUE_REFUSED);
-    assert_non_null(strstr(queue_error(q), "not FIFO"));
+    assert_non_null(strstr(queue_error(q), "not a FIFO queue"));
     assert_int_equal(queue_send(q, &entry, 1), QUEUE_REFUSED);
     queue_close(q);
 }
