@@ -8,9 +8,14 @@
 
 #include <string.h>
 
-bool order_receipt_locate(struct order_receipt_place *place, const char *client_id, const char *key) {
+bool order_receipt_locate(struct order_receipt_place *place, struct db_identity *identity,
+                          const char *client_id, const char *key) {
+    uint8_t database[DB_IDENTITY_SIZE] = {0};
     struct buf text = {0};
-    buf_append(&text, client_id, strlen(client_id) + 1); /* the NUL separates the two */
+    place->known = db_identity_get(identity, database);
+    buf_append(&text, database, sizeof database);
+    buf_append(&text, client_id,
+               strlen(client_id) + 1); /* with its NUL: the two cannot run into each other */
     buf_str(&text, key);
     bool ok = !text.failed;
     if (ok) {
@@ -63,8 +68,8 @@ void order_receipt_id(const char *body, char id[static UUID_TEXT_SIZE]) {
 bool order_receipt_recall(struct memory_cache *memory, const struct order_receipt_place *place,
                           const uint8_t body_hash[static SHA256_SIZE],
                           char value[static MEMORY_CACHE_VALUE_MAX], const char **body, size_t *len) {
-    if (!memory_cache_get(memory, place->hash, clock_epoch_ms(), value, len) || *len < SHA256_SIZE ||
-        memcmp(value, body_hash, SHA256_SIZE) != 0)
+    if (!place->known || !memory_cache_get(memory, place->hash, clock_epoch_ms(), value, len) ||
+        *len < SHA256_SIZE || memcmp(value, body_hash, SHA256_SIZE) != 0)
         return false;
     *body = value + SHA256_SIZE;
     *len -= SHA256_SIZE;
@@ -77,7 +82,7 @@ void order_receipt_remember(struct memory_cache *memory, const struct order_rece
     struct uuid id;
     char text[UUID_TEXT_SIZE], value[MEMORY_CACHE_VALUE_MAX];
     order_receipt_id(body, text);
-    if (len > sizeof value - SHA256_SIZE || !uuid_parse(text, &id))
+    if (!place->known || len > sizeof value - SHA256_SIZE || !uuid_parse(text, &id))
         return;
     memcpy(value, body_hash, SHA256_SIZE);
     memcpy(value + SHA256_SIZE, body, len);

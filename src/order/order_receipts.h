@@ -8,21 +8,23 @@
 #include "common/base/memory_cache.h"
 #include "common/base/uuid.h"
 #include "common/cache/cache.h"
+#include "common/db/identity.h"
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-/* Where the receipt of a client's idempotency key is kept. Client and key are hashed together, so no two pairs
- * meet. */
+/* Where the answer that belongs to a client's idempotency key is kept, of one identity of the database: after a
+ * failover or a restore nobody finds the receipt of an order that may be lost. Hashed: no pair can stand for another. */
 struct order_receipt_place {
+    bool known; /* the database has told its identity; else there is no place, and no receipt */
     uint8_t hash[SHA256_SIZE];                                /* in memory */
     char cache_key[sizeof "order:create:" + 2 * SHA256_SIZE]; /* in Redis */
 };
 
 /* False when out of memory. */
-bool order_receipt_locate(struct order_receipt_place *place, const char *client_id,
-                          const char *key) MUST_CHECK;
+bool order_receipt_locate(struct order_receipt_place *place, struct db_identity *identity,
+                          const char *client_id, const char *key) MUST_CHECK;
 
 /* The id of the order that a receipt is for. */
 void order_receipt_id(const char *body, char id[static UUID_TEXT_SIZE]);

@@ -7,11 +7,17 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define VIEW_KEY_SIZE (sizeof "order:view:" + UUID_TEXT_SIZE)
+/* "order:view:<id>:<identity of the database>" */
+#define VIEW_KEY_SIZE (sizeof "order:view:" + UUID_TEXT_SIZE + 2 * DB_IDENTITY_SIZE)
 
-static void view_key(const struct uuid *id, char out[static VIEW_KEY_SIZE]) {
+static void view_key(const struct uuid *id, const uint8_t database[static DB_IDENTITY_SIZE],
+                     char out[static VIEW_KEY_SIZE]) {
+    char *at = out + sizeof "order:view:" - 1;
     memcpy(out, "order:view:", sizeof "order:view:");
-    uuid_format(id, out + sizeof "order:view:" - 1);
+    uuid_format(id, at);
+    at += UUID_TEXT_SIZE - 1;
+    *at++ = ':';
+    hex_encode(database, DB_IDENTITY_SIZE, at);
 }
 
 /* A view is stored as "<version>\n<client id>\n<JSON>". */
@@ -35,78 +41,86 @@ static bool parse_view(const char *value, size_t len, struct arena *arena, struc
     return true;
 }
 
-static void memory_key(const struct uuid *id, uint8_t key[static MEMORY_CACHE_KEY_SIZE]) {
-    memset(key, 0, MEMORY_CACHE_KEY_SIZE);
+static void memory_key(const struct uuid *id, const uint8_t database[static DB_IDENTITY_SIZE],
+                       uint8_t key[static MEMORY_CACHE_KEY_SIZE]) {
     memcpy(key, id->bytes, sizeof id->bytes);
+    memcpy(key + sizeof id->bytes, database, DB_IDENTITY_SIZE);
 }
 
-static void remember_view(struct memory_cache *memory, const struct uuid *id, const char *value, size_t len,
-                          int64_t ttl_ms) {
+static void remember_view(const struct order_views *views, const struct uuid *id,
+                          const uint8_t database[static DB_IDENTITY_SIZE], const char *value, size_t len) {
     uint8_t key[MEMORY_CACHE_KEY_SIZE];
-    memory_key(id, key);
-    memory_cache_put(memory, key, value, len, clock_epoch_ms() + ttl_ms);
+    memory_key(id, database, key);
+    memory_cache_put(views->memory, key, value, len, clock_epoch_ms() + views->ttl_ms);
 }
 
-bool order_view_recall(struct memory_cache *memory, const struct uuid *id, struct arena *arena,
+bool order_view_recall(const struct order_views *views, const struct uuid *id, struct arena *arena,
                        struct order_view *out) {
-    uint8_t key[MEMORY_CACHE_KEY_SIZE];
+    uint8_t key[MEMORY_CACHE_KEY_SIZE], database[DB_IDENTITY_SIZE];
     char value[MEMORY_CACHE_VALUE_MAX];
     size_t len;
-    memory_key(id, key);
     *out = (struct order_view){0};
-    return memory_cache_get(memory, key, clock_epoch_ms(), value, &len) &&
+    if (!db_identity_get(views->identity, database))
+        return false;
+    memory_key(id, database, key);
+    return memory_cache_get(views->memory, key, clock_epoch_ms(), value, &len) &&
            parse_view(value, len, arena, out) && out->body;
 }
 
-bool order_views_find(struct cache *cache, struct memory_cache *memory, const struct uuid ids[], size_t n,
-                      int64_t ttl_ms, struct arena *arena, struct order_view out[]) {
+bool order_views_find(const struct order_views *views, const struct uuid ids[], size_t n, struct arena *arena,
+                      struct order_view out[]) {
     char(*names)[VIEW_KEY_SIZE] = arena_array(arena, n, sizeof *names);
     const char **keys = arena_array(arena, n, sizeof *keys);
+    uint8_t database[DB_IDENTITY_SIZE];
     if (!names || !keys)
         return false;
+    memset(out, 0, n * sizeof *out);
+    if (!db_identity_get(views->identity, database))
+        return true;
     for (size_t i = 0; i < n; i++) {
-        view_key(&ids[i], names[i]);
+        view_key(&ids[i], database, names[i]);
         keys[i] = names[i];
-        out[i] = (struct order_view){0};
     }
-    struct cache_values *values = cache_get(cache, keys, n);
+    struct cache_values *values = cache_get(views->cache, keys, n);
     bool ok = true;
     for (size_t i = 0; ok && i < n; i++) {
         size_t len;
         const char *value = cache_value(values, i, &len);
         ok = !value || parse_view(value, len, arena, &out[i]);
         if (out[i].body)
-            remember_view(memory, &ids[i], value, len, ttl_ms);
+            remember_view(views, &ids[i], database, value, len);
     }
     cache_values_free(values);
     return ok;
 }
 
-void order_views_put(struct cache *cache, struct memory_cache *memory, const struct order *const orders[],
-                     size_t n, int64_t ttl_ms) {
+void order_views_put(const struct order_views *views, const struct order *const orders[], size_t n) {
     struct arena arena = {0};
     struct buf text = {0};
     struct cache_entry *entries = arena_array(&arena, n, sizeof *entries);
     char(*names)[VIEW_KEY_SIZE] = arena_array(&arena, n, sizeof *names);
+    uint8_t database[DB_IDENTITY_SIZE];
+    bool possible = entries && names && db_identity_get(views->identity, database);
     size_t count = 0;
-    for (size_t i = 0; entries && names && i < n; i++) {
+    for (size_t i = 0; possible && i < n; i++) {
         if (orders[i]->status != ORDER_DELIVERED)
             continue;
-        view_key(&orders[i]->id, names[i]);
+        view_key(&orders[i]->id, database, names[count]);
         buf_clear(&text);
         view_value(&text, orders[i]);
         char *value = text.failed ? NULL : arena_memdup(&arena, text.data, text.len);
         if (!value)
             continue;
-        remember_view(memory, &orders[i]->id, value, text.len, ttl_ms);
-        entries[count++] = (struct cache_entry){.key = names[i],
-                                                .value = value,
-                                                .len = text.len,
-                                                .ttl_ms = ttl_ms,
-                                                .version = orders[i]->version};
+        remember_view(views, &orders[i]->id, database, value, text.len);
+        entries[count] = (struct cache_entry){.key = names[count],
+                                              .value = value,
+                                              .len = text.len,
+                                              .ttl_ms = views->ttl_ms,
+                                              .version = orders[i]->version};
+        count++;
     }
     buf_free(&text);
     if (count)
-        (void)cache_put(cache, entries, count);
+        (void)cache_put(views->cache, entries, count);
     arena_free(&arena);
 }

@@ -9,6 +9,7 @@
 #include "common/base/attributes.h"
 #include "common/base/memory_cache.h"
 #include "common/cache/cache.h"
+#include "common/db/identity.h"
 #include "order.h"
 
 #include <stdbool.h>
@@ -22,16 +23,22 @@ struct order_view {
     size_t len;
 };
 
-/* Looks up a view in memory. *out is in arena. False when there is none. Any thread. */
-bool order_view_recall(struct memory_cache *memory, const struct uuid *id, struct arena *arena,
+/* Where they are kept: of one identity of the database, so that nobody sees an order that a failover lost. */
+struct order_views {
+    struct cache *cache; /* of the thread */
+    struct memory_cache *memory;
+    struct db_identity *identity;
+    int64_t ttl_ms;
+};
+
+/* A view from memory, in arena; false when there is none. Any thread; needs no cache. */
+bool order_view_recall(const struct order_views *views, const struct uuid *id, struct arena *arena,
                        struct order_view *out) MUST_CHECK;
 
-/* Looks up views in Redis, and keeps those it finds in memory for ttl_ms. out[i].body is NULL where there is none.
- * False when out of memory. Only on the thread that owns cache. */
-bool order_views_find(struct cache *cache, struct memory_cache *memory, const struct uuid ids[], size_t n,
-                      int64_t ttl_ms, struct arena *arena, struct order_view out[]) MUST_CHECK;
+/* Looks up views in Redis, and remembers those there are; out[i].body is NULL where there is none. False when out of
+ * memory. */
+bool order_views_find(const struct order_views *views, const struct uuid ids[], size_t n, struct arena *arena,
+                      struct order_view out[]) MUST_CHECK;
 
-/* Writes the views of those orders that are DELIVERED to Redis and to memory. Only on the thread that owns
- * cache. */
-void order_views_put(struct cache *cache, struct memory_cache *memory, const struct order *const orders[],
-                     size_t n, int64_t ttl_ms);
+/* Writes the views of those orders that are DELIVERED. */
+void order_views_put(const struct order_views *views, const struct order *const orders[], size_t n);

@@ -59,6 +59,13 @@ static void answer_with(struct http_request *request, const struct order_view *v
     }
 }
 
+static struct order_views views_of(const struct order_app *app, struct cache *cache) {
+    return (struct order_views){.cache = cache,
+                                .memory = app->memory,
+                                .identity = app->service.identity,
+                                .ttl_ms = app->service.config->order_view_ttl};
+}
+
 void orders_get_prepare(struct http_request *request) {
     const struct order_app *app = request->app;
     struct lookup *lookup = arena_alloc(&request->arena, sizeof *lookup);
@@ -73,7 +80,8 @@ void orders_get_prepare(struct http_request *request) {
     lookup->client_id = visible_client(request);
     lookup->if_none_match = match ? arena_strdup(&request->arena, match) : NULL;
     request->command = lookup;
-    if (order_view_recall(app->memory, &lookup->id, &request->arena, &view))
+    struct order_views views = views_of(app, NULL);
+    if (order_view_recall(&views, &lookup->id, &request->arena, &view))
         answer_with(request, &view);
 }
 
@@ -87,8 +95,8 @@ static bool answer_from_views(struct http_worker *worker, struct http_request *r
         return false;
     for (size_t i = 0; i < n; i++)
         ids[i] = ((const struct lookup *)requests[i]->command)->id;
-    if (!order_views_find(worker->cache, app->memory, ids, n, app->service.config->order_view_ttl, arena,
-                          views))
+    struct order_views kept = views_of(app, worker->cache);
+    if (!order_views_find(&kept, ids, n, arena, views))
         return false;
     for (size_t i = 0; i < n; i++) {
         if (views[i].body)
@@ -124,7 +132,8 @@ static enum db_status answer_from_database(struct http_worker *worker, struct ht
         reply_view(requests[i], wanted[i].order->version, &body);
         found[count++] = wanted[i].order;
     }
-    order_views_put(worker->cache, app->memory, found, count, app->service.config->order_view_ttl);
+    struct order_views kept = views_of(app, worker->cache);
+    order_views_put(&kept, found, count);
     return DB_OK;
 }
 

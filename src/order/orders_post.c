@@ -84,7 +84,9 @@ static void reply_key_reused(struct http_request *request) {
 }
 
 static void locate_receipt(struct http_request *request, struct creation *c) {
-    request->arena.failed |= !order_receipt_locate(&c->place, request->claims.client_id, c->store.key);
+    const struct order_app *app = request->app;
+    request->arena.failed |=
+        !order_receipt_locate(&c->place, app->service.identity, request->claims.client_id, c->store.key);
 }
 
 /* Answers a replay whose receipt is in memory, before the body is parsed. False when there is none. */
@@ -195,7 +197,7 @@ static void ask_redis(struct cache *cache, struct creation *const creations[], s
     size_t count = 0;
     for (size_t i = 0; i < n; i++) {
         creations[i]->asked = count;
-        if (creations[i]->store.key)
+        if (creations[i]->store.key && creations[i]->place.known)
             keys[count++] = creations[i]->place.cache_key;
     }
     bool asked = count > 0 && cache_ask(cache, keys, count);
@@ -234,7 +236,8 @@ static size_t answer_from_redis(struct cache *cache, struct memory_cache *memory
     for (size_t i = 0; i < n; i++) {
         struct creation *c = creations[i];
         size_t len;
-        const char *value = c->store.key && !was_created(c) ? cache_value(values, c->asked, &len) : NULL;
+        bool asked = c->store.key && c->place.known && !was_created(c);
+        const char *value = asked ? cache_value(values, c->asked, &len) : NULL;
         if (!value || !answer_from_receipt(memory, c, value, len))
             creations[left++] = c;
     }
@@ -293,7 +296,7 @@ static void remember(struct cache *cache, struct creation *const creations[], si
     for (size_t i = 0; i < n; i++) {
         const struct creation *c = creations[i];
         const struct buf *body = &c->request->reply.body;
-        if (!c->original && c->store.key && c->request->reply.status == 201 && !c->request->arena.failed)
+        if (!c->original && c->store.key && c->place.known && c->request->reply.status == 201)
             receipts[count++] = (struct order_receipt){.cache_key = c->place.cache_key,
                                                        .fingerprint = c->store.fingerprint,
                                                        .body = body->data,

@@ -90,8 +90,12 @@ static enum db_status update_orders(struct db *db, void *arg) {
 }
 
 static void remember_views(struct status_consumer *self, const struct order *const orders[], size_t n) {
+    struct order_views views = {.cache = self->cache,
+                                .memory = self->app->memory,
+                                .identity = self->app->service.identity,
+                                .ttl_ms = self->app->service.config->order_view_ttl};
     pthread_mutex_lock(&self->lock);
-    order_views_put(self->cache, self->app->memory, orders, n, self->app->service.config->order_view_ttl);
+    order_views_put(&views, orders, n);
     pthread_mutex_unlock(&self->lock);
 }
 

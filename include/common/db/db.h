@@ -15,6 +15,7 @@
 #include <stdint.h>
 
 struct db;
+struct db_identity;
 struct db_result;
 
 enum db_status {
@@ -45,6 +46,8 @@ struct db_options { /* strings are borrowed and must outlive the connection */
     int connect_timeout_ms;
     int statement_timeout_ms; /* the server's limit; the client waits a second longer */
     int lock_timeout_ms;
+    struct db_identity
+        *identity; /* follows what the connection leads to (db/identity.h); NULL: nobody asks */
 };
 
 /* A prepared statement. Its name is static and unique. It is prepared on a connection when it first runs there. */

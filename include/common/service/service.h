@@ -5,6 +5,7 @@
 #include "common/base/breaker.h"
 #include "common/base/outage.h"
 #include "common/config/config.h"
+#include "common/db/identity.h"
 #include "common/db/job.h"
 #include "common/db/migrate.h"
 #include "common/events/consumer.h"
@@ -65,7 +66,8 @@ struct service_daemon {
 struct service {
     const struct service_daemon *daemon;
     const struct config *config;
-    struct breaker redis_breaker, sqs_breaker; /* shared by the connections of the process */
+    struct db_identity *identity;              /* of the database */
+    struct breaker redis_breaker, sqs_breaker; /* of all of the process's connections */
     struct outage redis_outage;
     struct auth auth;
     struct health *health;

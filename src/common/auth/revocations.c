@@ -2,6 +2,7 @@
 #include "common/auth/revocations.h"
 
 #include "common/base/clock.h"
+#include "common/db/identity.h"
 #include "common/db/job.h"
 #include "revocation_set.h"
 
@@ -20,8 +21,10 @@ struct revocations {
     const char *table;
     char sql[2][320];
     struct db_query load, expire;
-    /* used by the thread only */
-    char since[TRANSACTION_SIZE]; /* rows of transactions before this one were loaded */
+    /* of the thread */
+    char since[TRANSACTION_SIZE]; /* what older transactions wrote was read */
+    struct db_identity *identity; /* of the database whose transactions these are */
+    unsigned changes;             /* of the identity, when since was noted */
     int64_t tidy_ms;
     struct db_job *job;
 
@@ -87,9 +90,22 @@ static enum db_status revocations_tidy(struct revocations *r, struct db *db) {
     return status;
 }
 
+/* Transaction numbers are a cluster's own: after a failover or a restore the whole table is read again. Tokens that
+ * were revoked stay so in memory. */
+static bool revocations_begin_anew(struct revocations *r) {
+    unsigned changes = db_identity_changes(r->identity);
+    if (changes == r->changes)
+        return false;
+    r->changes = changes;
+    snprintf(r->since, sizeof r->since, "0");
+    return true;
+}
+
 static int64_t revocations_run(void *self, struct db *db, enum db_status *status) {
     struct revocations *r = self;
     *status = revocations_load(r, db);
+    if (revocations_begin_anew(r))
+        return 0; /* what was read may lack rows of the other database */
     if (*status != DB_OK)
         return LOOK_MS;
     if (!r->read) {
@@ -129,6 +145,7 @@ struct revocations *revocations_start(const char *table, const struct db_options
         return NULL;
     r->table = table;
     r->since[0] = '0';
+    r->identity = db->identity;
     revocations_write_sql(r);
     pthread_mutex_init(&r->lock, NULL);
     r->job = db_job_start(&(struct db_job_options){.name = "reading of revoked tokens",

@@ -120,6 +120,31 @@ static enum db_status finish(struct db *db, int sent, bool bounded, struct db_re
     return status;
 }
 
+/* Asks a new connection which database it leads to. A server that does not tell is used all the same. */
+static enum db_status identify(struct db *db) {
+    static const char sql[] = "SELECT system_identifier || '/' ||"
+                              "       substr(pg_walfile_name(pg_current_wal_insert_lsn()), 1, 8) || '/' ||"
+                              "       (SELECT oid FROM pg_database WHERE datname = current_database())"
+                              "  FROM pg_control_system()";
+    struct db_result *result = NULL;
+    enum db_status status = finish(db, PQsendQuery(db->conn, sql), true, &result);
+    db->identified = status == DB_OK;
+    db->unidentified = status == DB_FAILED;
+    if (status == DB_OK)
+        db_identity_note(db->options.identity, db_text(result, 0, 0));
+    db_result_free(result);
+    return status;
+}
+
+/* A connection that is fit for statements. */
+static enum db_status db_ready(struct db *db) {
+    enum db_status status = db_ensure_connected(db);
+    if (status != DB_OK || db->identified || db->unidentified || !db->options.identity)
+        return status;
+    status = identify(db);
+    return status == DB_FAILED ? db_ensure_connected(db) : status;
+}
+
 static enum db_status ensure_prepared(struct db *db, const struct db_query *query,
                                       const struct db_params *params) {
     for (size_t i = 0; i < db->prepared_count; i++)
@@ -154,7 +179,7 @@ enum db_status db_run(struct db *db, const struct db_query *query, const struct 
         abandon(db, DB_REFUSED);
         return DB_NO_MEMORY;
     }
-    enum db_status status = db_ensure_connected(db);
+    enum db_status status = db_ready(db);
     if (status == DB_OK)
         status = ensure_prepared(db, query, params);
     if (status != DB_OK)
@@ -177,7 +202,7 @@ static enum db_status simple(struct db *db, const char *sql, bool bounded) {
 }
 
 static enum db_status db_begin(struct db *db) {
-    enum db_status status = db_ensure_connected(db);
+    enum db_status status = db_ready(db);
     if (status != DB_OK)
         return status;
     status = simple(db, "BEGIN", true);
@@ -212,7 +237,7 @@ enum db_status db_transaction(struct db *db, db_work *work, void *arg) {
 }
 
 enum db_status db_script(struct db *db, const char *sql) {
-    enum db_status status = db_ensure_connected(db);
+    enum db_status status = db_ready(db);
     return status == DB_OK ? simple(db, sql, false) : status;
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "common/db/db.h"
+#include "common/db/identity.h"
 
 #include <libpq-fe.h>
 
@@ -19,6 +20,8 @@ struct db {
     int64_t retry_at_ms; /* do not connect before */
     unsigned generation;
     bool in_transaction;
+    bool identified;   /* this connection has told which database it leads to */
+    bool unidentified; /* the server does not tell */
     char error[DB_ERROR_SIZE];
 };
 
@@ -34,5 +37,8 @@ enum db_status db_lost(struct db *db, const char *why);
 /* Waits for the connection's socket until the deadline (negative: no limit). False when the deadline has passed. */
 bool db_wait_socket(const struct db *db, short events, int64_t deadline_ms);
 
-/* Connects if necessary. */
+/* Notes what a connection has told. */
+void db_identity_note(struct db_identity *identity, const char *text);
+
+/* Connects if need be. */
 enum db_status db_ensure_connected(struct db *db);

@@ -7,6 +7,7 @@
 struct db_options service_db(const struct service *service) {
     struct db_options options;
     config_db(service->config, service->daemon->name, &options);
+    options.identity = service->identity;
     return options;
 }
 

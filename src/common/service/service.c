@@ -128,16 +128,21 @@ static int run_command(const struct service_daemon *daemon, const struct config 
 
 static int run_service(const struct service_daemon *daemon, const struct config_command *command) {
     struct service *service = calloc(1, daemon->app_size);
-    if (!service) {
+    struct db_identity *identity = db_identity_new();
+    if (!service || !identity) {
+        free(service);
+        db_identity_free(identity);
         log_error(NULL, "out of memory");
         return 1;
     }
+    service->identity = identity;
     service->daemon = daemon;
     service->config = command->config;
     service->redis_breaker = service->sqs_breaker = (struct breaker)BREAKER_INIT;
     service->redis_outage.name = "cache in Redis";
     int code = command->migrate_only ? (migrate(service) ? 0 : 1) : serve(service);
     free(service);
+    db_identity_free(identity);
     return code;
 }
 
