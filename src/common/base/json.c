@@ -5,6 +5,10 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+
+#define JSON_TEXT_OF(number) #number
+#define JSON_TEXT(number) JSON_TEXT_OF(number)
 
 static void *allocate(size_t size) {
     void *memory = malloc(size);
@@ -20,23 +24,51 @@ void json_setup(void) {
     json_object_seed(0);
 }
 
-/* Whether brackets are nested at most JSON_MAX_DEPTH deep. Mismatched brackets are left to the parser, which stops
- * at the first one. */
-static bool depth_ok(const char *text, size_t len) {
-    size_t depth = 0;
-    bool in_string = false;
+/* The number that text begins with: how many bytes it has, how many significant digits, and whether it is read as a
+ * double. Zeros in front and behind are not significant: they change nothing of what is meant. */
+static size_t number_length(const char *text, size_t len, size_t *significant, bool *real) {
+    size_t i = 0, zeros = 0;
+    bool exponent = false;
+    *significant = 0;
+    *real = false;
+    for (; i < len && text[i] && strchr("0123456789+-.eE", text[i]); i++) {
+        exponent |= text[i] == 'e' || text[i] == 'E';
+        *real |= exponent || text[i] == '.';
+        if (exponent || text[i] < '0' || text[i] > '9')
+            continue;
+        if (text[i] == '0') {
+            zeros += *significant > 0;
+        } else {
+            *significant += zeros + 1;
+            zeros = 0;
+        }
+    }
+    return i;
+}
+
+/* What jansson would let pass, or read as something else than what was sent; NULL for nothing. A double tells numbers
+ * of 15 digits apart, and no more: of a longer one it is another number that we would check. Brackets that do not
+ * match are left to jansson, which stops at the first of them. */
+static const char *text_fault(const char *text, size_t len) {
+    size_t depth = 0, digits;
+    bool in_string = false, real;
     for (size_t i = 0; i < len; i++) {
         char c = text[i];
         if (c == '"')
             in_string = !in_string;
-        else if (in_string && c == '\\')
-            i++;
-        else if (!in_string && (c == '{' || c == '[') && ++depth > JSON_MAX_DEPTH)
-            return false;
-        else if (!in_string && (c == '}' || c == ']') && depth > 0)
+        else if (in_string)
+            i += c == '\\';
+        else if ((c == '{' || c == '[') && ++depth > JSON_MAX_DEPTH)
+            return "nested deeper than " JSON_TEXT(JSON_MAX_DEPTH) " levels";
+        else if ((c == '}' || c == ']') && depth > 0)
             depth--;
+        else if (c == '-' || (c >= '0' && c <= '9')) {
+            i += number_length(text + i, len - i, &digits, &real) - 1;
+            if (real && digits > JSON_MAX_DIGITS)
+                return "a number has more than " JSON_TEXT(JSON_MAX_DIGITS) " significant digits";
+        }
     }
-    return true;
+    return NULL;
 }
 
 /* jansson's reason quotes the input, and may cut it in the middle of a character. */
@@ -52,8 +84,9 @@ json_t *json_parse_object(const char *text, size_t len, char error[static JSON_E
         snprintf(error, JSON_ERROR_SIZE, "the document is empty");
         return NULL;
     }
-    if (!depth_ok(text, len)) {
-        snprintf(error, JSON_ERROR_SIZE, "nested deeper than %d levels", JSON_MAX_DEPTH);
+    const char *fault = text_fault(text, len);
+    if (fault) {
+        snprintf(error, JSON_ERROR_SIZE, "%s", fault);
         return NULL;
     }
     json_error_t reason;
