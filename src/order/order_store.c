@@ -44,15 +44,23 @@ static const struct db_query create_query = {
     " SELECT id FROM fresh"};
 /* clang-format on */
 
-/* Finds the orders that the taken keys belong to. */
+/* What the keys that were taken stand for. A key whose order is gone (erased, or lost by a restore) is removed: key and
+ * order are committed together, so a snapshot that has the key has the order, too, unless it was deleted. */
 static const struct db_query taken_query = {
     "order_taken",
-    "SELECT i.n, k.fingerprint = i.fingerprint, o.id, o.total_amount,"
-    "       (extract(epoch FROM o.created_at) * 1000)::bigint,"
-    "       (extract(epoch FROM k.expires_at) * 1000)::bigint"
-    "  FROM unnest($1::text[], $2::text[], $3::bytea[]) WITH ORDINALITY AS i(client_id, key, fingerprint, n)"
-    "  JOIN idempotency_keys k ON k.client_id = i.client_id AND k.key = i.key"
-    "  JOIN orders o ON o.id = k.order_id"};
+    "WITH taken AS ("
+    "  SELECT i.n, i.fingerprint = k.fingerprint AS same, k.client_id, k.key, k.expires_at, k.order_id,"
+    "         o.id, o.total_amount, o.created_at"
+    "    FROM unnest($1::text[], $2::text[], $3::bytea[]) WITH ORDINALITY AS i(client_id, key, fingerprint, n)"
+    "    JOIN idempotency_keys k ON k.client_id = i.client_id AND k.key = i.key"
+    "    LEFT JOIN orders o ON o.id = k.order_id"
+    "), freed AS ("
+    "  DELETE FROM idempotency_keys k USING taken t"
+    "   WHERE t.id IS NULL AND k.client_id = t.client_id AND k.key = t.key AND k.order_id = t.order_id"
+    ")"
+    " SELECT n, same, id, total_amount, (extract(epoch FROM created_at) * 1000)::bigint,"
+    "        (extract(epoch FROM expires_at) * 1000)::bigint"
+    "   FROM taken WHERE id IS NOT NULL"};
 enum { TAKEN_N, TAKEN_SAME, TAKEN_ID, TAKEN_TOTAL, TAKEN_CREATED, TAKEN_EXPIRES };
 
 #define ORDER_COLUMNS                                                                                        \
@@ -209,7 +217,7 @@ enum db_status order_store_find_taken(struct db *db, struct order_creation *cons
         db_add_text(&p, client, creations[i]->order->client_id);
         db_add_text(&p, key, creations[i]->key);
         db_add_bytes(&p, fingerprint, creations[i]->fingerprint, sizeof creations[i]->fingerprint);
-        creations[i]->outcome = ORDER_KEY_BUSY;
+        creations[i]->outcome = ORDER_KEY_FREE;
     }
     enum db_status status = db_run(db, &taken_query, &p, &result);
     for (size_t row = 0; row < db_rows(result); row++) {

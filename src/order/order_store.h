@@ -17,10 +17,11 @@ extern const struct db_query order_store_probe;
 enum order_outcome {
     ORDER_UNDECIDED,
     ORDER_CREATED,
-    ORDER_REPLAYED,   /* duplicate key, same payload; id, total, created_ms, expires_ms of the first */
-    ORDER_KEY_REUSED, /* duplicate key with another payload */
-    ORDER_KEY_BUSY,   /* another transaction holds the key, or it has just disappeared; try again */
-    ORDER_KEY_TAKEN,  /* duplicate key; order_store_find_taken decides */
+    ORDER_KEY_TAKEN, /* its key is known: order_store_find_taken tells what it stands for */
+    ORDER_REPLAYED, /* its key stands for the same payload: order has id, total and created_ms of the first one */
+    ORDER_KEY_REUSED, /* its key stands for another payload */
+    ORDER_KEY_BUSY,   /* another request with its key is in progress */
+    ORDER_KEY_FREE,   /* its key stood for nothing any more, and was removed: create it again */
 };
 
 struct order_creation {
@@ -40,7 +41,7 @@ struct order_creation {
 enum db_status order_store_create(struct db *db, struct order_creation *const creations[],
                                   size_t n) MUST_CHECK;
 
-/* Decides the outcome of creations with a taken key: replayed, reused, or busy when the key has disappeared. */
+/* Finds out what the taken keys stand for: replayed, reused, or free. Several may have the same client and key. */
 enum db_status order_store_find_taken(struct db *db, struct order_creation *const creations[],
                                       size_t n) MUST_CHECK;
 

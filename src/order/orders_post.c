@@ -204,11 +204,7 @@ static void ask_redis(struct cache *cache, struct creation *const creations[], s
     (void)asked; /* otherwise cache_answer returns nothing */
 }
 
-static bool was_created(const struct creation *c) {
-    return (c->original ? c->original : c)->store.outcome == ORDER_CREATED;
-}
-
-/* Answers a request with a value from Redis. False when the value is not a receipt. */
+/* Answers a request whose receipt Redis knows. False when it is none. */
 static bool answer_from_receipt(struct memory_cache *memory, const struct creation *c, const char *value,
                                 size_t value_len) {
     uint8_t fingerprint[SHA256_SIZE];
@@ -227,8 +223,12 @@ static bool answer_from_receipt(struct memory_cache *memory, const struct creati
     return true;
 }
 
-/* Answers the requests that created no order and whose receipt Redis has. Moves all others to the front and returns
- * how many they are. */
+static bool is_decided(const struct creation *c) {
+    return c->store.outcome != ORDER_UNDECIDED && c->store.outcome != ORDER_KEY_TAKEN &&
+           c->store.outcome != ORDER_KEY_FREE;
+}
+
+/* Answers those requests whose receipt Redis knows. Moves the others to the front and returns how many they are. */
 static size_t answer_from_redis(struct cache *cache, struct memory_cache *memory,
                                 struct creation *creations[], size_t n) {
     struct cache_values *values = cache_answer(cache);
@@ -236,7 +236,7 @@ static size_t answer_from_redis(struct cache *cache, struct memory_cache *memory
     for (size_t i = 0; i < n; i++) {
         struct creation *c = creations[i];
         size_t len;
-        bool asked = c->store.key && c->place.known && !was_created(c);
+        bool asked = c->store.key && c->place.known;
         const char *value = asked ? cache_value(values, c->asked, &len) : NULL;
         if (!value || !answer_from_receipt(memory, c, value, len))
             creations[left++] = c;
@@ -248,40 +248,43 @@ static size_t answer_from_redis(struct cache *cache, struct memory_cache *memory
 /* Asks PostgreSQL about the taken keys that Redis did not have. */
 static enum db_status find_taken(struct db *db, struct creation *const creations[], size_t n) {
     struct order_creation *taken[HTTP_BATCH_MAX];
-    size_t count = 0;
     for (size_t i = 0; i < n; i++)
-        if (creations[i]->store.outcome == ORDER_KEY_TAKEN)
-            taken[count++] = &creations[i]->store;
-    return count ? order_store_find_taken(db, taken, count) : DB_OK;
+        taken[i] = &creations[i]->store;
+    return n ? order_store_find_taken(db, taken, n) : DB_OK;
 }
 
-/* The outcome of a request: its own, or one derived from the first request with the same key. */
-static enum order_outcome outcome_of(const struct creation *c) {
+/* A request whose original made an order is compared with it. If that made none, its key was taken before, and each is
+ * judged by itself. */
+static void settle_duplicate(struct creation *c) {
     const struct creation *first = c->original;
-    if (!first || first->store.outcome == ORDER_KEY_BUSY)
-        return (first ? first : c)->store.outcome;
+    if (first->store.outcome != ORDER_CREATED) {
+        c->store.outcome = first->store.outcome;
+        return;
+    }
     bool same = memcmp(c->store.fingerprint, first->store.fingerprint, SHA256_SIZE) == 0;
-    return first->store.outcome != ORDER_KEY_REUSED && same ? ORDER_REPLAYED : ORDER_KEY_REUSED;
+    c->store.outcome = same ? ORDER_REPLAYED : ORDER_KEY_REUSED;
+    c->order.id = first->order.id;
+    c->order.created_ms = first->order.created_ms;
 }
 
 static void answer(const struct creation *c) {
-    enum order_outcome outcome = outcome_of(c);
     struct buf receipt = {0};
-    switch (outcome) {
+    switch (c->store.outcome) {
     case ORDER_KEY_REUSED:
         reply_key_reused(c->request);
         break;
     case ORDER_CREATED:
     case ORDER_REPLAYED:
-        order_receipt_json(&receipt, &(c->original ? c->original : c)->order);
+        order_receipt_json(&receipt, &c->order);
         if (receipt.failed)
             c->request->arena.failed = true;
         else
-            reply_receipt(c->request, receipt.data, receipt.len, outcome == ORDER_REPLAYED);
+            reply_receipt(c->request, receipt.data, receipt.len, c->store.outcome == ORDER_REPLAYED);
         buf_free(&receipt);
         break;
     case ORDER_UNDECIDED:
     case ORDER_KEY_TAKEN:
+    case ORDER_KEY_FREE:
     case ORDER_KEY_BUSY:
         http_reply_problem(c->request, PROBLEM_IDEMPOTENCY_CONFLICT,
                            "A request with the same key is in progress");
@@ -289,14 +292,27 @@ static void answer(const struct creation *c) {
     }
 }
 
-/* Writes the receipts to Redis, for the next replays of these keys. */
+/* Answers those that are decided. Moves the others to the front and returns how many they are. */
+static size_t answer_decided(struct creation *creations[], size_t n) {
+    size_t left = 0;
+    for (size_t i = 0; i < n; i++) {
+        if (is_decided(creations[i]))
+            answer(creations[i]);
+        else
+            creations[left++] = creations[i];
+    }
+    return left;
+}
+
+/* Lets Redis answer the next replays of these keys. */
 static void remember(struct cache *cache, struct creation *const creations[], size_t n) {
     struct order_receipt receipts[HTTP_BATCH_MAX];
     size_t count = 0;
     for (size_t i = 0; i < n; i++) {
         const struct creation *c = creations[i];
         const struct buf *body = &c->request->reply.body;
-        if (!c->original && c->store.key && c->place.known && c->request->reply.status == 201)
+        if (!c->original && c->store.key && c->place.known && is_decided(c) &&
+            c->request->reply.status == 201)
             receipts[count++] = (struct order_receipt){.cache_key = c->place.cache_key,
                                                        .fingerprint = c->store.fingerprint,
                                                        .body = body->data,
@@ -306,36 +322,50 @@ static void remember(struct cache *cache, struct creation *const creations[], si
     order_receipts_put(cache, receipts, count);
 }
 
-/* PostgreSQL decides which orders are new. Redis is asked at the same time and has most receipts of replays. While
- * PostgreSQL is unavailable, the response of Redis comes first, so that replays are still answered. */
-enum outcome orders_post_run(struct http_worker *worker, struct http_request *requests[], size_t n) {
-    const struct order_app *app = worker->app;
-    struct creation *creations[HTTP_BATCH_MAX];
+/* Creates the orders whose keys are free, and answers them and their duplicates: they are committed, whatever fails
+ * later. *left receives how many are not decided. */
+static enum db_status create_orders(struct db *db, struct creation *creations[], size_t n, size_t *left) {
     struct order_creation *go[HTTP_BATCH_MAX];
-    bool connected = db_is_connected(worker->db);
-    size_t left = n;
-    for (size_t i = 0; i < n; i++)
-        creations[i] = requests[i]->command;
-    ask_redis(worker->cache, creations, n);
-    if (!connected)
-        left = answer_from_redis(worker->cache, app->memory, creations, left);
-    if (left == 0)
-        return OUTCOME_DONE;
-    size_t count = choose_originals(creations, left, go);
-    enum db_status status = order_store_create(worker->db, go, count);
-    if (status == DB_LOCK_TIMEOUT && left == 1 && creations[0]->store.key) {
-        creations[0]->store.outcome = ORDER_KEY_BUSY; /* a single request can only wait for its key */
+    size_t count = choose_originals(creations, n, go);
+    enum db_status status = order_store_create(db, go, count);
+    if (status == DB_LOCK_TIMEOUT && n == 1 && db_waited_for_row(db, "idempotency_keys")) {
+        creations[0]->store.outcome = ORDER_KEY_BUSY;
         status = DB_OK;
     }
-    if (connected)
-        left = answer_from_redis(worker->cache, app->memory, creations, left);
-    if (status == DB_OK)
-        status = find_taken(worker->db, creations, left);
-    if (status != DB_OK)
-        return db_outcome(status);
-    for (size_t i = 0; i < left; i++)
-        answer(creations[i]);
+    for (size_t i = 0; i < n && status == DB_OK; i++)
+        if (creations[i]->original)
+            settle_duplicate(creations[i]);
+    *left = status == DB_OK ? answer_decided(creations, n) : n;
+    return status;
+}
+
+/* PostgreSQL decides what is new. Redis is asked at the same time, and knows most of what is not. While PostgreSQL is
+ * away, Redis is waited for first: it still answers replays. */
+enum outcome orders_post_run(struct http_worker *worker, struct http_request *requests[], size_t n) {
+    const struct order_app *app = worker->app;
+    struct creation *all[HTTP_BATCH_MAX], *open[HTTP_BATCH_MAX]; /* those that are not answered yet */
+    bool connected = db_is_connected(worker->db);
+    enum db_status status = DB_OK;
+    size_t left = n;
+    for (size_t i = 0; i < n; i++) {
+        all[i] = open[i] = requests[i]->command;
+        all[i]->store.outcome = ORDER_UNDECIDED;
+    }
+    ask_redis(worker->cache, all, n);
+    if (!connected)
+        left = answer_from_redis(worker->cache, app->memory, open, left);
+    for (int round = 0; round < 2 && left && status == DB_OK; round++) { /* again for keys that were freed */
+        status = create_orders(worker->db, open, left, &left);
+        if (connected && round == 0)
+            left = answer_from_redis(worker->cache, app->memory, open, left);
+        if (status == DB_OK)
+            status = find_taken(worker->db, open, left);
+        if (status == DB_OK)
+            left = answer_decided(open, left);
+    }
+    for (size_t i = 0; i < left && status == DB_OK; i++)
+        answer(open[i]);
     outbox_wake(app->outbox);
-    remember(worker->cache, creations, left);
-    return OUTCOME_DONE;
+    remember(worker->cache, all, n);
+    return db_outcome(status);
 }

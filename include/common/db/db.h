@@ -79,6 +79,9 @@ enum db_status db_script(struct db *db, const char *sql) MUST_CHECK;
 /* The error message of the last failure of this connection, for the log. Valid until its next call. */
 const char *db_error(const struct db *db);
 
+/* After a DB_LOCK_TIMEOUT: whether it was a row of this table that another transaction held, not the table. */
+bool db_waited_for_row(const struct db *db, const char *relation);
+
 /* Whether there is a connection, as far as is known without using it. */
 bool db_is_connected(const struct db *db);
 

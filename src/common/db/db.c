@@ -4,6 +4,7 @@
 #include "common/base/clock.h"
 
 #include <poll.h>
+#include <stdio.h>
 #include <string.h>
 
 /* The status of a SQLSTATE, by its code or the start of it. The first row that fits counts. Missing tables or
@@ -23,6 +24,14 @@ static enum db_status db_classify(const char *sqlstate) {
         if (strncmp(sqlstate, states[i].start, strlen(states[i].start)) == 0)
             return states[i].status;
     return DB_FAILED;
+}
+
+/* A wait for another transaction's row names its relation in the context; a wait for a whole table has none. Servers
+ * translate the words around it, not the name. */
+bool db_waited_for_row(const struct db *db, const char *relation) {
+    char quoted[80];
+    snprintf(quoted, sizeof quoted, "\"%s\"", relation);
+    return strstr(db->context, quoted) != NULL;
 }
 
 enum outcome db_outcome(enum db_status status) {
@@ -49,7 +58,9 @@ static enum db_status judge(struct db *db, const PGresult *result) {
         return DB_OK;
     const char *sqlstate = PQresultErrorField(result, PG_DIAG_SQLSTATE);
     const char *message = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
+    const char *context = PQresultErrorField(result, PG_DIAG_CONTEXT);
     db_set_error(db, sqlstate ? sqlstate : "", message ? message : PQerrorMessage(db->conn));
+    snprintf(db->context, sizeof db->context, "%s", context ? context : "");
     return sqlstate ? db_classify(sqlstate) : DB_UNAVAILABLE;
 }
 

@@ -23,6 +23,7 @@ struct db {
     bool identified;   /* this connection has told which database it leads to */
     bool unidentified; /* the server does not tell */
     char error[DB_ERROR_SIZE];
+    char context[DB_ERROR_SIZE]; /* of the last failure, as the server tells it */
 };
 
 /* Keeps the first line of a message for db_error. */
