@@ -97,6 +97,11 @@ void shipment_apply(struct shipment *shipment, struct shipment_change *change,
     change->shipment = *shipment;
 }
 
+bool shipment_is_news(const struct shipment_change *change) {
+    return change->verdict == SHIPMENT_MOVED ||
+           (change->verdict == SHIPMENT_DETAILED && change->shipment.status != SHIPMENT_PROCESSING);
+}
+
 void shipment_carrier_step(const struct shipment *shipment, char tracking[static SHIPMENT_TRACKING_SIZE],
                            struct shipment_change *step) {
     *step = (struct shipment_change){.shipment_id = shipment->id,

@@ -35,7 +35,7 @@ enum shipment_verdict {
     SHIPMENT_REFUSED,   /* this step is not allowed */
     SHIPMENT_UNCHANGED, /* nothing differs */
     SHIPMENT_DETAILED,  /* the same status, with a new tracking number or carrier */
-    SHIPMENT_MOVED,     /* a new status, to be published */
+    SHIPMENT_MOVED,     /* a new status */
 };
 
 struct shipment_change { /* strings are borrowed */
@@ -78,7 +78,10 @@ int64_t shipment_next_ms(const struct shipment *shipment, const struct shipment_
 void shipment_apply(struct shipment *shipment, struct shipment_change *change,
                     const struct shipment_pace *pace, int64_t now_ms);
 
-/* *step receives the simulated carrier's next step: a tracking number, then SHIPPED, then DELIVERED. It borrows
- * tracking and strings of shipment. */
+/* Whether order-svc must hear of the change: of a new status, and of a correction of what it has heard. Details of a
+ * shipment that has not left go with the event of its leaving. */
+bool shipment_is_news(const struct shipment_change *change);
+
+/* The simulated carrier's next step with a shipment: a tracking number, then SHIPPED, then DELIVERED. */
 void shipment_carrier_step(const struct shipment *shipment, char tracking[static SHIPMENT_TRACKING_SIZE],
                            struct shipment_change *step);

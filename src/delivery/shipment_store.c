@@ -223,7 +223,7 @@ static void add_change(struct db_params *p, const int column[static COLUMNS],
     const struct shipment *shipment = &change->shipment;
     struct uuid event_id = uuid_new();
     buf_clear(payload);
-    if (change->verdict == SHIPMENT_MOVED)
+    if (shipment_is_news(change))
         shipment_update_json(payload, change, &event_id);
     p->failed |= payload->failed;
     db_add_uuid(p, column[SHIPMENT_ID], &shipment->id);
