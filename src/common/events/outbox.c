@@ -20,8 +20,17 @@ enum {
     IDLE_MS = 1000,
     BACKOFF_BASE_MS = 100,
     BACKOFF_CAP_MS = 5000,
-    HOLD_MS = 30000, /* until a group with a refused event is tried again */
+    HOLD_MS = 30000,    /* until a group with a refused event is tried again */
+    GIVE_UP = 5,        /* failures in a row to publish, until another replica may try */
+    PAUSE_MS = 5000,    /* in which the one that gave up does not try to become active again */
+    SWEEP_MS = 5000,    /* until the table is read from its start again */
+    OVERLAP_IDS = 2000, /* that are read again with each page */
 };
+
+/* A relay asks the server something at least every few seconds. A process that is frozen does not, and the server
+ * closes its session, which frees the lock. */
+#define IDLE_SESSION_LIMIT "15s"
+enum { PAGE_MS = 5000 }; /* to publish a page, before the server is asked again */
 
 struct outbox {
     const char *table;
@@ -35,6 +44,9 @@ struct outbox {
 
     bool active; /* this replica publishes: the connection of this generation holds the advisory lock */
     unsigned generation;
+    int64_t elect_after_ms;
+    int64_t position; /* rows up to this id were read */
+    int64_t sweep_ms; /* when the table is read from its start again */
     bool queue_known;
     unsigned failures; /* in a row */
     char name[64];     /* for the log */
@@ -50,13 +62,22 @@ static bool failed(struct outbox *o, const char *part, const char *why) {
     return false;
 }
 
+/* Goes on behind the rows that were read. The rows before are deleted, but as long as any old snapshot is open the
+ * server has to step over each of them. Rows that were committed late have lower ids: the last ids are read again with
+ * each page, and all of them every few seconds. */
 static enum db_status read_page(struct outbox *o, struct db_result **rows) {
-    if (clock_mono_ms() >= o->held_until_ms)
+    int64_t now = clock_mono_ms();
+    if (now >= o->held_until_ms)
         o->held.count = 0;
+    if (now >= o->sweep_ms) {
+        o->position = 0;
+        o->sweep_ms = now + SWEEP_MS;
+    }
     struct db_params params = {0};
     int held = db_array(&params, DB_UUID);
     for (size_t i = 0; i < o->held.count; i++)
         db_add_uuid(&params, held, &o->held.groups[i]);
+    db_int_param(&params, o->position);
     enum db_status status = db_run(o->db, &o->rows, &params, rows);
     db_params_free(&params);
     return status;
@@ -81,17 +102,26 @@ static bool find_queue(struct outbox *o) {
     return o->queue_known || failed(o, "queue", queue_error(o->queue));
 }
 
-static bool publish(struct outbox *o, const struct db_result *rows) {
+/* Rows that were not sent are read again. */
+static void note_position(struct outbox *o, const struct db_result *rows, size_t sent) {
+    int64_t last = sent > 0 ? db_int(rows, db_rows(rows) - 1, OUTBOX_ID) : 0;
+    o->position = sent == db_rows(rows) && last > OVERLAP_IDS ? last - OVERLAP_IDS : 0;
+}
+
+/* *more becomes true when rows were left for the next turn. */
+static bool publish(struct outbox *o, const struct db_result *rows, bool *more) {
     struct outbox_sent sent;
     bool none_held = o->held.count == 0;
-    bool ok = outbox_publish(o->queue, o->table, rows, &o->held, &sent);
+    bool ok = outbox_publish(o->queue, o->table, rows, clock_mono_ms() + PAGE_MS, &o->held, &sent);
     if (none_held)
         o->held_until_ms = clock_mono_ms() + HOLD_MS;
     if (!ok)
         failed(o, "queue", queue_error(o->queue));
-    if (delete_sent(o, &sent) == DB_OK)
-        return ok;
-    return failed(o, "database", db_error(o->db));
+    if (delete_sent(o, &sent) != DB_OK)
+        return failed(o, "database", db_error(o->db));
+    *more |= sent.count < db_rows(rows);
+    note_position(o, rows, sent.count);
+    return ok;
 }
 
 static enum db_status run_on_table(struct outbox *o, const struct db_query *query,
@@ -107,9 +137,11 @@ static enum db_status run_on_table(struct outbox *o, const struct db_query *quer
  * the time, so the planner assumes that it is. Without the two settings it would sort a whole backlog for each
  * page. */
 static enum db_status elect(struct outbox *o) {
-    static const struct db_query lock = {"outbox_lock", "SELECT pg_try_advisory_lock(hashtext($1)),"
-                                                        "       set_config('enable_seqscan', 'off', false),"
-                                                        "       set_config('enable_sort', 'off', false)"};
+    static const struct db_query lock = {
+        "outbox_lock", "SELECT pg_try_advisory_lock(hashtext($1)),"
+                       "       set_config('idle_session_timeout', '" IDLE_SESSION_LIMIT "', false),"
+                       "       set_config('enable_seqscan', 'off', false),"
+                       "       set_config('enable_sort', 'off', false)"};
     struct db_result *result = NULL;
     enum db_status status = run_on_table(o, &lock, &result);
     if (status != DB_OK)
@@ -121,7 +153,8 @@ static enum db_status elect(struct outbox *o) {
         return DB_OK;
     status = db_run(o->db, &o->listen, NULL, NULL);
     o->active = status == DB_OK;
-    if (o->active && o->failures == 0) /* after a failure the end of the outage is logged instead */
+    o->position = 0;
+    if (o->active && o->failures == 0) /* after a failure there is another line for what goes on */
         log_info(NULL, "%s: this replica is the active one", o->name);
     return status;
 }
@@ -133,11 +166,21 @@ static enum db_status notify(struct outbox *o) {
     return run_on_table(o, &query, NULL);
 }
 
-/* One turn of the relay. False when a part is unavailable. *more when the next turn already has work. */
+/* The queue takes nothing from this replica: another one may have better luck. */
+static void resign(struct outbox *o) {
+    static const struct db_query unlock = {"outbox_unlock", "SELECT pg_advisory_unlock(hashtext($1))"};
+    if (run_on_table(o, &unlock, NULL) == DB_OK && o->failures == GIVE_UP)
+        log_warn(NULL, "%s: this replica cannot publish and gives another one the chance", o->name);
+    o->active = false;
+    o->elect_after_ms = clock_mono_ms() + PAUSE_MS;
+}
+
+/* One turn of the relay: false when a part is away; *more when the next turn has work already. */
 static bool turn(struct outbox *o, bool woken, bool *more) {
     if (o->active && db_generation(o->db) != o->generation)
         o->active = false;
-    enum db_status status = o->active ? DB_OK : elect(o);
+    bool may_lead = o->active || clock_mono_ms() >= o->elect_after_ms;
+    enum db_status status = o->active || !may_lead ? DB_OK : elect(o);
     if (status == DB_OK && !o->active && woken)
         status = notify(o);
     struct db_result *rows = NULL;
@@ -150,12 +193,14 @@ static bool turn(struct outbox *o, bool woken, bool *more) {
     /* A new connection does not hold the lock, so another relay may own the rows that were read on it. */
     bool ours = o->active && db_generation(o->db) == o->generation;
     *more = o->active && (!ours || db_rows(rows) == OUTBOX_PAGE_ROWS);
-    bool ok = !ours || (find_queue(o) && publish(o, rows));
+    bool ok = !ours || (find_queue(o) && publish(o, rows, more));
     db_result_free(rows);
-    if (ok) {
+    if (ok && may_lead) {
         o->failures = 0;
         outage_end(&o->outage);
     }
+    if (!ok && o->active && o->failures >= GIVE_UP)
+        resign(o);
     return ok;
 }
 
@@ -201,8 +246,8 @@ static void outbox_free(struct outbox *o) {
 
 static void outbox_write_sql(struct outbox *o) {
     snprintf(o->sql[0], sizeof o->sql[0],
-             "SELECT " OUTBOX_COLUMNS " FROM %s WHERE group_id <> ALL ($1) ORDER BY id LIMIT %d", o->table,
-             OUTBOX_PAGE_ROWS);
+             "SELECT " OUTBOX_COLUMNS " FROM %s WHERE group_id <> ALL ($1) AND id > $2 ORDER BY id LIMIT %d",
+             o->table, OUTBOX_PAGE_ROWS);
     snprintf(o->sql[1], sizeof o->sql[1], "DELETE FROM %s WHERE id = ANY ($1)", o->table);
     snprintf(o->sql[2], sizeof o->sql[2], "LISTEN %s", o->table);
     o->rows = (struct db_query){"outbox_rows", o->sql[0]};

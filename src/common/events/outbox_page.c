@@ -1,6 +1,7 @@
 /* Publishing one page of outbox rows. */
 #include "outbox_page.h"
 
+#include "common/base/clock.h"
 #include "common/base/log.h"
 
 #include <string.h>
@@ -96,14 +97,14 @@ static bool send_picked(struct page *p, const size_t picked[], size_t n) {
     return go_on;
 }
 
-bool outbox_publish(struct queue *queue, const char *table, const struct db_result *rows,
+bool outbox_publish(struct queue *queue, const char *table, const struct db_result *rows, int64_t until_ms,
                     struct outbox_held *held, struct outbox_sent *sent) {
     struct page p = {.queue = queue, .table = table, .rows = rows, .held = held, .sent = sent};
     p.count = db_rows(rows);
     p.most = QUEUE_BATCH;
     sent->count = 0;
     size_t picked[QUEUE_BATCH], n;
-    while ((n = pick(&p, picked)) > 0)
+    while (clock_mono_ms() < until_ms && (n = pick(&p, picked)) > 0)
         if (!send_picked(&p, picked, n))
             return false;
     return true;

@@ -34,8 +34,9 @@ struct outbox_sent { /* ids of the rows that were accepted */
     size_t count;
 };
 
-/* Sends at most OUTBOX_PAGE_ROWS rows. Rows of one group are sent one after the other, and none after one that was
- * not accepted. A refused event is logged, and its group is added to held. False, with the reason in queue_error,
- * when the remaining rows must wait. */
-bool outbox_publish(struct queue *queue, const char *table, const struct db_result *rows,
+/* Sends at most OUTBOX_PAGE_ROWS rows: those of a group one after the other, and none after one that was not
+ * accepted. A refused event is logged and its group added to held. False, with words in queue_error, when the
+ * rest has to wait for better times. No call is begun after until_ms (clock_mono_ms): the rest is left for the next page
+ * then. */
+bool outbox_publish(struct queue *queue, const char *table, const struct db_result *rows, int64_t until_ms,
                     struct outbox_held *held, struct outbox_sent *sent) MUST_CHECK;
