@@ -112,3 +112,7 @@ enum queue_status queue_set_visibility(struct queue *queue, const struct queue_m
 
 /* Whether the server answers for this queue. Uses GetQueueAttributes, which touches no message. */
 enum queue_status queue_check(struct queue *queue) MUST_CHECK;
+
+/* Receives before the server makes a message a dead letter: the queue's own number, once it is known, which may differ
+ * from that of the options. */
+int queue_max_receive_count(const struct queue *queue);

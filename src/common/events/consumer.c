@@ -20,6 +20,7 @@ enum {
     OUTAGE_CAP_MS = 5000,
     RETRY_BASE_MS = 1000, /* of a message that failed */
     RETRY_CAP_MS = 30000,
+    HOLD_MS = 600000, /* for no longer a batch is held that the database is too busy for */
 };
 
 struct worker {
@@ -70,7 +71,7 @@ static bool consumer_same_group(const struct consumer_message *a, const struct c
 
 /* Whether the next receive moves the message to the dead-letter queue. */
 static bool is_last_receive(const struct worker *w, const struct queue_message *message) {
-    return message->receive_count >= (unsigned)w->consumer->options.queue.max_receive_count;
+    return message->receive_count >= (unsigned)queue_max_receive_count(w->receiver);
 }
 
 /* The message that m must wait for: one of its group that failed and will be redelivered. NULL when there is none.
@@ -121,13 +122,16 @@ static void keep_hidden(struct worker *w, const struct consumer_message messages
 /* Applies all messages in one transaction. If one of them spoils it, applies each in its own. */
 static enum db_status apply(struct worker *w, struct consumer_message messages[], size_t n) {
     enum db_status status = handle(w, messages, n);
+    if (db_is_busy(status))
+        return DB_UNAVAILABLE; /* none of the messages is at fault: no receive of theirs is used up */
     if (n == 1 || status == DB_OK || status == DB_UNAVAILABLE)
         return status;
     for (size_t i = 0; i < n; i++)
         messages[i].reason[0] = '\0';
     for (size_t i = 0; i < n; i++) {
         keep_hidden(w, messages, n);
-        if (!blocker(w, messages, i) && handle(w, &messages[i], 1) == DB_UNAVAILABLE)
+        enum db_status one = blocker(w, messages, i) ? DB_OK : handle(w, &messages[i], 1);
+        if (one == DB_UNAVAILABLE || db_is_busy(one))
             return DB_UNAVAILABLE;
     }
     return DB_OK;
@@ -141,11 +145,15 @@ static enum db_status probe(struct worker *w) {
  * held and tried again. If it were released, good messages would soon have used up their receives. */
 static enum db_status hold(struct worker *w, struct consumer_message messages[], size_t n) {
     enum db_status status = DB_UNAVAILABLE;
-    while (status == DB_UNAVAILABLE && !stopping(w)) {
+    int64_t enough_ms = clock_mono_ms() + HOLD_MS;
+    while (status == DB_UNAVAILABLE && !stopping(w) && clock_mono_ms() < enough_ms) {
         consumer_rest(w, "database", db_error(w->db));
-        if (probe(w) != DB_OK)
-            break; /* another replica may reach it: release the batch */
+        enum db_status probed = probe(w);
+        if (probed == DB_UNAVAILABLE)
+            break; /* another replica may reach it: they go back */
         hide(w, messages, n);
+        if (probed != DB_OK)
+            continue;
         status = apply(w, messages, n);
     }
     return status;
@@ -159,8 +167,8 @@ static void log_failure(struct worker *w, const struct consumer_message *m, bool
                  atomic_fetch_add(&w->consumer->dead_letters, 1) + 1);
     log_write(dead ? LOG_ERROR : LOG_WARN, *correlation_id ? correlation_id : NULL,
               "%s: message %s of %s failed, receive %u of %d%s: %s", w->consumer->name, m->message->id,
-              m->message->group_id, m->message->receive_count, w->consumer->options.queue.max_receive_count,
-              number, m->reason);
+              m->message->group_id, m->message->receive_count, queue_max_receive_count(w->receiver), number,
+              m->reason);
 }
 
 /* Sends the messages that cannot succeed to the dead-letter queue. One that the queue does not take now is tried

@@ -104,6 +104,8 @@ static bool find_queue(struct outbox *o) {
 
 /* Rows that were not sent are read again. */
 static void note_position(struct outbox *o, const struct db_result *rows, size_t sent) {
+    if (db_rows(rows) == 0)
+        return;
     int64_t last = sent > 0 ? db_int(rows, db_rows(rows) - 1, OUTBOX_ID) : 0;
     o->position = sent == db_rows(rows) && last > OVERLAP_IDS ? last - OVERLAP_IDS : 0;
 }

@@ -103,12 +103,15 @@ void queue_json_send(struct buf *out, const char *url, const struct queue_entry 
     buf_str(out, "}]}");
 }
 
-void queue_json_receive(struct buf *out, const char *url, int wait_s, int visibility_timeout_s) {
+void queue_json_receive(struct buf *out, const char *url, int wait_s, int visibility_timeout_s,
+                        const struct uuid *attempt_id) {
     buf_char(out, '{');
     put_string(out, "QueueUrl", url);
     buf_printf(out, ",\"MaxNumberOfMessages\":%d,\"WaitTimeSeconds\":%d,\"VisibilityTimeout\":%d",
                QUEUE_BATCH, wait_s, visibility_timeout_s);
-    /* AttributeNames is the older name of MessageSystemAttributeNames. Some servers know only one of them. */
+    buf_str(out, ",\"ReceiveRequestAttemptId\":");
+    json_append_uuid(out, attempt_id);
+    /* The first is the older name of the second: some servers know only one of them. */
     buf_str(out, ",\"AttributeNames\":[\"All\"],\"MessageSystemAttributeNames\":[\"All\"]"
                  ",\"MessageAttributeNames\":[\"All\"]}");
 }
@@ -139,6 +142,14 @@ bool queue_json_read_url(const json_t *answer, char url[static QUEUE_URL_SIZE]) 
     return copy_member(answer, "QueueUrl", url, QUEUE_URL_SIZE) && *url;
 }
 
+/* A number, or one as text as older queues have it. */
+static bool read_receive_count(const json_t *value, int *out) {
+    const char *text = json_string_value(value);
+    long count = text ? strtol(text, NULL, 10) : (long)json_integer_value(value);
+    *out = count >= 1 && count <= MAX_RECEIVE_COUNT ? (int)count : 0;
+    return *out > 0;
+}
+
 bool queue_json_read_attributes(const json_t *answer, struct queue_attributes *out) {
     *out = (struct queue_attributes){0};
     const json_t *attributes = json_object_get(answer, "Attributes");
@@ -151,7 +162,8 @@ bool queue_json_read_attributes(const json_t *answer, struct queue_attributes *o
         return true;
     char reason[JSON_ERROR_SIZE];
     json_t *policy = json_parse_object(policy_text, strlen(policy_text), reason);
-    bool ok = copy_member(policy, "deadLetterTargetArn", out->dead_letter_arn, sizeof out->dead_letter_arn);
+    bool ok = copy_member(policy, "deadLetterTargetArn", out->dead_letter_arn, sizeof out->dead_letter_arn) &&
+              read_receive_count(json_object_get(policy, "maxReceiveCount"), &out->max_receive_count);
     json_decref(policy);
     return ok;
 }

@@ -3,6 +3,7 @@
 
 #include "common/base/attributes.h"
 #include "common/base/buf.h"
+#include "common/base/uuid.h"
 #include "common/queue/queue.h"
 
 #include <jansson.h>
@@ -22,7 +23,8 @@ void queue_json_create(struct buf *out, const struct queue_options *options, con
 void queue_json_redrive(struct buf *out, const char *url, const char *dead_letter_arn, int max_receive_count);
 /* SendMessageBatch, ReceiveMessage */
 void queue_json_send(struct buf *out, const char *url, const struct queue_entry entries[], size_t n);
-void queue_json_receive(struct buf *out, const char *url, int wait_s, int visibility_timeout_s);
+void queue_json_receive(struct buf *out, const char *url, int wait_s, int visibility_timeout_s,
+                        const struct uuid *attempt_id);
 /* DeleteMessageBatch, or with seconds ChangeMessageVisibilityBatch */
 void queue_json_receipts(struct buf *out, const char *url, const struct queue_message *const messages[],
                          const int seconds[], size_t n);
@@ -31,6 +33,7 @@ struct queue_attributes {
     bool fifo;
     char arn[QUEUE_ARN_SIZE];
     char dead_letter_arn[QUEUE_ARN_SIZE]; /* "": no redrive policy */
+    int max_receive_count;                /* of the redrive policy */
 };
 
 /* Answers. False when the answer is not valid. words is an error message for the log. It is set when something

@@ -20,6 +20,9 @@ struct queue {
     char refusal[QUEUE_REFUSAL_SIZE]; /* type of the last error answer */
     bool throttled;                   /* by the last answer */
     struct retry_budget budget;
+    struct uuid attempt_id; /* of the receive, until its answer has come */
+    bool attempted;
+    int max_receive_count; /* of the queue that was found; 0: not known yet */
     atomic_bool interrupted;
 };
 

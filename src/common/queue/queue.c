@@ -64,9 +64,12 @@ static enum queue_status ensure_one(struct queue *q, const char *name, const cha
     if (status != QUEUE_OK)
         return status;
     if (!found->fifo)
-        return queue_fail(q, QUEUE_REFUSED, "queue %s is not a FIFO queue", name);
-    if (!*dead_letter_arn || strcmp(found->dead_letter_arn, dead_letter_arn) == 0)
+        return queue_fail(q, QUEUE_REFUSED, "queue %s exists and is not FIFO", name);
+    if (!*dead_letter_arn || strcmp(found->dead_letter_arn, dead_letter_arn) == 0) {
+        if (*dead_letter_arn)
+            q->max_receive_count = found->max_receive_count;
         return QUEUE_OK;
+    }
     if (*found->dead_letter_arn)
         return queue_fail(q, QUEUE_REFUSED, "queue %s has dead-letter queue %s, expected %s", name,
                           found->dead_letter_arn, dead_letter_arn);
@@ -149,8 +152,12 @@ enum queue_status queue_receive(struct queue *q, int wait_s, struct queue_batch 
         return status;
     struct buf body = {0};
     json_t *answer = NULL;
-    queue_json_receive(&body, q->url, wait_s, q->options.visibility_timeout_s);
+    if (!q->attempted)
+        q->attempt_id = uuid_new();
+    queue_json_receive(&body, q->url, wait_s, q->options.visibility_timeout_s, &q->attempt_id);
     status = queue_action(q, "ReceiveMessage", &body, wait_s, &answer);
+    q->attempted =
+        status == QUEUE_UNAVAILABLE; /* the answer may be lost: asked again, the server repeats it */
     if (status == QUEUE_OK && !queue_json_read_received(answer, batch, q->error))
         status = QUEUE_UNAVAILABLE;
     json_decref(answer);
@@ -217,4 +224,8 @@ enum queue_status queue_check(struct queue *q) {
     status = queue_action(q, "GetQueueAttributes", &body, 0, &answer);
     json_decref(answer);
     return status;
+}
+
+int queue_max_receive_count(const struct queue *q) {
+    return q->max_receive_count ? q->max_receive_count : q->options.max_receive_count;
 }
