@@ -4,8 +4,8 @@
 #include "common/base/clock.h"
 #include "common/base/json_write.h"
 #include "common/base/utf8.h"
+#include "log_writer.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -104,19 +104,6 @@ static void append_text(struct buf *line, enum log_level level, const char *requ
     buf_char(line, '\n');
 }
 
-/* Ignores write errors: there is nowhere to report them. */
-static void write_line(const char *data, size_t len) {
-    while (len > 0) {
-        ssize_t written = write(STDERR_FILENO, data, len);
-        if (written < 0 && errno == EINTR)
-            continue;
-        if (written <= 0)
-            return;
-        data += written;
-        len -= (size_t)written;
-    }
-}
-
 void log_write(enum log_level level, const char *request_id, const char *format, ...) {
     if (!log_enabled(level))
         return;
@@ -133,9 +120,21 @@ void log_write(enum log_level level, const char *request_id, const char *format,
         append_json(&line, level, request_id, message);
 
     static const char no_memory[] = "{\"level\":\"error\",\"message\":\"out of memory for a log line\"}\n";
-    if (line.failed)
-        write_line(no_memory, strlen(no_memory));
-    else
-        write_line(line.data, line.len);
+    const char *data = line.failed ? no_memory : line.data;
+    size_t len = line.failed ? sizeof no_memory - 1 : line.len;
+    if (!log_writer_put(data, len))
+        log_writer_direct(data, len);
     buf_free(&line);
+}
+
+static void report_dropped(unsigned long long dropped) {
+    log_warn(NULL, "%llu log line(s) were dropped: standard error is read too slowly", dropped);
+}
+
+bool log_start(void) {
+    return log_writer_start(report_dropped);
+}
+
+void log_stop(int64_t wait_ms) {
+    log_writer_stop(wait_ms);
 }

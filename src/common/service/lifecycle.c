@@ -15,6 +15,11 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+enum {
+    MAX_PARTS = 64,
+    LAST_LINES_MS = 500, /* for the last lines of the log, where nobody may read them */
+};
+
 struct life {
     pthread_mutex_t mutex;
     pthread_cond_t changed;
@@ -61,6 +66,7 @@ static void *take_signals(void *arg) {
         log_error(NULL, "second signal received: exiting immediately");
     else
         log_error(NULL, "did not stop in time: exiting immediately");
+    log_stop(LAST_LINES_MS);
     _exit(1);
 }
 
@@ -97,8 +103,6 @@ static void wait_for_stop(struct life *life) {
         pthread_cond_wait(&life->changed, &life->mutex);
     pthread_mutex_unlock(&life->mutex);
 }
-
-enum { MAX_PARTS = 64 };
 
 struct running {
     const struct service_part *part;
@@ -153,6 +157,10 @@ int lifecycle_run(const struct service_part *const parts[], void *app, int64_t t
     /* libpq and hiredis resolve names without a deadline of their own. The resolver waits 10 s for each of its
      * servers. With this setting it waits 2 s. */
     (void)setenv("RES_OPTIONS", "timeout:1 attempts:2", 0);
+    if (!log_start()) {
+        log_error(NULL, "cannot create the thread that writes the log");
+        return 1;
+    }
     pthread_t listener;
     int error = pthread_create(&listener, NULL, take_signals, &life);
     if (error) {
@@ -164,5 +172,6 @@ int lifecycle_run(const struct service_part *const parts[], void *app, int64_t t
     pthread_cancel(listener);
     pthread_join(listener, NULL);
     log_info(NULL, "stopped");
+    log_stop(LAST_LINES_MS);
     return good ? 0 : 1;
 }

@@ -1,0 +1,21 @@
+/* The thread that writes log lines, and the bounded buffer before it. */
+#pragma once
+
+#include "common/base/attributes.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* report is called on the writer's thread, once there is room again: it logs how many lines were dropped. False when
+ * out of memory or threads. */
+bool log_writer_start(void (*report)(unsigned long long dropped)) MUST_CHECK;
+
+/* Hands a line over, or drops it when the buffer is full. False when no writer runs. Any thread, never blocks. */
+bool log_writer_put(const char *line, size_t len);
+
+/* Waits up to wait_ms for the buffer to be written, then ends the writer. A writer that hangs is left behind. */
+void log_writer_stop(int64_t wait_ms);
+
+/* Writes to standard error. Ignores errors: there is nowhere to report them. */
+void log_writer_direct(const char *data, size_t len);
