@@ -312,7 +312,7 @@ static void remember(struct cache *cache, struct creation *const creations[], si
         const struct creation *c = creations[i];
         const struct buf *body = &c->request->reply.body;
         if (!c->original && c->store.key && c->place.known && is_decided(c) &&
-            c->request->reply.status == 201)
+            c->request->reply.status == 201 && !c->request->arena.failed)
             receipts[count++] = (struct order_receipt){.cache_key = c->place.cache_key,
                                                        .fingerprint = c->store.fingerprint,
                                                        .body = body->data,
@@ -337,6 +337,13 @@ static enum db_status create_orders(struct db *db, struct creation *creations[],
             settle_duplicate(creations[i]);
     *left = status == DB_OK ? answer_decided(creations, n) : n;
     return status;
+}
+
+static bool any_created(struct creation *const creations[], size_t n) {
+    bool any = false;
+    for (size_t i = 0; i < n && !any; i++)
+        any = creations[i]->store.outcome == ORDER_CREATED;
+    return any;
 }
 
 /* PostgreSQL decides what is new. Redis is asked at the same time, and knows most of what is not. While PostgreSQL is
@@ -365,7 +372,8 @@ enum outcome orders_post_run(struct http_worker *worker, struct http_request *re
     }
     for (size_t i = 0; i < left && status == DB_OK; i++)
         answer(open[i]);
-    outbox_wake(app->outbox);
+    if (any_created(all, n))
+        outbox_wake(app->outbox);
     remember(worker->cache, all, n);
     return db_outcome(status);
 }

@@ -16,9 +16,10 @@
  * than an order with a wrong price. */
 void json_setup(void);
 
-/* Parses a whole document: an object. Duplicate keys, NUL characters, trailing text, invalid UTF-8 and
- * nesting beyond JSON_MAX_DEPTH are refused, and numbers that a double would round (JSON_MAX_DIGITS). NULL on failure with the reason (one line, printable, safe to
- * show the caller) in error. The caller owns the result (json_decref). */
+/* Parses a whole document, which must be an object. Refuses duplicate keys, NUL characters, trailing text, invalid
+ * UTF-8, nesting beyond JSON_MAX_DEPTH, and numbers that a double would round (JSON_MAX_DIGITS). On failure returns
+ * NULL, with the reason in error: one printable line, safe to show the caller. The caller owns the result
+ * (json_decref). */
 json_t *json_parse_object(const char *text, size_t len, char error[static JSON_ERROR_SIZE]) MUST_CHECK;
 
 /* The string member, or NULL when it is missing or not a string. Borrowed from object. */

@@ -7,21 +7,12 @@
 
 #include <stdbool.h>
 #include <stdint.h>
-#include <stdint.h>
 
 enum log_level { LOG_DEBUG, LOG_INFO, LOG_WARN, LOG_ERROR };
 enum log_format { LOG_AUTO, LOG_JSON, LOG_TEXT }; /* LOG_AUTO: text on a terminal, else JSON */
 
 /* Call once in main before any thread starts. service is borrowed and must stay valid. */
 void log_setup(const char *service, enum log_level level, enum log_format format);
-
-/* Starts a thread that does the writing. From then on no caller waits for whoever reads standard error: lines go
- * through a bounded buffer. What does not fit is dropped, and the number of dropped lines is logged. False when out of
- * memory or threads. */
-bool log_start(void) MUST_CHECK;
-
-/* Gives the thread up to wait_ms to write what is left. Later lines are written by their callers again. */
-void log_stop(int64_t wait_ms);
 
 /* Starts a thread that does the writing. From then on no caller waits for whoever reads standard error: lines go
  * through a bounded buffer. What does not fit is dropped, and the number of dropped lines is logged. False when out of

@@ -22,3 +22,6 @@ bool db_identity_get(struct db_identity *identity, uint8_t out[static DB_IDENTIT
 
 /* How often it has changed: what was remembered when it was another number is void. */
 unsigned db_identity_changes(const struct db_identity *identity);
+
+/* A connection has told the identity of its database, as text. A change is logged. */
+void db_identity_note(struct db_identity *identity, const char *text);

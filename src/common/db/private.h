@@ -38,8 +38,5 @@ enum db_status db_lost(struct db *db, const char *why);
 /* Waits for the connection's socket until the deadline (negative: no limit). False when the deadline has passed. */
 bool db_wait_socket(const struct db *db, short events, int64_t deadline_ms);
 
-/* Notes what a connection has told. */
-void db_identity_note(struct db_identity *identity, const char *text);
-
 /* Connects if need be. */
 enum db_status db_ensure_connected(struct db *db);

@@ -64,7 +64,7 @@ static enum queue_status ensure_one(struct queue *q, const char *name, const cha
     if (status != QUEUE_OK)
         return status;
     if (!found->fifo)
-        return queue_fail(q, QUEUE_REFUSED, "queue %s exists and is not FIFO", name);
+        return queue_fail(q, QUEUE_REFUSED, "queue %s is not a FIFO queue", name);
     if (!*dead_letter_arn || strcmp(found->dead_letter_arn, dead_letter_arn) == 0) {
         if (*dead_letter_arn)
             q->max_receive_count = found->max_receive_count;

@@ -33,7 +33,7 @@ static void its_receipt_is_kept_in_redis(void **state) {
     struct order_receipt_place place;
     assert_int_equal(run(), OUTCOME_DONE);
     assert_int_equal(redis.puts, 1);
-    assert_true(order_receipt_locate(&place, "shop", "k:key-1"));
+    assert_true(order_receipt_locate(&place, database(), "shop", "k:key-1"));
     const struct cache_entry *entry = fake_cache_find(place.cache_key);
     assert_non_null(entry);
     uint8_t fingerprint[SHA256_SIZE];
@@ -247,6 +247,7 @@ static void a_key_that_another_transaction_holds_is_a_conflict(void **state) {
     (void)state;
     struct http_request *request = post("key-1", BODY);
     store.create_status = DB_LOCK_TIMEOUT;
+    store.waited_for_key = true;
     assert_int_equal(run(), OUTCOME_DONE);
     assert_true(is_problem(request, 409, "IDEMPOTENCY_CONFLICT"));
     assert_string_equal(fake_reply_header(request, "Retry-After"), "1");

@@ -55,6 +55,10 @@ struct queue *queue_open(const struct queue_options *options) {
     return q;
 }
 
+int queue_max_receive_count(const struct queue *q) {
+    return q->options->max_receive_count;
+}
+
 void queue_close(struct queue *q) {
     free(q);
 }

@@ -146,7 +146,7 @@ static void rows_of_a_group_are_sent_in_their_order(void **state) {
         struct outbox_sent sent = {0};
         buf_clear(&world.trace);
         buf_str(&world.trace, "");
-        bool ok = outbox_publish(&world, "outbox", &rows, &held, &sent);
+        bool ok = outbox_publish(&world, "outbox", &rows, INT64_MAX, &held, &sent);
         char ids[16] = "", groups[16] = "";
         for (size_t k = 0; k < sent.count; k++)
             ids[k] = (char)sent.ids[k];
@@ -171,9 +171,9 @@ static void too_many_refused_events_are_an_outage(void **state) {
     struct outbox_held held = {0};
     struct outbox_sent sent = {0};
     const struct db_result some = {rows, OUTBOX_MAX_HELD}, more = {rows, OUTBOX_MAX_HELD + 1};
-    assert_true(outbox_publish(&world, "outbox", &some, &held, &sent));
+    assert_true(outbox_publish(&world, "outbox", &some, INT64_MAX, &held, &sent));
     assert_int_equal(held.count, OUTBOX_MAX_HELD);
-    assert_false(outbox_publish(&world, "outbox", &more, &held, &sent));
+    assert_false(outbox_publish(&world, "outbox", &more, INT64_MAX, &held, &sent));
     assert_int_equal(held.count, OUTBOX_MAX_HELD);
     buf_free(&world.trace);
 }

@@ -83,9 +83,10 @@ static void what_happens_to_received_messages_is_written(void **state) {
     const struct queue_message a = {.receipt = "ra"}, c = {.receipt = "rc"};
     const struct queue_message *const messages[] = {&a, &c};
     struct buf b = {0};
-    queue_json_receive(&b, URL, 20, 30);
+    struct uuid attempt = {{1}};
+    queue_json_receive(&b, URL, 20, 30, &attempt);
     assert_body(&b, "{\"QueueUrl\":\"" URL "\",\"MaxNumberOfMessages\":10,\"WaitTimeSeconds\":20,"
-                    "\"VisibilityTimeout\":30,\"AttributeNames\":[\"All\"],"
+                    "\"VisibilityTimeout\":30,\"ReceiveRequestAttemptId\":\"01000000-0000-0000-0000-000000000000\",\"AttributeNames\":[\"All\"],"
                     "\"MessageSystemAttributeNames\":[\"All\"],\"MessageAttributeNames\":[\"All\"]}");
     queue_json_receipts(&b, URL, messages, NULL, 2);
     assert_body(&b, "{\"QueueUrl\":\"" URL "\",\"Entries\":[{\"Id\":\"0\",\"ReceiptHandle\":\"ra\"},"
