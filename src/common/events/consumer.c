@@ -122,8 +122,8 @@ static void keep_hidden(struct worker *w, const struct consumer_message messages
 /* Applies all messages in one transaction. If one of them spoils it, applies each in its own. */
 static enum db_status apply(struct worker *w, struct consumer_message messages[], size_t n) {
     enum db_status status = handle(w, messages, n);
-    if (db_is_busy(status))
-        return DB_UNAVAILABLE; /* none of the messages is at fault: no receive of theirs is used up */
+    if (n == 1 && db_is_busy(status))
+        return DB_UNAVAILABLE; /* the message is not at fault: no receive of it is used up */
     if (n == 1 || status == DB_OK || status == DB_UNAVAILABLE)
         return status;
     for (size_t i = 0; i < n; i++)

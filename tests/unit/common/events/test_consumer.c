@@ -210,6 +210,10 @@ static enum db_status handle(void *app, struct db *db, struct consumer_message m
             status = DB_UNAVAILABLE;
             world.probes_to_fail = 1;
         }
+        if (strcmp(fate, "locked") == 0 && world.full > 0) {
+            status = DB_LOCK_TIMEOUT;
+            world.full -= n == 1;
+        }
         if (strcmp(fate, "full") == 0 && world.full > 0) {
             status = DB_UNAVAILABLE;
             world.full--;
@@ -316,6 +320,17 @@ static void what_the_database_cannot_take_now_is_held(void **state) {
                         "bury 3: it is hopeless; delete 123; ");
 }
 
+/* A lock that somebody holds is nobody's fault: no message comes back for it. */
+static void what_the_database_is_too_busy_for_is_held(void **state) {
+    (void)state;
+    int before = world.visibility_timeout_s;
+    world.full = 2;
+    world.visibility_timeout_s = 25; /* noted as + */
+    run("1 g locked 3,2 h ok 3");
+    world.visibility_timeout_s = before;
+    assert_string_equal(world.trace.data, "do 12; do 1; back 1+2+; do 12; do 1; back 1+2+; do 12; delete 12; ");
+}
+
 static void nothing_is_received_while_the_database_is_away(void **state) {
     (void)state;
     world.probes_to_fail = 2;
@@ -360,6 +375,7 @@ int main(void) {
         cmocka_unit_test(what_the_dead_letter_queue_does_not_take_comes_back),
         cmocka_unit_test(messages_stay_hidden_while_they_are_at_work),
         cmocka_unit_test(what_the_database_cannot_take_now_is_held),
+        cmocka_unit_test(what_the_database_is_too_busy_for_is_held),
         cmocka_unit_test(nothing_is_received_while_the_database_is_away),
         cmocka_unit_test(a_stop_returns_what_was_not_started),
     };
