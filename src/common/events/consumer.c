@@ -294,7 +294,14 @@ static enum queue_status consumer_receive(struct worker *w, struct queue_batch *
 static void *consume(void *cls) {
     struct worker *w = cls;
     bool database = false; /* last known state; while it is unavailable, messages stay in the queue */
+    bool queue = true;     /* last known state */
     while (!stopping(w)) {
+        /* A lost answer may have used up a receive of ten messages. So a call that takes none goes first. */
+        if (!queue && queue_check(w->receiver) != QUEUE_OK) {
+            consumer_rest(w, "queue", queue_error(w->receiver));
+            continue;
+        }
+        queue = true;
         if (!database && probe(w) != DB_OK) {
             consumer_rest(w, "database", db_error(w->db));
             continue;
@@ -308,6 +315,7 @@ static void *consume(void *cls) {
             database = batch.count == 0 || consumer_process(w, &batch);
         } else if (status != QUEUE_INTERRUPTED) {
             consumer_rest(w, "queue", queue_error(w->receiver));
+            queue = false;
         }
         queue_batch_free(&batch);
     }

@@ -24,6 +24,8 @@ static struct {
     const char *batch;       /* NULL once it was received */
     unsigned probes_to_fail; /* of the database, from now on */
     unsigned full;           /* so many transactions fail on a full disk */
+    unsigned lost_answers;   /* so many receives get no answer */
+    unsigned queue_away;     /* so many checks of the queue fail */
     int visibility_timeout_s;
     bool stop_while_receiving, refuses_dead_letters;
     bool idle, interrupted, helped;
@@ -94,10 +96,24 @@ static void fill(struct queue_batch *batch, char *text) {
     }
 }
 
+enum queue_status queue_check(struct queue *q) {
+    (void)q;
+    note("check; ");
+    if (world.queue_away == 0)
+        return QUEUE_OK;
+    world.queue_away--;
+    return QUEUE_UNAVAILABLE;
+}
+
 enum queue_status queue_receive(struct queue *q, int wait_s, struct queue_batch *batch) {
     (void)q;
     batch->count = 0;
     batch->storage = NULL;
+    if (world.lost_answers > 0) {
+        world.lost_answers--;
+        note("lost; ");
+        return QUEUE_UNAVAILABLE;
+    }
     enum queue_status status = QUEUE_OK;
     pthread_mutex_lock(&world.lock);
     if (wait_s == 0) {
@@ -320,6 +336,15 @@ static void what_the_database_cannot_take_now_is_held(void **state) {
                         "bury 3: it is hopeless; delete 123; ");
 }
 
+/* Each lost answer uses up a receive of the messages in it. So no receive is tried until the queue answers. */
+static void a_lost_answer_costs_one_receive_however_long_the_queue_is_away(void **state) {
+    (void)state;
+    world.lost_answers = 1;
+    world.queue_away = 3;
+    run("1 g ok 2");
+    assert_string_equal(world.trace.data, "lost; check; check; check; check; do 1; delete 1; ");
+}
+
 /* A lock that somebody holds is nobody's fault: no message comes back for it. */
 static void what_the_database_is_too_busy_for_is_held(void **state) {
     (void)state;
@@ -375,6 +400,7 @@ int main(void) {
         cmocka_unit_test(what_the_dead_letter_queue_does_not_take_comes_back),
         cmocka_unit_test(messages_stay_hidden_while_they_are_at_work),
         cmocka_unit_test(what_the_database_cannot_take_now_is_held),
+        cmocka_unit_test(a_lost_answer_costs_one_receive_however_long_the_queue_is_away),
         cmocka_unit_test(what_the_database_is_too_busy_for_is_held),
         cmocka_unit_test(nothing_is_received_while_the_database_is_away),
         cmocka_unit_test(a_stop_returns_what_was_not_started),
