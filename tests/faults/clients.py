@@ -1,11 +1,14 @@
 """Well-behaved clients. They order, retry, read and follow orders, and record the answers."""
 
 import asyncio
+import base64
 import collections
+import contextlib
 import dataclasses
 import json
 import random
 import time
+import urllib.parse
 import uuid
 
 import harness
@@ -37,11 +40,21 @@ class Order:
         return self.body["customer_id"]
 
 
+@dataclasses.dataclass
+class Token:
+    """A token that its client revoked, and what replicas said of it since."""
+    text: str
+    sent: float  # when the revocation was sent that was answered
+    refused: dict = dataclasses.field(default_factory=dict)  # name of the replica: when it first refused the token
+    accepted: list = dataclasses.field(default_factory=list)  # (name of the replica, when it was asked)
+    left: list = dataclasses.field(default_factory=list)  # names of the replicas that accept it at the end
+
+
 class Journal:
     """All requests of clients and their answers."""
 
     def __init__(self):
-        self.orders, self.poison = [], set()
+        self.orders, self.poison, self.revoked = [], set(), []
         self.outcomes = collections.Counter()  # (route, outcome)
         self.faults = []  # answers that the API does not define, and requests without an answer
 
@@ -174,6 +187,9 @@ class Shop:
         if rank == 0 and self.rng.random() < 0.2:  # somebody in the warehouse is faster than the carrier
             await self.ask("delivery", "POST status", "POST", f"/delivery/shipment/{seen['id']}/status",
                            {"status": "SHIPPED", "tracking_number": f"T{self.count}", "carrier": "ByHand"})
+        elif rank and self.rng.random() < 0.1:  # and corrects the label later
+            await self.ask("delivery", "POST status", "POST", f"/delivery/shipment/{seen['id']}/status",
+                           {"status": seen["status"], "tracking_number": f"T{self.rng.randrange(10**6)}"})
 
     async def follow(self, order):
         """Reads until the order is delivered."""
@@ -230,3 +246,61 @@ class Vandal:
                 self.journal.outcomes["into the queues", "sent"] += 1
             except Exception:  # the queues are unavailable
                 self.journal.outcomes["into the queues", "failed"] += 1
+
+
+class Leaver:
+    """A client that revokes its tokens and then tries them."""
+
+    PATHS = {"order": "/orders?customer_id=nobody", "delivery": f"/delivery/shipment/{uuid.UUID(int=0x7000_8000 << 48)}"}
+
+    def __init__(self, stage, journal, seed):
+        self.stage, self.journal, self.rng = stage, journal, random.Random(f"{seed}/leaver")
+        self.stopping = False
+        credentials = base64.b64encode(f"{stages.LEAVER}:{stage.leaver_secret}".encode()).decode()
+        self.proof = {"Authorization": f"Basic {credentials}", "Content-Type": "application/x-www-form-urlencoded"}
+
+    async def revoke(self):
+        """Revokes a new token. Tries until it is answered, because a lost answer says nothing."""
+        text = self.stage.system.mint(stages.LEAVER, "order:read delivery:read", secret=stages.SECRET)
+        while not self.stopping:
+            replica, sent = self.rng.choice(self.stage.replicas_of("order")), time.monotonic()
+            with contextlib.suppress(OSError), contextlib.closing(web.Web(replica.port)) as connection:
+                answer = await connection.request(
+                    "POST", "/auth/revoke", self.proof, urllib.parse.urlencode({"token": text}).encode())
+                self.journal.outcomes["POST /auth/revoke", str(answer.status)] += 1
+                if answer.status == 200:
+                    return self.journal.revoked.append(Token(text, sent))
+            await asyncio.sleep(0.5)
+
+    async def try_token(self, token, replica):
+        """Returns whether the replica accepts the token. None when it did not say."""
+        sent, service = time.monotonic(), replica.name.split("-")[0]
+        with contextlib.suppress(OSError), contextlib.closing(web.Web(replica.port)) as connection:
+            answer = await connection.request("GET", self.PATHS[service], {"Authorization": f"Bearer {token.text}"})
+            if answer.status == 401:
+                token.refused.setdefault(replica.name, answer.came)
+                return False
+            if answer.status in (200, 404):
+                token.accepted.append((replica.name, sent))
+                return True
+        return None
+
+    async def ask_everywhere(self):
+        """Asks every replica for each revoked token, until all refuse it or PATIENCE has passed."""
+        end = time.monotonic() + harness.PATIENCE
+        for token in self.journal.revoked:
+            token.left = list(self.stage.replicas.values())
+            while token.left:
+                token.left = [r for r in token.left if await self.try_token(token, r) is not False]
+                if token.left and time.monotonic() > end:
+                    break
+            token.left = [replica.name for replica in token.left]
+
+    async def live(self):
+        while not self.stopping:
+            await self.revoke()
+            for _ in range(3):
+                await asyncio.sleep(self.rng.uniform(0.1, 1))
+                if self.journal.revoked:
+                    await self.try_token(self.rng.choice(self.journal.revoked),
+                                         self.rng.choice(list(self.stage.replicas.values())))

@@ -12,27 +12,32 @@ Kinds, for the bytes that go up to the server, down to the client, or both ways:
              client's side ends, both: either, in turn. New connections work. The other side gets a reset when the
              fault ends
   reset      all connections are reset, and new ones at once
+  spoil      the first message of each SendMessageBatch is changed into one that SQS refuses
 """
 
 import asyncio
 import contextlib
 import json
+import os
+import re
 import socket
 import struct
 import sys
 
 PIECE = 16384
+# The beginning of a message with six letters, which a control character that SQS does not allow replaces.
+MESSAGE = re.compile(rb'("MessageBody":"\{\\")[a-zA-Z]{6}')
 
 
 class Direction:
     """The fault of one direction."""
 
     def __init__(self):
-        self.delay, self.rate, self.passable = 0, None, asyncio.Event()
+        self.delay, self.rate, self.spoiled, self.passable = 0, None, False, asyncio.Event()
         self.heal()
 
     def heal(self):
-        self.delay, self.rate = 0, None
+        self.delay, self.rate, self.spoiled = 0, None, False
         self.passable.set()
 
     async def hold(self, size):
@@ -64,6 +69,8 @@ class Pair:
     async def pump(self, source, sink, direction):
         try:
             while data := await source.read(min(PIECE, direction.rate or PIECE)):
+                if direction.spoiled:
+                    data = MESSAGE.sub(rb"\1\\u0001", data, count=1)
                 await direction.hold(len(data))
                 if not self.half_open:
                     sink.write(data)
@@ -130,6 +137,8 @@ class Link:
                 one.rate = int(value)
             elif kind == "blackhole":
                 one.passable.clear()
+            elif kind == "spoil":
+                one.spoiled = True
 
     def heal(self):
         self.refusing = False
@@ -157,6 +166,7 @@ async def main():
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(commands), sys.stdin)
     while line := await commands.readline():
         print(json.dumps(await obey(json.loads(line), links)), flush=True)
+    os._exit(0)  # without a farewell to the connections that are left
 
 
 if __name__ == "__main__":

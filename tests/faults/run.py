@@ -24,8 +24,10 @@ CONVERGE = 180  # maximum seconds from the last fault until the system is at res
 
 
 def at_rest(system):
-    open_orders = system.query("SELECT count(*) FROM orders WHERE status <> 'DELIVERED'")[0][0]
-    return open_orders == 0 and system.is_drained()
+    differing = system.query("""
+        SELECT count(*) FROM orders o LEFT JOIN shipments s ON s.order_id = o.id WHERE o.status <> 'DELIVERED'
+            OR (s.status, s.tracking_number, s.carrier) IS DISTINCT FROM (o.status, o.tracking_number, o.carrier)""")
+    return differing == [(0,)] and system.is_drained()
 
 
 async def converge(stage):
@@ -54,7 +56,7 @@ async def perform(stage, seed, duration, only):
     """Runs clients and faults. Returns the journal, the injected faults, the daemons' disorders and the seconds to rest."""
     journal, disorders = clients.Journal(), []
     actors = [clients.Shop(stage, journal, seed, number) for number in range(clients.CLIENTS)]
-    actors.append(clients.Vandal(stage, journal, seed))
+    actors += [clients.Vandal(stage, journal, seed), clients.Leaver(stage, journal, seed)]
     guard = asyncio.create_task(watch(stage, disorders))
     lives = [asyncio.create_task(actor.live()) for actor in actors]
     faults = [f for f in schedule.draw(seed, duration, stage.links) if re.search(only, f"{f.kind} {f.target}")]
@@ -69,6 +71,8 @@ async def perform(stage, seed, duration, only):
         if task.done() and not task.cancelled():
             task.result()  # a client that failed is a failure of the run
     rest = await converge(stage)
+    await asyncio.to_thread(stage.reunite)
+    await actors[-1].ask_everywhere()
     guard.cancel()
     return journal, done, disorders, rest
 
@@ -79,6 +83,7 @@ def stop_daemons(stage, disorders):
         try:
             if replica.daemon.process is not None:
                 replica.daemon.stop()
+            replica.end_log()
             replica.daemon.assert_no_sanitizer_report()
         except Exception as error:
             disorders.append(f"{name}: {error}")
@@ -113,7 +118,7 @@ def main():
     stage = stages.Stage()
     try:
         journal, done, disorders, rest = asyncio.run(perform(stage, options.seed, options.duration, options.only))
-        findings = checker.check(journal, stage.system)
+        findings = checker.check(journal, stage.losses, stage.system)
         stop_daemons(stage, disorders)
         findings.fail("the daemons stop in order and never end by themselves", disorders)
         print(f"seed {options.seed}, {options.duration} s of faults, at rest {rest:.1f} s after the last,"

@@ -7,10 +7,11 @@ import os
 import random
 import select
 import signal
+import time
 import typing
 
-import harness
 import psycopg
+import stage as stages
 
 GAP = 1.2  # mean seconds between faults
 CALM, CALM_GAP = 0.08, 6  # probability of a longer gap, and its mean seconds
@@ -76,6 +77,40 @@ async def kill_session(stage, fault):
     await asyncio.to_thread(kill)
 
 
+async def lock_table(stage, fault):
+    """Locks a table against everybody, as a migration or a careless administrator does."""
+    def lock():
+        with contextlib.suppress(psycopg.Error), stage.system.parts.connect(stage.system.name) as session:
+            with session.transaction():
+                session.execute("SET LOCAL lock_timeout = '2s'")
+                session.execute(f"LOCK TABLE {fault.target} IN ACCESS EXCLUSIVE MODE")
+                time.sleep(fault.seconds)
+    await asyncio.to_thread(lock)
+
+
+async def new_timeline(stage, fault):
+    """Stops the server and promotes it as a standby with all data, as a planned failover does."""
+    await asyncio.to_thread(stage.parts.stop, "postgres")
+    await asyncio.to_thread(stage.promote)
+
+
+async def lose_history(stage, fault):
+    """Replaces the server by a standby that lags: what was committed in the last seconds is gone."""
+    await asyncio.to_thread(stage.copy_database)
+    began = time.monotonic(), time.time()
+    await asyncio.sleep(fault.seconds)
+    await asyncio.to_thread(stage.return_to_copy)
+    stage.losses.append((began[0], time.monotonic() + stages.RELIEF, began[1], time.time()))
+
+
+async def stop_log_reader(stage, fault):
+    """Whoever reads the daemon's log stops, so its pipe fills up."""
+    reader = stage.replicas[fault.target].log_reader
+    reader.send_signal(signal.SIGSTOP)
+    await asyncio.sleep(fault.seconds)
+    reader.send_signal(signal.SIGCONT)
+
+
 async def kill_daemon(stage, fault):
     replica = stage.replicas[fault.target]
     replica.disturb()
@@ -111,6 +146,7 @@ async def spoil_link(stage, fault):
 
 
 DAEMONS = ("order-1", "order-2", "delivery-1", "delivery-2")
+TABLES = ("orders", "order_items", "order_outbox", "shipments", "delivery_events", "delivery_outbox")
 # kind: (weight, function, targets, minimum and maximum seconds). Most faults last at most a quarter of the maximum.
 PROCESSES = {
     "kill daemon": (9, kill_daemon, DAEMONS, 0, 3),
@@ -121,12 +157,18 @@ PROCESSES = {
     "immediate shutdown": (2, immediate_shutdown, ("postgres",), 0, 3),
     "end sessions": (3, end_sessions, ("postgres",), 0, 0),
     "kill session": (2, kill_session, ("postgres",), 0, 0),
+    "lock table": (4, lock_table, TABLES, 0.1, 12),
+    "new timeline": (1, new_timeline, ("postgres",), 0, 0),
+    "lose history": (1, lose_history, ("postgres",), 0, 6),
+    "stop log reader": (4, stop_log_reader, DAEMONS, 1, 20),
 }
 
 
 def kinds(links):
     """All kinds of faults: PROCESSES, and the network faults of the links."""
-    return PROCESSES | {kind: (6, spoil_link, links, 0.1, 25) for kind in NETWORK}
+    network = {kind: (6, spoil_link, links, 0.1, 25) for kind in NETWORK}
+    to_sqs = [link for link in links if link.endswith(":sqs")]
+    return PROCESSES | network | {"spoil": (3, spoil_link, to_sqs, 0.1, 25)}
 
 
 def draw(seed, duration, links):

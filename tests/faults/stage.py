@@ -1,13 +1,19 @@
 """The system under test: parts, two replicas of each daemon, and the links between all of them."""
 
+import fcntl
 import json
+import os
 import pathlib
+import re
+import shutil
+import signal
 import subprocess
 import sys
 import time
 
 import harness
 
+LEAVER = "leaver"  # the client that revokes its tokens
 SECRET = "a-secret-of-production-that-is-long-enough"
 SETTINGS = {
     # Daemons of production, which also start while their database is unavailable.
@@ -16,9 +22,8 @@ SETTINGS = {
     "CARRIER_ASSIGN_DELAY": "300ms", "CARRIER_SHIP_DELAY": "700ms", "CARRIER_DELIVER_DELAY": "1s",
     "DB_CONNECT_TIMEOUT": "1s", "DB_STATEMENT_TIMEOUT": "2s", "DB_LOCK_TIMEOUT": "1s", "HTTP_QUEUE_TIMEOUT": "3s",
     "SHUTDOWN_TIMEOUT": "10s", "RECONCILE_AFTER": "10s",
-    # Here many consumers die while they process a message. So three receives do not mean that a message is poison.
-    "SQS_MAX_RECEIVE_COUNT": "50",
 }
+PIPE = 4096  # bytes that a daemon's log may wait for its reader
 RELIEF = 2  # seconds after a disturbance until clients have noticed that their connections are gone
 
 
@@ -54,6 +59,19 @@ class Replica:
 
     def __init__(self, name, daemon):
         self.name, self.daemon, self.disturbed = name, daemon, []
+        log, daemon.output = os.pipe()
+        fcntl.fcntl(log, fcntl.F_SETPIPE_SZ, PIPE)
+        with daemon.log.open("ab") as file:
+            self.log_reader = subprocess.Popen(["cat"], stdin=log, stdout=file)
+        os.close(log)
+
+    def end_log(self):
+        """Waits until the log is complete. The daemon must not run."""
+        if self.daemon.output is not None:
+            os.close(self.daemon.output)
+            self.daemon.output = None
+            self.log_reader.send_signal(signal.SIGCONT)
+            self.log_reader.wait()
 
     def disturb(self):
         """From now on, requests to it may fail."""
@@ -79,15 +97,18 @@ class Stage:
 
     def __init__(self):
         self.keep_logs = False
+        self.losses = []  # (monotonic start and end, start and end by the clock) of times that the database forgot
         self.parts = harness.PrivateParts()
         self.proxy, self.links, self.replicas = Proxy(), [], {}
         self.system = harness.System(self.parts, **SETTINGS)
         for number in (1, 2):
             self.add_replica(f"order-{number}", self.system.order_svc)
             self.add_replica(f"delivery-{number}", self.system.delivery_svc)
+        for name in ("order-1", "delivery-1"):
+            assert self.replicas[name].daemon.command("--migrate").returncode == 0
+        added = self.replicas["order-1"].daemon.command("client", "add", LEAVER, "order:read", "delivery:read").stdout
+        self.leaver_secret = re.search(r"client_secret: (\S+)", added)[1]
         for replica in self.replicas.values():
-            subprocess.run([replica.daemon.program, "--migrate"], env=replica.daemon.environment, check=True,
-                           capture_output=True)
             replica.daemon.launch()
         for replica in self.replicas.values():
             harness.eventually(replica.daemon.is_ready, what=f"readiness of {replica.name}")
@@ -119,18 +140,55 @@ class Stage:
         assert now == started, "PostgreSQL is not running"
         return int(pid)
 
+    @property
+    def database_folder(self):
+        return pathlib.Path(self.parts.folder, "postgres").resolve()
+
+    def promote(self):
+        """Starts the stopped database as a standby and makes it the primary, which begins a new timeline."""
+        (self.database_folder / "standby.signal").touch()
+        self.parts.start("postgres")
+        with self.parts.connect("postgres") as admin:
+            admin.execute("SELECT pg_promote()")
+
+    def copy_database(self):
+        """Copies the database as it is at one moment."""
+        self.parts.freeze("postgres")
+        try:
+            subprocess.run(["cp", "-a", self.database_folder, f"{self.database_folder}-copy"], check=True)
+        finally:
+            self.parts.thaw("postgres")
+
+    def return_to_copy(self):
+        """Ends the database, and promotes its copy in its place."""
+        self.parts.kill("postgres")
+        folder = self.database_folder
+        shutil.rmtree(folder)
+        os.rename(f"{folder}-copy", folder)
+        (folder / "postmaster.pid").unlink()
+        self.promote()
+
     def heal(self):
-        """Ends all faults that may be left."""
+        """Ends all faults that may be left. Then it cuts one replica of each daemon off from SQS: the system must
+        come to rest without it."""
         for link in self.links:
             self.proxy.heal(link)
         self.parts.thaw()
         self.parts.start()
+        for link in ("order-1:sqs", "delivery-1:sqs"):
+            self.proxy.fault(link, "blackhole", "both")
+
+    def reunite(self):
+        """Ends what heal() left cut off."""
+        for link in ("order-1:sqs", "delivery-1:sqs"):
+            self.proxy.heal(link)
 
     def close(self):
         self.proxy.close()
         for replica in self.replicas.values():
             if replica.daemon.process is not None:
                 replica.daemon.kill()
+            replica.end_log()
         if not self.keep_logs:
             subprocess.run(["rm", "-rf", self.system.folder], check=True)
         self.parts.close()

@@ -181,6 +181,7 @@ class Daemon:
     def __init__(self, program, settings, log):
         self.program, self.log, self.process = program, pathlib.Path(log), None
         self.wrapper = []  # a command that becomes the daemon
+        self.output = None  # a file descriptor that gets the log instead of the file
         self.port = free_port()
         self.url = f"{'https' if settings.get('TLS_CERT_FILE') else 'http'}://127.0.0.1:{self.port}"
         inherited = ("PATH", "HOME", "ASAN_OPTIONS", "UBSAN_OPTIONS", "TSAN_OPTIONS", "LSAN_OPTIONS")
@@ -191,7 +192,7 @@ class Daemon:
     def launch(self):
         """Starts the process without waiting for anything."""
         assert self.process is None, "is running"
-        with self.log.open("ab") as log:
+        with contextlib.nullcontext(self.output) if self.output else self.log.open("ab") as log:
             self.process = subprocess.Popen([*self.wrapper, self.program], env=self.environment, stdin=subprocess.DEVNULL,
                                             stdout=log, stderr=log)
         return self
