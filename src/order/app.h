@@ -14,6 +14,6 @@ struct order_app {
     struct clients *clients;
     struct guesses *guesses;
     struct limit *orders_limit;  /* new orders per client */
-    struct memory_cache *memory; /* answers that never change: receipts, views of delivered orders */
+    struct memory_cache *memory; /* answers that are final: receipts, views of delivered orders */
     struct outbox *outbox, *revocation_outbox;
 };

@@ -1,4 +1,4 @@
-/* What order-svc keeps only in memory: limits, and answers that never change. Functions of a service_part. app is
+/* What order-svc keeps only in memory: limits, and answers that hardly ever change. Functions of a service_part. app is
  * the struct order_app. */
 #pragma once
 

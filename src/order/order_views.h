@@ -1,8 +1,9 @@
 /* Views of orders: the answers to GET /orders/:id. Redis (order:view:*) and the process's memory keep them. Any
  * view may be missing at any time.
  *
- * Only views of DELIVERED orders are kept, because they never change. Any other view could become stale when Redis
- * is unavailable while the order changes. A reader would then see the status go back. */
+ * Only views of DELIVERED orders are kept, because their status never changes. Any other view could become stale when
+ * Redis is unavailable while the order changes. A reader would then see the status go back. A tracking number that is
+ * corrected after DELIVERED is seen by all readers within ORDER_VIEW_TTL. */
 #pragma once
 
 #include "common/base/arena.h"
