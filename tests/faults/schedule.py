@@ -96,8 +96,8 @@ async def new_timeline(stage, fault):
 
 async def lose_history(stage, fault):
     """Replaces the server by a standby that lags: what was committed in the last seconds is gone."""
-    await asyncio.to_thread(stage.copy_database)
     began = time.monotonic(), time.time()
+    await asyncio.to_thread(stage.copy_database)
     await asyncio.sleep(fault.seconds)
     await asyncio.to_thread(stage.return_to_copy)
     stage.losses.append((began[0], time.monotonic() + stages.RELIEF, began[1], time.time()))
