@@ -103,7 +103,7 @@ units() { # a threshold of 20 means 2.0 of 10
 
 mutations() { # of scripts/mutate.sh
     local patch
-    for patch in tests/faults/mutations/*.patch; do git apply --check "$patch" 2>&1; done
+    for patch in tests/faults/mutations/*.patch; do git apply --check "$patch" 2>&1 | sed "s|^|$patch: |"; done
 }
 
 leftovers() { files -not -name check.sh | xargs -0 grep -nwE 'TODO|FIXME|XXX'; }

@@ -21,7 +21,7 @@ struct http_worker; /* the connections of a worker; defined by the daemon */
 struct http_route {
     const char *method;  /* "GET" also serves HEAD */
     const char *pattern; /* "/orders/:id": a segment that starts with ':' is a parameter */
-    const char *scope;   /* required scope; NULL: open to all */
+    const char *scope;   /* required scope, which the guard checks; NULL: open to all */
     size_t body_limit;   /* bytes; 0: no body is expected, one of up to 64 KiB is ignored */
     /* Called on an HTTP thread; must not block. It answers, or (in a route with run) leaves what run needs in
      * request->command. When the arena of the request is out of memory it may just return: the server then answers
