@@ -1,6 +1,7 @@
 /* PostgreSQL as POST /orders sees it, by hand. Include after cmocka.h and fake_cache.h, in one file of a test. */
 #pragma once
 
+#include "common/db/identity.h"
 #include "fake_cache.h"
 #include "order/order_store.h"
 
@@ -11,19 +12,25 @@ enum { KEY_LIFE_MS = 86400000 };
 /* PostgreSQL: what it knows of keys, what it is asked, and what becomes of that. */
 static struct {
     bool connected;
+    struct db_identity *identity; /* of what the worker's connection leads to */
     enum db_status create_status, find_status;
     bool key_is_taken;                  /* every key */
     enum order_outcome taken_by;        /* what find_taken says of those that are */
     struct order first;                 /* of the keys that are taken */
     size_t creates, finds, orders;      /* calls, and orders that were made */
     size_t create_count;                /* of the last create */
-    bool waited_for_key; /* after a lock timeout */
+    bool waited_for_key;                /* after a lock timeout */
     size_t asks_before, answers_before; /* of Redis, when create was called */
 } store;
 
 bool db_is_connected(const struct db *db) {
     (void)db;
     return store.connected;
+}
+
+bool db_identity_of(const struct db *db, uint8_t out[static DB_IDENTITY_SIZE]) {
+    (void)db;
+    return db_identity_get(store.identity, out);
 }
 
 bool db_waited_for_row(const struct db *db, const char *relation) {
