@@ -1,8 +1,9 @@
 /* Views of orders: the answers to GET /orders/:id. Redis (order:view:*) and the process's memory keep them. Any
  * view may be missing at any time.
  *
- * Only views of DELIVERED orders are kept, because they never change. Any other view could become stale when Redis
- * is unavailable while the order changes. A reader would then see the status go back. */
+ * Only views of DELIVERED orders are kept, because their status never changes. Any other view could become stale when
+ * Redis is unavailable while the order changes. A reader would then see the status go back. The tracking number and
+ * carrier of a DELIVERED order may be corrected. Then other replicas may show the old ones for ttl_ms. */
 #pragma once
 
 #include "common/base/arena.h"
