@@ -1,6 +1,7 @@
 /* delivery-svc: creates shipments, moves them and reports their status. */
 #include "app.h"
 #include "carrier.h"
+#include "corrections.h"
 #include "order_consumer.h"
 #include "revocation_consumer.h"
 #include "revocation_store.h"
@@ -24,6 +25,7 @@ static const struct service_part parts[] = {
      .probe = &shipment_store_probe,
      .queue = config_orders_queue},
     {.name = "carrier", .job = carrier_run},
+    {.name = "corrections", .job = corrections_run},
     {0},
 };
 

@@ -4,14 +4,35 @@
 #include "common/events/outbox_rows.h"
 #include "shipment_json.h"
 
-/* Locks the shipments, so that the outbox gets the events of an order in the order of its changes. */
+/* The shipments are locked, so that the outbox gets the events of an order in the order of its changes. */
+#define SELECT_LEFT                                                                                          \
+    "SELECT order_id, status, tracking_number, carrier, correlation_id, traceparent,"                        \
+    "       (extract(epoch FROM updated_at) * 1000)::bigint"                                                 \
+    "  FROM shipments"
+
 static const struct db_query lock_query = {
-    "repeat_lock", "SELECT order_id, status, tracking_number, carrier, correlation_id, traceparent,"
-                   "       (extract(epoch FROM updated_at) * 1000)::bigint"
-                   "  FROM shipments"
-                   " WHERE order_id = ANY ($1) AND status <> 'PROCESSING'"
-                   " ORDER BY id"
-                   "   FOR UPDATE"};
+    "repeat_lock",
+    SELECT_LEFT " WHERE order_id = ANY ($1) AND status <> 'PROCESSING' ORDER BY id FOR UPDATE"};
+
+static const struct db_query lock_corrected_query = {
+    "repeat_lock_corrected",
+    SELECT_LEFT " WHERE order_id IN (SELECT order_id FROM delivery_corrections"
+                "                     WHERE quiet_since <= now() - $1 * interval '1 ms'"
+                "                     ORDER BY quiet_since"
+                "                     LIMIT $2)"
+                " ORDER BY id"
+                "   FOR UPDATE SKIP LOCKED"};
+
+/* A correction is repeated again after as much time as has passed since it was made, for a day. Whoever changes its row
+ * has locked the shipment. */
+static const struct db_query put_off_query = {
+    "repeat_put_off",
+    "WITH over AS ("
+    "  DELETE FROM delivery_corrections WHERE order_id = ANY ($1) AND corrected_at <= now() - interval '1 day'"
+    ")"
+    " UPDATE delivery_corrections"
+    "    SET quiet_since = greatest(now(), now() + (now() - corrected_at) - $2 * interval '1 ms')"
+    "  WHERE order_id = ANY ($1) AND corrected_at > now() - interval '1 day'"};
 enum { ORDER_ID, STATUS, TRACKING_NUMBER, CARRIER, CORRELATION_ID, TRACEPARENT, UPDATED };
 
 static const struct db_query repeat_query = {"repeat_write", OUTBOX_INSERT_ROWS("delivery_outbox")};
@@ -69,4 +90,47 @@ static enum db_status repeat_updates(struct db *db, void *arg) {
 enum db_status repeat_store_updates(struct db *db, const struct shipment shipments[], size_t n) {
     struct repeat repeat = {shipments, n};
     return db_transaction(db, repeat_updates, &repeat);
+}
+
+/* Notes that the corrections of these shipments are published again. */
+static enum db_status put_off(struct db *db, const struct db_result *left, int64_t after_ms) {
+    struct db_params p = {0};
+    int ids = db_array(&p, DB_UUID);
+    for (size_t row = 0; row < db_rows(left); row++) {
+        struct uuid id = db_uuid(left, row, ORDER_ID);
+        db_add_uuid(&p, ids, &id);
+    }
+    db_int_param(&p, after_ms);
+    enum db_status status = db_run(db, &put_off_query, &p, NULL);
+    db_params_free(&p);
+    return status;
+}
+
+struct corrections {
+    int64_t after_ms;
+    size_t count;
+};
+
+static enum db_status repeat_corrections(struct db *db, void *arg) {
+    struct corrections *work = arg;
+    struct db_params p = {0};
+    struct db_result *left = NULL;
+    db_int_param(&p, work->after_ms);
+    db_int_param(&p, REPEAT_LIMIT);
+    enum db_status status = db_run(db, &lock_corrected_query, &p, &left);
+    work->count = db_rows(left);
+    if (status == DB_OK && work->count)
+        status = put_off(db, left, work->after_ms);
+    if (status == DB_OK && work->count)
+        status = write_updates(db, left);
+    db_result_free(left);
+    db_params_free(&p);
+    return status;
+}
+
+enum db_status repeat_store_corrections(struct db *db, int64_t after_ms, size_t *count) {
+    struct corrections work = {.after_ms = after_ms};
+    enum db_status status = db_transaction(db, repeat_corrections, &work);
+    *count = status == DB_OK ? work.count : 0;
+    return status;
 }

@@ -10,3 +10,9 @@
 /* Writes the last ORDER_STATUS_UPDATE of n orders into the outbox again, in one transaction. Orders whose shipment
  * is still PROCESSING are skipped, because it has published none yet. Of shipments only order_id is used. */
 enum db_status repeat_store_updates(struct db *db, const struct shipment shipments[], size_t n) MUST_CHECK;
+
+/* Does the same, in a transaction of its own, for shipments that were corrected after they had left, and of which
+ * nothing was published for after_ms: REPEAT_LIMIT at most. *count receives how many. Each is due again after as much
+ * time as has passed since the correction, until a day after it. */
+#define REPEAT_LIMIT 100
+enum db_status repeat_store_corrections(struct db *db, int64_t after_ms, size_t *count) MUST_CHECK;

@@ -28,5 +28,5 @@ void shipment_view_json(struct buf *out, const struct shipment *shipment);
 /* The answer to GET /delivery/shipment/:orderId/events. n is at least 1, and all events are of one shipment. */
 void shipment_events_json(struct buf *out, const struct shipment_event events[], size_t n);
 
-/* The event ORDER_STATUS_UPDATE of a change that moved a shipment. */
+/* The event ORDER_STATUS_UPDATE of a change that is news (shipment_is_news). */
 void shipment_update_json(struct buf *out, const struct shipment_change *change, const struct uuid *event_id);

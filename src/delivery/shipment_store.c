@@ -74,7 +74,8 @@ static const struct db_query lock_due_query = {
     "           FOR UPDATE SKIP LOCKED) due"
     " ORDER BY id"};
 
-/* A shipment that changed twice takes its last state. Trail and events keep the order of the changes. */
+/* A shipment that changed twice takes its last state. Trail and events keep the order of the changes. An event without a
+ * new status tells of a correction. */
 static const struct db_query write_query = {
     "shipment_write",
     "WITH change AS ("
@@ -94,6 +95,11 @@ static const struct db_query write_query = {
     "  SELECT shipment_id, order_id, previous_status, status, description,"
     "         tracking_number, carrier, actor, request_id, at"
     "    FROM change ORDER BY n"
+    "), corrected AS ("
+    "  INSERT INTO delivery_corrections (order_id)"
+    "  SELECT DISTINCT order_id FROM change WHERE payload IS NOT NULL AND status = previous_status"
+    "  ON CONFLICT (order_id) DO UPDATE"
+    "    SET corrected_at = excluded.corrected_at, quiet_since = excluded.quiet_since"
     ")"
     " " OUTBOX_INSERT("delivery_outbox")
     " SELECT event_id, order_id, payload, correlation_id, traceparent"

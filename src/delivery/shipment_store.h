@@ -32,7 +32,7 @@ enum db_status shipment_store_find(struct db *db, const struct uuid *const order
 const struct shipment *shipment_rows_find(const struct shipment_rows *rows, const struct uuid *order_id);
 
 /* Applies changes in the given order, in one transaction. Each that changes something adds a row to the audit
- * trail. If the shipment moved, it also adds an event to the outbox. The strings of changes[i]->shipment belong to
+ * trail. One that is news (shipment_is_news) also adds an event to the outbox. The strings of changes[i]->shipment belong to
  * rows or are those of changes[i]. */
 enum db_status shipment_store_change(struct db *db, const struct shipment_pace *pace,
                                      struct shipment_change *const changes[], size_t n,

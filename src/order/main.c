@@ -19,7 +19,7 @@ static const struct service_part parts[] = {
      .queue = config_revocations_queue,
      .place = PLACE(revocation_outbox)},
     {.name = "status consumer", .start = status_consumer_start, .stop = status_consumer_stop},
-    {.name = "reconciler", .job = reconcile_run},
+    {.name = "reconciler", .start = reconciler_start, .stop = reconciler_stop},
     {.name = "key expiry", .job = expiry_run},
     {0},
 };

@@ -10,10 +10,10 @@
 
 bool order_receipt_locate(struct order_receipt_place *place, struct db_identity *identity,
                           const char *client_id, const char *key) {
-    uint8_t database[DB_IDENTITY_SIZE] = {0};
     struct buf text = {0};
-    place->known = db_identity_get(identity, database);
-    buf_append(&text, database, sizeof database);
+    *place = (struct order_receipt_place){0};
+    place->known = db_identity_get(identity, place->database);
+    buf_append(&text, place->database, sizeof place->database);
     buf_append(&text, client_id,
                strlen(client_id) + 1); /* with its NUL: the two cannot run into each other */
     buf_str(&text, key);

@@ -18,6 +18,7 @@
  * failover or a restore nobody finds the receipt of an order that may be lost. Hashed: no pair can stand for another. */
 struct order_receipt_place {
     bool known; /* the database has told its identity; else there is no place, and no receipt */
+    uint8_t database[DB_IDENTITY_SIZE];
     uint8_t hash[SHA256_SIZE];                                /* in memory */
     char cache_key[sizeof "order:create:" + 2 * SHA256_SIZE]; /* in Redis */
 };

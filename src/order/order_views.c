@@ -94,15 +94,14 @@ bool order_views_find(const struct order_views *views, const struct uuid ids[], 
     return ok;
 }
 
-void order_views_put(const struct order_views *views, const struct order *const orders[], size_t n) {
+void order_views_put(const struct order_views *views, const uint8_t database[static DB_IDENTITY_SIZE],
+                     const struct order *const orders[], size_t n) {
     struct arena arena = {0};
     struct buf text = {0};
     struct cache_entry *entries = arena_array(&arena, n, sizeof *entries);
     char(*names)[VIEW_KEY_SIZE] = arena_array(&arena, n, sizeof *names);
-    uint8_t database[DB_IDENTITY_SIZE];
-    bool possible = entries && names && db_identity_get(views->identity, database);
     size_t count = 0;
-    for (size_t i = 0; possible && i < n; i++) {
+    for (size_t i = 0; entries && names && i < n; i++) {
         if (orders[i]->status != ORDER_DELIVERED)
             continue;
         view_key(&orders[i]->id, database, names[count]);

@@ -2,8 +2,8 @@
  * view may be missing at any time.
  *
  * Only views of DELIVERED orders are kept, because their status never changes. Any other view could become stale when
- * Redis is unavailable while the order changes. A reader would then see the status go back. A tracking number that is
- * corrected after DELIVERED is seen by all readers within ORDER_VIEW_TTL. */
+ * Redis is unavailable while the order changes. A reader would then see the status go back. The tracking number and
+ * carrier of a DELIVERED order may be corrected. Then other replicas may show the old ones for ttl_ms. */
 #pragma once
 
 #include "common/base/arena.h"
@@ -41,5 +41,6 @@ bool order_view_recall(const struct order_views *views, const struct uuid *id, s
 bool order_views_find(const struct order_views *views, const struct uuid ids[], size_t n, struct arena *arena,
                       struct order_view out[]) MUST_CHECK;
 
-/* Writes the views of those orders that are DELIVERED. */
-void order_views_put(const struct order_views *views, const struct order *const orders[], size_t n);
+/* Writes the views of those orders that are DELIVERED, as they are in the database of this identity. */
+void order_views_put(const struct order_views *views, const uint8_t database[static DB_IDENTITY_SIZE],
+                     const struct order *const orders[], size_t n);

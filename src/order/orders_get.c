@@ -112,6 +112,7 @@ static enum db_status answer_from_database(struct http_worker *worker, struct ht
     const struct order_app *app = worker->app;
     struct order_wanted *wanted = arena_array(arena, n, sizeof *wanted);
     const struct order **found = arena_array(arena, n, sizeof *found);
+    uint8_t database[DB_IDENTITY_SIZE];
     size_t count = 0;
     if (!wanted || !found)
         return DB_NO_MEMORY;
@@ -133,7 +134,8 @@ static enum db_status answer_from_database(struct http_worker *worker, struct ht
         found[count++] = wanted[i].order;
     }
     struct order_views kept = views_of(app, worker->cache);
-    order_views_put(&kept, found, count);
+    if (db_identity_of(worker->db, database))
+        order_views_put(&kept, database, found, count);
     return DB_OK;
 }
 

@@ -304,22 +304,29 @@ static size_t answer_decided(struct creation *creations[], size_t n) {
     return left;
 }
 
-/* Lets Redis answer the next replays of these keys. */
-static void remember(struct cache *cache, struct creation *const creations[], size_t n) {
+/* Whether the answer is a receipt that the next replay may be given. */
+static bool is_receipt(const struct creation *c) {
+    return !c->original && c->store.key && c->place.known && is_decided(c) &&
+           c->request->reply.status == 201 && !c->request->arena.failed;
+}
+
+/* Lets Redis answer the next replays of these keys. Not if the database was replaced after the requests came. */
+static void remember(struct http_worker *worker, struct creation *const creations[], size_t n) {
     struct order_receipt receipts[HTTP_BATCH_MAX];
+    uint8_t database[DB_IDENTITY_SIZE];
     size_t count = 0;
-    for (size_t i = 0; i < n; i++) {
+    bool known = db_identity_of(worker->db, database);
+    for (size_t i = 0; i < n && known; i++) {
         const struct creation *c = creations[i];
         const struct buf *body = &c->request->reply.body;
-        if (!c->original && c->store.key && c->place.known && is_decided(c) &&
-            c->request->reply.status == 201 && !c->request->arena.failed)
+        if (is_receipt(c) && memcmp(c->place.database, database, sizeof database) == 0)
             receipts[count++] = (struct order_receipt){.cache_key = c->place.cache_key,
                                                        .fingerprint = c->store.fingerprint,
                                                        .body = body->data,
                                                        .len = body->len,
                                                        .expires_ms = c->store.expires_ms};
     }
-    order_receipts_put(cache, receipts, count);
+    order_receipts_put(worker->cache, receipts, count);
 }
 
 /* Creates the orders whose keys are free, and answers them and their duplicates: they are committed, whatever fails
@@ -374,6 +381,6 @@ enum outcome orders_post_run(struct http_worker *worker, struct http_request *re
         answer(open[i]);
     if (any_created(all, n))
         outbox_wake(app->outbox);
-    remember(worker->cache, all, n);
+    remember(worker, all, n);
     return db_outcome(status);
 }

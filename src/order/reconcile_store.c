@@ -6,41 +6,67 @@
 #include "order_json.h"
 #include "order_store.h"
 
+/* Reads the rows in the order in which they are published. The first expression is written so that it needs the index
+ * orders_quiet_idx, whatever the statistics say. */
+static const struct db_query look_query = {
+    "order_look",
+    "SELECT (SELECT true FROM orders WHERE status <> 'DELIVERED' ORDER BY quiet_since LIMIT 1),"
+    "       floor(extract(epoch FROM coalesce((SELECT created_at FROM order_outbox ORDER BY id LIMIT 1),"
+    "                                         now())) * 1000)::bigint"};
+enum { LOOK_ON_THEIR_WAY, LOOK_PUBLISHED };
+
 /* The order is next due after as much time as has passed since its last change. So the interval doubles, up to a
  * day. */
 static const struct db_query claim_query = {
     "order_claim_quiet",
     "WITH quiet AS ("
-    "  SELECT id FROM orders"
-    "   WHERE status <> 'DELIVERED' AND quiet_since <= now() - $1 * interval '1 ms'"
-    "   ORDER BY quiet_since"
-    "   LIMIT $2"
-    "     FOR NO KEY UPDATE SKIP LOCKED"
+    "  SELECT o.id FROM orders o"
+    "   WHERE o.status <> 'DELIVERED' AND o.quiet_since < $1"
+    "     AND o.quiet_since <= now() - $2 * interval '1 ms' AND o.quiet_since >= now() - $3 * interval '1 ms'"
+    "     AND NOT EXISTS (SELECT FROM order_outbox w WHERE w.group_id = o.id)"
+    "   ORDER BY o.quiet_since"
+    "   LIMIT $4"
+    "     FOR NO KEY UPDATE OF o SKIP LOCKED"
     ")"
     " UPDATE orders o"
     "    SET quiet_since = now() + greatest(least(now() - o.updated_at, interval '1 day')"
-    "                                       - $1 * interval '1 ms', interval '0')"
+    "                                       - $5 * interval '1 ms', interval '0')"
     "   FROM quiet"
     "  WHERE o.id = quiet.id"
-    " RETURNING o.id, EXISTS (SELECT FROM order_outbox w WHERE w.group_id = o.id)"};
-enum { QUIET_ID, QUIET_WAITS };
+    " RETURNING o.id"};
 
 static const struct db_query announce_query = {"order_announce", OUTBOX_INSERT_ROWS("order_outbox")};
 
-/* Locks silent orders. ids receives those to publish again. */
-static enum db_status claim(struct db *db, int64_t after_ms, struct uuid ids[static RECONCILE_LIMIT],
-                            struct reconcile_pass *pass) {
+enum db_status reconcile_store_look(struct db *db, bool *on_their_way, int64_t *published_ms) {
+    struct db_result *result = NULL;
+    enum db_status status = db_run(db, &look_query, NULL, &result);
+    if (status != DB_OK)
+        return status;
+    *on_their_way = !db_is_null(result, 0, LOOK_ON_THEIR_WAY);
+    *published_ms = db_int(result, 0, LOOK_PUBLISHED);
+    db_result_free(result);
+    return DB_OK;
+}
+
+struct reconcile_work {
+    const struct reconcile_span *span;
+    int64_t after_ms;
+    struct uuid ids[RECONCILE_LIMIT];
+    size_t count;
+};
+
+/* Locks the orders to publish again. */
+static enum db_status claim(struct db *db, struct reconcile_work *work) {
     struct db_params p = {0};
     struct db_result *result = NULL;
-    db_int_param(&p, after_ms);
+    db_time_param(&p, work->span->before_ms);
+    db_int_param(&p, work->span->at_least_ms);
+    db_int_param(&p, work->span->at_most_ms);
     db_int_param(&p, RECONCILE_LIMIT);
+    db_int_param(&p, work->after_ms);
     enum db_status status = db_run(db, &claim_query, &p, &result);
-    *pass = (struct reconcile_pass){.quiet = db_rows(result)};
-    for (size_t row = 0; row < pass->quiet; row++) {
-        bool waiting = db_bool(result, row, QUIET_WAITS);
-        if (!waiting)
-            ids[pass->announced++] = db_uuid(result, row, QUIET_ID);
-    }
+    for (size_t row = 0; row < db_rows(result) && row < RECONCILE_LIMIT; row++)
+        work->ids[work->count++] = db_uuid(result, row, 0);
     db_result_free(result);
     db_params_free(&p);
     return status;
@@ -65,28 +91,24 @@ static enum db_status announce(struct db *db, const struct order orders[], size_
     return outbox_rows_insert(&rows, db, &announce_query);
 }
 
-struct reconcile_work {
-    int64_t after_ms;
-    struct reconcile_pass *pass;
-};
-
 static enum db_status announce_quiet(struct db *db, void *arg) {
-    const struct reconcile_work *work = arg;
-    struct uuid ids[RECONCILE_LIMIT];
+    struct reconcile_work *work = arg;
     struct arena arena = {0};
     struct order *orders = NULL;
     size_t count = 0;
-    enum db_status status = claim(db, work->after_ms, ids, work->pass);
-    if (status == DB_OK && work->pass->announced)
-        status = order_store_lock(db, ids, work->pass->announced, &arena, &orders, &count);
+    enum db_status status = claim(db, work);
+    if (status == DB_OK && work->count)
+        status = order_store_lock(db, work->ids, work->count, &arena, &orders, &count);
     if (status == DB_OK && count)
         status = announce(db, orders, count);
     arena_free(&arena);
     return status;
 }
 
-enum db_status reconcile_store_pass(struct db *db, int64_t after_ms, struct reconcile_pass *pass) {
-    struct reconcile_work work = {after_ms, pass};
-    *pass = (struct reconcile_pass){0};
-    return db_transaction(db, announce_quiet, &work);
+enum db_status reconcile_store_announce(struct db *db, const struct reconcile_span *span, int64_t after_ms,
+                                        size_t *announced) {
+    struct reconcile_work work = {.span = span, .after_ms = after_ms};
+    enum db_status status = db_transaction(db, announce_quiet, &work);
+    *announced = status == DB_OK ? work.count : 0;
+    return status;
 }

@@ -4,17 +4,26 @@
 #include "common/base/attributes.h"
 #include "common/db/db.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #define RECONCILE_LIMIT 100 /* maximum of orders per pass */
 
-struct reconcile_pass {
-    size_t quiet;     /* silent orders found; RECONCILE_LIMIT: more may wait */
-    size_t announced; /* those that got a new ORDER_CREATED in the outbox */
+/* *on_their_way: some order is not DELIVERED. Then *published_ms receives the time, on the database's clock, before
+ * which all events of the outbox have been published. */
+enum db_status reconcile_store_look(struct db *db, bool *on_their_way, int64_t *published_ms) MUST_CHECK;
+
+/* Which orders to publish again: silent for at least at_least_ms and at most at_most_ms, and since before before_ms on
+ * the database's clock. */
+struct reconcile_span {
+    int64_t at_least_ms, at_most_ms;
+    int64_t before_ms;
 };
 
-/* Does one pass, in a transaction of its own. It finds orders that are not DELIVERED, without a status update for
- * after_ms, and not locked by another replica. Each gets a new ORDER_CREATED, unless an event of it still waits in
- * the outbox. All of them are due again after as much time as has passed since their last change, a day at most. */
-enum db_status reconcile_store_pass(struct db *db, int64_t after_ms, struct reconcile_pass *pass) MUST_CHECK;
+/* Publishes ORDER_CREATED again, in a transaction of its own, for orders of the span that are not DELIVERED and not
+ * locked by another replica, RECONCILE_LIMIT at most. *announced receives how many. No event of such an order waits in
+ * the outbox. Each becomes silent for after_ms again after as much time as has passed since its last change, a day at
+ * most. */
+enum db_status reconcile_store_announce(struct db *db, const struct reconcile_span *span, int64_t after_ms,
+                                        size_t *announced) MUST_CHECK;

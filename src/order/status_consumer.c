@@ -89,13 +89,17 @@ static enum db_status update_orders(struct db *db, void *arg) {
     return work->changed_count ? order_store_update(db, work->changed, work->changed_count) : DB_OK;
 }
 
-static void remember_views(struct status_consumer *self, const struct order *const orders[], size_t n) {
+static void remember_views(struct status_consumer *self, const struct db *db,
+                           const struct order *const orders[], size_t n) {
     struct order_views views = {.cache = self->cache,
                                 .memory = self->app->memory,
                                 .identity = self->app->service.identity,
                                 .ttl_ms = self->app->service.config->order_view_ttl};
+    uint8_t database[DB_IDENTITY_SIZE];
+    if (!db_identity_of(db, database))
+        return;
     pthread_mutex_lock(&self->lock);
-    order_views_put(&views, orders, n);
+    order_views_put(&views, database, orders, n);
     pthread_mutex_unlock(&self->lock);
 }
 
@@ -111,7 +115,7 @@ static enum db_status handle_status(void *cls, struct db *db, struct consumer_me
     if (status == DB_OK && work.id_count)
         status = db_transaction(db, update_orders, &work);
     if (status == DB_OK && work.changed_count)
-        remember_views(cls, changed, work.changed_count);
+        remember_views(cls, db, changed, work.changed_count);
     arena_free(&arena);
     return status;
 }

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import subprocess
+import time
 import uuid
 
 import pytest
@@ -87,9 +88,42 @@ def test_announcements_do_not_pile_up_while_sqs_is_away(parts):
         system.order_svc(SQS_ENDPOINT="http://127.0.0.1:9").start()
         for _ in range(5):
             system.client().created()
-        quiet = "SELECT count(*) FROM orders WHERE quiet_since > created_at + interval '1 second'"
-        eventually(lambda: system.query(quiet) == [(5,)], what="a look at each order")
+        time.sleep(5)
         assert system.query("SELECT count(*) FROM order_outbox") == [(5,)]
+
+
+def test_announcements_do_not_pile_up_while_delivery_is_away(parts):
+    with System(parts, **QUICKLY) as system:
+        system.order_svc().start()
+        system.order_svc().start()
+        order_ids = [system.client().created() for _ in range(5)]
+        eventually(lambda: system.query("SELECT count(*) FROM order_outbox") == [(0,)])
+        time.sleep(8)
+        assert system.query("SELECT count(*) FROM order_outbox") == [(0,)]
+        assert system.messages_in("ORDERS_QUEUE") == 5
+        system.delivery_svc().start()
+        eventually(lambda: statuses(system) == dict.fromkeys(order_ids, "DELIVERED"))
+
+
+def test_orders_that_a_broker_forgot_do_not_wait_long(forgetful):
+    with System(forgetful, RECONCILE_AFTER="1h", CARRIER_SIMULATION="false") as system:
+        system.order_svc().start()
+        before = system.client().created()
+        system.query("UPDATE orders SET quiet_since = now() - interval '5 min'")
+        order_ids = [system.client().created() for _ in range(120)]
+        eventually(lambda: system.query("SELECT count(*) FROM order_outbox") == [(0,)])
+        time.sleep(1.5)  # the reconciler has reached the queue since
+        forgetful.kill("elasticmq")
+        subprocess.run(["rm", "-rf", f"{forgetful.folder}/elasticmq"], check=True)
+        forgetful.start("elasticmq")
+        system.delivery_svc().start()
+        shipped = "SELECT count(*) FROM shipments"
+        eventually(lambda: system.query(shipped) == [(120,)], timeout=20, what="a shipment of each recent order")
+        assert system.query("SELECT count(*) FROM shipments WHERE order_id = %s", before) == [(0,)]
+        eventually(system.is_drained)
+        created = [line for line in system.order.log_lines() if "re-announcing" in line["message"]]
+        assert len(created) >= 2, "a pass takes 100 orders"
+        assert sum(int(line["message"].split()[1]) for line in created) == len(order_ids), "each of them once"
 
 
 def test_announcements_become_rarer_and_end_with_the_delivery(parts):
@@ -106,6 +140,7 @@ def test_announcements_become_rarer_and_end_with_the_delivery(parts):
         eventually(lambda: statuses(system)[order_id] == "DELIVERED")
         system.query("UPDATE orders SET quiet_since = quiet_since - interval '1 day'")
         waiting = system.client().created()
+        system.take("ORDERS_QUEUE", lambda got: any(waiting in event["Body"] for event in got))
         announced = "SELECT quiet_since > created_at + interval '1 second' FROM orders WHERE id = %s"
         eventually(lambda: system.query(announced, waiting) == [(True,)])
         assert system.query(announced, order_id) == [(False,)]

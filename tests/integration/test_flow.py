@@ -53,6 +53,44 @@ def test_courier_takes_an_order_to_its_customer_by_hand(by_hand):
     assert (order["tracking_number"], order["carrier"]) == ("T-1", "C")
 
 
+@pytest.mark.parametrize("last", ["SHIPPED", "DELIVERED"])
+def test_corrected_tracking_reaches_the_order(by_hand, last):
+    api, deliveries = by_hand.client(), by_hand.deliveries()
+    order_id = api.created()
+    shipment = eventually(lambda: deliveries.shipment(order_id))
+    deliveries.move(shipment["id"], "SHIPPED", tracking_number="T-1", carrier="C")
+    if last == "DELIVERED":
+        deliveries.move(shipment["id"], "DELIVERED")
+    before = eventually(lambda: (o := api.get(f"/orders/{order_id}")).json()["status"] == last and o)
+    assert deliveries.move(shipment["id"], last, tracking_number="T-2").status_code == 200
+    order = eventually(lambda: (o := api.get(f"/orders/{order_id}")).json()["tracking_number"] == "T-2" and o)
+    assert (order.json()["status"], order.json()["carrier"]) == (last, "C")
+    assert order.headers["ETag"] != before.headers["ETag"]
+    deliveries.move(shipment["id"], last, carrier="D")
+    eventually(lambda: api.order(order_id)["carrier"] == "D")
+
+
+@pytest.mark.parametrize("last", ["SHIPPED", "DELIVERED"])
+def test_correction_whose_event_was_lost_reaches_the_order(parts, last):
+    with System(parts, CARRIER_SIMULATION="false", RECONCILE_AFTER="2s") as system:
+        system.start()
+        order_id = system.client().created()
+        shipment = eventually(lambda: system.deliveries().shipment(order_id))
+        system.deliveries().move(shipment["id"], "SHIPPED", tracking_number="T-1", carrier="C")
+        if last == "DELIVERED":
+            system.deliveries().move(shipment["id"], "DELIVERED")
+        eventually(lambda: system.client().order(order_id)["status"] == last)
+        system.order.stop()
+        system.deliveries().move(shipment["id"], last, tracking_number="T-2")
+        eventually(lambda: system.query("SELECT count(*) FROM delivery_outbox") == [(0,)])
+        system.sqs.purge_queue(QueueUrl=system.queue_url("DELIVERY_STATUS_QUEUE"))
+        system.order.start()
+        eventually(lambda: system.client().order(order_id)["tracking_number"] == "T-2")
+        system.query("UPDATE delivery_corrections SET quiet_since = now() - interval '1 h',"
+                     " corrected_at = now() - interval '2 days'")
+        eventually(lambda: system.query("SELECT count(*) FROM delivery_corrections") == [(0,)], what="the last repetition")
+
+
 def test_shipment_sent_by_hand_is_delivered_by_the_carrier(parts):
     with System(parts, CARRIER_ASSIGN_DELAY="1h") as system:
         system.start()

@@ -2,6 +2,7 @@
 
 import contextlib
 import threading
+import time
 import uuid
 
 import pytest
@@ -243,3 +244,81 @@ def test_neighbours_of_a_loser_are_not_held_back(by_hand, api):
     assert_problem(loser, 409, "IDEMPOTENCY_CONFLICT")
     for neighbour in neighbours:
         assert_new(neighbour)
+
+
+# What is wrong is judged one by one
+
+@contextlib.contextmanager
+def one_batch(system, calls):
+    """Runs the calls as one batch of a replica with one worker and no Redis; yields their answers."""
+    replica = system.order_svc(REDIS_PORT=str(free_port()), DB_POOL_SIZE="1").start()
+    api = system.client(daemon=replica)
+    waiting = "SELECT 1 FROM pg_locks WHERE NOT granted AND locktype = 'relation'"
+    with system.parts.connect(system.name) as connection:
+        with connection.transaction():
+            connection.execute("LOCK TABLE idempotency_keys IN EXCLUSIVE MODE")
+            first = threading.Thread(target=lambda: api.create(basket(), key()))
+            first.start()
+            eventually(lambda: system.query(waiting), what="a worker that is busy")
+            answers = [None] * len(calls)
+
+            def run(i):
+                answers[i] = calls[i](api)
+
+            threads = [threading.Thread(target=run, args=(i,)) for i in range(len(calls))]
+            for thread in threads:
+                thread.start()
+            time.sleep(0.5)  # they gather
+        for thread in [first, *threads]:
+            thread.join()
+    yield answers
+    replica.stop()
+
+
+def test_each_of_a_batch_is_judged_by_its_own_payload(by_hand, api):
+    body, other, k = basket(), basket(), key()
+    first = api.create(body, k)
+    with one_batch(by_hand, [lambda a, b=b: a.create(b, k) for b in (other, body, other, body, body)]) as answers:
+        for i in (1, 3, 4):
+            assert_replay(answers[i], first)
+        for i in (0, 2):
+            assert_problem(answers[i], 422, "IDEMPOTENCY_KEY_REUSED")
+
+
+def test_what_is_committed_is_answered_though_the_next_statement_fails(by_hand, api):
+    body, k = basket(), key()
+    api.create(body, k)
+    fresh = basket()
+    by_hand.query("CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS"
+                  " $$BEGIN RAISE EXCEPTION 'refused by the test'; END$$")
+    by_hand.query("CREATE TRIGGER refuse BEFORE DELETE ON idempotency_keys FOR EACH STATEMENT EXECUTE FUNCTION refuse()")
+    try:
+        with one_batch(by_hand, [lambda a: a.create(fresh, key()), lambda a: a.create(body, k)]) as (made, replay):
+            assert_new(made)
+            assert replay.status_code >= 500
+    finally:
+        by_hand.query("DROP TRIGGER refuse ON idempotency_keys")
+    assert orders_of(by_hand, fresh["customer_id"]) == [made.json()["order_id"]]
+
+
+def test_wait_for_a_table_is_not_a_conflict(by_hand, api):
+    bodies = [basket() for _ in range(6)]
+    with by_hand.parts.connect(by_hand.name) as connection, connection.transaction(force_rollback=True):
+        connection.execute("CREATE INDEX probe ON orders (total_amount)")
+        answers = at_once([lambda i=i, b=b: api.create(b, key() if i % 2 else None) for i, b in enumerate(bodies)])
+    assert {answer.status_code for answer in answers} == {503}
+    for body in bodies:
+        assert orders_of(by_hand, body["customer_id"]) == []
+        assert_new(api.create(body))
+
+
+def test_key_whose_order_is_gone_makes_an_order_again(by_hand, api):
+    body, k = basket(), key()
+    gone = api.created(body, k)
+    for table, column in ("order_items", "order_id"), ("orders", "id"):
+        by_hand.query(f"DELETE FROM {table} WHERE {column} = %s", gone)
+    by_hand.redis.flushdb()
+    first = api.create(body, k)
+    assert_new(first)
+    assert first.json()["order_id"] != gone
+    assert_replay(api.create(body, k), first)

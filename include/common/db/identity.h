@@ -23,5 +23,13 @@ bool db_identity_get(struct db_identity *identity, uint8_t out[static DB_IDENTIT
 /* How often it has changed: what was remembered when it was another number is void. */
 unsigned db_identity_changes(const struct db_identity *identity);
 
-/* A connection has told the identity of its database, as text. A change is logged. */
-void db_identity_note(struct db_identity *identity, const char *text);
+/* A connection has told the identity of its database, as text. out receives it hashed. A change is logged. Returns
+ * db_identity_changes as of now. */
+unsigned db_identity_note(struct db_identity *identity, const char *text,
+                          uint8_t out[static DB_IDENTITY_SIZE]);
+
+struct db;
+
+/* The identity of the database that this connection leads to: what was read or written there belongs to it. False when
+ * it is not known. */
+bool db_identity_of(const struct db *db, uint8_t out[static DB_IDENTITY_SIZE]) MUST_CHECK;

@@ -113,6 +113,9 @@ enum queue_status queue_set_visibility(struct queue *queue, const struct queue_m
 /* Whether the server answers for this queue. Uses GetQueueAttributes, which touches no message. */
 enum queue_status queue_check(struct queue *queue) MUST_CHECK;
 
+/* *messages receives how many messages the queue holds about now: visible, hidden and delayed ones. Touches none. */
+enum queue_status queue_depth(struct queue *queue, int64_t *messages) MUST_CHECK;
+
 /* Receives before the server makes a message a dead letter: the queue's own number, once it is known, which may differ
  * from that of the options. */
 int queue_max_receive_count(const struct queue *queue);

@@ -138,8 +138,9 @@ const struct config_knob config_knobs[] = {
      "how long an equal order without a key counts as a replay; 0 disables this"},
     {"ORDER_VIEW_TTL", CONFIG_DURATION, CONFIG_ORDER, "60s", SECOND, DAY, NULL, FIELD(order_view_ttl),
      "how long a delivered order is cached in Redis and in memory"},
-    {"RECONCILE_AFTER", CONFIG_DURATION, CONFIG_ORDER, "10m", SECOND, 7 * DAY, NULL, FIELD(reconcile_after),
-     "how long an undelivered order may be silent before ORDER_CREATED is published again"},
+    {"RECONCILE_AFTER", CONFIG_DURATION, CONFIG_BOTH, "10m", SECOND, 7 * DAY, NULL, FIELD(reconcile_after),
+     "how long an undelivered order may be silent before ORDER_CREATED is published again, and a corrected shipment"
+     " before its status is"},
 
     {"CARRIER_SIMULATION", CONFIG_BOOLEAN, CONFIG_DELIVERY, "true", 0, 0, NULL, FIELD(carrier_simulation),
      "enables the simulated carrier, which moves shipments"},

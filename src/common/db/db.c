@@ -26,12 +26,18 @@ static enum db_status db_classify(const char *sqlstate) {
     return DB_FAILED;
 }
 
-/* A wait for another transaction's row names its relation in the context; a wait for a whole table has none. Servers
- * translate the words around it, not the name. */
+static bool is_name_char(char c) {
+    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_';
+}
+
+/* A wait for another transaction's row names its relation in the context. A wait for a whole table has no context.
+ * Servers translate the words and the quotation marks around the name, but not the name. */
 bool db_waited_for_row(const struct db *db, const char *relation) {
-    char quoted[80];
-    snprintf(quoted, sizeof quoted, "\"%s\"", relation);
-    return strstr(db->context, quoted) != NULL;
+    size_t len = strlen(relation);
+    for (const char *at = strstr(db->context, relation); at; at = strstr(at + 1, relation))
+        if ((at == db->context || !is_name_char(at[-1])) && !is_name_char(at[len]))
+            return true;
+    return false;
 }
 
 enum outcome db_outcome(enum db_status status) {
@@ -131,29 +137,48 @@ static enum db_status finish(struct db *db, int sent, bool bounded, struct db_re
     return status;
 }
 
-/* Asks a new connection which database it leads to. A server that does not tell is used all the same. */
+/* Asks which database the connection leads to. A standby has no timeline of its own yet: it is asked again with each
+ * statement, because it keeps its connections when it is promoted. A server that refuses to tell is used all the
+ * same. */
 static enum db_status identify(struct db *db) {
-    static const char sql[] = "SELECT system_identifier || '/' ||"
-                              "       substr(pg_walfile_name(pg_current_wal_insert_lsn()), 1, 8) || '/' ||"
-                              "       (SELECT oid FROM pg_database WHERE datname = current_database())"
-                              "  FROM pg_control_system()";
+    static const char sql[] =
+        "SELECT system_identifier || '/' ||"
+        "       CASE WHEN NOT pg_is_in_recovery()"
+        "            THEN substr(pg_walfile_name(pg_current_wal_insert_lsn()), 1, 8) END || '/' ||"
+        "       (SELECT oid FROM pg_database WHERE datname = current_database())"
+        "  FROM pg_control_system()";
     struct db_result *result = NULL;
     enum db_status status = finish(db, PQsendQuery(db->conn, sql), true, &result);
-    db->identified = status == DB_OK;
-    db->unidentified = status == DB_FAILED;
-    if (status == DB_OK)
-        db_identity_note(db->options.identity, db_text(result, 0, 0));
+    const char *text = status == DB_OK && db_rows(result) ? db_text(result, 0, 0) : NULL;
+    db->identity_refused = status == DB_FAILED;
+    db->identified = text;
+    if (text)
+        db->identity_changes = db_identity_note(db->options.identity, text, db->identity);
     db_result_free(result);
     return status;
 }
 
-/* A connection that is fit for statements. */
+/* A connection to a database that another one has replaced: what it writes may be lost. */
+static bool is_outdated(const struct db *db) {
+    return db->identified && !db->in_transaction &&
+           db->identity_changes != db_identity_changes(db->options.identity);
+}
+
+/* Makes the connection fit for statements. */
 static enum db_status db_ready(struct db *db) {
+    if (is_outdated(db))
+        db_drop(db);
     enum db_status status = db_ensure_connected(db);
-    if (status != DB_OK || db->identified || db->unidentified || !db->options.identity)
+    if (status != DB_OK || db->identified || db->identity_refused || !db->options.identity)
         return status;
     status = identify(db);
     return status == DB_FAILED ? db_ensure_connected(db) : status;
+}
+
+bool db_identity_of(const struct db *db, uint8_t out[static DB_IDENTITY_SIZE]) {
+    if (db->identified)
+        memcpy(out, db->identity, DB_IDENTITY_SIZE);
+    return db->identified;
 }
 
 static enum db_status ensure_prepared(struct db *db, const struct db_query *query,

@@ -42,18 +42,20 @@ unsigned db_identity_changes(const struct db_identity *identity) {
     return identity ? atomic_load(&identity->changes) : 0;
 }
 
-void db_identity_note(struct db_identity *identity, const char *text) {
+unsigned db_identity_note(struct db_identity *identity, const char *text,
+                          uint8_t out[static DB_IDENTITY_SIZE]) {
     uint8_t hash[SHA256_SIZE];
     sha256(text, strlen(text), hash);
+    memcpy(out, hash, DB_IDENTITY_SIZE);
     pthread_mutex_lock(&identity->lock);
     bool changed = identity->known && memcmp(identity->hash, hash, sizeof hash) != 0;
     identity->known = true;
     memcpy(identity->hash, hash, sizeof hash);
+    unsigned changes = atomic_fetch_add(&identity->changes, changed) + changed;
     pthread_mutex_unlock(&identity->lock);
-    if (!changed)
-        return;
-    atomic_fetch_add(&identity->changes, 1);
-    log_warn(NULL,
-             "the database was replaced (failover or restore, now %s): forgetting what was cached of it",
-             text);
+    if (changed)
+        log_warn(NULL,
+                 "the database was replaced (failover or restore, now %s): forgetting what was cached of it",
+                 text);
+    return changes;
 }

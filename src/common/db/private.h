@@ -20,8 +20,10 @@ struct db {
     int64_t retry_at_ms; /* do not connect before */
     unsigned generation;
     bool in_transaction;
-    bool identified;   /* this connection has told which database it leads to */
-    bool unidentified; /* the server does not tell */
+    bool identified;       /* this connection has told which database it leads to */
+    bool identity_refused; /* the server refuses to tell */
+    uint8_t identity[DB_IDENTITY_SIZE];
+    unsigned identity_changes; /* db_identity_changes, when it told */
     char error[DB_ERROR_SIZE];
     char context[DB_ERROR_SIZE]; /* of the last failure, as the server tells it */
 };

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #define MAX_RECEIVE_COUNT 1000000
+#define MAX_DEPTH INT64_C(1000000000000)
 
 static_assert(QUEUE_BATCH <= 10, "the Id of an entry is its index, one digit");
 
@@ -168,6 +169,22 @@ bool queue_json_read_attributes(const json_t *answer, struct queue_attributes *o
     return ok;
 }
 
+/* A decimal attribute, clamped to [least, most]; least when it is missing or not a number. */
+static int64_t read_number(const json_t *attributes, const char *name, int64_t least, int64_t most) {
+    const char *text = json_member_string(attributes, name);
+    int64_t value = text ? strtoll(text, NULL, 10) : least;
+    return value < least ? least : value > most ? most : value;
+}
+
+bool queue_json_read_depth(const json_t *answer, int64_t *messages) {
+    const json_t *attributes = json_object_get(answer, "Attributes");
+    int64_t visible = read_number(attributes, "ApproximateNumberOfMessages", -1, MAX_DEPTH);
+    int64_t hidden = read_number(attributes, "ApproximateNumberOfMessagesNotVisible", -1, MAX_DEPTH);
+    int64_t delayed = read_number(attributes, "ApproximateNumberOfMessagesDelayed", 0, MAX_DEPTH);
+    *messages = visible + hidden + delayed;
+    return visible >= 0 && hidden >= 0;
+}
+
 /* Code and message of a Failed entry. */
 static void describe_failure(const json_t *failure, char words[static QUEUE_ERROR_SIZE]) {
     const char *code = json_member_string(failure, "Code");
@@ -223,13 +240,6 @@ bool queue_json_read_sent(const json_t *answer, struct queue_entry entries[], si
         describe_failure(element, words);
     }
     return true;
-}
-
-/* A decimal attribute, clamped to [least, most]; least when it is missing or not a number. */
-static int64_t read_number(const json_t *attributes, const char *name, int64_t least, int64_t most) {
-    const char *text = json_member_string(attributes, name);
-    int64_t value = text ? strtoll(text, NULL, 10) : least;
-    return value < least ? least : value > most ? most : value;
 }
 
 static const char *read_attribute(const json_t *item, const char *name) {

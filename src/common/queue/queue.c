@@ -214,14 +214,29 @@ enum queue_status queue_set_visibility(struct queue *q, const struct queue_messa
     return queue_settle(q, "ChangeMessageVisibilityBatch", messages, seconds, n);
 }
 
-enum queue_status queue_check(struct queue *q) {
+/* GetQueueAttributes of the ready queue. On QUEUE_OK the caller owns *answer. */
+static enum queue_status ask_attributes(struct queue *q, json_t **answer) {
     enum queue_status status = queue_ready(q);
     if (status != QUEUE_OK)
         return status;
     struct buf body = {0};
-    json_t *answer = NULL;
     queue_json_attributes(&body, q->url);
-    status = queue_action(q, "GetQueueAttributes", &body, 0, &answer);
+    return queue_action(q, "GetQueueAttributes", &body, 0, answer);
+}
+
+enum queue_status queue_check(struct queue *q) {
+    json_t *answer = NULL;
+    enum queue_status status = ask_attributes(q, &answer);
+    json_decref(answer);
+    return status;
+}
+
+enum queue_status queue_depth(struct queue *q, int64_t *messages) {
+    json_t *answer = NULL;
+    enum queue_status status = ask_attributes(q, &answer);
+    if (status == QUEUE_OK && !queue_json_read_depth(answer, messages))
+        status =
+            queue_fail(q, QUEUE_UNAVAILABLE, "GetQueueAttributes: the response has no number of messages");
     json_decref(answer);
     return status;
 }

@@ -4,6 +4,7 @@
 #include "common/base/clock.h"
 #include "common/base/json_write.h"
 #include "common/base/outage.h"
+#include "common/db/identity.h"
 #include "common/service/service.h"
 
 #include <pthread.h>
@@ -33,6 +34,8 @@ struct health {
     struct db *db;
     struct cache *cache;
     struct queue *queue;
+    struct db_identity *identity;
+    unsigned changes; /* of the identity, when the migrations were looked at */
     int64_t started_ms;
     atomic_bool migrated, draining;
     struct part parts[MAX_PARTS]; /* the database is the first */
@@ -47,8 +50,10 @@ static const char *ask_database(struct health *health) {
     static const struct db_query alive = {"health", "SELECT 1"};
     if (db_run(health->db, &alive, NULL, NULL) != DB_OK)
         return db_error(health->db);
-    if (!health->migrated)
+    unsigned changes = db_identity_changes(health->identity);
+    if (!health->migrated || changes != health->changes)
         health->migrated = migrate_is_current(health->db, health->ledger, health->migrations);
+    health->changes = changes;
     return NULL;
 }
 
@@ -141,6 +146,7 @@ struct health *health_start(const struct health_options *options) {
     health->service = options->service;
     health->ledger = options->ledger;
     health->migrations = options->migrations;
+    health->identity = options->db.identity;
     health->started_ms = clock_mono_ms();
     pthread_mutex_init(&health->mutex, NULL);
     clock_cond_init(&health->changed);

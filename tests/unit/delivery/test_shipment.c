@@ -105,6 +105,29 @@ static void details_are_added_and_changed_but_never_erased(void **state) {
     }
 }
 
+static void order_svc_must_hear_of_moves_and_of_corrections_of_what_it_knows(void **state) {
+    (void)state;
+    static const struct {
+        enum shipment_status from, to;
+        const char *tracking, *carrier;
+        bool news;
+    } rows[] = {
+        {PROCESSING, PROCESSING, "T2", NULL, false}, {PROCESSING, SHIPPED, NULL, NULL, true},
+        {SHIPPED, SHIPPED, "T2", NULL, true},        {SHIPPED, SHIPPED, NULL, "C2", true},
+        {SHIPPED, SHIPPED, "T", "C", false},         {SHIPPED, DELIVERED, NULL, NULL, true},
+        {DELIVERED, DELIVERED, "T2", NULL, true},    {DELIVERED, DELIVERED, "T", NULL, false},
+        {DELIVERED, SHIPPED, "T2", NULL, false},
+    };
+    for_each_row(i, rows, "%d to %d with %s, %s", rows[i].from, rows[i].to,
+                 rows[i].tracking ? rows[i].tracking : "-", rows[i].carrier ? rows[i].carrier : "-") {
+        struct shipment shipment = shipment_at(rows[i].from, "T", "C");
+        struct shipment_change change = {
+            .status = rows[i].to, .tracking_number = rows[i].tracking, .carrier = rows[i].carrier};
+        shipment_apply(&shipment, &change, &pace, NOW);
+        assert_int_equal(shipment_is_news(&change), rows[i].news);
+    }
+}
+
 static void a_refused_change_leaves_the_details(void **state) {
     (void)state;
     struct shipment shipment = shipment_at(DELIVERED, "T", "C");
@@ -207,6 +230,7 @@ int main(void) {
         cmocka_unit_test(the_next_status_is_what_apply_allows),
         cmocka_unit_test(a_delivery_has_its_time_and_ends_the_carriers_work),
         cmocka_unit_test(details_are_added_and_changed_but_never_erased),
+        cmocka_unit_test(order_svc_must_hear_of_moves_and_of_corrections_of_what_it_knows),
         cmocka_unit_test(a_refused_change_leaves_the_details),
         cmocka_unit_test(a_move_keeps_details_it_does_not_name),
         cmocka_unit_test(a_change_by_hand_reschedules_the_carrier),

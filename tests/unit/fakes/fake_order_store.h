@@ -1,6 +1,7 @@
 /* PostgreSQL as POST /orders sees it, by hand. Include after cmocka.h and fake_cache.h, in one file of a test. */
 #pragma once
 
+#include "common/db/identity.h"
 #include "fake_cache.h"
 #include "order/order_store.h"
 
@@ -11,19 +12,27 @@ enum { KEY_LIFE_MS = 86400000 };
 /* PostgreSQL: what it knows of keys, what it is asked, and what becomes of that. */
 static struct {
     bool connected;
+    struct db_identity *identity; /* of what the worker's connection leads to */
     enum db_status create_status, find_status;
     bool key_is_taken;                  /* every key */
+    const char *taken_key;              /* another one that is */
     enum order_outcome taken_by;        /* what find_taken says of those that are */
     struct order first;                 /* of the keys that are taken */
+    const uint8_t *fingerprint;         /* its payload; NULL: that of every request */
     size_t creates, finds, orders;      /* calls, and orders that were made */
     size_t create_count;                /* of the last create */
-    bool waited_for_key; /* after a lock timeout */
+    bool waited_for_key;                /* after a lock timeout */
     size_t asks_before, answers_before; /* of Redis, when create was called */
 } store;
 
 bool db_is_connected(const struct db *db) {
     (void)db;
     return store.connected;
+}
+
+bool db_identity_of(const struct db *db, uint8_t out[static DB_IDENTITY_SIZE]) {
+    (void)db;
+    return db_identity_get(store.identity, out);
 }
 
 bool db_waited_for_row(const struct db *db, const char *relation) {
@@ -33,7 +42,8 @@ bool db_waited_for_row(const struct db *db, const char *relation) {
 }
 
 enum outcome db_outcome(enum db_status status) {
-    static const enum outcome outcomes[] = {[DB_OK] = OUTCOME_DONE, [DB_UNAVAILABLE] = OUTCOME_UNAVAILABLE};
+    static const enum outcome outcomes[] = {
+        [DB_OK] = OUTCOME_DONE, [DB_UNAVAILABLE] = OUTCOME_UNAVAILABLE, [DB_FAILED] = OUTCOME_FAILED};
     return db_is_busy(status) ? OUTCOME_BUSY : outcomes[status];
 }
 
@@ -56,7 +66,8 @@ enum db_status order_store_create(struct db *db, struct order_creation *const cr
     store.asks_before = redis.asks;
     store.answers_before = redis.answers;
     for (size_t i = 0; store.create_status == DB_OK && i < n; i++) {
-        bool taken = creations[i]->key && store.key_is_taken;
+        const char *key = creations[i]->key;
+        bool taken = key && (store.key_is_taken || (store.taken_key && strcmp(key, store.taken_key) == 0));
         creations[i]->outcome = taken ? ORDER_KEY_TAKEN : ORDER_CREATED;
         store.orders += !taken;
     }
@@ -68,8 +79,11 @@ enum db_status order_store_find_taken(struct db *db, struct order_creation *cons
     store.finds++;
     for (size_t i = 0; store.find_status == DB_OK && i < n; i++) {
         assert_int_equal(creations[i]->outcome, ORDER_KEY_TAKEN);
-        creations[i]->outcome = store.taken_by;
-        if (store.taken_by != ORDER_REPLAYED)
+        bool same =
+            !store.fingerprint || memcmp(creations[i]->fingerprint, store.fingerprint, SHA256_SIZE) == 0;
+        creations[i]->outcome = same ? store.taken_by : ORDER_KEY_REUSED;
+        store.key_is_taken &= store.taken_by != ORDER_KEY_FREE;
+        if (creations[i]->outcome != ORDER_REPLAYED)
             continue;
         creations[i]->order->id = store.first.id;
         creations[i]->order->total = store.first.total;

@@ -28,14 +28,24 @@ static struct order_app app = {.service = {.config = &config}};
 static struct http_request posts[MOST_POSTS], *batch[MOST_POSTS];
 static size_t post_count;
 
-/* A database whose identity is known. */
+/* A database whose identity is known, and the one that may replace it. */
+static inline struct db_identity *known_database(const char *text, struct db_identity **place) {
+    uint8_t hash[DB_IDENTITY_SIZE];
+    if (!*place) {
+        *place = db_identity_new();
+        (void)db_identity_note(*place, text, hash);
+    }
+    return *place;
+}
+
 static inline struct db_identity *database(void) {
     static struct db_identity *identity;
-    if (!identity) {
-        identity = db_identity_new();
-        db_identity_note(identity, "1/00000001/1");
-    }
-    return identity;
+    return known_database("1/00000001/1", &identity);
+}
+
+static inline struct db_identity *other_database(void) {
+    static struct db_identity *identity;
+    return known_database("1/00000002/1", &identity);
 }
 
 void outbox_wake(struct outbox *outbox) {
@@ -48,6 +58,7 @@ static inline int set_up(void **state) {
     memset(&store, 0, sizeof store);
     memset(&redis, 0, sizeof redis);
     store.connected = true;
+    store.identity = database();
     store.taken_by = ORDER_REPLAYED;
     assert_true(uuid_parse("01939d4e-0000-7abc-8000-00000000ffff", &store.first.id));
     store.first.total = 300;
@@ -144,7 +155,8 @@ static inline void put_receipt(const struct http_request *request, bool same_fin
     struct buf body = {0};
     memcpy(fingerprint, creation_of(request)->fingerprint, sizeof fingerprint);
     fingerprint[0] ^= !same_fingerprint;
-    assert_true(order_receipt_locate(&place, database(), request->claims.client_id, creation_of(request)->key));
+    assert_true(
+        order_receipt_locate(&place, database(), request->claims.client_id, creation_of(request)->key));
     order_receipt_json(&body, &store.first);
     order_receipts_put(NULL,
                        &(struct order_receipt){.cache_key = place.cache_key,

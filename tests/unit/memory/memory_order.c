@@ -99,11 +99,13 @@ static const struct config config = {.app_env = ENV_PRODUCTION,
 static struct order_app app = {.service = {.config = &config}};
 static struct db *no_database; /* a connection to none */
 
+static uint8_t database[DB_IDENTITY_SIZE];
+
 static struct db_identity *known_identity(void) {
     static struct db_identity *identity; /* made in the first run, where all is well */
     if (!identity) {
         identity = db_identity_new();
-        db_identity_note(identity, "1/00000001/1");
+        (void)db_identity_note(identity, "1/00000001/1", database);
     }
     return identity;
 }
@@ -247,7 +249,7 @@ static bool get(void) {
     if (!fresh_memory())
         return false;
     struct http_request request = new_request(), *requests[] = {&request};
-    struct http_worker worker = {.app = &app};
+    struct http_worker worker = {.db = no_database, .app = &app};
     request.params[0] = ID;
     orders_get_prepare(&request);
     bool whole = prepared(&request);
@@ -269,7 +271,7 @@ static bool get_from_memory(void) {
     assert_true(uuid_parse(ID, &order.id));
     const struct order_views views = {
         .memory = app.memory, .identity = app.service.identity, .ttl_ms = 60000};
-    order_views_put(&views, &(const struct order *){&order}, 1);
+    order_views_put(&views, database, &(const struct order *){&order}, 1);
     orders_get_prepare(&request);
     if (request.reply.status == 200)
         return answered(&request, 200, "ETag");

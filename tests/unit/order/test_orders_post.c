@@ -90,6 +90,20 @@ static void another_order_with_the_key_of_a_neighbour_is_refused(void **state) {
     assert_true(is_problem(second, 422, "IDEMPOTENCY_KEY_REUSED"));
 }
 
+/* Its key was taken before, for the payload of the second: the first one is no measure of the second. */
+static void each_of_a_key_is_judged_by_its_own_payload(void **state) {
+    (void)state;
+    struct http_request *other = post("key-1", OTHER_BODY), *same = post("key-1", BODY),
+                        *again = post("key-1", OTHER_BODY);
+    store.key_is_taken = true;
+    store.fingerprint = creation_of(same)->fingerprint;
+    assert_int_equal(run(), OUTCOME_DONE);
+    assert_true(is_first_receipt(same));
+    assert_true(is_problem(other, 422, "IDEMPOTENCY_KEY_REUSED"));
+    assert_true(is_problem(again, 422, "IDEMPOTENCY_KEY_REUSED"));
+    assert_int_equal(store.finds, 1);
+}
+
 /* ---- A key that PostgreSQL knows ---- */
 
 static void a_replay_gets_the_first_answer(void **state) {
@@ -114,16 +128,18 @@ static void a_key_that_was_used_for_another_order_is_refused(void **state) {
     assert_int_equal(redis.puts, 0);
 }
 
-static void a_key_that_vanished_is_a_conflict(void **state) {
+static void a_key_whose_order_is_gone_makes_an_order(void **state) {
     (void)state;
     struct http_request *first = post("key-1", BODY), *second = post("key-1", BODY);
     store.key_is_taken = true;
-    store.taken_by = ORDER_KEY_BUSY;
+    store.taken_by = ORDER_KEY_FREE;
     assert_int_equal(run(), OUTCOME_DONE);
-    assert_true(is_problem(first, 409, "IDEMPOTENCY_CONFLICT"));
-    assert_true(is_problem(second, 409, "IDEMPOTENCY_CONFLICT"));
-    assert_string_equal(fake_reply_header(first, "Retry-After"), "1");
-    assert_int_equal(redis.puts, 0);
+    assert_int_equal(store.orders, 1);
+    assert_true(is_receipt(first, false));
+    assert_true(is_receipt(second, true));
+    assert_true(same_body(first, second));
+    assert_int_equal(redis.puts, 1);
+    assert_int_equal(wakes, 1);
 }
 
 /* ---- A key that Redis knows ---- */
@@ -242,7 +258,20 @@ static void a_search_that_fails_leaves_all_unanswered(void **state) {
     assert_int_equal(redis.puts, 0);
 }
 
-/* Alone, it can only have waited for its key. */
+static void what_is_committed_is_answered_though_the_search_fails(void **state) {
+    (void)state;
+    struct http_request *made = post("key-1", BODY), *twin = post("key-1", BODY),
+                        *taken = post("key-2", BODY);
+    store.taken_key = "k:key-2";
+    store.find_status = DB_FAILED;
+    assert_int_equal(run(), OUTCOME_FAILED); /* for what is not answered */
+    assert_true(is_receipt(made, false));
+    assert_true(is_receipt(twin, true));
+    assert_int_equal(taken->reply.status, 0);
+    assert_int_equal(redis.puts, 1);
+    assert_int_equal(wakes, 1);
+}
+
 static void a_key_that_another_transaction_holds_is_a_conflict(void **state) {
     (void)state;
     struct http_request *request = post("key-1", BODY);
@@ -252,6 +281,15 @@ static void a_key_that_another_transaction_holds_is_a_conflict(void **state) {
     assert_true(is_problem(request, 409, "IDEMPOTENCY_CONFLICT"));
     assert_string_equal(fake_reply_header(request, "Retry-After"), "1");
     assert_int_equal(redis.puts, 0);
+}
+
+/* As while an index is built. */
+static void a_table_that_another_transaction_holds_is_no_conflict(void **state) {
+    (void)state;
+    struct http_request *request = post("key-1", BODY);
+    store.create_status = DB_LOCK_TIMEOUT;
+    assert_int_equal(run(), OUTCOME_BUSY);
+    assert_int_equal(request->reply.status, 0);
 }
 
 /* Nobody knows whose key it was: each is run again alone. */
@@ -290,6 +328,42 @@ static void other_ways_of_being_busy_are_no_conflict(void **state) {
     assert_int_equal(request->reply.status, 0);
 }
 
+/* ---- Another database took its place ---- */
+
+static void a_receipt_of_the_old_database_is_not_found(void **state) {
+    (void)state;
+    struct http_request *before = post("key-1", BODY);
+    put_receipt(before, true);
+    store.key_is_taken = true;
+    assert_int_equal(run(), OUTCOME_DONE); /* now it is in memory, too */
+    assert_true(is_first_receipt(before));
+    store.key_is_taken = false;
+    app.service.identity = store.identity = other_database();
+    struct http_request *after = post("key-1", BODY);
+    assert_int_equal(after->reply.status, 0);
+    assert_int_equal(orders_post_run(&(struct http_worker){.app = &app}, &after, 1), OUTCOME_DONE);
+    assert_true(is_receipt(after, false));
+    assert_int_equal(store.orders, 1);
+}
+
+static void what_was_made_in_an_old_database_is_not_kept_for_the_new_one(void **state) {
+    (void)state;
+    struct http_request *request = post("key-1", BODY);
+    store.identity = other_database();
+    assert_int_equal(run(), OUTCOME_DONE);
+    assert_true(is_receipt(request, false));
+    assert_int_equal(redis.puts, 0);
+}
+
+static void nothing_is_kept_of_a_database_that_does_not_tell(void **state) {
+    (void)state;
+    app.service.identity = store.identity = NULL;
+    struct http_request *request = post("key-1", BODY);
+    assert_int_equal(run(), OUTCOME_DONE);
+    assert_true(is_receipt(request, false));
+    assert_int_equal(redis.asks + redis.puts, 0);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void) {
@@ -302,7 +376,8 @@ int main(void) {
         TEST(another_order_with_the_key_of_a_neighbour_is_refused),
         TEST(a_replay_gets_the_first_answer),
         TEST(a_key_that_was_used_for_another_order_is_refused),
-        TEST(a_key_that_vanished_is_a_conflict),
+        TEST(each_of_a_key_is_judged_by_its_own_payload),
+        TEST(a_key_whose_order_is_gone_makes_an_order),
         TEST(a_receipt_in_redis_spares_postgresql_the_search),
         TEST(a_receipt_of_another_order_in_redis_refuses),
         TEST(what_redis_does_not_know_is_searched_for),
@@ -313,10 +388,15 @@ int main(void) {
         TEST(without_a_connection_redis_is_waited_for_first),
         TEST(a_connection_that_is_lost_leaves_replays_answered),
         TEST(a_search_that_fails_leaves_all_unanswered),
+        TEST(what_is_committed_is_answered_though_the_search_fails),
         TEST(a_key_that_another_transaction_holds_is_a_conflict),
+        TEST(a_table_that_another_transaction_holds_is_no_conflict),
         TEST(a_lock_timeout_of_many_is_not_answered),
         TEST(after_a_busy_batch_each_is_made_alone),
         TEST(other_ways_of_being_busy_are_no_conflict),
+        TEST(a_receipt_of_the_old_database_is_not_found),
+        TEST(what_was_made_in_an_old_database_is_not_kept_for_the_new_one),
+        TEST(nothing_is_kept_of_a_database_that_does_not_tell),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

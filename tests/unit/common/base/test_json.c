@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "fakes/rows.h"
@@ -34,6 +35,46 @@ static void only_len_bytes_are_read(void **state) {
     json_t *object = json_parse_object("{}garbage", 2, error);
     assert_non_null(object);
     json_decref(object);
+}
+
+/* What a double would make of a number is not what was sent. */
+static void a_number_that_would_be_rounded_is_refused(void **state) {
+    (void)state;
+    static const struct {
+        const char *number;
+        bool read;
+    } rows[] = {
+        {"19.999999999999999999", false},
+        {"0.99999999999999999999", false},
+        {"1.0000000000000000000000001", false},
+        {"-19.999999999999999999", false},
+        {"1999999999999999999e-17", false},
+        {"123456789012345.6", false},
+        {"0.1234567890123456", false},
+        {"100000000000000000001.0", false},
+        {"1e400", false},
+        {"1e99999999999999999999", false},
+        {"99999999999999999999", false}, /* an integer that fits in no 64 bits */
+        {"19.99", true},
+        {"19.990000000000000000000000", true},
+        {"0.00000000000000000000001", true},
+        {"123456789012345.0", true},
+        {"12345678901234.5", true},
+        {"9223372036854775807", true}, /* an integer is not rounded */
+        {"1E0", true},
+        {"1e-9", true},
+        {"-0", true},
+        {"-0.0", true},
+        {"100e1", true},
+    };
+    for_each_row(i, rows, "%s", rows[i].number) {
+        char text[128], error[JSON_ERROR_SIZE];
+        int len = snprintf(text, sizeof text, "{\"s\":\"1.00000000000000000001\",\"a\":[1,{\"n\":%s}]}",
+                           rows[i].number);
+        json_t *object = json_parse_object(text, (size_t)len, error);
+        assert_int_equal(object != NULL, rows[i].read);
+        json_decref(object);
+    }
 }
 
 static void what_is_refused_is_told_why(void **state) {
@@ -137,6 +178,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(members_of_an_object_are_found),
         cmocka_unit_test(only_len_bytes_are_read),
+        cmocka_unit_test(a_number_that_would_be_rounded_is_refused),
         cmocka_unit_test(what_is_refused_is_told_why),
         cmocka_unit_test(reasons_are_printable_lines),
         cmocka_unit_test(nesting_is_bounded),

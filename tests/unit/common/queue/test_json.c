@@ -85,9 +85,11 @@ static void what_happens_to_received_messages_is_written(void **state) {
     struct buf b = {0};
     struct uuid attempt = {{1}};
     queue_json_receive(&b, URL, 20, 30, &attempt);
-    assert_body(&b, "{\"QueueUrl\":\"" URL "\",\"MaxNumberOfMessages\":10,\"WaitTimeSeconds\":20,"
-                    "\"VisibilityTimeout\":30,\"ReceiveRequestAttemptId\":\"01000000-0000-0000-0000-000000000000\",\"AttributeNames\":[\"All\"],"
-                    "\"MessageSystemAttributeNames\":[\"All\"],\"MessageAttributeNames\":[\"All\"]}");
+    assert_body(
+        &b,
+        "{\"QueueUrl\":\"" URL "\",\"MaxNumberOfMessages\":10,\"WaitTimeSeconds\":20,"
+        "\"VisibilityTimeout\":30,\"ReceiveRequestAttemptId\":\"01000000-0000-0000-0000-000000000000\",\"AttributeNames\":[\"All\"],"
+        "\"MessageSystemAttributeNames\":[\"All\"],\"MessageAttributeNames\":[\"All\"]}");
     queue_json_receipts(&b, URL, messages, NULL, 2);
     assert_body(&b, "{\"QueueUrl\":\"" URL "\",\"Entries\":[{\"Id\":\"0\",\"ReceiptHandle\":\"ra\"},"
                     "{\"Id\":\"1\",\"ReceiptHandle\":\"rc\"}]}");
@@ -131,6 +133,32 @@ static void attributes_are_read(void **state) {
         assert_int_equal(found.fifo, attribute_cases[i].fifo);
         assert_string_equal(found.arn, attribute_cases[i].arn);
         assert_string_equal(found.dead_letter_arn, attribute_cases[i].dead_letter_arn);
+    }
+}
+
+static void the_depth_counts_all_messages(void **state) {
+    (void)state;
+#define DEPTH(a, b, c) "{\"Attributes\":{\"ApproximateNumberOfMessages" a "\",\"" b "\":\"" c "\"}}"
+#define HIDDEN "ApproximateNumberOfMessagesNotVisible"
+    static const struct {
+        const char *answer;
+        bool ok;
+        int64_t messages;
+    } cases[] = {
+        {DEPTH("\":\"2", HIDDEN, "3"), true, 5},
+        {DEPTH("\":\"0", HIDDEN, "0"), true, 0},
+        {DEPTH("\":\"0", HIDDEN, "0\",\"ApproximateNumberOfMessagesDelayed\":\"4"), true, 4},
+        {DEPTH("\":\"0", "other", "0"), false, 0}, /* not told is not empty */
+        {DEPTH("X\":\"0", HIDDEN, "0"), false, 0},
+        {"{}", false, 0},
+    };
+    for_each_row(i, cases, "%s", cases[i].answer) {
+        json_t *answer = parse(cases[i].answer);
+        int64_t messages;
+        assert_int_equal(queue_json_read_depth(answer, &messages), cases[i].ok);
+        if (cases[i].ok)
+            assert_int_equal(messages, cases[i].messages);
+        json_decref(answer);
     }
 }
 
@@ -371,6 +399,7 @@ int main(void) {
         cmocka_unit_test(messages_to_send_are_written),
         cmocka_unit_test(what_happens_to_received_messages_is_written),
         cmocka_unit_test(attributes_are_read),
+        cmocka_unit_test(the_depth_counts_all_messages),
         cmocka_unit_test(names_that_do_not_fit_are_refused),
         cmocka_unit_test(what_became_of_sent_messages_is_read),
         cmocka_unit_test(messages_are_read),
