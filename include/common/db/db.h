@@ -25,7 +25,7 @@ enum db_status {
     DB_LOCK_TIMEOUT,      /* waited too long for a lock */
     DB_STATEMENT_TIMEOUT, /* the statement took too long */
     DB_DEADLOCK,          /* chosen as the victim of a deadlock */
-    DB_CONFLICT,          /* serialization failure */
+    DB_CONFLICT,          /* serialization failure, or a plan that a migration made void */
     DB_REFUSED,           /* the data was refused (SQLSTATE class 22 or 23): rolled back */
     DB_NO_MEMORY,         /* in this process: nothing was sent, or it was rolled back */
     DB_FAILED,            /* anything else, an error on our side: rolled back */

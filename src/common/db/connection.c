@@ -23,7 +23,7 @@ void db_drop(struct db *db) {
     PQfinish(db->conn);
     db->conn = NULL;
     db->prepared_count = 0;
-    db->identified = false;
+    db->stale = db->identified = false;
 }
 
 void db_close(struct db *db) {
