@@ -36,7 +36,7 @@ static struct breaker breaker = BREAKER_INIT;
 static struct cache_options real_redis(void) {
     return (struct cache_options){.host = setting("REDIS_HOST", "localhost"),
                                   .port = atoi(setting("REDIS_PORT", "6379")),
-                                  .password = "",
+                                  .password = {.text = ""},
                                   .timeout_ms = 5000,
                                   .breaker = &breaker,
                                   .outage = &outage};
@@ -277,7 +277,7 @@ static void another_database_is_another_world(void **state) {
 static void with_a_wrong_password_redis_is_away(void **state) {
     (void)state;
     struct cache_options options = real_redis();
-    options.password = "not this one";
+    options.password.text = "not this one";
     struct cache *cache = cache_open(&options);
     assert_false(cache_ping(cache));
     assert_true(*cache_error(cache));

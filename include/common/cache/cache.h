@@ -7,6 +7,7 @@
 #pragma once
 
 #include "common/base/attributes.h"
+#include "common/base/secret.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -20,7 +21,8 @@ struct cache_values;
 struct cache_options { /* what it points to is borrowed and must outlive the connection */
     const char *host;
     int port;
-    const char *password; /* "" for none */
+    const char *username;          /* "" or NULL: the default user */
+    struct secret_source password; /* of this moment, at each connection; "" for none */
     int database;
     int timeout_ms;          /* for connecting, and for each round trip */
     bool tls;                /* only if cache_has_tls */

@@ -7,6 +7,7 @@
 
 #include "common/base/attributes.h"
 #include "common/base/outcome.h"
+#include "common/base/secret.h"
 #include "common/base/uuid.h"
 #include "common/db/params.h"
 
@@ -40,8 +41,9 @@ static inline bool db_is_busy(enum db_status status) {
 enum outcome db_outcome(enum db_status status);
 
 struct db_options { /* strings are borrowed and must outlive the connection */
-    const char *host, *port, *name, *user, *password, *sslmode;
-    const char *sslrootcert; /* "" or NULL: libpq's own */
+    const char *host, *port, *name, *user, *sslmode;
+    struct secret_source password; /* of this moment, at each connection */
+    const char *sslrootcert;       /* "" or NULL: libpq's own */
     const char *application_name;
     int connect_timeout_ms;
     int statement_timeout_ms; /* the server's limit; the client waits a second longer */

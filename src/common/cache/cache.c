@@ -174,9 +174,13 @@ static bool run(struct cache *cache, size_t argc, const char *argv[]) {
 }
 
 static bool log_in(struct cache *cache) {
-    char database[16];
+    char database[16], secret[SECRET_SIZE];
+    const char *password = secret_now(&cache->options.password, secret);
     snprintf(database, sizeof database, "%d", cache->options.database);
-    if (*cache->options.password && !run(cache, 2, (const char *[]){"AUTH", cache->options.password}))
+    const char *username = cache->options.username;
+    bool named = username && *username;
+    const char *login[] = {"AUTH", named ? username : password, password};
+    if ((named || *password) && !run(cache, named ? 3 : 2, login))
         return false;
     return cache->options.database == 0 || run(cache, 2, (const char *[]){"SELECT", database});
 }

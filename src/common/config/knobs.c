@@ -75,6 +75,8 @@ const struct config_knob config_knobs[] = {
 
     {"REDIS_HOST", CONFIG_STRING, CONFIG_ORDER, "localhost", 1, 255, NULL, FIELD(redis_host), "Redis host"},
     {"REDIS_PORT", CONFIG_INTEGER, CONFIG_ORDER, "6379", 1, 65535, NULL, FIELD(redis_port), "Redis port"},
+    {"REDIS_USERNAME", CONFIG_STRING, CONFIG_ORDER, "", 0, 255, NULL, FIELD(redis_username),
+     "Redis user (ACL); empty for the default user"},
     {"REDIS_PASSWORD", CONFIG_SECRET, CONFIG_ORDER, "", 0, 1024, NULL, FIELD(redis_password),
      "Redis password; empty for none"},
     {"REDIS_TLS", CONFIG_BOOLEAN, CONFIG_ORDER, "false", 0, 0, NULL, FIELD(redis_tls),
@@ -89,7 +91,7 @@ const struct config_knob config_knobs[] = {
      "URL of SQS or ElasticMQ, without a path"},
     {"AWS_REGION", CONFIG_STRING, CONFIG_BOTH, "us-east-1", 1, 63, NULL, FIELD(aws_region),
      "AWS region that requests are signed for"},
-    {"AWS_ACCESS_KEY_ID", CONFIG_STRING, CONFIG_BOTH, "", 0, 128, NULL, FIELD(aws_access_key_id),
+    {"AWS_ACCESS_KEY_ID", CONFIG_SECRET, CONFIG_BOTH, "", 0, 128, NULL, FIELD(aws_access_key_id),
      "AWS access key ID; empty sends unsigned requests, for ElasticMQ"},
     {"AWS_SECRET_ACCESS_KEY", CONFIG_SECRET, CONFIG_BOTH, "", 0, 255, NULL, FIELD(aws_secret_access_key),
      "AWS secret access key"},

@@ -45,7 +45,7 @@ static int set_up(void **state) {
     fixture.socket = loopback_socket(&port);
     struct cache_options options = {.host = "127.0.0.1",
                                     .port = port,
-                                    .password = "sesame",
+                                    .password = {.text = "sesame"},
                                     .database = 3,
                                     .timeout_ms = 500,
                                     .breaker = &fixture.breaker,

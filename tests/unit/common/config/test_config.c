@@ -76,7 +76,7 @@ static void the_defaults_are_those_of_the_table(void **state) {
     assert_int_equal(config->order_port, 3001);
     assert_int_equal(config->delivery_port, 3002);
     assert_string_equal(config->db_port, "5432");
-    assert_string_equal(config->redis_password, "");
+    assert_string_equal(config->redis_password.text, "");
     assert_int_equal(config->redis_timeout, 250);
     assert_int_equal(config->jwt_expires_in, 24 * 3600 * 1000);
     assert_int_equal(config->idempotency_fingerprint_ttl, 86400 * 1000);

@@ -95,9 +95,6 @@ static void start_server(struct server *s, const struct reply replies[]) {
     snprintf(s->endpoint, sizeof s->endpoint, "http://127.0.0.1:%d", port);
     s->options = (struct queue_options){.endpoint = s->endpoint,
                                         .region = "us-east-1",
-                                        .access_key = "",
-                                        .secret_key = "",
-                                        .session_token = "",
                                         .name = "q.fifo",
                                         .dead_letter_name = "d.fifo",
                                         .max_receive_count = 3,
