@@ -45,7 +45,7 @@ static struct cache_options real_redis(void) {
 static int open_cache(void **state) {
     struct cache_options options = real_redis();
     *state = cache_open(&options);
-    return *state && cache_ping(*state) ? 0 : -1;
+    return *state && cache_check(*state, "order:health") ? 0 : -1;
 }
 
 static int close_cache(void **state) {
@@ -279,7 +279,7 @@ static void with_a_wrong_password_redis_is_away(void **state) {
     struct cache_options options = real_redis();
     options.password.text = "not this one";
     struct cache *cache = cache_open(&options);
-    assert_false(cache_ping(cache));
+    assert_false(cache_check(cache, "order:health"));
     assert_true(*cache_error(cache));
     cache_close(cache);
 }

@@ -1,11 +1,11 @@
 """Secrets that are replaced in their files while the daemons run: none needs a restart."""
 
 import contextlib
-import subprocess
 
 import psycopg
 import pytest
-from harness import SECRETS, System, eventually, free_port, http
+from harness import SECRETS, System, eventually, http
+from private_redis import private_redis, settings_of
 from sigv4_check import SignedSqs
 
 OLD, NEW = "the-password-of-yesterday", "the-password-of-today"
@@ -37,27 +37,15 @@ def test_password_of_postgresql(both, tmp_path):
     both.query(f"REASSIGN OWNED BY {role} TO admin; DROP OWNED BY {role}; DROP ROLE {role}")
 
 
-@contextlib.contextmanager
-def redis_with(rules, folder):
-    """A Redis of one's own, with these rules of its ACL."""
-    port, acl = free_port(), folder / "users.acl"
-    acl.write_text("user default on nopass ~* &* +@all\n" + rules + "\n")
-    command = ["redis-server", "--bind", "127.0.0.1", "--port", str(port), "--save", "", "--aclfile", str(acl)]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, cwd=folder) as server:
-        try:
-            yield str(port)
-        finally:
-            server.terminate()
-
-
-def test_user_and_password_of_redis(both, parts, tmp_path):
+def test_user_and_password_of_redis(both, tmp_path):
     file = tmp_path / "password"
     file.write_text(OLD)
     rules = f"user orders on >{OLD} ~order:* +ping +select +mget +set +evalsha +eval +getrange"
-    with redis_with(rules, tmp_path) as port:
-        order = both.order_svc(REDIS_HOST="127.0.0.1", REDIS_PORT=port, REDIS_DB="0", REDIS_USERNAME="orders",
-                               REDIS_PASSWORD="", REDIS_PASSWORD_FILE=str(file)).start()
-        server = parts.with_settings(REDIS_HOST="127.0.0.1", REDIS_PORT=port).redis()
+    acl = tmp_path / "users.acl"
+    acl.write_text(f"user default on nopass ~* &* +@all\n{rules}\n")
+    with private_redis(tmp_path, "--aclfile", str(acl)) as server:
+        order = both.order_svc(**settings_of(server), REDIS_USERNAME="orders", REDIS_PASSWORD="",
+                               REDIS_PASSWORD_FILE=str(file)).start()
 
         def is_cached():
             assert answers_201(order, both)

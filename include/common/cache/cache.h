@@ -28,7 +28,8 @@ struct cache_options { /* what it points to is borrowed and must outlive the con
     bool tls;                /* only if cache_has_tls */
     const char *ca_file;     /* PEM; "": the system's */
     struct breaker *breaker; /* shared by the connections of the process; NULL: none, for health checks */
-    struct outage *outage;   /* also shared; begins when the breaker opens; NULL: not logged */
+    struct outage
+        *outage; /* also shared; begins when the breaker opens, or a write is refused; NULL: not logged */
 };
 
 /* Whether this build can use TLS. hiredis 0.14 cannot. */
@@ -65,8 +66,8 @@ bool cache_put(struct cache *cache, const struct cache_entry entries[], size_t n
  * them, and fails if Redis refused one. */
 bool cache_put_later(struct cache *cache, const struct cache_entry entries[], size_t n);
 
-/* Whether Redis answers. */
-bool cache_ping(struct cache *cache);
+/* Whether Redis takes writes: writes this key for a few seconds. */
+bool cache_check(struct cache *cache, const char *key);
 
 /* The error message of the last failure, for the log. Valid until the next call. */
 const char *cache_error(const struct cache *cache);

@@ -177,9 +177,10 @@ static enum queue_status refused(struct queue *q, const char *action, long code)
     json_t *answer = json_parse_object(q->answer.data, q->answer.len, reason);
     queue_json_read_error(answer, q->refusal, words);
     json_decref(answer);
-    q->throttled = is_throttled(q->refusal, code);
+    bool throttled = is_throttled(q->refusal, code);
+    q->well = code < 500 || throttled;
     bool later =
-        code >= 500 || code == 403 || q->throttled; /* 403: our credentials are at fault, not the call */
+        code >= 500 || code == 403 || throttled; /* 403: our credentials are at fault, not the call */
     return queue_fail(q, later ? QUEUE_UNAVAILABLE : QUEUE_REFUSED, "%s: HTTP %ld, %.200s", action, code,
                       words);
 }
@@ -188,7 +189,7 @@ static enum queue_status exchange_once(struct queue *q, const char *action, cons
                                        int wait_s, json_t **answer) {
     char why[CURL_ERROR_SIZE] = "";
     q->error[0] = q->refusal[0] = '\0';
-    q->throttled = false;
+    q->well = false;
     CURLcode result = post(q, action, body, wait_s, why);
     if (result == CURLE_ABORTED_BY_CALLBACK)
         return queue_fail(q, QUEUE_INTERRUPTED, "%s: interrupted", action);
@@ -206,8 +207,8 @@ static enum queue_status exchange_once(struct queue *q, const char *action, cons
     return QUEUE_OK;
 }
 
-/* Throttling is not an outage. The server works, but asks this caller for less. The process's other queues go
- * on. */
+/* A refusal is not an outage. The server works, but asks this caller for less, or does not trust it with this queue.
+ * The process's other queues go on. */
 enum queue_status queue_exchange(struct queue *q, const char *action, const struct buf *body, int wait_s,
                                  json_t **answer) {
     struct breaker *breaker = q->options.breaker;
@@ -217,6 +218,6 @@ enum queue_status queue_exchange(struct queue *q, const char *action, const stru
     if (status == QUEUE_OK)
         retry_budget_give(&q->budget);
     if (breaker && status != QUEUE_INTERRUPTED)
-        (void)breaker_note(breaker, status != QUEUE_UNAVAILABLE || q->throttled, clock_mono_ms());
+        (void)breaker_note(breaker, status != QUEUE_UNAVAILABLE || q->well, clock_mono_ms());
     return status;
 }

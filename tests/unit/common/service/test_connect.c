@@ -74,7 +74,7 @@ static void connecting_to_redis_has_a_deadline(void **state) {
     (void)state;
     struct cache *cache = cache_open(
         &(struct cache_options){.host = "127.0.0.1", .port = deaf.port, .password = {""}, .timeout_ms = 100});
-    assert_false(cache_ping(cache));
+    assert_false(cache_check(cache, "order:health"));
     assert_string_equal(cache_error(cache), "Connection timed out");
     cache_close(cache);
 }
