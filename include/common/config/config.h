@@ -12,7 +12,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum config_service { CONFIG_ORDER = 1, CONFIG_DELIVERY = 2, CONFIG_BOTH = 3 };
+enum config_service {
+    CONFIG_ORDER = 1,
+    CONFIG_DELIVERY = 2,
+    CONFIG_BOTH = 3,
+    CONFIG_COMMAND = 4, /* a command of either, which needs the database only */
+    CONFIG_ALL = 7,
+};
 
 enum config_type {
     CONFIG_STRING,
@@ -66,6 +72,7 @@ struct config {
     bool carrier_simulation;
     int64_t carrier_assign_delay, carrier_ship_delay, carrier_deliver_delay;
     int64_t shutdown_delay, shutdown_timeout;
+    struct buf warnings; /* lines about what was accepted or ignored, but may surprise */
 };
 
 /* Refused in production. */

@@ -57,6 +57,13 @@ static bool read_all(struct config *config, const char *(*lookup)(const char *na
         if (knob->service & config->service)
             text = knob->type == CONFIG_SECRET ? config_find_secret(knob, lookup, secret, &file, errors)
                                                : lookup(knob->name);
+        if (config_is_service_link(knob->name, text, lookup)) {
+            buf_printf(&config->warnings,
+                       "%s: %s is ignored, because Kubernetes wrote it for a service of that name; "
+                       "enableServiceLinks: false prevents this\n",
+                       knob->name, text);
+            text = NULL;
+        }
         if (!read_knob(config, knob, text, file, errors))
             return false;
     }
@@ -86,5 +93,6 @@ void config_free(struct config *config) {
     for (size_t i = 0; i < config_knob_count; i++)
         for (size_t j = 0; j < texts_of(&config_knobs[i]); j++)
             free(*text_of(config, &config_knobs[i], j));
+    buf_free(&config->warnings);
     free(config);
 }
