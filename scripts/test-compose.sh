@@ -54,7 +54,8 @@ mkdir -p "$SECRETS"
 for name in jwt_secret {order,delivery}_{svc,migrator}_password; do
     od -An -N32 -tx1 /dev/urandom | tr -d ' \n' >"$SECRETS/$name"
 done
-compose+=(-f docker-compose.yml -f deploy/docker-compose.production.yml)
+export SQS_ENDPOINT=http://elasticmq:9324 AWS_ACCESS_KEY_ID_FILE='' AWS_SECRET_ACCESS_KEY_FILE=''
+compose+=(-f docker-compose.yml -f deploy/docker-compose.production.yml --profile elasticmq)
 start
 secret=$(docker exec "$(container order-svc)" order-svc client add shop order:create order:read |
     sed -n 's/^client_secret: //p')

@@ -134,8 +134,8 @@ static void load(enum config_service service) {
     HOLDS(!config == (errors.len > 0));
     if (config) {
         HOLDS(config->app_env == ENV_DEVELOPMENT ||
-              strcmp(config->jwt_secret, CONFIG_DEFAULT_JWT_SECRET) != 0);
-        HOLDS(strlen(config->jwt_secret) >= TOKEN_MIN_SECRET);
+              strcmp(config->jwt_secret.text, CONFIG_DEFAULT_JWT_SECRET) != 0);
+        HOLDS(strlen(config->jwt_secret.text) >= TOKEN_MIN_SECRET);
         HOLDS(config->shutdown_delay < config->shutdown_timeout);
         check_shown(config);
     } else {

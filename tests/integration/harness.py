@@ -266,7 +266,8 @@ class Daemon:
 class System:
     """Both daemons in any number of replicas, with a database, queues and Redis keys that nobody else uses."""
 
-    CARRIER = {"CARRIER_ASSIGN_DELAY": "20ms", "CARRIER_SHIP_DELAY": "20ms", "CARRIER_DELIVER_DELAY": "20ms"}
+    CARRIER = {"CARRIER_SIMULATION": "true", "CARRIER_ASSIGN_DELAY": "20ms", "CARRIER_SHIP_DELAY": "20ms",
+               "CARRIER_DELIVER_DELAY": "20ms"}
 
     def __init__(self, parts, **settings):
         self.parts, self.daemons = parts, []

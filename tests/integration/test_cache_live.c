@@ -36,7 +36,7 @@ static struct breaker breaker = BREAKER_INIT;
 static struct cache_options real_redis(void) {
     return (struct cache_options){.host = setting("REDIS_HOST", "localhost"),
                                   .port = atoi(setting("REDIS_PORT", "6379")),
-                                  .password = "",
+                                  .password = {.text = ""},
                                   .timeout_ms = 5000,
                                   .breaker = &breaker,
                                   .outage = &outage};
@@ -45,7 +45,7 @@ static struct cache_options real_redis(void) {
 static int open_cache(void **state) {
     struct cache_options options = real_redis();
     *state = cache_open(&options);
-    return *state && cache_ping(*state) ? 0 : -1;
+    return *state && cache_check(*state, "order:health") ? 0 : -1;
 }
 
 static int close_cache(void **state) {
@@ -277,9 +277,9 @@ static void another_database_is_another_world(void **state) {
 static void with_a_wrong_password_redis_is_away(void **state) {
     (void)state;
     struct cache_options options = real_redis();
-    options.password = "not this one";
+    options.password.text = "not this one";
     struct cache *cache = cache_open(&options);
-    assert_false(cache_ping(cache));
+    assert_false(cache_check(cache, "order:health"));
     assert_true(*cache_error(cache));
     cache_close(cache);
 }

@@ -82,9 +82,16 @@ def test_production_refuses_all_of_it_in_one_message():
 
 @BOTH
 def test_development_warns_of_what_is_unsafe(program):
-    started = run(program, "--migrate", APP_ENV="development", DB_PORT=str(free_port()))
-    assert started.returncode == 1
-    assert "JWT_SECRET" in started.stderr
+    checked = run(program, "--check-config", APP_ENV="development")
+    assert checked.returncode == 0
+    assert "JWT_SECRET" in checked.stderr
+
+
+@BOTH
+def test_command_needs_the_database_only(program):
+    refused = run(program, "--migrate", DB_PORT=str(free_port()), SQS_ENDPOINT="none")
+    assert refused.returncode == 1
+    assert "migrations: connection to server" in refused.stderr and "JWT_SECRET" not in refused.stderr
 
 
 @BOTH

@@ -32,7 +32,7 @@ static struct db_options options_of(const char *database) {
                                .port = getenv("DB_PORT"),
                                .name = database,
                                .user = getenv("DB_USER"),
-                               .password = getenv("DB_PASSWORD"),
+                               .password = {.text = getenv("DB_PASSWORD")},
                                .sslmode = "prefer",
                                .application_name = "test_delivery_store",
                                .connect_timeout_ms = 10000,

@@ -23,7 +23,7 @@ static struct db_options options_of(const char *name) {
                                .port = getenv("DB_PORT"),
                                .name = name,
                                .user = getenv("DB_USER"),
-                               .password = getenv("DB_PASSWORD"),
+                               .password = {.text = getenv("DB_PASSWORD")},
                                .sslmode = "prefer",
                                .application_name = "test_migrate_live",
                                .connect_timeout_ms = 10000,

@@ -31,3 +31,6 @@ bool breaker_allows(struct breaker *breaker, int64_t now_ms) MUST_CHECK;
 
 /* Records the outcome of a call. True when this failure opened the breaker, so that an outage begins. */
 bool breaker_note(struct breaker *breaker, bool success, int64_t now_ms);
+
+/* Opens the breaker at once: the part has said that it will not do what is asked of it. */
+void breaker_trip(struct breaker *breaker, int64_t now_ms);

@@ -7,6 +7,7 @@
 #pragma once
 
 #include "common/base/attributes.h"
+#include "common/base/secret.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -20,13 +21,15 @@ struct cache_values;
 struct cache_options { /* what it points to is borrowed and must outlive the connection */
     const char *host;
     int port;
-    const char *password; /* "" for none */
+    const char *username;          /* "" or NULL: the default user */
+    struct secret_source password; /* of this moment, at each connection; "" for none */
     int database;
     int timeout_ms;          /* for connecting, and for each round trip */
     bool tls;                /* only if cache_has_tls */
     const char *ca_file;     /* PEM; "": the system's */
     struct breaker *breaker; /* shared by the connections of the process; NULL: none, for health checks */
-    struct outage *outage;   /* also shared; begins when the breaker opens; NULL: not logged */
+    struct outage
+        *outage; /* also shared; begins when the breaker opens, or a write is refused; NULL: not logged */
 };
 
 /* Whether this build can use TLS. hiredis 0.14 cannot. */
@@ -63,8 +66,8 @@ bool cache_put(struct cache *cache, const struct cache_entry entries[], size_t n
  * them, and fails if Redis refused one. */
 bool cache_put_later(struct cache *cache, const struct cache_entry entries[], size_t n);
 
-/* Whether Redis answers. */
-bool cache_ping(struct cache *cache);
+/* Whether Redis takes writes: writes this key for a few seconds. */
+bool cache_check(struct cache *cache, const char *key);
 
 /* The error message of the last failure, for the log. Valid until the next call. */
 const char *cache_error(const struct cache *cache);

@@ -6,16 +6,23 @@
 
 #include "common/base/attributes.h"
 #include "common/base/buf.h"
+#include "common/base/secret.h"
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-enum config_service { CONFIG_ORDER = 1, CONFIG_DELIVERY = 2, CONFIG_BOTH = 3 };
+enum config_service {
+    CONFIG_ORDER = 1,
+    CONFIG_DELIVERY = 2,
+    CONFIG_BOTH = 3,
+    CONFIG_COMMAND = 4, /* a command of either, which needs the database only */
+    CONFIG_ALL = 7,
+};
 
 enum config_type {
     CONFIG_STRING,
-    CONFIG_SECRET, /* a string that is never shown; NAME_FILE may name a file with it */
+    CONFIG_SECRET, /* a struct secret_source that is never shown; NAME_FILE may name a file with it */
     CONFIG_INTEGER,
     CONFIG_BOOLEAN,  /* true|false|on|off|1|0 */
     CONFIG_DURATION, /* 24h, 15m, 30s, 250ms; a plain number is seconds */
@@ -45,22 +52,27 @@ struct config {
         batch_size;
     char *trusted_proxies;
     int64_t rate_limit, rate_limit_address, order_rate_limit, auth_failure_limit;
-    char *db_host, *db_port, *db_name, *db_user, *db_password, *db_sslmode, *db_sslrootcert;
+    char *db_host, *db_port, *db_name, *db_user, *db_sslmode, *db_sslrootcert;
+    struct secret_source db_password;
     int64_t db_pool_size, db_connect_timeout, db_statement_timeout, db_lock_timeout;
-    char *redis_host, *redis_password, *redis_ca_file;
+    char *redis_host, *redis_username, *redis_ca_file;
+    struct secret_source redis_password;
     bool redis_tls;
     int64_t redis_port, redis_db, redis_timeout;
-    char *sqs_endpoint, *aws_region, *aws_access_key_id, *aws_secret_access_key, *aws_session_token;
+    char *sqs_endpoint, *aws_region;
+    struct secret_source aws_access_key_id, aws_secret_access_key, aws_session_token;
     char *orders_queue, *orders_dlq, *delivery_status_queue, *delivery_status_dlq;
     char *revocations_queue, *revocations_dlq;
     int64_t sqs_visibility_timeout, sqs_max_receive_count, sqs_wait_time, consumer_threads;
-    char *jwt_keys, *jwt_secret, *jwt_issuer, *jwt_audience;
+    char *jwt_keys, *jwt_issuer, *jwt_audience;
+    struct secret_source jwt_secret;
     int64_t jwt_expires_in;
     bool demo_clients, delivery_anonymous;
     int64_t idempotency_ttl, idempotency_fingerprint_ttl, order_view_ttl, reconcile_after;
     bool carrier_simulation;
     int64_t carrier_assign_delay, carrier_ship_delay, carrier_deliver_delay;
     int64_t shutdown_delay, shutdown_timeout;
+    struct buf warnings; /* lines about what was accepted or ignored, but may surprise */
 };
 
 /* Refused in production. */

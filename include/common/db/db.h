@@ -7,6 +7,7 @@
 
 #include "common/base/attributes.h"
 #include "common/base/outcome.h"
+#include "common/base/secret.h"
 #include "common/base/uuid.h"
 #include "common/db/params.h"
 
@@ -25,7 +26,7 @@ enum db_status {
     DB_LOCK_TIMEOUT,      /* waited too long for a lock */
     DB_STATEMENT_TIMEOUT, /* the statement took too long */
     DB_DEADLOCK,          /* chosen as the victim of a deadlock */
-    DB_CONFLICT,          /* serialization failure */
+    DB_CONFLICT,          /* serialization failure, or a plan that a migration made void */
     DB_REFUSED,           /* the data was refused (SQLSTATE class 22 or 23): rolled back */
     DB_NO_MEMORY,         /* in this process: nothing was sent, or it was rolled back */
     DB_FAILED,            /* anything else, an error on our side: rolled back */
@@ -40,8 +41,9 @@ static inline bool db_is_busy(enum db_status status) {
 enum outcome db_outcome(enum db_status status);
 
 struct db_options { /* strings are borrowed and must outlive the connection */
-    const char *host, *port, *name, *user, *password, *sslmode;
-    const char *sslrootcert; /* "" or NULL: libpq's own */
+    const char *host, *port, *name, *user, *sslmode;
+    struct secret_source password; /* of this moment, at each connection */
+    const char *sslrootcert;       /* "" or NULL: libpq's own */
     const char *application_name;
     int connect_timeout_ms;
     int statement_timeout_ms; /* the server's limit; the client waits a second longer */

@@ -6,6 +6,7 @@
 #pragma once
 
 #include "common/base/attributes.h"
+#include "common/base/secret.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -22,7 +23,8 @@ struct queue;
 
 struct queue_options { /* what it points to is borrowed and must outlive the client */
     const char *endpoint, *region;
-    const char *access_key, *secret_key, *session_token; /* "": unsigned */
+    struct secret_source access_key, secret_key,
+        session_token; /* of this moment, in each call; "": unsigned */
     const char *name;
     const char *dead_letter_name;
     int max_receive_count;

@@ -55,3 +55,9 @@ bool breaker_note(struct breaker *b, bool success, int64_t now_ms) {
     pthread_mutex_unlock(&b->lock);
     return opened;
 }
+
+void breaker_trip(struct breaker *b, int64_t now_ms) {
+    pthread_mutex_lock(&b->lock);
+    enter(b, BREAKER_OPEN, now_ms);
+    pthread_mutex_unlock(&b->lock);
+}

@@ -8,9 +8,10 @@
 #include <stdio.h>
 
 bool outage_begin(struct outage *outage, const char *format, ...) {
-    long long none = 0;
+    long long none = 0, now = clock_mono_ms();
     atomic_fetch_add(&outage->failures, 1);
-    if (!atomic_compare_exchange_strong(&outage->since_ms, &none, clock_mono_ms()))
+    atomic_store(&outage->failed_ms, now);
+    if (!atomic_compare_exchange_strong(&outage->since_ms, &none, now))
         return false;
     char reason[512];
     va_list args;
@@ -22,7 +23,8 @@ bool outage_begin(struct outage *outage, const char *format, ...) {
 }
 
 void outage_end(struct outage *outage) {
-    if (!atomic_load(&outage->since_ms))
+    if (!atomic_load(&outage->since_ms) ||
+        clock_mono_ms() - atomic_load(&outage->failed_ms) < outage->quiet_ms)
         return;
     long long since_ms = atomic_exchange(&outage->since_ms, 0);
     unsigned long long failures = atomic_exchange(&outage->failures, 0);

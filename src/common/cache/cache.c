@@ -83,6 +83,23 @@ static void cache_fail(struct cache *cache, const char *why) {
     cache_note(cache, false);
 }
 
+/* Whether Redis takes no writes now (OOM, READONLY, MISCONF, NOPERM ...). ERR and WRONGTYPE are about one command. */
+static bool is_refusing(const char *error) {
+    return strncmp(error, "ERR ", 4) != 0 && strncmp(error, "WRONGTYPE ", 10) != 0;
+}
+
+/* Redis refused a write. The connection is closed, as the server may have become a replica. */
+static void note_refusal(struct cache *cache) {
+    const struct cache_options *o = &cache->options;
+    disconnect(cache);
+    if (!is_refusing(cache->error))
+        return;
+    if (o->breaker)
+        breaker_trip(o->breaker, clock_mono_ms());
+    if (o->outage)
+        outage_begin(o->outage, "%s", cache->error);
+}
+
 /* Sends the appended commands. One write waits at most the timeout, all of them together until the deadline. */
 static bool send_commands(struct cache *cache, int64_t deadline_ms) {
     for (int done = 0; !done;) {
@@ -132,7 +149,7 @@ static bool read_puts(struct cache *cache, size_t n, int64_t deadline_ms, bool *
     }
     cache_note(cache, true);
     if (refused)
-        disconnect(cache); /* the server may have become a replica */
+        note_refusal(cache);
     return !refused;
 }
 
@@ -174,9 +191,13 @@ static bool run(struct cache *cache, size_t argc, const char *argv[]) {
 }
 
 static bool log_in(struct cache *cache) {
-    char database[16];
+    char database[16], secret[SECRET_SIZE];
+    const char *password = secret_now(&cache->options.password, secret);
     snprintf(database, sizeof database, "%d", cache->options.database);
-    if (*cache->options.password && !run(cache, 2, (const char *[]){"AUTH", cache->options.password}))
+    const char *username = cache->options.username;
+    bool named = username && *username;
+    const char *login[] = {"AUTH", named ? username : password, password};
+    if ((named || *password) && !run(cache, named ? 3 : 2, login))
         return false;
     return cache->options.database == 0 || run(cache, 2, (const char *[]){"SELECT", database});
 }
@@ -206,8 +227,8 @@ static bool cache_ready(struct cache *cache) {
     return cache->redis || cache_connect(cache);
 }
 
-bool cache_ping(struct cache *cache) {
-    if (!cache_ready(cache) || !run(cache, 1, (const char *[]){"PING"}))
+bool cache_check(struct cache *cache, const char *key) {
+    if (!cache_ready(cache) || !run(cache, 5, (const char *[]){"SET", key, "1", "PX", "10000"}))
         return false;
     cache_note(cache, true);
     return true;

@@ -70,9 +70,13 @@ static void print_config(const struct config *config) {
     buf_free(&value);
 }
 
-static void warn_unsafe(const struct config *config) {
+/* Sets up the log, and tells what is unsafe or surprising. */
+static void log_warnings(enum config_service service, const struct config *config) {
+    log_setup(service == CONFIG_ORDER ? "order-service" : "delivery-service",
+              (enum log_level)config->log_level, (enum log_format)config->log_format);
     struct buf lines = {0};
     config_unsafe(config, &lines);
+    buf_append(&lines, config->warnings.data, config->warnings.len);
     char *rest = lines.data;
     for (char *line; rest && (line = strtok_r(NULL, "\n", &rest)) != NULL;)
         log_warn(NULL, "%s", line);
@@ -89,11 +93,12 @@ static const char *environment(const char *name) {
     return getenv(name);
 }
 
-static struct config *command_load(enum config_service service, const char *env_file) {
+static struct config *command_load(enum config_service service, enum config_service use,
+                                   const char *env_file) {
     struct buf errors = {0};
     struct config *config = NULL;
     if (!env_file || config_read_env_file(env_file, &errors))
-        config = config_load(service, environment, &errors);
+        config = config_load(use, environment, &errors);
     if (!config)
         fprintf(stderr, "%s: invalid configuration:\n%s", daemon_name(service),
                 errors.data ? errors.data : "out of memory\n");
@@ -133,17 +138,17 @@ struct config_command config_command_line(enum config_service service, int argc,
         command.exit_code = 0;
         return command;
     }
-    struct config *config = command_load(service, env_file);
+    bool daemon = action != MIGRATE && command.argument == argc;
+    struct config *config = command_load(service, daemon ? service : CONFIG_COMMAND, env_file);
     command.exit_code = config ? 0 : 1;
     if (config && action == PRINT)
         print_config(config);
+    if (config && action != PRINT)
+        log_warnings(service, config);
     if (!config || action == PRINT || action == CHECK) {
         config_free(config);
         return command;
     }
-    log_setup(service == CONFIG_ORDER ? "order-service" : "delivery-service",
-              (enum log_level)config->log_level, (enum log_format)config->log_format);
-    warn_unsafe(config);
     close_memory(config);
     command.config = config;
     command.migrate_only = action == MIGRATE;

@@ -4,15 +4,26 @@
 #include <stdlib.h>
 #include <string.h>
 
-static bool is_string(const struct config_knob *knob) {
-    return knob->type == CONFIG_STRING || knob->type == CONFIG_SECRET;
+/* The copies of texts in a knob's field: a string is one, a secret also has the path of its file. */
+static size_t texts_of(const struct config_knob *knob) {
+    return knob->type == CONFIG_SECRET ? 2 : knob->type == CONFIG_STRING;
+}
+
+static char **text_of(struct config *config, const struct config_knob *knob, size_t i) {
+    static const size_t places[] = {offsetof(struct secret_source, text),
+                                    offsetof(struct secret_source, path)};
+    return (char **)((char *)config + knob->offset + places[i]);
 }
 
 /* False when out of memory. */
-static bool store(struct config *config, const struct config_knob *knob, const char *text, int64_t value) {
+static bool store(struct config *config, const struct config_knob *knob, const char *const texts[2],
+                  int64_t value) {
     void *field = (char *)config + knob->offset;
-    if (is_string(knob))
-        return (*(char **)field = strdup(text)) != NULL;
+    for (size_t i = 0; i < texts_of(knob); i++)
+        if (texts[i] && !(*text_of(config, knob, i) = strdup(texts[i])))
+            return false;
+    if (texts_of(knob))
+        return true;
     if (knob->type == CONFIG_BOOLEAN)
         *(bool *)field = value == 1;
     else
@@ -23,7 +34,7 @@ static bool store(struct config *config, const struct config_knob *knob, const c
 /* An invalid value is reported, and stored all the same. The rules then check it too, and the config is discarded
  * anyway. False when out of memory. */
 static bool read_knob(struct config *config, const struct config_knob *knob, const char *text,
-                      struct buf *errors) {
+                      const char *file, struct buf *errors) {
     if (!text || !*text)
         text = knob->fallback;
     int64_t value = 0;
@@ -35,18 +46,25 @@ static bool read_knob(struct config *config, const struct config_knob *knob, con
         else
             config_append_bad(errors, text);
     }
-    return store(config, knob, text, value);
+    return store(config, knob, (const char *[]){text, file}, value);
 }
 
 static bool read_all(struct config *config, const char *(*lookup)(const char *name), struct buf *errors) {
     for (size_t i = 0; i < config_knob_count; i++) {
         const struct config_knob *knob = &config_knobs[i];
-        const char *text = NULL;
-        char secret[CONFIG_SECRET_SIZE];
+        const char *text = NULL, *file = NULL;
+        char secret[SECRET_SIZE];
         if (knob->service & config->service)
-            text = knob->type == CONFIG_SECRET ? config_find_secret(knob, lookup, secret, errors)
+            text = knob->type == CONFIG_SECRET ? config_find_secret(knob, lookup, secret, &file, errors)
                                                : lookup(knob->name);
-        if (!read_knob(config, knob, text, errors))
+        if (config_is_service_link(knob->name, text, lookup)) {
+            buf_printf(&config->warnings,
+                       "%s: %s is ignored, because Kubernetes wrote it for a service of that name; "
+                       "enableServiceLinks: false prevents this\n",
+                       knob->name, text);
+            text = NULL;
+        }
+        if (!read_knob(config, knob, text, file, errors))
             return false;
     }
     return true;
@@ -73,7 +91,8 @@ void config_free(struct config *config) {
     if (!config)
         return;
     for (size_t i = 0; i < config_knob_count; i++)
-        if (is_string(&config_knobs[i]))
-            free(*(char **)((char *)config + config_knobs[i].offset));
+        for (size_t j = 0; j < texts_of(&config_knobs[i]); j++)
+            free(*text_of(config, &config_knobs[i], j));
+    buf_free(&config->warnings);
     free(config);
 }

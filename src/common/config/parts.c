@@ -26,6 +26,7 @@ void config_cache(const struct config *config, struct cache_options *out) {
     *out = (struct cache_options){
         .host = config->redis_host,
         .port = (int)config->redis_port,
+        .username = config->redis_username,
         .password = config->redis_password,
         .database = (int)config->redis_db,
         .timeout_ms = (int)config->redis_timeout,
@@ -64,7 +65,7 @@ void config_revocations_queue(const struct config *config, struct queue_options 
 void config_token(const struct config *config, struct token_options *out) {
     *out = (struct token_options){
         .folder = config->jwt_keys,
-        .secret = config->jwt_secret,
+        .secret = config->jwt_secret.text,
         .issues = config->service == CONFIG_ORDER,
         .issuer = config->jwt_issuer,
         .audience = config->jwt_audience,

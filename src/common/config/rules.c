@@ -58,12 +58,12 @@ static void check_queues(const struct config *config, struct buf *errors) {
 }
 
 static void check_credentials(const struct config *config, struct buf *errors) {
-    bool key = *config->aws_access_key_id, secret = *config->aws_secret_access_key;
+    bool key = *config->aws_access_key_id.text, secret = *config->aws_secret_access_key.text;
     if (key && !secret)
         buf_str(errors, "AWS_SECRET_ACCESS_KEY: must be set when AWS_ACCESS_KEY_ID is\n");
     if (secret && !key)
         buf_str(errors, "AWS_ACCESS_KEY_ID: must be set when AWS_SECRET_ACCESS_KEY is\n");
-    if (*config->aws_session_token && !key)
+    if (*config->aws_session_token.text && !key)
         buf_str(errors, "AWS_ACCESS_KEY_ID: must be set when AWS_SESSION_TOKEN is\n");
 }
 
@@ -92,9 +92,10 @@ static void check_proxies(const char *proxies, struct buf *errors) {
 }
 
 void config_unsafe(const struct config *config, struct buf *out) {
-    if (!*config->jwt_keys && strcmp(config->jwt_secret, CONFIG_DEFAULT_JWT_SECRET) == 0)
+    if (config->service & CONFIG_BOTH && !*config->jwt_keys &&
+        strcmp(config->jwt_secret.text, CONFIG_DEFAULT_JWT_SECRET) == 0)
         buf_str(out, "JWT_SECRET: the default is public and for development only\n");
-    if (strcmp(config->db_password, CONFIG_DEFAULT_DB_PASSWORD) == 0)
+    if (strcmp(config->db_password.text, CONFIG_DEFAULT_DB_PASSWORD) == 0)
         buf_str(out, "DB_PASSWORD: the default is public and for development only\n");
     if (config->demo_clients)
         buf_str(out, "DEMO_CLIENTS: the demo clients have public secrets and are for development only\n");
@@ -102,7 +103,7 @@ void config_unsafe(const struct config *config, struct buf *out) {
         buf_str(out, "DELIVERY_ANONYMOUS: access without a token is for development only\n");
 }
 
-void config_check_rules(const struct config *config, struct buf *errors) {
+void config_check_rules(struct config *config, struct buf *errors) {
     check_port(config->db_port, errors);
     check_endpoint(config->sqs_endpoint, errors);
     check_queues(config, errors);
@@ -119,4 +120,8 @@ void config_check_rules(const struct config *config, struct buf *errors) {
         buf_str(errors, "SHUTDOWN_DELAY: must be shorter than SHUTDOWN_TIMEOUT, which includes it\n");
     if (config->app_env == ENV_PRODUCTION)
         config_unsafe(config, errors);
+    if (config->app_env == ENV_PRODUCTION && config->carrier_simulation)
+        buf_str(&config->warnings,
+                "CARRIER_SIMULATION: shipments get invented tracking numbers, and are reported "
+                "as delivered although nobody delivers them\n");
 }

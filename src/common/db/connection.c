@@ -23,7 +23,7 @@ void db_drop(struct db *db) {
     PQfinish(db->conn);
     db->conn = NULL;
     db->prepared_count = 0;
-    db->identified = false;
+    db->stale = db->identified = false;
 }
 
 void db_close(struct db *db) {
@@ -88,6 +88,7 @@ static bool start_connecting(struct db *db) {
              " -c synchronous_commit=on -c timezone=UTC -c client_min_messages=warning"
              " -c tcp_keepalives_idle=5 -c tcp_keepalives_interval=2 -c tcp_keepalives_count=3",
              o->statement_timeout_ms, o->lock_timeout_ms, o->statement_timeout_ms + DB_GRACE_MS);
+    char password[SECRET_SIZE];
     const char *const keys[] = {"host",
                                 "port",
                                 "dbname",
@@ -107,7 +108,7 @@ static bool start_connecting(struct db *db) {
                                   o->port,
                                   o->name,
                                   o->user,
-                                  o->password,
+                                  secret_now(&o->password, password),
                                   o->sslmode,
                                   o->sslrootcert,
                                   session,

@@ -7,56 +7,6 @@
 #include <stdio.h>
 #include <string.h>
 
-/* The status of a SQLSTATE, by its code or the start of it. The first row that fits counts. Missing tables or
- * columns (42P01, 42703) count as unavailable, because migrations will add them. */
-static enum db_status db_classify(const char *sqlstate) {
-    static const struct {
-        const char *start;
-        enum db_status status;
-    } states[] = {
-        {"55P03", DB_LOCK_TIMEOUT}, {"57014", DB_STATEMENT_TIMEOUT}, {"40P01", DB_DEADLOCK},
-        {"40001", DB_CONFLICT},     {"08", DB_UNAVAILABLE},          {"53", DB_UNAVAILABLE},
-        {"57P", DB_UNAVAILABLE},    {"58", DB_UNAVAILABLE},          {"25006", DB_UNAVAILABLE},
-        {"42P01", DB_UNAVAILABLE},  {"42703", DB_UNAVAILABLE},       {"22", DB_REFUSED},
-        {"23", DB_REFUSED},
-    };
-    for (size_t i = 0; i < sizeof states / sizeof *states; i++)
-        if (strncmp(sqlstate, states[i].start, strlen(states[i].start)) == 0)
-            return states[i].status;
-    return DB_FAILED;
-}
-
-static bool is_name_char(char c) {
-    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_';
-}
-
-/* A wait for another transaction's row names its relation in the context. A wait for a whole table has no context.
- * Servers translate the words and the quotation marks around the name, but not the name. */
-bool db_waited_for_row(const struct db *db, const char *relation) {
-    size_t len = strlen(relation);
-    for (const char *at = strstr(db->context, relation); at; at = strstr(at + 1, relation))
-        if ((at == db->context || !is_name_char(at[-1])) && !is_name_char(at[len]))
-            return true;
-    return false;
-}
-
-enum outcome db_outcome(enum db_status status) {
-    if (db_is_busy(status))
-        return OUTCOME_BUSY;
-    switch (status) {
-    case DB_OK:
-        return OUTCOME_DONE;
-    case DB_UNAVAILABLE:
-        return OUTCOME_UNAVAILABLE;
-    case DB_REFUSED:
-        return OUTCOME_REFUSED;
-    case DB_NO_MEMORY:
-        return OUTCOME_NO_MEMORY;
-    default:
-        return OUTCOME_FAILED;
-    }
-}
-
 /* The status of one result. Keeps the error message of a failed one. */
 static enum db_status judge(struct db *db, const PGresult *result) {
     ExecStatusType status = PQresultStatus(result);
@@ -67,6 +17,7 @@ static enum db_status judge(struct db *db, const PGresult *result) {
     const char *context = PQresultErrorField(result, PG_DIAG_CONTEXT);
     db_set_error(db, sqlstate ? sqlstate : "", message ? message : PQerrorMessage(db->conn));
     snprintf(db->context, sizeof db->context, "%s", context ? context : "");
+    db->stale |= sqlstate && db_is_stale(sqlstate);
     return sqlstate ? db_classify(sqlstate) : DB_UNAVAILABLE;
 }
 
@@ -164,11 +115,21 @@ static bool is_outdated(const struct db *db) {
            db->identity_changes != db_identity_changes(db->options.identity);
 }
 
+/* The session goes on, so a relay keeps its lock and its LISTEN. */
+static enum db_status forget_prepared(struct db *db) {
+    db->prepared_count = 0;
+    enum db_status status = finish(db, PQsendQuery(db->conn, "DEALLOCATE ALL"), true, NULL);
+    db->stale = status != DB_OK;
+    return status;
+}
+
 /* Makes the connection fit for statements. */
 static enum db_status db_ready(struct db *db) {
     if (is_outdated(db))
         db_drop(db);
     enum db_status status = db_ensure_connected(db);
+    if (status == DB_OK && db->stale)
+        status = forget_prepared(db);
     if (status != DB_OK || db->identified || db->identity_refused || !db->options.identity)
         return status;
     status = identify(db);
@@ -208,13 +169,8 @@ static bool complete(const struct db_params *params) {
     return !params || !params->failed;
 }
 
-enum db_status db_run(struct db *db, const struct db_query *query, const struct db_params *params,
-                      struct db_result **result) {
-    if (!complete(params)) {
-        db_set_error(db, "", "out of memory, or too many parameters");
-        abandon(db, DB_REFUSED);
-        return DB_NO_MEMORY;
-    }
+static enum db_status attempt(struct db *db, const struct db_query *query, const struct db_params *params,
+                              struct db_result **result) {
     enum db_status status = db_ready(db);
     if (status == DB_OK)
         status = ensure_prepared(db, query, params);
@@ -242,7 +198,7 @@ static enum db_status db_begin(struct db *db) {
     if (status != DB_OK)
         return status;
     status = simple(db, "BEGIN", true);
-    db->in_transaction = status == DB_OK;
+    db->in_transaction = db->untouched = status == DB_OK;
     return status;
 }
 
@@ -260,6 +216,25 @@ static void db_rollback(struct db *db) {
     db->in_transaction = false;
     if (db->conn && simple(db, "ROLLBACK", true) != DB_OK)
         db_drop(db);
+}
+
+/* A statement that was stale has not run. It runs again, unless that would lose what its transaction did before. */
+enum db_status db_run(struct db *db, const struct db_query *query, const struct db_params *params,
+                      struct db_result **result) {
+    if (!complete(params)) {
+        db_set_error(db, "", "out of memory, or too many parameters");
+        abandon(db, DB_REFUSED);
+        return DB_NO_MEMORY;
+    }
+    bool inside = db->in_transaction, first = !inside || db->untouched;
+    enum db_status status = attempt(db, query, params, result);
+    if (status == DB_CONFLICT && db->stale && first) {
+        status = inside ? db_begin(db) : DB_OK;
+        if (status == DB_OK)
+            status = attempt(db, query, params, result);
+    }
+    db->untouched &= status != DB_OK;
+    return status;
 }
 
 enum db_status db_transaction(struct db *db, db_work *work, void *arg) {

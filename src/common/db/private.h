@@ -20,6 +20,8 @@ struct db {
     int64_t retry_at_ms; /* do not connect before */
     unsigned generation;
     bool in_transaction;
+    bool untouched;        /* nothing has run in the transaction yet */
+    bool stale;            /* the server refused a prepared statement: all must be prepared anew */
     bool identified;       /* this connection has told which database it leads to */
     bool identity_refused; /* the server refuses to tell */
     uint8_t identity[DB_IDENTITY_SIZE];
@@ -42,3 +44,9 @@ bool db_wait_socket(const struct db *db, short events, int64_t deadline_ms);
 
 /* Connects if need be. */
 enum db_status db_ensure_connected(struct db *db);
+
+/* The status of a SQLSTATE. */
+enum db_status db_classify(const char *sqlstate);
+
+/* Whether the SQLSTATE says that the prepared statements of the connection are not what the server has. */
+bool db_is_stale(const char *sqlstate);

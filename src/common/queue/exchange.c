@@ -44,13 +44,21 @@ static bool set_options(struct queue *q) {
     bad |= curl_easy_setopt(q->easy, CURLOPT_CONNECTTIMEOUT_MS, (long)CONNECT_MS);
     bad |= curl_easy_setopt(q->easy, CURLOPT_WRITEFUNCTION, take_answer);
     bad |= curl_easy_setopt(q->easy, CURLOPT_WRITEDATA, q);
-    if (*o->access_key) {
-        char sign[128];
-        snprintf(sign, sizeof sign, "aws:amz:%s:sqs", o->region);
-        bad |= curl_easy_setopt(q->easy, CURLOPT_AWS_SIGV4, sign);
-        bad |= curl_easy_setopt(q->easy, CURLOPT_USERNAME, o->access_key);
-        bad |= curl_easy_setopt(q->easy, CURLOPT_PASSWORD, o->secret_key);
-    }
+    return bad == 0;
+}
+
+/* Temporary credentials are replaced while we run, so each call uses those of its moment. */
+static bool sign(struct queue *q) {
+    const struct queue_options *o = &q->options;
+    char id[SECRET_SIZE], secret[SECRET_SIZE], method[128];
+    const char *key = secret_now(&o->access_key, id);
+    if (!*key)
+        return true;
+    snprintf(method, sizeof method, "aws:amz:%s:sqs", o->region);
+    unsigned bad = 0;
+    bad |= curl_easy_setopt(q->easy, CURLOPT_AWS_SIGV4, method);
+    bad |= curl_easy_setopt(q->easy, CURLOPT_USERNAME, key);
+    bad |= curl_easy_setopt(q->easy, CURLOPT_PASSWORD, secret_now(&o->secret_key, secret));
     return bad == 0;
 }
 
@@ -128,7 +136,8 @@ static CURLcode transfer(struct queue *q) {
 
 static struct curl_slist *make_headers(const struct queue *q, const char *action) {
     struct curl_slist *headers = NULL;
-    const char *token = q->options.session_token;
+    char secret[SECRET_SIZE];
+    const char *token = secret_now(&q->options.session_token, secret);
     if (exchange_add_header(&headers, "Content-Type: ", "application/x-amz-json-1.0") &&
         exchange_add_header(&headers, "X-Amz-Target: AmazonSQS.", action) &&
         (!*token || exchange_add_header(&headers, "X-Amz-Security-Token: ", token)))
@@ -141,7 +150,7 @@ static struct curl_slist *make_headers(const struct queue *q, const char *action
 static CURLcode post(struct queue *q, const char *action, const struct buf *body, int wait_s,
                      char why[static CURL_ERROR_SIZE]) {
     struct curl_slist *headers = make_headers(q, action);
-    if (!headers || body->failed) {
+    if (!headers || body->failed || !sign(q)) {
         curl_slist_free_all(headers);
         return CURLE_OUT_OF_MEMORY;
     }
@@ -168,8 +177,10 @@ static enum queue_status refused(struct queue *q, const char *action, long code)
     json_t *answer = json_parse_object(q->answer.data, q->answer.len, reason);
     queue_json_read_error(answer, q->refusal, words);
     json_decref(answer);
-    q->throttled = is_throttled(q->refusal, code);
-    bool later = code >= 500 || q->throttled;
+    bool throttled = is_throttled(q->refusal, code);
+    q->well = code < 500 || throttled;
+    bool later =
+        code >= 500 || code == 403 || throttled; /* 403: our credentials are at fault, not the call */
     return queue_fail(q, later ? QUEUE_UNAVAILABLE : QUEUE_REFUSED, "%s: HTTP %ld, %.200s", action, code,
                       words);
 }
@@ -178,7 +189,7 @@ static enum queue_status exchange_once(struct queue *q, const char *action, cons
                                        int wait_s, json_t **answer) {
     char why[CURL_ERROR_SIZE] = "";
     q->error[0] = q->refusal[0] = '\0';
-    q->throttled = false;
+    q->well = false;
     CURLcode result = post(q, action, body, wait_s, why);
     if (result == CURLE_ABORTED_BY_CALLBACK)
         return queue_fail(q, QUEUE_INTERRUPTED, "%s: interrupted", action);
@@ -196,8 +207,8 @@ static enum queue_status exchange_once(struct queue *q, const char *action, cons
     return QUEUE_OK;
 }
 
-/* Throttling is not an outage. The server works, but asks this caller for less. The process's other queues go
- * on. */
+/* A refusal is not an outage. The server works, but asks this caller for less, or does not trust it with this queue.
+ * The process's other queues go on. */
 enum queue_status queue_exchange(struct queue *q, const char *action, const struct buf *body, int wait_s,
                                  json_t **answer) {
     struct breaker *breaker = q->options.breaker;
@@ -207,6 +218,6 @@ enum queue_status queue_exchange(struct queue *q, const char *action, const stru
     if (status == QUEUE_OK)
         retry_budget_give(&q->budget);
     if (breaker && status != QUEUE_INTERRUPTED)
-        (void)breaker_note(breaker, status != QUEUE_UNAVAILABLE || q->throttled, clock_mono_ms());
+        (void)breaker_note(breaker, status != QUEUE_UNAVAILABLE || q->well, clock_mono_ms());
     return status;
 }

@@ -18,7 +18,7 @@ struct queue {
     char dead_letter_url[QUEUE_URL_SIZE];
     char error[QUEUE_ERROR_SIZE];
     char refusal[QUEUE_REFUSAL_SIZE]; /* type of the last error answer */
-    bool throttled;                   /* by the last answer */
+    bool well;                        /* the server, as of the last answer, also when it refused the call */
     struct retry_budget budget;
     struct uuid attempt_id; /* of the receive, until its answer has come */
     bool attempted;

@@ -9,6 +9,7 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -58,7 +59,9 @@ static const char *ask_database(struct health *health) {
 }
 
 static const char *ask_cache(struct health *health) {
-    return cache_ping(health->cache) ? NULL : cache_error(health->cache);
+    char key[64];
+    snprintf(key, sizeof key, "%s:health", health->ledger);
+    return cache_check(health->cache, key) ? NULL : cache_error(health->cache);
 }
 
 static const char *ask_queue(struct health *health) {

@@ -13,7 +13,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_PARTS = 32 };
+enum {
+    MAX_PARTS = 32,
+    REDIS_QUIET_MS = 10000, /* longer than its breaker stays open */
+};
 
 static bool migrate(const struct service *service) {
     struct db_options db = service_db(service);
@@ -140,6 +143,7 @@ static int run_service(const struct service_daemon *daemon, const struct config_
     service->config = command->config;
     service->redis_breaker = service->sqs_breaker = (struct breaker)BREAKER_INIT;
     service->redis_outage.name = "cache in Redis";
+    service->redis_outage.quiet_ms = REDIS_QUIET_MS;
     int code = command->migrate_only ? (migrate(service) ? 0 : 1) : serve(service);
     free(service);
     db_identity_free(identity);

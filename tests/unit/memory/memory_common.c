@@ -116,7 +116,7 @@ static bool configuration(void) {
         return false;
     }
     assert_int_equal(errors.len, 0);
-    assert_string_equal(config->db_password, "admin123");
+    assert_string_equal(config->db_password.text, "admin123");
     assert_string_equal(config->sqs_endpoint, "http://localhost:9324");
     struct buf shown = {0};
     for (size_t i = 0; i < config_knob_count; i++)

@@ -72,6 +72,23 @@ static void its_length_is_told(void **state) {
     assert_null(strstr(captured, "after 0.0 s"));
 }
 
+/* Where calls fail and succeed in turn, each change would be a line. */
+static void it_lasts_until_failures_are_over_for_a_while(void **state) {
+    (void)state;
+    struct outage outage = {.name = "carrier", .quiet_ms = 100};
+    capture_begin();
+    for (int i = 0; i < 5; i++) {
+        outage_begin(&outage, "now and then");
+        outage_end(&outage);
+    }
+    assert_int_equal(count_lines(capture_end()), 1);
+    clock_sleep_ms(120);
+    capture_begin();
+    outage_end(&outage);
+    assert_int_equal(count_lines(capture_end()), 1);
+    assert_non_null(strstr(captured, "5 failure(s)"));
+}
+
 static void a_long_reason_is_cut(void **state) {
     (void)state;
     struct outage outage = {.name = "carrier"};
@@ -120,6 +137,7 @@ int main(void) {
         cmocka_unit_test(there_is_no_end_without_a_beginning),
         cmocka_unit_test(the_next_outage_is_counted_anew),
         cmocka_unit_test(its_length_is_told),
+        cmocka_unit_test(it_lasts_until_failures_are_over_for_a_while),
         cmocka_unit_test(a_long_reason_is_cut),
         cmocka_unit_test(of_many_threads_one_tells),
     };

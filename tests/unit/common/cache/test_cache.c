@@ -23,7 +23,7 @@
 
 #define AUTH "*2\r\n$4\r\nAUTH\r\n$6\r\nsesame\r\n"
 #define SELECT "*2\r\n$6\r\nSELECT\r\n$1\r\n3\r\n"
-#define PING "*1\r\n$4\r\nPING\r\n"
+#define CHECK "*5\r\n$3\r\nSET\r\n$12\r\norder:health\r\n$1\r\n1\r\n$2\r\nPX\r\n$5\r\n10000\r\n"
 #define MGET "*2\r\n$4\r\nMGET\r\n$3\r\nkey\r\n"
 
 static const char *const keys[] = {"key"};
@@ -45,7 +45,7 @@ static int set_up(void **state) {
     fixture.socket = loopback_socket(&port);
     struct cache_options options = {.host = "127.0.0.1",
                                     .port = port,
-                                    .password = "sesame",
+                                    .password = {.text = "sesame"},
                                     .database = 3,
                                     .timeout_ms = 500,
                                     .breaker = &fixture.breaker,
@@ -124,9 +124,9 @@ static void the_breaker_opens_for_all_connections_and_is_told_once(void **state)
     assert_int_equal(atomic_load(&fixture->outage.failures), 1);
 }
 
-static void *answer_ping(void *arg) {
-    int fd = take_client(*(int *)arg, PING);
-    send_text(fd, "+PONG\r\n");
+static void *answer_check(void *arg) {
+    int fd = take_client(*(int *)arg, CHECK);
+    send_text(fd, "+OK\r\n");
     close(fd);
     return NULL;
 }
@@ -134,10 +134,10 @@ static void *answer_ping(void *arg) {
 static void a_connection_without_a_breaker_always_tries(void **state) {
     struct fixture *fixture = *state;
     for (int calls = 0; calls < 20; calls++)
-        assert_false(cache_ping(fixture->unguarded));
+        assert_false(cache_check(fixture->unguarded, "order:health"));
     assert_false(is_out(&fixture->outage));
-    pthread_t server = serve(fixture, answer_ping);
-    bool well = cache_ping(fixture->unguarded);
+    pthread_t server = serve(fixture, answer_check);
+    bool well = cache_check(fixture->unguarded, "order:health");
     pthread_join(server, NULL);
     assert_true(well);
 }

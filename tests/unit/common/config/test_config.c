@@ -76,11 +76,11 @@ static void the_defaults_are_those_of_the_table(void **state) {
     assert_int_equal(config->order_port, 3001);
     assert_int_equal(config->delivery_port, 3002);
     assert_string_equal(config->db_port, "5432");
-    assert_string_equal(config->redis_password, "");
+    assert_string_equal(config->redis_password.text, "");
     assert_int_equal(config->redis_timeout, 250);
     assert_int_equal(config->jwt_expires_in, 24 * 3600 * 1000);
     assert_int_equal(config->idempotency_fingerprint_ttl, 86400 * 1000);
-    assert_true(config->carrier_simulation);
+    assert_false(config->carrier_simulation);
     assert_false(config->demo_clients);
     config_free(config);
 }
@@ -235,6 +235,61 @@ static void production_refuses_what_development_allows(void **state) {
     free(errors);
 }
 
+/* It invents deliveries, so whoever wants it there is told. */
+static void production_has_no_simulated_carrier_unless_asked(void **state) {
+    (void)state;
+    struct config *config = load(CONFIG_DELIVERY);
+    assert_int_equal(config->warnings.len, 0);
+    config_free(config);
+    set("CARRIER_SIMULATION", "true");
+    config = load(CONFIG_DELIVERY);
+    assert_memory_equal(config->warnings.data, "CARRIER_SIMULATION: ", 20);
+    config_free(config);
+    set("APP_ENV", "development");
+    config = load(CONFIG_DELIVERY);
+    assert_int_equal(config->warnings.len, 0);
+    config_free(config);
+}
+
+static void what_the_platform_wrote_about_services_is_no_setting(void **state) {
+    (void)state;
+    set("REDIS_PORT", "tcp://10.96.0.5:6379");
+    set("DB_PORT", "tcp://10.96.0.6:5433");
+    set("ORDER_PORT", "tcp://10.96.0.7:80");
+    set("ORDER_SERVICE_PORT", "80");
+    struct config *config = load(CONFIG_ORDER);
+    assert_int_equal(config->redis_port, 6379);
+    assert_string_equal(config->db_port, "5432");
+    assert_int_equal(config->order_port, 3001);
+    assert_non_null(strstr(config->warnings.data, "REDIS_PORT: tcp://10.96.0.5:6379 is ignored"));
+    assert_non_null(strstr(config->warnings.data, "DB_PORT: "));
+    assert_non_null(strstr(config->warnings.data, "ORDER_SERVICE_PORT: 80 is ignored"));
+    config_free(config);
+}
+
+static void a_port_that_the_operator_wrote_counts(void **state) {
+    (void)state;
+    set("ORDER_PORT", "tcp://10.96.0.7:80");
+    set("ORDER_SERVICE_PORT", "8080");
+    struct config *config = load(CONFIG_ORDER);
+    assert_int_equal(config->order_port, 8080);
+    assert_int_equal(config->warnings.len, 0);
+    config_free(config);
+    set("REDIS_PORT", "redis://10.96.0.5:6379");
+    free(refused(CONFIG_ORDER));
+}
+
+static void a_command_needs_the_database_only(void **state) {
+    (void)state;
+    fresh_settings(NULL);
+    set("JWT_SECRET", "");
+    set("JWT_SECRET_FILE", "/nowhere/secret");
+    set("SQS_ENDPOINT", "nowhere");
+    config_free(load(CONFIG_COMMAND));
+    set("DB_PASSWORD", "");
+    free(refused(CONFIG_COMMAND));
+}
+
 static void keys_make_the_secret_unimportant(void **state) {
     (void)state;
     set("JWT_SECRET", CONFIG_DEFAULT_JWT_SECRET);
@@ -271,7 +326,8 @@ static void env_example_names_every_knob(void **state) {
     (void)state;
     static const struct setting development[] = {{"APP_ENV", "development"},     {"DEMO_CLIENTS", "true"},
                                                  {"DELIVERY_ANONYMOUS", "true"}, {"RATE_LIMIT", "0"},
-                                                 {"RATE_LIMIT_ADDRESS", "0"},    {"ORDER_RATE_LIMIT", "0"}};
+                                                 {"RATE_LIMIT_ADDRESS", "0"},    {"ORDER_RATE_LIMIT", "0"},
+                                                 {"CARRIER_SIMULATION", "true"}};
     char text[32768];
     FILE *file = fopen(PROJECT_ROOT "/env.example", "r");
     assert_non_null(file);
@@ -298,6 +354,10 @@ int main(void) {
         cmocka_unit_test_setup(credentials_go_together, fresh_settings),
         cmocka_unit_test_setup(all_faults_are_told_at_once_and_no_secret, fresh_settings),
         cmocka_unit_test_setup(production_refuses_what_development_allows, fresh_settings),
+        cmocka_unit_test_setup(a_command_needs_the_database_only, fresh_settings),
+        cmocka_unit_test_setup(production_has_no_simulated_carrier_unless_asked, fresh_settings),
+        cmocka_unit_test_setup(what_the_platform_wrote_about_services_is_no_setting, fresh_settings),
+        cmocka_unit_test_setup(a_port_that_the_operator_wrote_counts, fresh_settings),
         cmocka_unit_test_setup(keys_make_the_secret_unimportant, fresh_settings),
         cmocka_unit_test_setup(the_other_daemons_knobs_do_not_matter, fresh_settings),
         cmocka_unit_test(env_example_names_every_knob),

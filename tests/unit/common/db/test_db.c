@@ -53,7 +53,7 @@ static struct db *connect_to(struct server *s) {
                                                  .port = s->port,
                                                  .name = "n",
                                                  .user = "u",
-                                                 .password = "p",
+                                                 .password = {.text = "p"},
                                                  .sslmode = "disable",
                                                  .application_name = "test",
                                                  .connect_timeout_ms = 200,

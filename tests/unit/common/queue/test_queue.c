@@ -95,9 +95,6 @@ static void start_server(struct server *s, const struct reply replies[]) {
     snprintf(s->endpoint, sizeof s->endpoint, "http://127.0.0.1:%d", port);
     s->options = (struct queue_options){.endpoint = s->endpoint,
                                         .region = "us-east-1",
-                                        .access_key = "",
-                                        .secret_key = "",
-                                        .session_token = "",
                                         .name = "q.fifo",
                                         .dead_letter_name = "d.fifo",
                                         .max_receive_count = 3,
@@ -155,7 +152,7 @@ static const struct {
      QUEUE_REFUSED,
      READY_ACTIONS,
      "q.fifo is not a FIFO queue"},
-    {"may not create", {MISSING, {403, "{}"}}, QUEUE_REFUSED, "GetQueueUrl CreateQueue ", "HTTP 403"},
+    {"may not create", {MISSING, {403, "{}"}}, QUEUE_UNAVAILABLE, "GetQueueUrl CreateQueue ", "HTTP 403"},
     {"no URL", {{200, "{\"QueueUrl\":7}"}}, QUEUE_UNAVAILABLE, "GetQueueUrl ", "no queue URL"},
 };
 
@@ -188,7 +185,7 @@ static const struct {
     {{400, "{\"__type\":\"ThrottlingException\"}"}, QUEUE_UNAVAILABLE},
     {{400, "{\"__type\":\"com.amazonaws.sqs#OverLimit\"}"}, QUEUE_UNAVAILABLE},
     {{400, "{\"__type\":\"InvalidAddress\"}"}, QUEUE_REFUSED},
-    {{403, "{\"__type\":\"AccessDeniedException\"}"}, QUEUE_REFUSED},
+    {{403, "{\"__type\":\"AccessDeniedException\"}"}, QUEUE_UNAVAILABLE},
     {{404, "<html>"}, QUEUE_REFUSED},
     {{302, ""}, QUEUE_REFUSED},
 };

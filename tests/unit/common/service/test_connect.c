@@ -61,7 +61,7 @@ static void connecting_to_postgresql_has_a_deadline(void **state) {
                                                  .port = deaf.port_text,
                                                  .name = "n",
                                                  .user = "u",
-                                                 .password = "p",
+                                                 .password = {"p"},
                                                  .sslmode = "disable",
                                                  .application_name = "test",
                                                  .connect_timeout_ms = 100});
@@ -73,21 +73,16 @@ static void connecting_to_postgresql_has_a_deadline(void **state) {
 static void connecting_to_redis_has_a_deadline(void **state) {
     (void)state;
     struct cache *cache = cache_open(
-        &(struct cache_options){.host = "127.0.0.1", .port = deaf.port, .password = "", .timeout_ms = 100});
-    assert_false(cache_ping(cache));
+        &(struct cache_options){.host = "127.0.0.1", .port = deaf.port, .password = {""}, .timeout_ms = 100});
+    assert_false(cache_check(cache, "order:health"));
     assert_string_equal(cache_error(cache), "Connection timed out");
     cache_close(cache);
 }
 
 static void connecting_to_sqs_has_a_deadline(void **state) {
     (void)state;
-    struct queue *queue = queue_open(&(struct queue_options){.endpoint = deaf.url,
-                                                             .region = "us-east-1",
-                                                             .access_key = "",
-                                                             .secret_key = "",
-                                                             .session_token = "",
-                                                             .name = "q.fifo",
-                                                             .dead_letter_name = "d.fifo"});
+    struct queue *queue = queue_open(&(struct queue_options){
+        .endpoint = deaf.url, .region = "us-east-1", .name = "q.fifo", .dead_letter_name = "d.fifo"});
     assert_int_equal(queue_check(queue), QUEUE_UNAVAILABLE);
     const char *words =
         queue_error(queue); /* its own deadline, not the call's; the second is of newer libcurls */
