@@ -125,7 +125,7 @@ static void a_replay_without_a_key_is_not_kept_in_memory(void **state) {
     char value[MEMORY_CACHE_VALUE_MAX];
     const char *body;
     size_t len;
-    assert_true(order_receipt_locate(&place, "shop", creation_of(&posts[0])->key));
+    assert_true(order_receipt_locate(&place, database(), "shop", creation_of(&posts[0])->key));
     assert_false(order_receipt_recall(app.memory, &place, body_hash, value, &body, &len));
     assert_non_null(post(NULL, BODY)->command);
 }
