@@ -2,7 +2,6 @@
 #include "common/auth/revocations.h"
 
 #include "common/base/clock.h"
-#include "common/db/identity.h"
 #include "common/db/job.h"
 #include "revocation_set.h"
 
@@ -19,12 +18,11 @@ enum {
 
 struct revocations {
     const char *table;
-    char sql[2][320];
-    struct db_query load, expire;
+    char sql[3][320];
+    struct db_query load, adopt, expire;
     /* of the thread */
     char since[TRANSACTION_SIZE]; /* what older transactions wrote was read */
-    struct db_identity *identity; /* of the database whose transactions these are */
-    unsigned changes;             /* of the identity, when since was noted */
+    unsigned generation;          /* of the connection to the server whose transactions these are */
     int64_t tidy_ms;
     struct db_job *job;
 
@@ -79,10 +77,26 @@ static enum db_status revocations_load(struct revocations *r, struct db *db) {
     return status;
 }
 
+/* Transaction ids belong to a server: another one (a failover, a restore from a dump) may have lower ones, so over a new
+ * connection the whole table is read. Tokens that were revoked stay so in memory. */
+static enum db_status revocations_catch_up(struct revocations *r, struct db *db) {
+    enum db_status status;
+    do {
+        if (r->generation != db_generation(db))
+            snprintf(r->since, sizeof r->since, "0");
+        r->generation = db_generation(db);
+        status = revocations_load(r, db);
+    } while (status == DB_OK && r->generation != db_generation(db));
+    return status;
+}
+
+/* Rows that were restored from a server with higher transaction ids would be loaded each time. */
 static enum db_status revocations_tidy(struct revocations *r, struct db *db) {
     struct db_params params = {0};
     db_int_param(&params, TIDY_ROWS);
     enum db_status status = db_run(db, &r->expire, &params, NULL);
+    if (status == DB_OK)
+        status = db_run(db, &r->adopt, &params, NULL);
     db_params_free(&params);
     pthread_mutex_lock(&r->lock);
     revocation_set_tidy(&r->set, revocations_now_s());
@@ -90,22 +104,9 @@ static enum db_status revocations_tidy(struct revocations *r, struct db *db) {
     return status;
 }
 
-/* Transaction numbers are a cluster's own: after a failover or a restore the whole table is read again. Tokens that
- * were revoked stay so in memory. */
-static bool revocations_begin_anew(struct revocations *r) {
-    unsigned changes = db_identity_changes(r->identity);
-    if (changes == r->changes)
-        return false;
-    r->changes = changes;
-    snprintf(r->since, sizeof r->since, "0");
-    return true;
-}
-
 static int64_t revocations_run(void *self, struct db *db, enum db_status *status) {
     struct revocations *r = self;
-    *status = revocations_load(r, db);
-    if (revocations_begin_anew(r))
-        return 0; /* what was read may lack rows of the other database */
+    *status = revocations_catch_up(r, db);
     if (*status != DB_OK)
         return LOOK_MS;
     if (!r->read) {
@@ -135,8 +136,17 @@ static void revocations_write_sql(struct revocations *r) {
              "                     LIMIT $1"
              "                       FOR UPDATE SKIP LOCKED)",
              r->table, r->table);
+    snprintf(r->sql[2], sizeof r->sql[2],
+             "UPDATE %s"
+             "   SET written_by = pg_current_xact_id()"
+             " WHERE token_id IN (SELECT token_id FROM %s"
+             "                     WHERE written_by >= pg_snapshot_xmax(pg_current_snapshot())"
+             "                     LIMIT $1"
+             "                       FOR UPDATE SKIP LOCKED)",
+             r->table, r->table);
     r->load = (struct db_query){"revocations_load", r->sql[0]};
     r->expire = (struct db_query){"revocations_expire", r->sql[1]};
+    r->adopt = (struct db_query){"revocations_adopt", r->sql[2]};
 }
 
 struct revocations *revocations_start(const char *table, const struct db_options *db) {
@@ -145,7 +155,6 @@ struct revocations *revocations_start(const char *table, const struct db_options
         return NULL;
     r->table = table;
     r->since[0] = '0';
-    r->identity = db->identity;
     revocations_write_sql(r);
     pthread_mutex_init(&r->lock, NULL);
     r->job = db_job_start(&(struct db_job_options){.name = "reading of revoked tokens",

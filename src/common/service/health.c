@@ -31,6 +31,7 @@ struct health {
     const char *service, *ledger;
     const struct migration *migrations;
     struct db *db;
+    unsigned generation; /* of the connection whose database migrated is about */
     struct cache *cache;
     struct queue *queue;
     int64_t started_ms;
@@ -47,8 +48,10 @@ static const char *ask_database(struct health *health) {
     static const struct db_query alive = {"health", "SELECT 1"};
     if (db_run(health->db, &alive, NULL, NULL) != DB_OK)
         return db_error(health->db);
-    if (!health->migrated)
+    /* A new connection may lead to another database, such as a restored one. */
+    if (!health->migrated || health->generation != db_generation(health->db))
         health->migrated = migrate_is_current(health->db, health->ledger, health->migrations);
+    health->generation = db_generation(health->db);
     return NULL;
 }
 
