@@ -1,4 +1,4 @@
-/* Handles TOKEN_REVOKED messages of the revocations queue, which order-svc sends. */
+/* Handles TOKEN_REVOKED and CLIENT_TOKENS_REVOKED messages of the revocations queue, which order-svc sends. */
 #pragma once
 
 #include "common/events/consumer.h"

@@ -1,6 +1,7 @@
-/* order-svc client add|list|rotate|disable. */
+/* order-svc client add|list|rotate|retire|scope|disable|enable|delete. */
 #include "client_command.h"
 
+#include "client_change.h"
 #include "client_store.h"
 #include "common/base/base64.h"
 #include "common/base/random.h"
@@ -10,13 +11,20 @@
 #include <string.h>
 
 #define SECRET_BYTES 32
-#define MAX_ID 255
+#define GRACE_MS (INT64_C(24) * 3600 * 1000)
+#define MAX_GRACE_MS (30 * GRACE_MS)
 
-static const char usage[] = "usage: order-svc client add ID SCOPE...\n"
-                            "       order-svc client list\n"
-                            "       order-svc client rotate ID\n"
-                            "       order-svc client disable ID\n"
-                            "scopes: " SCOPES_KNOWN "\n";
+static const char usage[] =
+    "usage: order-svc client add ID SCOPE...\n"
+    "       order-svc client list\n"
+    "       order-svc client rotate ID [--grace DURATION | --now]  new secret; the old one is valid for 24h,\n"
+    "                                  for DURATION, or ends at once with all tokens\n"
+    "       order-svc client retire ID                             ends the old secret\n"
+    "       order-svc client scope ID SCOPE...                     ends the tokens if a scope is taken away\n"
+    "       order-svc client disable ID                            ends all tokens\n"
+    "       order-svc client enable ID\n"
+    "       order-svc client delete ID                             ends all tokens\n"
+    "scopes: " SCOPES_KNOWN "\n";
 
 /* A new secret: the text for its owner, and the hash that is stored. */
 struct secret {
@@ -51,30 +59,33 @@ static int no_such_client(const char *id) {
     return 1;
 }
 
-/* Allows only ids that need no escaping in Basic credentials (RFC 6749 §2.3.1). Many clients forget to escape. */
-static bool id_ok(const char *id) {
+bool client_id_ok(const char *id) {
     static const char allowed[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-";
     size_t len = strlen(id);
-    return len > 0 && len <= MAX_ID && strspn(id, allowed) == len;
+    if (len > 0 && len < TOKEN_CLIENT_ID_SIZE && strspn(id, allowed) == len)
+        return true;
+    fprintf(stderr, "A client id must be 1 to %d characters of A-Z a-z 0-9 . _ -\n",
+            TOKEN_CLIENT_ID_SIZE - 1);
+    return false;
+}
+
+/* Joins the scopes on the command line. False, with a message, when one is not known. */
+static bool read_scopes(int argc, char *argv[], char scope[static TOKEN_SCOPE_SIZE]) {
+    struct buf wanted = {0};
+    for (int i = 0; i < argc; i++)
+        buf_printf(&wanted, "%s ", argv[i]);
+    bool known = !wanted.failed && scope_narrow(SCOPES_KNOWN, wanted.data, scope);
+    buf_free(&wanted);
+    if (!known)
+        fprintf(stderr, "Each scope must be one of: %s\n", SCOPES_KNOWN);
+    return known;
 }
 
 static int client_add(struct db *db, int argc, char *argv[]) {
     const char *id = argv[0];
-    if (!id_ok(id)) {
-        fprintf(stderr, "A client id must be 1 to %d characters of A-Z a-z 0-9 . _ -\n", MAX_ID);
-        return 2;
-    }
-    struct buf wanted = {0};
-    for (int i = 1; i < argc; i++)
-        buf_printf(&wanted, "%s ", argv[i]);
     char scope[TOKEN_SCOPE_SIZE];
-    bool known = !wanted.failed && scope_narrow(SCOPES_KNOWN, wanted.data, scope);
-    buf_free(&wanted);
-    if (!known) {
-        fprintf(stderr, "Each scope must be one of: %s\n", SCOPES_KNOWN);
+    if (!client_id_ok(id) || !read_scopes(argc - 1, argv + 1, scope))
         return 2;
-    }
-
     struct secret secret;
     make_secret(&secret);
     struct client client = {.id = id, .scope = scope};
@@ -106,27 +117,87 @@ static int client_list(struct db *db, int argc, char *argv[]) {
     return code;
 }
 
+/* Changes a client. Returns the exit code. */
+static int client_changed(struct db *db, client_change_fn *apply, struct client_change *change) {
+    if (client_change_run(db, apply, change) != DB_OK)
+        return database_failed(db);
+    return change->done ? 0 : no_such_client(change->id);
+}
+
+static bool read_grace(int argc, char *argv[], struct client_change *change) {
+    change->grace_ms = GRACE_MS;
+    if (argc == 0)
+        return true;
+    if (argc == 1 && strcmp(argv[0], "--now") == 0) {
+        change->grace_ms = 0;
+        change->ends = true;
+        return true;
+    }
+    if (argc == 2 && strcmp(argv[0], "--grace") == 0 && config_parse_duration(argv[1], &change->grace_ms) &&
+        change->grace_ms <= MAX_GRACE_MS)
+        return true;
+    fprintf(stderr, "After the id comes nothing, --now, or --grace with a duration from 0s to 720h\n");
+    return false;
+}
+
 static int client_rotate(struct db *db, int argc, char *argv[]) {
-    (void)argc;
     struct secret secret;
     make_secret(&secret);
-    bool found;
-    if (client_store_rotate(db, argv[0], secret.hash, &found) != DB_OK)
-        return database_failed(db);
-    return found ? print_secret(argv[0], &secret) : no_such_client(argv[0]);
+    struct client_change change = {.id = argv[0], .secret_hash = secret.hash};
+    if (!read_grace(argc - 1, argv + 1, &change))
+        return 2;
+    int code = client_changed(db, client_change_rotate, &change);
+    if (code != 0)
+        return code;
+    if (change.ends)
+        fprintf(stderr, "The old secret and all tokens of %s are void.\n", change.id);
+    return print_secret(change.id, &secret);
+}
+
+/* A change that needs no more than the id. */
+static int client_change_simply(struct db *db, client_change_fn *apply, const char *id, bool ends,
+                                const char *told) {
+    struct client_change change = {.id = id, .ends = ends};
+    int code = client_changed(db, apply, &change);
+    if (code == 0)
+        fprintf(stderr, "%s\n", told);
+    return code;
+}
+
+static int client_retire(struct db *db, int argc, char *argv[]) {
+    (void)argc;
+    return client_change_simply(db, client_change_retire, argv[0], false,
+                                "Retired. The old secret is not valid any more.");
 }
 
 static int client_disable(struct db *db, int argc, char *argv[]) {
     (void)argc;
-    bool found;
-    if (client_store_disable(db, argv[0], &found) != DB_OK)
-        return database_failed(db);
-    if (!found)
-        return no_such_client(argv[0]);
-    fprintf(
-        stderr,
-        "Disabled. Within seconds it gets no new tokens. Tokens already issued stay valid until they expire.\n");
-    return 0;
+    return client_change_simply(db, client_change_disable, argv[0], true,
+                                "Disabled. The client gets no new tokens, and all of its tokens are void.");
+}
+
+static int client_enable(struct db *db, int argc, char *argv[]) {
+    (void)argc;
+    return client_change_simply(db, client_change_enable, argv[0], false,
+                                "Enabled. The client gets new tokens. The old ones stay void.");
+}
+
+static int client_delete(struct db *db, int argc, char *argv[]) {
+    (void)argc;
+    return client_change_simply(db, client_change_delete, argv[0], true,
+                                "Deleted. All tokens of the client are void.");
+}
+
+static int client_scope(struct db *db, int argc, char *argv[]) {
+    char scope[TOKEN_SCOPE_SIZE];
+    if (!read_scopes(argc - 1, argv + 1, scope))
+        return 2;
+    struct client_change change = {.id = argv[0], .scope = scope};
+    int code = client_changed(db, client_change_scope, &change);
+    if (code == 0)
+        fprintf(stderr, "Changed.%s\n",
+                change.ends ? " A scope was taken away, so all tokens of the client are void." : "");
+    return code;
 }
 
 static const struct {
@@ -134,10 +205,9 @@ static const struct {
     int min_args, max_args;
     int (*run)(struct db *db, int argc, char *argv[]);
 } commands[] = {
-    {"add", 2, 32, client_add},
-    {"list", 0, 0, client_list},
-    {"rotate", 1, 1, client_rotate},
-    {"disable", 1, 1, client_disable},
+    {"add", 2, 32, client_add},      {"list", 0, 0, client_list},     {"rotate", 1, 3, client_rotate},
+    {"retire", 1, 1, client_retire}, {"scope", 2, 32, client_scope},  {"disable", 1, 1, client_disable},
+    {"enable", 1, 1, client_enable}, {"delete", 1, 1, client_delete},
 };
 
 int client_command(const struct config *config, int argc, char *argv[]) {

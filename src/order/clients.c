@@ -3,6 +3,7 @@
 
 #include "app.h"
 #include "client_store.h"
+#include "common/base/clock.h"
 
 #include <openssl/crypto.h>
 #include <pthread.h>
@@ -10,13 +11,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define REFRESH_MS 2000
+#define REFRESH_MS 500
 
 static const struct {
     const char *id, *secret, *scope;
 } demo_clients[] = {
     {"demo-client", "demo-secret", "order:create order:read"},
-    {"demo-delivery", "demo-delivery-secret", "delivery:read delivery:write"},
+    {"test-client", "demo-secret", "order:create order:read"},
+    {"order-app", "demo-secret", "order:create order:read"},
+    {"demo-delivery", "demo-delivery-secret", "delivery:read delivery:read:all delivery:write"},
     {"demo-admin", "demo-admin-secret", SCOPES_KNOWN},
 };
 
@@ -35,12 +38,13 @@ struct clients {
     struct db_job *job;   /* reads the table */
     pthread_mutex_t lock; /* protects the rest */
     struct snapshot snapshot;
-    bool read; /* the table was read at least once */
+    int64_t fresh_until_ms; /* on the monotonic clock; 0: the table was never read */
 };
 
 static int64_t refresh_clients(void *self, struct db *db, enum db_status *status) {
     struct clients *clients = self;
     struct snapshot fresh = {0};
+    int64_t now_ms = clock_mono_ms();
     *status = client_store_list(db, &fresh.arena, &fresh.list, &fresh.count);
     if (*status != DB_OK) {
         arena_free(&fresh.arena);
@@ -49,7 +53,7 @@ static int64_t refresh_clients(void *self, struct db *db, enum db_status *status
     pthread_mutex_lock(&clients->lock);
     struct snapshot old = clients->snapshot;
     clients->snapshot = fresh;
-    clients->read = true;
+    clients->fresh_until_ms = now_ms + CLIENTS_MAX_AGE_MS;
     pthread_mutex_unlock(&clients->lock);
     arena_free(&old.arena);
     return REFRESH_MS;
@@ -108,9 +112,22 @@ static const struct client *client_with_id(const struct clients *clients, const 
     return found;
 }
 
+/* Demo clients are no secret of the table. */
+static bool client_is_current(const struct clients *clients, const struct client *client) {
+    bool demo = client >= clients->demo && client < clients->demo + clients->demo_count;
+    return demo || clock_mono_ms() < clients->fresh_until_ms;
+}
+
+/* Compares with both secrets in any case, so timing does not tell which one it was. */
+static bool client_has_secret(const struct client *client, const char presented[static SECRET_HASH_SIZE]) {
+    bool same = CRYPTO_memcmp(presented, client->secret_hash, SECRET_HASH_SIZE) == 0;
+    bool old = CRYPTO_memcmp(presented, client->old_secret_hash, SECRET_HASH_SIZE) == 0;
+    return (same || old) && !client->disabled;
+}
+
 /* Unknown ids are compared with a dummy secret, so timing reveals nothing. */
 enum client_status clients_authenticate(struct clients *clients, const char *id, const char *secret,
-                                        char scope[static TOKEN_SCOPE_SIZE]) {
+                                        struct client_grant *grant) {
     static const struct client dummy = {.disabled = true};
     char presented[SECRET_HASH_SIZE];
     secret_hash(secret, presented);
@@ -118,14 +135,15 @@ enum client_status clients_authenticate(struct clients *clients, const char *id,
     pthread_mutex_lock(&clients->lock);
     const struct client *found = client_with_id(clients, id);
     const struct client *client = found ? found : &dummy;
-    bool known = found || clients->read;
-    bool same = CRYPTO_memcmp(presented, client->secret_hash, sizeof presented) == 0;
-    bool good = same && !client->disabled;
-    if (good)
-        snprintf(scope, TOKEN_SCOPE_SIZE, "%s", client->scope);
+    bool current = client_is_current(clients, client);
+    bool good = client_has_secret(client, presented) && current;
+    if (good) {
+        snprintf(grant->scope, sizeof grant->scope, "%s", client->scope);
+        grant->from_ms = client->from_ms;
+    }
     pthread_mutex_unlock(&clients->lock);
 
-    if (!known)
+    if (!current)
         return CLIENT_UNREAD;
     return good ? CLIENT_OK : CLIENT_REFUSED;
 }

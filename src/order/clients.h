@@ -1,5 +1,5 @@
 /* The OAuth clients in memory: those of the table and, with DEMO_CLIENTS, the demo clients. A thread of their own
- * reads the table again every two seconds. */
+ * reads the table again twice a second. */
 #pragma once
 
 #include "common/base/attributes.h"
@@ -12,7 +12,16 @@ struct clients;
 enum client_status {
     CLIENT_OK,
     CLIENT_REFUSED, /* unknown, disabled, or the secret is wrong */
-    CLIENT_UNREAD,  /* unknown, but the table has not been read yet: try again later */
+    CLIENT_UNREAD,  /* the table could not be read lately: try again later */
+};
+
+/* What is remembered of the table counts for so long. A change of a client ends tokens that are issued until twice
+ * this time later: those of replicas that do not know of the change yet, or whose clock is ahead. */
+#define CLIENTS_MAX_AGE_MS 5000
+
+struct client_grant {
+    char scope[TOKEN_SCOPE_SIZE]; /* all scopes of the client */
+    int64_t from_ms;              /* a token counts as issued then at the earliest (token_issue_from) */
 };
 
 /* Functions of a service_part. app is the struct order_app. clients_start reads the table once before it returns.
@@ -20,7 +29,7 @@ enum client_status {
 void *clients_start(void *app);
 void clients_stop(void *clients, int64_t deadline_ms);
 
-/* Checks the secret of a client. On CLIENT_OK, scope receives all scopes of the client. Any thread. Never waits for
- * the database. Takes the same time for an unknown client as for a wrong secret. */
+/* Checks the secret of a client. *grant is set only on CLIENT_OK. Any thread. Never waits for the database. Takes the
+ * same time for an unknown client as for a wrong secret. */
 enum client_status clients_authenticate(struct clients *clients, const char *id, const char *secret,
-                                        char scope[static TOKEN_SCOPE_SIZE]) MUST_CHECK;
+                                        struct client_grant *grant) MUST_CHECK;

@@ -9,7 +9,9 @@
 #include <jansson.h>
 #include <stdbool.h>
 
-#define SCOPES_KNOWN "order:create order:read order:read:all delivery:read delivery:write token:introspect"
+#define SCOPES_KNOWN                                                                                         \
+    "order:create order:read order:read:all delivery:read delivery:read:all delivery:write token:introspect" \
+    " token:revoke"
 
 /* The parameters of a body. A parameter that was not sent, or has no value (§3.2), is NULL. Strings belong to the
  * body or to json. */

@@ -5,8 +5,10 @@
 #include "expiry.h"
 #include "memory.h"
 #include "reconcile.h"
+#include "revocation_repeat.h"
 #include "routes.h"
 #include "status_consumer.h"
+#include "token_command.h"
 
 #define PLACE(member) offsetof(struct order_app, member)
 
@@ -20,12 +22,14 @@ static const struct service_part parts[] = {
      .place = PLACE(revocation_outbox)},
     {.name = "status consumer", .start = status_consumer_start, .stop = status_consumer_stop},
     {.name = "reconciler", .start = reconciler_start, .stop = reconciler_stop},
+    {.name = "repeater of revocations", .job = revocation_repeat_run},
     {.name = "key expiry", .job = expiry_run},
     {0},
 };
 
 static const struct service_command commands[] = {
     {"client", client_command},
+    {"token", token_command},
     {0},
 };
 
@@ -34,7 +38,7 @@ static const struct service_daemon order_svc = {
     .ledger = "order",
     .config = CONFIG_ORDER,
     .migrations = migrations,
-    .revocations = "revoked_tokens",
+    .revocations = "revoked",
     .uses_redis = true,
     .routes = order_routes,
     .parts = parts,

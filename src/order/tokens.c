@@ -72,19 +72,19 @@ static bool find_credentials(struct http_request *request, const struct oauth_pa
     return true;
 }
 
-/* Authenticates the calling client. scope receives all of its scopes. False as for read_basic. */
+/* Authenticates the calling client. False as for read_basic. */
 static bool authenticate(struct http_request *request, const struct oauth_params *params, const char **id,
-                         char scope[static TOKEN_SCOPE_SIZE]) {
+                         struct client_grant *grant) {
     const struct order_app *app = request->app;
     const char *secret;
     if (!find_credentials(request, params, id, &secret) ||
         !http_within(request, guesses_look(app->guesses, *id, &request->address, clock_mono_ms())))
         return false;
-    switch (clients_authenticate(app->clients, *id, secret, scope)) {
+    switch (clients_authenticate(app->clients, *id, secret, grant)) {
     case CLIENT_OK:
         return true;
     case CLIENT_UNREAD:
-        http_reply_problem(request, PROBLEM_UNAVAILABLE, "The clients have not been loaded yet");
+        http_reply_problem(request, PROBLEM_UNAVAILABLE, "The clients cannot be loaded now");
         return false;
     case CLIENT_REFUSED:
         guesses_failed(app->guesses, *id, &request->address, clock_mono_ms());
@@ -105,16 +105,18 @@ static void issue(struct http_request *request, const struct oauth_params *param
         return;
     }
     const char *client_id;
-    char granted[TOKEN_SCOPE_SIZE], scope[TOKEN_SCOPE_SIZE];
-    if (!authenticate(request, params, &client_id, granted))
+    struct client_grant grant;
+    char scope[TOKEN_SCOPE_SIZE];
+    if (!authenticate(request, params, &client_id, &grant))
         return;
-    if (!scope_narrow(granted, params->scope ? params->scope : granted, scope)) {
+    if (!scope_narrow(grant.scope, params->scope ? params->scope : grant.scope, scope)) {
         refuse_oauth(request, "invalid_scope", "The client may not have this scope");
         return;
     }
 
     struct token_claims claims;
-    char *token = token_issue(app->service.auth.keys, client_id, scope, clock_epoch_ms() / 1000, &claims);
+    char *token = token_issue_from(app->service.auth.keys, client_id, scope, clock_epoch_ms() / 1000,
+                                   grant.from_ms, &claims);
     struct buf body = {.failed = token == NULL};
     buf_printf(&body, "{\"access_token\":\"%s\",\"token_type\":\"Bearer\",\"expires_in\":%lld,\"scope\":",
                token ? token : "", (long long)token_lifetime_s(app->service.auth.keys));
@@ -130,9 +132,10 @@ static void plan_revocation(struct http_request *request) {
     struct token_revocation *revocation = arena_alloc(&request->arena, sizeof *revocation);
     if (!revocation)
         return;
-    *revocation = (struct token_revocation){.what = {claims->id, claims->expires_at},
-                                            .correlation_id = request->request_id,
-                                            .traceparent = request->traceparent};
+    *revocation = (struct token_revocation){
+        .what = {claims->id, claims->expires_at, claims->client_id, token_issued_ms(claims)},
+        .correlation_id = request->request_id,
+        .traceparent = request->traceparent};
     request->command = revocation;
 }
 
@@ -140,8 +143,8 @@ static void plan_revocation(struct http_request *request) {
 static void revoke(struct http_request *request, const struct oauth_params *params) {
     const struct order_app *app = request->app;
     const char *client_id;
-    char scope[TOKEN_SCOPE_SIZE];
-    if (!authenticate(request, params, &client_id, scope))
+    struct client_grant grant;
+    if (!authenticate(request, params, &client_id, &grant))
         return;
     if (!params->token) {
         refuse_oauth(request, "invalid_request", "The parameter token is missing");
@@ -160,12 +163,10 @@ static void revoke(struct http_request *request, const struct oauth_params *para
         http_reply_problem(request, PROBLEM_UNAVAILABLE, "The token cannot be checked now");
         return;
     }
-    if (strcmp(request->claims.client_id, client_id) != 0)
-        refuse_oauth(request, "invalid_grant", "The token was issued to another client");
-    else if (revocations_full(app->service.auth.revocations))
-        http_reply_problem(request, PROBLEM_UNAVAILABLE, "Too many revoked tokens; try again later");
-    else
+    if (strcmp(request->claims.client_id, client_id) == 0 || token_has_scope(grant.scope, "token:revoke"))
         plan_revocation(request);
+    else
+        refuse_oauth(request, "invalid_grant", "The token was issued to another client");
 }
 
 static void append_active(struct buf *body, const struct token_keys *keys,
@@ -206,7 +207,11 @@ static bool find_caller(struct http_request *request, const struct oauth_params 
     if (app->service.config->app_env == ENV_DEVELOPMENT && !params->client_id && !params->client_secret &&
         http_header_count(request, "Authorization") == 0)
         return true;
-    return authenticate(request, params, caller, scope);
+    struct client_grant grant;
+    if (!authenticate(request, params, caller, &grant))
+        return false;
+    memcpy(scope, grant.scope, TOKEN_SCOPE_SIZE);
+    return true;
 }
 
 /* A client may check its own tokens. A token of another client is reported as inactive (RFC 7662 §2.2). */
@@ -249,6 +254,25 @@ void tokens_revoke_prepare(struct http_request *request) {
     with_params(request, revoke);
 }
 
+/* When a client has revoked too many tokens, its oldest ones end together. The revocations are committed already, so a
+ * failure is left to the next one. */
+static void trim_client(struct http_worker *worker, const struct http_request *request) {
+    const struct order_app *app = worker->app;
+    struct client_revocation end;
+    int64_t keep;
+    bool ended;
+    const char *client_id = request->claims.client_id;
+    if (!revocations_crowded(app->service.auth.revocations, client_id, &keep))
+        return;
+    if (revocation_store_trim(worker->db, client_id, keep, request->request_id, &end, &ended) != DB_OK)
+        log_warn(request->request_id, "the oldest tokens of %s cannot be revoked: %s", client_id,
+                 db_error(worker->db));
+    else if (ended) {
+        revocations_end(app->service.auth.revocations, &end, 1);
+        log_warn(request->request_id, "%s has revoked too many tokens: its oldest ones are void", client_id);
+    }
+}
+
 enum outcome tokens_revoke_run(struct http_worker *worker, struct http_request *requests[], size_t n) {
     const struct order_app *app = worker->app;
     const struct token_revocation *list[HTTP_BATCH_MAX];
@@ -265,6 +289,8 @@ enum outcome tokens_revoke_run(struct http_worker *worker, struct http_request *
         revocations_add(app->service.auth.revocations, &list[i]->what, 1);
         http_reply_empty(requests[i], 200);
     }
+    for (size_t i = 0; i < n; i++)
+        trim_client(worker, requests[i]);
     return OUTCOME_DONE;
 }
 

@@ -23,8 +23,8 @@ enum { MAX_ARGUMENTS = FAKE_ARGUMENTS - 1 };
 
 /* No request here gets as far as the clients. */
 enum client_status clients_authenticate(struct clients *clients, const char *id, const char *secret,
-                                        char scope[static TOKEN_SCOPE_SIZE]) {
-    (void)clients, (void)id, (void)secret, (void)scope;
+                                        struct client_grant *grant) {
+    (void)clients, (void)id, (void)secret, (void)grant;
     return CLIENT_REFUSED;
 }
 

@@ -66,6 +66,7 @@ def test_new_secret_replaces_the_old_one(system):
     new = client_command(system, "rotate", "rotated").stdout.split("client_secret: ")[1].strip()
     assert new != old
     api(system, system.order, "rotated", new)
+    assert client_command(system, "retire", "rotated").returncode == 0
     eventually(lambda: ask(system, "rotated", old).status_code == 401)
 
 

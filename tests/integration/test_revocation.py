@@ -190,7 +190,8 @@ def test_event_is_what_the_documents_say(parts):
         eventually(lambda: system.has_queue("REVOCATIONS_QUEUE"))
         message, = system.receive("REVOCATIONS_QUEUE", 1)
         event = json.loads(message["Body"])
-        assert event.keys() == {"eventType", "eventId", "tokenId", "expiresAt", "timestamp"}
+        assert event.keys() == {"eventType", "eventId", "tokenId", "expiresAt", "clientId", "issuedAt", "timestamp"}
+        assert (event["clientId"], event["issuedAt"] // 1000) == (told["client_id"], told["iat"])
         assert (event["eventType"], event["tokenId"], event["expiresAt"]) == ("TOKEN_REVOKED", told["jti"], told["exp"])
         assert message["Attributes"]["MessageGroupId"] == event["tokenId"]
         assert message["MessageAttributes"]["correlationId"]["StringValue"] == "r-1"

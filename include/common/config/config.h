@@ -82,6 +82,9 @@ struct config {
 extern const struct config_knob config_knobs[];
 extern const size_t config_knob_count;
 
+/* Reads a duration such as 24h into milliseconds. False when it is none. */
+bool config_parse_duration(const char *text, int64_t *ms) MUST_CHECK;
+
 /* Appends what a knob accepts: "a whole number from 1 to 64". */
 void config_describe(const struct config_knob *knob, struct buf *out);
 /* Appends the value of a knob as the environment would give it, or "***" for a secret. */

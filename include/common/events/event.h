@@ -8,7 +8,7 @@
 #include <stddef.h>
 
 /* Parses a body as an event of the given type and of version 1, which is also the version of a body without
- * "version". Reads the UUID in its member id_name. On failure returns NULL, with one line in reason. The caller
+ * "version". Reads the UUID in its member id_name, unless that is NULL. On failure returns NULL, with one line in reason. The caller
  * owns the result (json_decref). */
 json_t *event_parse(const char *body, size_t len, const char *type, const char *id_name, struct uuid *id,
                     char *reason, size_t reason_size) MUST_CHECK;

@@ -53,7 +53,7 @@ struct service_daemon {
     const char *ledger;         /* of its migrations: "order" */
     enum config_service config; /* which knobs apply */
     const struct migration *migrations;
-    const char *revocations; /* its table of revoked tokens */
+    const char *revocations; /* prefix of its tables of revoked tokens */
     bool uses_redis;
     const struct http_route *routes;
     /* Started in this order, before the HTTP server. Ends with a NULL name. */

@@ -64,6 +64,14 @@ void token_keys_jwks(struct token_keys *keys, struct buf *out);
 char *token_issue(struct token_keys *keys, const char *client_id, const char *scope, int64_t now_s,
                   struct token_claims *claims) MUST_CHECK;
 
+/* As token_issue, and the token counts as issued at from_ms at the earliest (see token_issued_ms). */
+char *token_issue_from(struct token_keys *keys, const char *client_id, const char *scope, int64_t now_s,
+                       int64_t from_ms, struct token_claims *claims) MUST_CHECK;
+
+/* When the token was issued, in milliseconds since the epoch. iat has whole seconds only, so this is the time in the
+ * jti. If that is not near iat, it is none, and iat counts. */
+int64_t token_issued_ms(const struct token_claims *claims);
+
 /* *claims is set only on TOKEN_OK. Key and algorithm come from keys: the token's header may name one of them
  * (kid), nothing else. Leeway of 0 s: the issuer is us. */
 enum token_status token_verify(struct token_keys *keys, const char *token, int64_t now_s,

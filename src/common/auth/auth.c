@@ -60,7 +60,7 @@ enum token_status auth_token(const struct auth *auth, const char *token, struct 
     struct token_claims found;
     enum token_status status = token_verify(auth->keys, token, clock_epoch_ms() / 1000, &found);
     if (status == TOKEN_OK)
-        status = revocations_check(auth->revocations, &found.id);
+        status = revocations_check(auth->revocations, &found);
     if (status == TOKEN_OK)
         *claims = found;
     return status;

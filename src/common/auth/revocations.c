@@ -1,10 +1,9 @@
-/* The revoked tokens in memory, and the thread that follows their table. */
+/* The revoked tokens in memory, and the thread that follows their tables. */
 #include "common/auth/revocations.h"
 
 #include "common/base/clock.h"
-#include "common/db/identity.h"
 #include "common/db/job.h"
-#include "revocation_set.h"
+#include "revoked_clients.h"
 
 #include <pthread.h>
 #include <stdio.h>
@@ -17,49 +16,54 @@ enum {
     TRANSACTION_SIZE = 24, /* of a transaction id as text */
 };
 
+enum { REVOKED_TOKENS, REVOKED_CLIENTS, KINDS };
+
+static const struct {
+    const char *suffix, *key, *expire, *adopt; /* of its table: name, primary key, names of statements */
+} revoked_kinds[KINDS] = {
+    [REVOKED_TOKENS] = {"tokens", "token_id", "revocations_expire", "revocations_adopt"},
+    [REVOKED_CLIENTS] = {"clients", "client_id", "revocations_expire_clients", "revocations_adopt_clients"},
+};
+
 struct revocations {
-    const char *table;
-    char sql[2][320];
-    struct db_query load, expire;
+    char load_sql[896], tidy_sql[KINDS][2][320];
+    struct db_query load, expire[KINDS], adopt[KINDS];
     /* of the thread */
     char since[TRANSACTION_SIZE]; /* what older transactions wrote was read */
-    struct db_identity *identity; /* of the database whose transactions these are */
-    unsigned changes;             /* of the identity, when since was noted */
+    unsigned generation;          /* of the connection to the server whose transactions these are */
     int64_t tidy_ms;
     struct db_job *job;
 
     pthread_mutex_t lock; /* guards what follows */
-    struct revocation_set set;
-    bool read; /* the table was loaded once */
+    struct revoked_clients set;
+    bool read; /* the tables were loaded once */
 };
 
 static int64_t revocations_now_s(void) {
     return clock_epoch_ms() / 1000;
 }
 
-/* False when out of memory. */
-static bool revocations_put(struct revocations *r, const struct revocation list[], size_t n) {
+enum { TOKEN_ID, CLIENT_ID, TIME, EXPIRES_AT, SINCE }; /* columns of the statement load */
+
+/* The caller holds the lock. False when out of memory. */
+static bool revocations_put_row(struct revocations *r, const struct db_result *rows, size_t row,
+                                int64_t now) {
+    int64_t time = db_is_null(rows, row, TIME) ? REVOCATION_NO_TIME : db_int(rows, row, TIME);
+    int64_t expires_at = db_int(rows, row, EXPIRES_AT);
+    const char *client_id = db_text(rows, row, CLIENT_ID);
+    if (db_is_null(rows, row, TOKEN_ID))
+        return revoked_clients_end(&r->set, &(struct client_revocation){client_id, time, expires_at}, now);
+    const struct revocation token = {db_uuid(rows, row, TOKEN_ID), expires_at, client_id, time};
+    return revoked_clients_add(&r->set, &token, now);
+}
+
+static bool revocations_put_rows(struct revocations *r, const struct db_result *rows) {
     bool whole = true;
     int64_t now = revocations_now_s();
     pthread_mutex_lock(&r->lock);
-    for (size_t i = 0; i < n; i++)
-        whole &= revocation_set_add(&r->set, &list[i], now);
+    for (size_t i = 0; i < db_rows(rows); i++)
+        whole &= revocations_put_row(r, rows, i, now);
     pthread_mutex_unlock(&r->lock);
-    return whole;
-}
-
-enum { TOKEN_ID, EXPIRES_AT, SINCE }; /* columns of the statement load */
-
-static bool revocations_put_rows(struct revocations *r, const struct db_result *rows) {
-    size_t n = db_rows(rows);
-    struct revocation *list = calloc(n + 1, sizeof *list);
-    if (!list)
-        return false;
-    for (size_t i = 0; i < n; i++)
-        list[i] = (struct revocation){.token_id = db_uuid(rows, i, TOKEN_ID),
-                                      .expires_at = db_int(rows, i, EXPIRES_AT)};
-    bool whole = revocations_put(r, list, n);
-    free(list);
     return whole;
 }
 
@@ -79,33 +83,39 @@ static enum db_status revocations_load(struct revocations *r, struct db *db) {
     return status;
 }
 
+/* Transaction ids belong to a server: another one (a failover, a restore from a dump) may have lower ones, so over a new
+ * connection the whole table is read. Tokens that were revoked stay so in memory. */
+static enum db_status revocations_catch_up(struct revocations *r, struct db *db) {
+    enum db_status status;
+    do {
+        if (r->generation != db_generation(db))
+            snprintf(r->since, sizeof r->since, "0");
+        r->generation = db_generation(db);
+        status = revocations_load(r, db);
+    } while (status == DB_OK && r->generation != db_generation(db));
+    return status;
+}
+
+/* Rows that were restored from a server with higher transaction ids would be loaded each time. */
 static enum db_status revocations_tidy(struct revocations *r, struct db *db) {
     struct db_params params = {0};
+    enum db_status status = DB_OK;
     db_int_param(&params, TIDY_ROWS);
-    enum db_status status = db_run(db, &r->expire, &params, NULL);
+    for (int kind = 0; status == DB_OK && kind < KINDS; kind++) {
+        status = db_run(db, &r->expire[kind], &params, NULL);
+        if (status == DB_OK)
+            status = db_run(db, &r->adopt[kind], &params, NULL);
+    }
     db_params_free(&params);
     pthread_mutex_lock(&r->lock);
-    revocation_set_tidy(&r->set, revocations_now_s());
+    revoked_clients_tidy(&r->set, revocations_now_s());
     pthread_mutex_unlock(&r->lock);
     return status;
 }
 
-/* Transaction numbers are a cluster's own: after a failover or a restore the whole table is read again. Tokens that
- * were revoked stay so in memory. */
-static bool revocations_begin_anew(struct revocations *r) {
-    unsigned changes = db_identity_changes(r->identity);
-    if (changes == r->changes)
-        return false;
-    r->changes = changes;
-    snprintf(r->since, sizeof r->since, "0");
-    return true;
-}
-
 static int64_t revocations_run(void *self, struct db *db, enum db_status *status) {
     struct revocations *r = self;
-    *status = revocations_load(r, db);
-    if (revocations_begin_anew(r))
-        return 0; /* what was read may lack rows of the other database */
+    *status = revocations_catch_up(r, db);
     if (*status != DB_OK)
         return LOOK_MS;
     if (!r->read) {
@@ -120,33 +130,48 @@ static int64_t revocations_run(void *self, struct db *db, enum db_status *status
     return LOOK_MS;
 }
 
-static void revocations_write_sql(struct revocations *r) {
-    snprintf(r->sql[0], sizeof r->sql[0],
-             "SELECT token_id, extract(epoch FROM expires_at)::bigint,"
-             "       pg_snapshot_xmin(pg_current_snapshot())::text"
-             "  FROM %s"
+#define REVOCATION_COLUMNS                                                                                   \
+    "(extract(epoch FROM %s) * 1000)::bigint, extract(epoch FROM expires_at)::bigint,"                       \
+    " pg_snapshot_xmin(pg_current_snapshot())::text"
+
+static void revocations_write_sql(struct revocations *r, const char *prefix) {
+    snprintf(r->load_sql, sizeof r->load_sql,
+             "SELECT token_id, client_id, " REVOCATION_COLUMNS "  FROM %s_tokens"
+             " WHERE written_by >= $1::xid8 AND expires_at > now() "
+             "UNION ALL "
+             "SELECT NULL, client_id, " REVOCATION_COLUMNS "  FROM %s_clients"
              " WHERE written_by >= $1::xid8 AND expires_at > now()",
-             r->table);
-    snprintf(r->sql[1], sizeof r->sql[1],
-             "DELETE FROM %s"
-             " WHERE token_id IN (SELECT token_id FROM %s"
-             "                     WHERE expires_at <= now()"
-             "                     ORDER BY expires_at"
-             "                     LIMIT $1"
-             "                       FOR UPDATE SKIP LOCKED)",
-             r->table, r->table);
-    r->load = (struct db_query){"revocations_load", r->sql[0]};
-    r->expire = (struct db_query){"revocations_expire", r->sql[1]};
+             "issued_at", prefix, "issued_before", prefix);
+    r->load = (struct db_query){"revocations_load", r->load_sql};
+    for (int i = 0; i < KINDS; i++) {
+        const char *suffix = revoked_kinds[i].suffix, *key = revoked_kinds[i].key;
+        snprintf(r->tidy_sql[i][0], sizeof r->tidy_sql[i][0],
+                 "DELETE FROM %s_%s"
+                 " WHERE %s IN (SELECT %s FROM %s_%s"
+                 "               WHERE expires_at <= now()"
+                 "               ORDER BY expires_at"
+                 "               LIMIT $1"
+                 "                 FOR UPDATE SKIP LOCKED)",
+                 prefix, suffix, key, key, prefix, suffix);
+        snprintf(r->tidy_sql[i][1], sizeof r->tidy_sql[i][1],
+                 "UPDATE %s_%s"
+                 "   SET written_by = pg_current_xact_id()"
+                 " WHERE %s IN (SELECT %s FROM %s_%s"
+                 "               WHERE written_by >= pg_snapshot_xmax(pg_current_snapshot())"
+                 "               LIMIT $1"
+                 "                 FOR UPDATE SKIP LOCKED)",
+                 prefix, suffix, key, key, prefix, suffix);
+        r->expire[i] = (struct db_query){revoked_kinds[i].expire, r->tidy_sql[i][0]};
+        r->adopt[i] = (struct db_query){revoked_kinds[i].adopt, r->tidy_sql[i][1]};
+    }
 }
 
-struct revocations *revocations_start(const char *table, const struct db_options *db) {
+struct revocations *revocations_start(const char *prefix, const struct db_options *db) {
     struct revocations *r = calloc(1, sizeof *r);
     if (!r)
         return NULL;
-    r->table = table;
     r->since[0] = '0';
-    r->identity = db->identity;
-    revocations_write_sql(r);
+    revocations_write_sql(r, prefix);
     pthread_mutex_init(&r->lock, NULL);
     r->job = db_job_start(&(struct db_job_options){.name = "reading of revoked tokens",
                                                    .db = *db,
@@ -163,27 +188,43 @@ void revocations_stop(struct revocations *r) {
     if (!r)
         return;
     db_job_stop(r->job);
-    revocation_set_free(&r->set);
+    revoked_clients_free(&r->set);
     pthread_mutex_destroy(&r->lock);
     free(r);
 }
 
-enum token_status revocations_check(struct revocations *r, const struct uuid *token_id) {
+enum token_status revocations_check(struct revocations *r, const struct token_claims *claims) {
+    int64_t issued_ms = token_issued_ms(claims);
     pthread_mutex_lock(&r->lock);
-    bool read = r->read, revoked = revocation_set_has(&r->set, token_id);
+    bool read = r->read;
+    bool revoked = revoked_clients_has(&r->set, claims->client_id, &claims->id, issued_ms);
     pthread_mutex_unlock(&r->lock);
     if (revoked)
         return TOKEN_REVOKED;
     return read ? TOKEN_OK : TOKEN_UNDECIDED;
 }
 
+/* What does not fit in memory now, the thread loads later. */
 void revocations_add(struct revocations *r, const struct revocation list[], size_t n) {
-    (void)revocations_put(r, list, n); /* the thread loads later what does not fit in memory now */
+    pthread_mutex_lock(&r->lock);
+    for (size_t i = 0; i < n; i++)
+        (void)!revoked_clients_add(&r->set, &list[i], revocations_now_s());
+    pthread_mutex_unlock(&r->lock);
 }
 
-bool revocations_full(struct revocations *r) {
+void revocations_end(struct revocations *r, const struct client_revocation list[], size_t n) {
     pthread_mutex_lock(&r->lock);
-    bool full = r->set.count >= REVOCATIONS_MAX;
+    for (size_t i = 0; i < n; i++)
+        (void)!revoked_clients_end(&r->set, &list[i], revocations_now_s());
     pthread_mutex_unlock(&r->lock);
-    return full;
+}
+
+bool revocations_crowded(struct revocations *r, const char *client_id, int64_t *keep) {
+    pthread_mutex_lock(&r->lock);
+    const struct revoked_client *client = revoked_clients_find(&r->set, client_id);
+    size_t own = client ? client->tokens.count : 0;
+    bool full = r->set.tokens >= REVOCATIONS_MAX;
+    pthread_mutex_unlock(&r->lock);
+    *keep = full ? 0 : REVOCATIONS_SHARE / 2;
+    return full || own >= REVOCATIONS_SHARE;
 }

@@ -8,6 +8,11 @@
 
 static const char hex_digits[] = "0123456789abcdef";
 
+static void uuid_set_time(struct uuid *id, uint64_t ms) {
+    for (int i = 0; i < 6; i++)
+        id->bytes[i] = (uint8_t)(ms >> (40 - 8 * i));
+}
+
 struct uuid uuid_new(void) {
     struct timespec now;
     clock_gettime(CLOCK_REALTIME, &now);
@@ -16,12 +21,18 @@ struct uuid uuid_new(void) {
     uint64_t fraction = (uint64_t)now.tv_nsec % 1000000 * 4096 / 1000000;
 
     struct uuid id;
-    for (int i = 0; i < 6; i++)
-        id.bytes[i] = (uint8_t)(ms >> (40 - 8 * i));
+    uuid_set_time(&id, ms);
     id.bytes[6] = (uint8_t)(0x70 | fraction >> 8);
     id.bytes[7] = (uint8_t)fraction;
     random_bytes(id.bytes + 8, 8);
     id.bytes[8] = (uint8_t)(0x80 | (id.bytes[8] & 0x3f));
+    return id;
+}
+
+struct uuid uuid_new_from(int64_t from_ms) {
+    struct uuid id = uuid_new();
+    if (uuid_time_ms(&id) < from_ms)
+        uuid_set_time(&id, (uint64_t)from_ms);
     return id;
 }
 
@@ -73,6 +84,10 @@ int64_t uuid_time_ms(const struct uuid *id) {
     for (size_t i = 0; i < 6; i++)
         ms = ms << 8 | id->bytes[i];
     return ms;
+}
+
+bool uuid_has_time(const struct uuid *id) {
+    return id->bytes[6] >> 4 == 7;
 }
 
 int uuid_compare(const struct uuid *a, const struct uuid *b) {

@@ -29,7 +29,9 @@ static void print_usage(FILE *out, enum config_service service) {
             "usage: %s [--env FILE] [--check-config | --print-config | --migrate | --help | --version]\n",
             daemon_name(service));
     if (service == CONFIG_ORDER)
-        fputs("       order-svc [--env FILE] client add|list|rotate|disable ...\n", out);
+        fputs("       order-svc [--env FILE] client add|list|rotate|retire|scope|disable|enable|delete ...\n"
+              "       order-svc [--env FILE] token revoke ID | token revoke --client ID\n",
+              out);
 }
 
 static void print_help(enum config_service service) {

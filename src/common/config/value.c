@@ -29,7 +29,7 @@ static bool parse_integer(const char *text, int64_t *value) {
     return parse_digits(text, value, &rest) && *rest == '\0';
 }
 
-static bool parse_duration(const char *text, int64_t *ms) {
+bool config_parse_duration(const char *text, int64_t *ms) {
     int64_t count;
     char *unit;
     if (!parse_digits(text, &count, &unit))
@@ -70,7 +70,7 @@ bool config_parse_value(const struct config_knob *knob, const char *text, int64_
     case CONFIG_INTEGER:
         return parse_integer(text, value) && *value >= knob->min && *value <= knob->max;
     case CONFIG_DURATION:
-        return parse_duration(text, value) && *value >= knob->min && *value <= knob->max;
+        return config_parse_duration(text, value) && *value >= knob->min && *value <= knob->max;
     case CONFIG_BOOLEAN:
         *value = find_choice("false|true|off|on|0|1", text);
         if (*value < 0)

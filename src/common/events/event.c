@@ -20,13 +20,13 @@ json_t *event_parse(const char *body, size_t len, const char *type, const char *
         return NULL;
     }
     const char *event_type = json_member_string(event, "eventType");
-    const char *id_text = json_member_string(event, id_name);
+    const char *id_text = id_name ? json_member_string(event, id_name) : NULL;
     const json_t *version = json_object_get(event, "version");
     if (!event_type || strcmp(event_type, type) != 0)
         snprintf(reason, reason_size, "eventType is not %s", type);
     else if (version && json_integer_value(version) != 1)
         snprintf(reason, reason_size, "version is not 1");
-    else if (!id_text || !uuid_parse(id_text, id))
+    else if (id_name && (!id_text || !uuid_parse(id_text, id)))
         snprintf(reason, reason_size, "%s is not a UUID", id_name);
     else
         return event;

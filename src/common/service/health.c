@@ -4,7 +4,6 @@
 #include "common/base/clock.h"
 #include "common/base/json_write.h"
 #include "common/base/outage.h"
-#include "common/db/identity.h"
 #include "common/service/service.h"
 
 #include <pthread.h>
@@ -33,10 +32,9 @@ struct health {
     const char *service, *ledger;
     const struct migration *migrations;
     struct db *db;
+    unsigned generation; /* of the connection whose database migrated is about */
     struct cache *cache;
     struct queue *queue;
-    struct db_identity *identity;
-    unsigned changes; /* of the identity, when the migrations were looked at */
     int64_t started_ms;
     atomic_bool migrated, draining;
     struct part parts[MAX_PARTS]; /* the database is the first */
@@ -51,10 +49,10 @@ static const char *ask_database(struct health *health) {
     static const struct db_query alive = {"health", "SELECT 1"};
     if (db_run(health->db, &alive, NULL, NULL) != DB_OK)
         return db_error(health->db);
-    unsigned changes = db_identity_changes(health->identity);
-    if (!health->migrated || changes != health->changes)
+    /* A new connection may lead to another database, such as a restored one. */
+    if (!health->migrated || health->generation != db_generation(health->db))
         health->migrated = migrate_is_current(health->db, health->ledger, health->migrations);
-    health->changes = changes;
+    health->generation = db_generation(health->db);
     return NULL;
 }
 
@@ -149,7 +147,6 @@ struct health *health_start(const struct health_options *options) {
     health->service = options->service;
     health->ledger = options->ledger;
     health->migrations = options->migrations;
-    health->identity = options->db.identity;
     health->started_ms = clock_mono_ms();
     pthread_mutex_init(&health->mutex, NULL);
     clock_cond_init(&health->changed);

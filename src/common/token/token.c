@@ -13,9 +13,28 @@ static bool token_copy_string(char *out, size_t size, const char *text) {
     return true;
 }
 
+enum {
+    JTI_BEFORE_MS = 1000, /* how far the time of a jti may be from iat */
+    JTI_AFTER_MS = 60000,
+};
+
+int64_t token_issued_ms(const struct token_claims *claims) {
+    int64_t iat = claims->issued_at;
+    if (iat < 0 || iat > INT64_MAX / 1000 - JTI_AFTER_MS)
+        return 0; /* not one of ours: issued before anything */
+    int64_t ms = uuid_time_ms(&claims->id);
+    bool near = ms >= iat * 1000 - JTI_BEFORE_MS && ms <= iat * 1000 + JTI_AFTER_MS;
+    return uuid_has_time(&claims->id) && near ? ms : iat * 1000;
+}
+
 char *token_issue(struct token_keys *keys, const char *client_id, const char *scope, int64_t now_s,
                   struct token_claims *claims) {
-    struct token_claims new = {.id = uuid_new(),
+    return token_issue_from(keys, client_id, scope, now_s, 0, claims);
+}
+
+char *token_issue_from(struct token_keys *keys, const char *client_id, const char *scope, int64_t now_s,
+                       int64_t from_ms, struct token_claims *claims) {
+    struct token_claims new = {.id = uuid_new_from(from_ms),
                                .issued_at = now_s,
                                .not_before = INT64_MIN,
                                .expires_at = now_s + keys->lifetime_s};

@@ -25,16 +25,18 @@
 static const struct row {
     const char *id, *secret, *scope;
     bool disabled;
+    const char *old_secret; /* still valid; NULL: none */
+    int64_t from_ms;
 } first_rows[] =
     {
-        {"Zebra", "zebra-secret", "order:read", false},
-        {"demo-admin", "changed-secret", "order:read", false},
-        {"shop-1", "one-secret", "order:create order:read", false},
-        {"shop-2", "two-secret", "order:create", true},
+        {"Zebra", "zebra-secret", "order:read", false, NULL, 0},
+        {"demo-admin", "changed-secret", "order:read", false, NULL, 0},
+        {"shop-1", "one-secret", "order:create order:read", false, NULL, 0},
+        {"shop-2", "two-secret", "order:create", true, NULL, 0},
 },
   later_rows[] = {
-      {"shop-1", "rotated-secret", "order:read", false},
-      {"shop-3", "three-secret", "order:create", false},
+      {"shop-1", "rotated-secret", "order:read", false, NULL, 0},
+      {"shop-3", "three-secret", "order:create", false, "old-secret", 1800000000123},
 };
 
 enum table { TABLE_AWAY, TABLE_FIRST, TABLE_LATER, TABLE_EMPTY };
@@ -53,6 +55,10 @@ enum db_status client_store_list(struct db *db, struct arena *arena, struct clie
         client->scope = arena_strdup(arena, rows[i].scope);
         secret_hash(rows[i].secret, client->secret_hash);
         client->disabled = rows[i].disabled;
+        client->from_ms = rows[i].from_ms;
+        client->old_secret_hash[0] = '\0';
+        if (rows[i].old_secret)
+            secret_hash(rows[i].old_secret, client->old_secret_hash);
     }
     atomic_fetch_add(&reads, 1);
     return now == TABLE_AWAY ? DB_UNAVAILABLE : DB_OK;
@@ -71,8 +77,8 @@ static struct clients *start(enum table now, bool demo_clients) {
 }
 
 static enum client_status status_of(struct clients *clients, const char *id, const char *secret) {
-    char scope[TOKEN_SCOPE_SIZE];
-    return clients_authenticate(clients, id, secret, scope);
+    struct client_grant grant;
+    return clients_authenticate(clients, id, secret, &grant);
 }
 
 static void only_those_with_their_secret_are_let_in(void **state) {
@@ -104,25 +110,25 @@ static void only_those_with_their_secret_are_let_in(void **state) {
 static void a_client_gets_its_scope(void **state) {
     (void)state;
     struct clients *clients = start(TABLE_FIRST, false);
-    char scope[TOKEN_SCOPE_SIZE] = "untouched";
-    assert_int_equal(clients_authenticate(clients, "shop-1", "wrong", scope), CLIENT_REFUSED);
-    assert_string_equal(scope, "untouched");
-    assert_int_equal(clients_authenticate(clients, "shop-1", "one-secret", scope), CLIENT_OK);
-    assert_string_equal(scope, "order:create order:read");
+    struct client_grant grant = {.scope = "untouched"};
+    assert_int_equal(clients_authenticate(clients, "shop-1", "wrong", &grant), CLIENT_REFUSED);
+    assert_string_equal(grant.scope, "untouched");
+    assert_int_equal(clients_authenticate(clients, "shop-1", "one-secret", &grant), CLIENT_OK);
+    assert_string_equal(grant.scope, "order:create order:read");
     clients_stop(clients, 0);
 }
 
 static void demo_clients_are_let_in(void **state) {
     (void)state;
     struct clients *clients = start(TABLE_EMPTY, true);
-    char scope[TOKEN_SCOPE_SIZE];
-    assert_int_equal(clients_authenticate(clients, "demo-client", "demo-secret", scope), CLIENT_OK);
-    assert_string_equal(scope, "order:create order:read");
-    assert_int_equal(clients_authenticate(clients, "demo-delivery", "demo-delivery-secret", scope),
+    struct client_grant grant;
+    assert_int_equal(clients_authenticate(clients, "demo-client", "demo-secret", &grant), CLIENT_OK);
+    assert_string_equal(grant.scope, "order:create order:read");
+    assert_int_equal(clients_authenticate(clients, "demo-delivery", "demo-delivery-secret", &grant),
                      CLIENT_OK);
-    assert_string_equal(scope, "delivery:read delivery:write");
-    assert_int_equal(clients_authenticate(clients, "demo-admin", "demo-admin-secret", scope), CLIENT_OK);
-    assert_string_equal(scope, SCOPES_KNOWN);
+    assert_string_equal(grant.scope, "delivery:read delivery:read:all delivery:write");
+    assert_int_equal(clients_authenticate(clients, "demo-admin", "demo-admin-secret", &grant), CLIENT_OK);
+    assert_string_equal(grant.scope, SCOPES_KNOWN);
     assert_int_equal(status_of(clients, "demo-client", "demo-admin-secret"), CLIENT_REFUSED);
     clients_stop(clients, 0);
 }
@@ -171,6 +177,24 @@ static void the_copy_follows_the_table(void **state) {
     assert_int_not_equal(atomic_load(&reads), before);
     assert_int_equal(status_of(clients, "shop-3", "three-secret"), CLIENT_OK);
     assert_int_equal(status_of(clients, "shop-1", "one-secret"), CLIENT_REFUSED);
+
+    /* But not for long: it may have been disabled. */
+    assert_true(becomes(clients, "shop-3", "three-secret", CLIENT_UNREAD));
+    assert_int_equal(status_of(clients, "shop-1", "one-secret"), CLIENT_UNREAD);
+    atomic_store(&table, TABLE_LATER);
+    assert_true(becomes(clients, "shop-3", "three-secret", CLIENT_OK));
+    clients_stop(clients, 0);
+}
+
+static void the_old_secret_is_good_as_long_as_the_table_has_it(void **state) {
+    (void)state;
+    struct clients *clients = start(TABLE_LATER, false);
+    struct client_grant grant = {0};
+    assert_int_equal(clients_authenticate(clients, "shop-3", "old-secret", &grant), CLIENT_OK);
+    assert_int_equal(clients_authenticate(clients, "shop-3", "three-secret", &grant), CLIENT_OK);
+    assert_true(grant.from_ms == 1800000000123);
+    assert_int_equal(status_of(clients, "shop-1", "old-secret"), CLIENT_REFUSED);
+    assert_int_equal(status_of(clients, "shop-1", ""), CLIENT_REFUSED);
     clients_stop(clients, 0);
 }
 
@@ -183,6 +207,7 @@ int main(void) {
         cmocka_unit_test(the_table_hides_a_demo_client),
         cmocka_unit_test(nobody_is_unknown_before_the_table_was_read),
         cmocka_unit_test(the_copy_follows_the_table),
+        cmocka_unit_test(the_old_secret_is_good_as_long_as_the_table_has_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -11,21 +11,21 @@
 
 enum { NOW = 1800000000, MANY = 5000 };
 
-static struct revocation revocation(uint32_t number, int64_t expires_at) {
-    struct revocation r = {.expires_at = expires_at};
-    memcpy(r.token_id.bytes, &number, sizeof number);
-    memcpy(r.token_id.bytes + 12, &number, sizeof number);
+static struct revoked_token revocation(uint32_t number, int64_t expires_at) {
+    struct revoked_token r = {.expires_at = expires_at, .issued_ms = number};
+    memcpy(r.id.bytes, &number, sizeof number);
+    memcpy(r.id.bytes + 12, &number, sizeof number);
     return r;
 }
 
 static void add(struct revocation_set *set, uint32_t number, int64_t expires_at) {
-    struct revocation r = revocation(number, expires_at);
+    struct revoked_token r = revocation(number, expires_at);
     assert_true(revocation_set_add(set, &r, NOW));
 }
 
 static bool has(const struct revocation_set *set, uint32_t number) {
-    struct revocation r = revocation(number, 0);
-    return revocation_set_has(set, &r.token_id);
+    struct revoked_token r = revocation(number, 0);
+    return revocation_set_has(set, &r.id);
 }
 
 static void what_was_added_is_found(void **state) {
@@ -48,9 +48,9 @@ static void colliding_ids_are_told_apart(void **state) {
     (void)state;
     struct revocation_set set = {0};
     for (uint8_t i = 0; i < 100; i++) {
-        struct revocation r = {.token_id = {{i}}, .expires_at = NOW + 1};
+        struct revoked_token r = {.id = {{i}}, .expires_at = NOW + 1};
         assert_true(revocation_set_add(&set, &r, NOW));
-        assert_true(revocation_set_has(&set, &r.token_id));
+        assert_true(revocation_set_has(&set, &r.id));
     }
     assert_int_equal(set.count, 100);
     revocation_set_free(&set);
@@ -72,12 +72,12 @@ static void what_has_expired_is_not_kept(void **state) {
     assert_int_equal(set.count, 0);
     for (uint32_t i = 0; i < MANY; i++)
         add(&set, i, NOW + (i % 2 ? 10 : 20));
-    revocation_set_tidy(&set, NOW + 10);
+    revocation_set_tidy(&set, NOW + 10, REVOCATION_NO_TIME);
     assert_int_equal(set.count, MANY / 2);
     for (uint32_t i = 0; i < MANY; i++)
         assert_true(has(&set, i) == (i % 2 == 0));
     size_t large = set.capacity;
-    revocation_set_tidy(&set, NOW + 20);
+    revocation_set_tidy(&set, NOW + 20, REVOCATION_NO_TIME);
     assert_int_equal(set.count, 0);
     assert_true(set.capacity < large);
     assert_false(has(&set, 2));
@@ -89,7 +89,7 @@ static void the_size_follows_what_lives(void **state) {
     (void)state;
     struct revocation_set set = {0};
     for (uint32_t i = 0; i < 20 * MANY; i++) {
-        struct revocation r = revocation(i, NOW + i + 10);
+        struct revoked_token r = revocation(i, NOW + i + 10);
         assert_true(revocation_set_add(&set, &r, NOW + i));
     }
     assert_true(set.capacity < 1024);

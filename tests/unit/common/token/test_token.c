@@ -1,4 +1,5 @@
 /* Access tokens: what we issue is accepted, and each claim is checked (RFC 9068). */
+#include "common/base/clock.h"
 #include "fakes/foreign_token.h"
 
 #include <setjmp.h>
@@ -9,6 +10,8 @@
 #include <cmocka.h>
 #include <jansson.h>
 #include <stdlib.h>
+
+#include "fakes/rows.h"
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 #define NOW FOREIGN_NOW
@@ -87,6 +90,39 @@ static void test_ids_differ(void **state) {
     free(token_issue(keys, "shop-1", "order:read", NOW, &first));
     free(token_issue(keys, "shop-1", "order:read", NOW, &second));
     assert_int_not_equal(uuid_compare(&first.id, &second.id), 0);
+}
+
+/* iat has whole seconds, the jti has milliseconds. */
+static void test_time_of_issue_is_in_the_id(void **state) {
+    (void)state;
+    struct token_claims claims;
+    int64_t now_ms = clock_epoch_ms();
+    free(token_issue(keys, "shop-1", "order:read", now_ms / 1000, &claims));
+    assert_true(token_issued_ms(&claims) >= now_ms && token_issued_ms(&claims) < now_ms + 5000);
+
+    free(token_issue_from(keys, "shop-1", "order:read", now_ms / 1000, now_ms + 9000, &claims));
+    assert_true(token_issued_ms(&claims) == now_ms + 9000);
+    assert_int_equal(claims.issued_at, now_ms / 1000);
+    free(token_issue_from(keys, "shop-1", "order:read", now_ms / 1000, 1000, &claims));
+    assert_true(token_issued_ms(&claims) >= now_ms);
+}
+
+static void test_id_without_that_time_leaves_iat(void **state) {
+    (void)state;
+    static const char *const ids[] = {
+        "0190163d-8694-739b-aea5-966c26f8ad91", /* of another year */
+        "00000000-0000-0000-0000-000000000000",
+        "f47ac10b-58cc-4372-a567-0e02b2c3d479",
+    };
+    for_each_row(i, ids, "%s", ids[i]) {
+        struct token_claims claims = {.issued_at = NOW};
+        assert_true(uuid_parse(ids[i], &claims.id));
+        assert_true(token_issued_ms(&claims) == (int64_t)NOW * 1000);
+        claims.issued_at = INT64_MAX;
+        assert_int_equal(token_issued_ms(&claims), 0);
+        claims.issued_at = -1;
+        assert_int_equal(token_issued_ms(&claims), 0);
+    }
 }
 
 static void test_client_and_scope_must_fit(void **state) {
@@ -262,6 +298,8 @@ int main(void) {
         cmocka_unit_test(test_issued_is_verified),
         cmocka_unit_test(test_issued_header),
         cmocka_unit_test(test_ids_differ),
+        cmocka_unit_test(test_time_of_issue_is_in_the_id),
+        cmocka_unit_test(test_id_without_that_time_leaves_iat),
         cmocka_unit_test(test_client_and_scope_must_fit),
         cmocka_unit_test(test_short_secret_is_refused),
         cmocka_unit_test(test_claims),

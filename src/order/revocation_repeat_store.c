@@ -1,0 +1,119 @@
+/* The SQL of publishing revocations again. */
+#include "common/base/trace.h"
+#include "common/base/uuid.h"
+#include "common/events/outbox_rows.h"
+#include "revocation_json.h"
+#include "revocation_store.h"
+
+/* clang-format off */
+/* A row is next due after as much time as has passed since it was revoked. So the interval doubles. */
+static const struct db_query tokens_query = {
+    "revocation_quiet_tokens",
+    "WITH quiet AS ("
+    "  SELECT token_id FROM revoked_tokens"
+    "   WHERE quiet_since <= now() - $1 * interval '1 ms' AND expires_at > now()"
+    "   ORDER BY quiet_since"
+    "   LIMIT $2"
+    "     FOR NO KEY UPDATE SKIP LOCKED"
+    ")"
+    " UPDATE revoked_tokens r"
+    "    SET quiet_since = now() + greatest(now() - r.revoked_at - $1 * interval '1 ms', interval '0')"
+    "   FROM quiet"
+    "  WHERE r.token_id = quiet.token_id"
+    " RETURNING r.token_id, extract(epoch FROM r.expires_at)::bigint, r.client_id,"
+    "           (extract(epoch FROM r.issued_at) * 1000)::bigint,"
+    "           EXISTS (SELECT FROM revocation_outbox w WHERE w.group_id = r.token_id)"};
+enum { TOKEN_ID, TOKEN_EXPIRES, TOKEN_CLIENT, TOKEN_ISSUED, TOKEN_WAITS };
+
+static const struct db_query clients_query = {
+    "revocation_quiet_clients",
+    "WITH quiet AS ("
+    "  SELECT client_id FROM revoked_clients"
+    "   WHERE quiet_since <= now() - $1 * interval '1 ms' AND expires_at > now()"
+    "   ORDER BY quiet_since"
+    "   LIMIT $2"
+    "     FOR NO KEY UPDATE SKIP LOCKED"
+    ")"
+    " UPDATE revoked_clients r"
+    "    SET quiet_since = now() + greatest(now() - r.revoked_at - $1 * interval '1 ms', interval '0')"
+    "   FROM quiet"
+    "  WHERE r.client_id = quiet.client_id"
+    " RETURNING r.client_id, extract(epoch FROM r.expires_at)::bigint,"
+    "           (extract(epoch FROM r.issued_before) * 1000)::bigint"};
+enum { CLIENT_ID, CLIENT_EXPIRES, CLIENT_BEFORE };
+/* clang-format on */
+
+static const struct db_query repeat_query = {"revocation_repeat", OUTBOX_INSERT_ROWS("revocation_outbox")};
+
+/* The request that revoked is long over: the correlation id is the event's, and the trace is new. */
+static void repeat_add(struct outbox_rows *rows, const struct uuid *event_id, const struct uuid *group,
+                       const struct buf *payload) {
+    char id[UUID_TEXT_SIZE], traceparent[TRACEPARENT_SIZE];
+    uuid_format(event_id, id);
+    trace_adopt(NULL, traceparent);
+    outbox_rows_add(rows, event_id, group, payload, id, traceparent);
+}
+
+static void repeat_tokens(struct outbox_rows *out, const struct db_result *quiet, struct buf *payload) {
+    for (size_t row = 0; row < db_rows(quiet); row++) {
+        struct uuid event_id = uuid_new();
+        if (db_bool(quiet, row, TOKEN_WAITS))
+            continue;
+        bool dated = !db_is_null(quiet, row, TOKEN_ISSUED);
+        const struct revocation token = {.token_id = db_uuid(quiet, row, TOKEN_ID),
+                                         .expires_at = db_int(quiet, row, TOKEN_EXPIRES),
+                                         .client_id = db_text(quiet, row, TOKEN_CLIENT),
+                                         .issued_ms =
+                                             dated ? db_int(quiet, row, TOKEN_ISSUED) : REVOCATION_NO_TIME};
+        revocation_token_json(payload, &token, &event_id);
+        repeat_add(out, &event_id, &token.token_id, payload);
+    }
+}
+
+static void repeat_clients(struct outbox_rows *out, const struct db_result *quiet, struct buf *payload) {
+    for (size_t row = 0; row < db_rows(quiet); row++) {
+        struct uuid event_id = uuid_new();
+        const struct client_revocation end = {.client_id = db_text(quiet, row, CLIENT_ID),
+                                              .before_ms = db_int(quiet, row, CLIENT_BEFORE),
+                                              .expires_at = db_int(quiet, row, CLIENT_EXPIRES)};
+        struct uuid group = revocation_client_group(end.client_id);
+        revocation_client_json(payload, &end, &event_id);
+        repeat_add(out, &event_id, &group, payload);
+    }
+}
+
+struct repeat_work {
+    int64_t after_ms;
+    size_t *count;
+};
+
+static enum db_status repeat_revocations(struct db *db, void *arg) {
+    const struct repeat_work *work = arg;
+    struct db_params p = {0};
+    struct db_result *tokens = NULL, *clients = NULL;
+    struct outbox_rows rows;
+    struct buf payload = {0};
+    db_int_param(&p, work->after_ms);
+    db_int_param(&p, REVOCATION_REPEAT_LIMIT);
+    enum db_status status = db_run(db, &tokens_query, &p, &tokens);
+    if (status == DB_OK)
+        status = db_run(db, &clients_query, &p, &clients);
+    db_params_free(&p);
+    *work->count = db_rows(tokens) + db_rows(clients);
+    if (status == DB_OK && *work->count > 0) {
+        outbox_rows_open(&rows);
+        repeat_tokens(&rows, tokens, &payload);
+        repeat_clients(&rows, clients, &payload);
+        status = outbox_rows_insert(&rows, db, &repeat_query);
+    }
+    buf_free(&payload);
+    db_result_free(tokens);
+    db_result_free(clients);
+    return status;
+}
+
+enum db_status revocation_store_repeat(struct db *db, int64_t after_ms, size_t *count) {
+    struct repeat_work work = {after_ms, count};
+    *count = 0;
+    return db_transaction(db, repeat_revocations, &work);
+}
