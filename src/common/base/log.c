@@ -104,16 +104,13 @@ static void append_text(struct buf *line, enum log_level level, const char *requ
     buf_char(line, '\n');
 }
 
-void log_write(enum log_level level, const char *request_id, const char *format, ...) {
-    if (!log_enabled(level))
-        return;
+/* direct: not through the writer's buffer. */
+PRINTF_LIKE(4, 0)
+static void write_line(bool direct, enum log_level level, const char *request_id, const char *format,
+                       va_list args) {
     char message[MESSAGE_SIZE];
-    va_list args;
-    va_start(args, format);
-    format_message(message, format, args);
-    va_end(args);
-
     struct buf line = {0};
+    format_message(message, format, args);
     if (setup.text)
         append_text(&line, level, request_id, message);
     else
@@ -122,13 +119,30 @@ void log_write(enum log_level level, const char *request_id, const char *format,
     static const char no_memory[] = "{\"level\":\"error\",\"message\":\"out of memory for a log line\"}\n";
     const char *data = line.failed ? no_memory : line.data;
     size_t len = line.failed ? sizeof no_memory - 1 : line.len;
-    if (!log_writer_put(data, len))
+    if (direct || !log_writer_put(data, len))
         log_writer_direct(data, len);
     buf_free(&line);
 }
 
+void log_write(enum log_level level, const char *request_id, const char *format, ...) {
+    if (!log_enabled(level))
+        return;
+    va_list args;
+    va_start(args, format);
+    write_line(false, level, request_id, format, args);
+    va_end(args);
+}
+
+PRINTF_LIKE(2, 3)
+static void write_directly(enum log_level level, const char *format, ...) {
+    va_list args;
+    va_start(args, format);
+    write_line(true, level, NULL, format, args);
+    va_end(args);
+}
+
 static void report_dropped(unsigned long long dropped) {
-    log_warn(NULL, "%llu log line(s) were dropped: standard error is read too slowly", dropped);
+    write_directly(LOG_WARN, "%llu log line(s) were dropped: standard error is read too slowly", dropped);
 }
 
 bool log_start(void) {

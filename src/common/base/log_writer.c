@@ -4,6 +4,7 @@
 #include "common/base/clock.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,6 +30,10 @@ void log_writer_direct(const char *data, size_t len) {
         ssize_t written = write(STDERR_FILENO, data, len);
         if (written < 0 && errno == EINTR)
             continue;
+        if (written < 0 && errno == EAGAIN) { /* whoever reads it made it non-blocking for us, too */
+            (void)poll(&(struct pollfd){.fd = STDERR_FILENO, .events = POLLOUT}, 1, -1);
+            continue;
+        }
         if (written <= 0)
             return;
         data += written;
@@ -47,11 +52,15 @@ static void write_lines(const char *data, size_t len) {
     }
 }
 
+static bool has_work(void) {
+    return writer.len > 0 || writer.dropped > 0;
+}
+
 static void *log_writer_run(void *arg) {
     (void)arg;
     pthread_mutex_lock(&writer.lock);
-    while (writer.len > 0 || !writer.stopping) {
-        if (writer.len == 0) {
+    while (has_work() || !writer.stopping) {
+        if (!has_work()) {
             pthread_cond_wait(&writer.filled, &writer.lock);
             continue;
         }
@@ -83,8 +92,10 @@ bool log_writer_start(void (*report)(unsigned long long dropped)) {
     writer.writing = writing;
     writer.waiting = waiting;
     bool started = waiting && writing && pthread_create(&writer.thread, NULL, log_writer_run, NULL) == 0;
-    if (!started)
+    if (!started) {
         writer.waiting = writer.writing = NULL;
+        pthread_cond_destroy(&writer.drained);
+    }
     pthread_mutex_unlock(&writer.lock);
     if (started)
         return true;
@@ -118,9 +129,9 @@ void log_writer_stop(int64_t wait_ms) {
     writer.stopping = true;
     pthread_cond_signal(&writer.filled);
     int waited = 0;
-    while (waited == 0 && (writer.len > 0 || writer.busy))
+    while (waited == 0 && (has_work() || writer.busy))
         waited = pthread_cond_timedwait(&writer.drained, &writer.lock, &until);
-    bool idle = writer.len == 0 && !writer.busy;
+    bool idle = !has_work() && !writer.busy;
     pthread_mutex_unlock(&writer.lock);
     if (!idle)
         return; /* it hangs, and goes with the process */
@@ -129,5 +140,6 @@ void log_writer_stop(int64_t wait_ms) {
     free(writer.waiting);
     free(writer.writing);
     writer.waiting = writer.writing = NULL;
+    pthread_cond_destroy(&writer.drained);
     pthread_mutex_unlock(&writer.lock);
 }

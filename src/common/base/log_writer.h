@@ -7,8 +7,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* report is called on the writer's thread, once there is room again: it logs how many lines were dropped. False when
- * out of memory or threads. */
+/* report is called on the writer's thread, behind the lines that did fit. It writes with log_writer_direct how many
+ * lines were dropped: a line of its own in the buffer could be dropped, too. False when out of memory or threads. */
 bool log_writer_start(void (*report)(unsigned long long dropped)) MUST_CHECK;
 
 /* Hands a line over, or drops it when the buffer is full. False when no writer runs. Any thread, never blocks. */

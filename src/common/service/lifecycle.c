@@ -165,6 +165,7 @@ int lifecycle_run(const struct service_part *const parts[], void *app, int64_t t
     int error = pthread_create(&listener, NULL, take_signals, &life);
     if (error) {
         log_error(NULL, "cannot create the signal thread: %s", strerror(error));
+        log_stop(LAST_LINES_MS);
         return 1;
     }
     bool good;

@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -86,6 +87,20 @@ static void stop_hanging(void *part, int64_t deadline_ms) {
         pause();
 }
 
+/* From now on standard error is a pipe that is full, and that nobody reads. */
+static void *start_filling_log(void *app) {
+    static int fds[2];
+    char text[4096] = "";
+    bool ready = pipe(fds) == 0 && dup2(fds[1], STDERR_FILENO) >= 0 && fcntl(fds[1], F_SETFL, O_NONBLOCK) == 0;
+    while (ready && write(fds[1], text, sizeof text) > 0)
+        continue;
+    ready = ready && fcntl(fds[1], F_SETFL, 0) == 0;
+    for (int i = 0; i < 1000; i++)
+        log_error(NULL, "line %01000d", i);
+    tell(app, ready ? "+l" : "?");
+    return app;
+}
+
 static const struct service_part a = {
     .name = "a", .place = offsetof(struct app, placed), .start = start_a, .stop = stop_part};
 static const struct service_part b = {.name = "b", .start = start_b, .stop = stop_part};
@@ -93,6 +108,7 @@ static const struct service_part last = {.name = "last", .start = start_last};
 static const struct service_part failing = {.name = "failing", .start = start_failing, .stop = stop_part};
 static const struct service_part signalled = {.name = "signalled", .start = start_signalled};
 static const struct service_part hanging = {.name = "hanging", .start = start_b, .stop = stop_hanging};
+static const struct service_part filling_log = {.name = "filling log", .start = start_filling_log};
 static const struct service_part broken_pipe = {.name = "broken pipe", .start = start_broken_pipe};
 static const struct service_part looking_up = {.name = "looking up", .start = start_looking_up};
 
@@ -191,6 +207,28 @@ static void a_stop_that_hangs_is_ended(void **state) {
     assert_ends(&child, 1);
 }
 
+static void signals_are_taken_while_nobody_reads_the_log(void **state) {
+    (void)state;
+    const struct service_part *const hang[] = {&filling_log, &a, &hanging, NULL};
+    const struct service_part *const stop[] = {&filling_log, &a, NULL};
+    struct child child = run(hang, 3600000);
+    hear(&child, "+l+a+b");
+    kill(child.pid, SIGTERM);
+    hear(&child, "-h");
+    kill(child.pid, SIGTERM);
+    assert_ends(&child, 1);
+    child = run(hang, 100); /* one signal, and the timeout */
+    hear(&child, "+l+a+b");
+    kill(child.pid, SIGTERM);
+    hear(&child, "-h");
+    assert_ends(&child, 1);
+    child = run(stop, 10000);
+    hear(&child, "+l+a");
+    kill(child.pid, SIGTERM);
+    hear(&child, "-a");
+    assert_ends(&child, 0);
+}
+
 /* A socket as systemd listens on; what is told to it must come within a minute. */
 static int listen_as_manager(const struct sockaddr_un *address, size_t name_len) {
     int fd = socket(AF_UNIX, SOCK_DGRAM, 0);
@@ -282,6 +320,7 @@ int main(void) {
         cmocka_unit_test(a_signal_during_the_start_is_heard),
         cmocka_unit_test(a_second_signal_ends_the_process_at_once),
         cmocka_unit_test(a_stop_that_hangs_is_ended),
+        cmocka_unit_test(signals_are_taken_while_nobody_reads_the_log),
         cmocka_unit_test(the_manager_is_told),
         cmocka_unit_test(a_manager_that_is_not_there_does_no_harm),
         cmocka_unit_test(a_broken_pipe_does_not_kill),
