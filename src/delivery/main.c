@@ -35,6 +35,7 @@ static const struct service_daemon delivery_svc = {
     .config = CONFIG_DELIVERY,
     .migrations = migrations,
     .revocations = "delivery_revoked_tokens",
+    .probe = &shipment_store_probe,
     .routes = delivery_routes,
     .parts = parts,
     .commands = commands,

@@ -4,6 +4,7 @@
 #include "clients.h"
 #include "expiry.h"
 #include "memory.h"
+#include "order_store.h"
 #include "reconcile.h"
 #include "routes.h"
 #include "status_consumer.h"
@@ -35,6 +36,7 @@ static const struct service_daemon order_svc = {
     .config = CONFIG_ORDER,
     .migrations = migrations,
     .revocations = "revoked_tokens",
+    .probe = &order_store_probe,
     .uses_redis = true,
     .routes = order_routes,
     .parts = parts,
