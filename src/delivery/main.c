@@ -37,6 +37,7 @@ static const struct service_daemon delivery_svc = {
     .config = CONFIG_DELIVERY,
     .migrations = migrations,
     .revocations = "delivery_revoked",
+    .probe = &shipment_store_probe,
     .routes = delivery_routes,
     .parts = parts,
     .commands = commands,

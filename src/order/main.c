@@ -4,6 +4,7 @@
 #include "clients.h"
 #include "expiry.h"
 #include "memory.h"
+#include "order_store.h"
 #include "reconcile.h"
 #include "revocation_repeat.h"
 #include "routes.h"
@@ -39,6 +40,7 @@ static const struct service_daemon order_svc = {
     .config = CONFIG_ORDER,
     .migrations = migrations,
     .revocations = "revoked",
+    .probe = &order_store_probe,
     .uses_redis = true,
     .routes = order_routes,
     .parts = parts,

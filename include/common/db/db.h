@@ -2,7 +2,7 @@
  *
  * A connection belongs to one thread at a time. It connects on first use, and again after a failure. While the
  * server is unavailable, calls fail immediately for a moment instead of connecting each time. Every call except
- * db_script has a deadline. */
+ * db_script has a deadline. Of several hosts, the first that takes writes is used, and tried first from then on. */
 #pragma once
 
 #include "common/base/attributes.h"
@@ -40,12 +40,13 @@ static inline bool db_is_busy(enum db_status status) {
 /* The status as an outcome, which does not name the database. A route's run returns it. */
 enum outcome db_outcome(enum db_status status);
 
-struct db_options { /* strings are borrowed and must outlive the connection */
-    const char *host, *port, *name, *user, *sslmode;
+struct db_options {          /* strings are borrowed and must outlive the connection */
+    const char *host, *port; /* lists that are separated by commas; one port is for all hosts */
+    const char *name, *user, *sslmode;
     struct secret_source password; /* of this moment, at each connection */
     const char *sslrootcert;       /* "" or NULL: libpq's own */
     const char *application_name;
-    int connect_timeout_ms;
+    int connect_timeout_ms;   /* for each address */
     int statement_timeout_ms; /* the server's limit; the client waits a second longer */
     int lock_timeout_ms;
     struct db_identity

@@ -9,6 +9,7 @@
 #include "common/base/outcome.h"
 #include "common/http/request.h"
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -57,6 +58,7 @@ struct http_options {
     struct http_worker *(*open_worker)(void *app);
     void (*close_worker)(struct http_worker *worker);
     const char *(*worker_error)(const struct http_worker *worker); /* the message of its last failure */
+    atomic_ullong *unserved; /* counts the requests that a worker could not serve, for the health check */
 };
 
 /* Binds and serves. NULL on failure, which is logged. */

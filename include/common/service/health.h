@@ -8,6 +8,7 @@
 #include "common/http/request.h"
 #include "common/queue/queue.h"
 
+#include <stdatomic.h>
 #include <stdbool.h>
 
 struct health;
@@ -19,6 +20,8 @@ struct health_options {
     const struct cache_options *cache; /* NULL: the daemon has none */
     struct queue_options queue;
     const struct migration *migrations;
+    const struct db_query *probe;  /* fails without the tables that requests need */
+    const atomic_ullong *unserved; /* grows when a worker could not serve a request */
 };
 
 /* Checks each part immediately, and then every second. Waits for the first results, at most a second. A part

@@ -11,6 +11,7 @@
 #include "common/events/consumer.h"
 #include "common/http/server.h"
 
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -53,7 +54,8 @@ struct service_daemon {
     const char *ledger;         /* of its migrations: "order" */
     enum config_service config; /* which knobs apply */
     const struct migration *migrations;
-    const char *revocations; /* prefix of its tables of revoked tokens */
+    const char *revocations;      /* prefix of its tables of revoked tokens */
+    const struct db_query *probe; /* fails without the tables that its requests need */
     bool uses_redis;
     const struct http_route *routes;
     /* Started in this order, before the HTTP server. Ends with a NULL name. */
@@ -69,6 +71,7 @@ struct service {
     struct db_identity *identity;              /* of the database */
     struct breaker redis_breaker, sqs_breaker; /* of all of the process's connections */
     struct outage redis_outage;
+    atomic_ullong unserved; /* requests that a worker could not serve for lack of the database */
     struct auth auth;
     struct health *health;
     struct http_server *http;

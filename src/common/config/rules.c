@@ -22,13 +22,30 @@ static void check_endpoint(const char *url, struct buf *errors) {
     config_append_bad(errors, url);
 }
 
-static void check_port(const char *port, struct buf *errors) {
+static size_t count_items(const char *list) {
+    size_t count = 1;
+    for (; (list = strchr(list, ',')) != NULL; list++)
+        count++;
+    return count;
+}
+
+/* One port for all hosts of the database, or one for each. */
+static void check_ports(const char *hosts, const char *ports, struct buf *errors) {
     static const struct config_knob range = {.type = CONFIG_INTEGER, .min = 1, .max = 65535};
     int64_t value;
-    if (config_parse_value(&range, port, &value))
+    bool good = count_items(ports) == 1 || count_items(ports) == count_items(hosts);
+    for (const char *at = ports; good && at; at = strchr(at, ',') ? strchr(at, ',') + 1 : NULL) {
+        char port[8];
+        size_t len = strcspn(at, ",");
+        good = len < sizeof port;
+        memcpy(port, at, good ? len : 0);
+        port[good ? len : 0] = '\0';
+        good = good && config_parse_value(&range, port, &value);
+    }
+    if (good)
         return;
-    buf_str(errors, "DB_PORT: must be a whole number from 1 to 65535");
-    config_append_bad(errors, port);
+    buf_str(errors, "DB_PORT: must be a whole number from 1 to 65535, or one for each host of DB_HOST");
+    config_append_bad(errors, ports);
 }
 
 static void check_queue_name(const char *knob, const char *name, struct buf *errors) {
@@ -104,7 +121,7 @@ void config_unsafe(const struct config *config, struct buf *out) {
 }
 
 void config_check_rules(struct config *config, struct buf *errors) {
-    check_port(config->db_port, errors);
+    check_ports(config->db_host, config->db_port, errors);
     check_endpoint(config->sqs_endpoint, errors);
     check_queues(config, errors);
     check_proxies(config->trusted_proxies, errors);

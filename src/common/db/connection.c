@@ -77,7 +77,7 @@ static void ignore_notice(void *cls, const char *message) {
     (void)cls, (void)message;
 }
 
-static bool start_connecting(struct db *db) {
+static bool start_connecting(struct db *db, const struct db_address *address) {
     const struct db_options *o = &db->options;
     char session[512];
     /* The server's keepalives and idle limit make it drop the locks of a client that hangs or vanished. The
@@ -90,7 +90,9 @@ static bool start_connecting(struct db *db) {
              o->statement_timeout_ms, o->lock_timeout_ms, o->statement_timeout_ms + DB_GRACE_MS);
     char password[SECRET_SIZE];
     const char *const keys[] = {"host",
+                                "hostaddr",
                                 "port",
+                                "target_session_attrs",
                                 "dbname",
                                 "user",
                                 "password",
@@ -104,8 +106,10 @@ static bool start_connecting(struct db *db) {
                                 "keepalives_count",
                                 "client_encoding",
                                 NULL};
-    const char *const values[] = {o->host,
-                                  o->port,
+    const char *const values[] = {address->host,
+                                  *address->ip ? address->ip : NULL,
+                                  address->port,
+                                  "read-write", /* a standby is passed over */
                                   o->name,
                                   o->user,
                                   secret_now(&o->password, password),
@@ -123,23 +127,46 @@ static bool start_connecting(struct db *db) {
     return db->conn && PQstatus(db->conn) != CONNECTION_BAD;
 }
 
-static enum db_status db_connect(struct db *db) {
-    int64_t now = clock_mono_ms();
-    if (now < db->retry_at_ms)
-        return DB_UNAVAILABLE; /* db_error still has the last failure */
-    if (!start_connecting(db))
-        return db_lost(db, db->conn ? PQerrorMessage(db->conn) : "out of memory");
-    int64_t deadline = now + db->options.connect_timeout_ms;
+/* Each address has a deadline of its own, so that one that is silent does not hide the others. */
+static bool try_address(struct db *db, const struct db_address *address) {
+    const char *fault = NULL;
+    int64_t deadline = clock_mono_ms() + db->options.connect_timeout_ms;
     PostgresPollingStatusType step = PGRES_POLLING_WRITING;
-    while (step != PGRES_POLLING_OK) {
-        if (!db_wait_socket(db, step == PGRES_POLLING_READING ? POLLIN : POLLOUT, deadline))
-            return db_lost(db, "connection timeout");
+    if (!start_connecting(db, address))
+        fault = db->conn ? PQerrorMessage(db->conn) : "out of memory";
+    while (!fault && step != PGRES_POLLING_OK) {
+        if (!db_wait_socket(db, step == PGRES_POLLING_READING ? POLLIN : POLLOUT, deadline)) {
+            fault = "connection timeout";
+            break;
+        }
         step = PQconnectPoll(db->conn);
         if (step == PGRES_POLLING_FAILED)
-            return db_lost(db, PQerrorMessage(db->conn));
+            fault = PQerrorMessage(db->conn);
     }
-    if (PQsetnonblocking(db->conn, 1) != 0)
-        return db_lost(db, PQerrorMessage(db->conn));
+    if (!fault && PQsetnonblocking(db->conn, 1) != 0)
+        fault = PQerrorMessage(db->conn);
+    if (fault)
+        (void)db_lost(db, fault);
+    return !fault;
+}
+
+static enum db_status db_connect(struct db *db) {
+    struct db_address list[DB_MAX_ADDRESSES];
+    const char *why = "it has no address";
+    if (clock_mono_ms() < db->retry_at_ms)
+        return DB_UNAVAILABLE; /* db_error still has the last failure */
+    size_t count = db_addresses(&db->options, list, &why), tried = 0;
+    while (tried < count && !try_address(db, &list[(db->address + tried) % count]))
+        tried++;
+    if (count == 0) {
+        char reason[DB_ERROR_SIZE];
+        snprintf(reason, sizeof reason, "cannot resolve %.128s: %s", db->options.host, why);
+        return db_lost(db, reason);
+    }
+    if (tried == count)
+        return DB_UNAVAILABLE;
+    db->address = (db->address + tried) % count;
+    db->retry_at_ms = 0;
     PQsetNoticeProcessor(db->conn, ignore_notice, NULL);
     db->generation++;
     return DB_OK;

@@ -10,6 +10,17 @@ enum {
     DB_GRACE_MS = 1000,   /* how much longer than the server's statement timeout we wait */
     DB_MAX_PREPARED = 32, /* maximum of one connection; a daemon has fewer queries */
     DB_ERROR_SIZE = 320,
+    DB_MAX_ADDRESSES = 8, /* further ones are not tried */
+    DB_HOST_SIZE = 256,
+    DB_PORT_SIZE = 8,
+    DB_IP_SIZE = 64,
+};
+
+/* Where a database may be. */
+struct db_address {
+    char host[DB_HOST_SIZE]; /* a name, for its certificate, or the directory of a socket */
+    char port[DB_PORT_SIZE];
+    char ip[DB_IP_SIZE]; /* "": a socket */
 };
 
 struct db {
@@ -17,6 +28,7 @@ struct db {
     PGconn *conn;                          /* NULL: not connected */
     const char *prepared[DB_MAX_PREPARED]; /* names of the statements prepared on this connection */
     size_t prepared_count;
+    size_t address;      /* index of the last one that worked: tried first */
     int64_t retry_at_ms; /* do not connect before */
     unsigned generation;
     bool in_transaction;
@@ -41,6 +53,10 @@ enum db_status db_lost(struct db *db, const char *why);
 
 /* Waits for the connection's socket until the deadline (negative: no limit). False when the deadline has passed. */
 bool db_wait_socket(const struct db *db, short events, int64_t deadline_ms);
+
+/* Resolves the options' hosts. Returns the number of addresses. When a name has none, *why is the reason. */
+size_t db_addresses(const struct db_options *options, struct db_address out[static DB_MAX_ADDRESSES],
+                    const char **why);
 
 /* Connects if need be. */
 enum db_status db_ensure_connected(struct db *db);

@@ -72,6 +72,29 @@ static bool is_unanswered(const struct http_request *request) {
     return !request->reply.status && !request->arena.failed;
 }
 
+/* Whether the requests would have been served, had the database been well. */
+static bool is_outage(enum outcome outcome) {
+    return outcome == OUTCOME_UNAVAILABLE || outcome == OUTCOME_BUSY;
+}
+
+/* An outage is a line when it begins and one when it ends, however many requests it costs. Another failure is one
+ * line. */
+static void log_unanswered(const struct http_server *server, const struct http_route *route,
+                           const struct http_worker *worker, const char *first_id, size_t count,
+                           enum outcome outcome) {
+    const char *why =
+        outcome == OUTCOME_DONE ? "the handler gave no answer" : server->options.worker_error(worker);
+    if (!is_outage(outcome)) {
+        log_error(first_id, "%s %s: %zu request(s) failed: %s", route->method, route->pattern, count, why);
+        return;
+    }
+    for (size_t i = 0; i < count; i++)
+        outage_begin(&server->outages[route - server->options.routes].outage, "%s (request %s)", why,
+                     first_id);
+    if (server->options.unserved && outcome == OUTCOME_UNAVAILABLE)
+        atomic_fetch_add(server->options.unserved, count);
+}
+
 static void answer_rest(const struct http_server *server, const struct http_route *route,
                         const struct http_worker *worker, struct http_request *const requests[], size_t n,
                         enum outcome outcome) {
@@ -85,14 +108,13 @@ static void answer_rest(const struct http_server *server, const struct http_rout
         answer_failure(requests[i], outcome);
     }
     if (count)
-        log_error(first_id, "%s %s: %zu request(s) failed: %s", route->method, route->pattern, count,
-                  outcome == OUTCOME_DONE ? "the handler gave no answer"
-                                          : server->options.worker_error(worker));
+        log_unanswered(server, route, worker, first_id, count, outcome);
+    else if (outcome == OUTCOME_DONE)
+        outage_end(&server->outages[route - server->options.routes].outage);
 }
 
 /* Runs the route for the requests. A refused batch is tried again one by one, so that a bad request does not fail
- * the others. Each request may wait for the same lock, so the retries end after RETRY_MS. One failure is one line
- * in the log. */
+ * the others. Each request may wait for the same lock, so the retries end after RETRY_MS. */
 static void run_route(const struct http_server *server, const struct http_route *route,
                       struct http_worker *worker, struct http_request *requests[], size_t n) {
     enum outcome outcome = route->run(worker, requests, n);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "batch.h"
+#include "common/base/outage.h"
 #include "common/http/server.h"
 
 #include <gnutls/abstract.h>
@@ -10,8 +11,15 @@
 
 enum { HTTP_CONNECTION_MEMORY = 12288 }; /* for the heads of a request and of its answer, in libmicrohttpd */
 
+/* The failures of one route that are not the requests' fault. */
+struct http_outage {
+    char name[96]; /* "database for POST /orders" */
+    struct outage outage;
+};
+
 struct http_server {
     struct http_options options;
+    struct http_outage *outages; /* one for each route, at the route's index */
     struct MHD_Daemon *daemon;
     struct http_tls *tls; /* NULL: plain HTTP */
     struct http_connections *connections;

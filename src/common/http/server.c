@@ -17,7 +17,8 @@
 enum {
     OWN_FILES = 64,   /* maximum for the other parts: their connections, queues, threads */
     WORKER_FILES = 4, /* per worker, for its database and Redis, also while they reconnect */
-    QUIET_MS = 300,   /* a draining server that is idle for this long is done */
+    OUTAGE_QUIET_MS = 5000,
+    QUIET_MS = 300, /* a draining server that is idle for this long is done */
 };
 
 static_assert(HTTP_BATCH_MAX == BATCH_LIMIT, "both bound the same batch");
@@ -96,6 +97,7 @@ static void free_server(struct http_server *server) {
     http_tls_close(server->tls);
     batch_pool_free(server->pool);
     http_limits_stop(server);
+    free(server->outages);
     free(server);
 }
 
@@ -108,17 +110,35 @@ static void server_close_worker(void *cls, void *worker) {
     ((struct http_server *)cls)->options.close_worker(worker);
 }
 
+static size_t count_routes(const struct http_options *o) {
+    size_t count = 0;
+    while (o->routes[count].method)
+        count++;
+    return count;
+}
+
+/* Failures and successes of a route may alternate, as some requests are answered from a cache. */
+static bool name_outages(struct http_server *server) {
+    const struct http_route *routes = server->options.routes;
+    size_t count = count_routes(&server->options);
+    server->outages = calloc(count + 1, sizeof *server->outages);
+    for (size_t i = 0; server->outages && i < count; i++) {
+        struct http_outage *outage = &server->outages[i];
+        snprintf(outage->name, sizeof outage->name, "database for %s %s", routes[i].method,
+                 routes[i].pattern);
+        outage->outage = (struct outage){.name = outage->name, .quiet_ms = OUTAGE_QUIET_MS};
+    }
+    return server->outages;
+}
+
 static struct batch_pool *server_start_pool(struct http_server *server) {
     const struct http_options *o = &server->options;
-    size_t routes = 0;
-    while (o->routes[routes].method)
-        routes++;
     return batch_pool_start(&(struct batch_options){.run = http_run_batch,
                                                     .open_worker = server_open_worker,
                                                     .close_worker = server_close_worker,
                                                     .cls = server,
                                                     .workers = o->workers,
-                                                    .lanes = routes,
+                                                    .lanes = count_routes(o),
                                                     .capacity = o->lane_capacity,
                                                     .patience_ms = o->queue_timeout_ms / 2,
                                                     .backlog_ms = o->queue_timeout_ms / 10,
@@ -135,7 +155,7 @@ static bool server_start(struct http_server *server) {
             return false;
     }
     server->connections = http_connections_start(o->timeout_ms, o->max_connections, server->tls);
-    server->pool = server_start_pool(server);
+    server->pool = name_outages(server) ? server_start_pool(server) : NULL;
     if (!server->connections || !server->pool) {
         log_error(NULL, "http: cannot start the workers");
         return false;

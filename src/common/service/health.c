@@ -14,7 +14,7 @@
 
 enum {
     PERIOD_MS = 1000,
-    DATABASE_LIMIT_MS = 2000, /* a database that takes longer for SELECT 1 counts as unavailable */
+    DATABASE_LIMIT_MS = 2000, /* a database that takes longer for a statement counts as unavailable */
     MAX_PARTS = 3,
 };
 
@@ -31,6 +31,10 @@ struct part {
 struct health {
     const char *service, *ledger;
     const struct migration *migrations;
+    const struct db_query *probe;
+    const atomic_ullong *unserved;
+    unsigned long long seen; /* of unserved */
+    struct db_options db_options;
     struct db *db;
     unsigned generation; /* of the connection whose database migrated is about */
     struct cache *cache;
@@ -45,13 +49,36 @@ struct health {
     bool stopping;
 };
 
+/* An old connection may live on where a new one is refused, e.g. after its password has changed. So when the workers
+ * failed, or the database was unavailable, the check makes a new one, as they do. */
+static void follow_workers(struct health *health) {
+    unsigned long long unserved = atomic_load(health->unserved);
+    bool failed = unserved != health->seen || !health->parts[0].well;
+    struct db *fresh = failed ? db_open(&health->db_options) : NULL;
+    health->seen = unserved;
+    if (!fresh)
+        return;
+    db_close(health->db);
+    health->db = fresh;
+    health->generation = 0; /* that of no connection */
+}
+
 static const char *ask_database(struct health *health) {
-    static const struct db_query alive = {"health", "SELECT 1"};
-    if (db_run(health->db, &alive, NULL, NULL) != DB_OK)
+    static const struct db_query writable = {"health",
+                                             "SELECT current_setting('transaction_read_only') = 'off'"};
+    struct db_result *result = NULL;
+    follow_workers(health);
+    if (db_run(health->db, &writable, NULL, &result) != DB_OK)
         return db_error(health->db);
+    bool takes_writes = db_bool(result, 0, 0);
+    db_result_free(result);
+    if (!takes_writes)
+        return "it is read-only";
     /* A new connection may lead to another database, such as a restored one. */
     if (!health->migrated || health->generation != db_generation(health->db))
         health->migrated = migrate_is_current(health->db, health->ledger, health->migrations);
+    else if (db_run(health->db, health->probe, NULL, NULL) != DB_OK)
+        return db_error(health->db);
     health->generation = db_generation(health->db);
     return NULL;
 }
@@ -113,6 +140,7 @@ static bool open_parts(struct health *health, const struct health_options *optio
         db.connect_timeout_ms = DATABASE_LIMIT_MS;
     if (db.statement_timeout_ms > DATABASE_LIMIT_MS)
         db.statement_timeout_ms = DATABASE_LIMIT_MS;
+    health->db_options = db;
     health->db = db_open(&db);
     add_part(health, "database", ask_database);
     if (options->cache) {
@@ -147,6 +175,8 @@ struct health *health_start(const struct health_options *options) {
     health->service = options->service;
     health->ledger = options->ledger;
     health->migrations = options->migrations;
+    health->probe = options->probe;
+    health->unserved = options->unserved;
     health->started_ms = clock_mono_ms();
     pthread_mutex_init(&health->mutex, NULL);
     clock_cond_init(&health->changed);

@@ -48,7 +48,9 @@ static void *start_health(void *app) {
     struct health_options options = {.service = service->daemon->name,
                                      .ledger = service->daemon->ledger,
                                      .db = service_db(service),
-                                     .migrations = service->daemon->migrations};
+                                     .migrations = service->daemon->migrations,
+                                     .probe = service->daemon->probe,
+                                     .unserved = &service->unserved};
     config_cache(service->config, &cache);
     if (service->daemon->uses_redis)
         options.cache = &cache;
@@ -83,6 +85,7 @@ static void *start_http(void *app) {
     options.open_worker = worker_open;
     options.close_worker = worker_close;
     options.worker_error = worker_error;
+    options.unserved = &service->unserved;
     service->http = http_start(&options);
     if (service->http)
         log_info(NULL, "listening on %s port %d", options.bind_address, http_port(service->http));

@@ -24,8 +24,12 @@ struct server {
 };
 
 static const char welcome[] = "R\0\0\0\10\0\0\0\0" /* AuthenticationOk */
-                              "Z\0\0\0\5I";        /* ReadyForQuery */
-static const char notice[] = "N\0\0\0\13SNOTE\0";  /* says nothing */
+                              "S\0\0\0\46"         /* ParameterStatus */
+                              "default_transaction_read_only\0off\0"
+                              "S\0\0\0\27"
+                              "in_hot_standby\0off\0"
+                              "Z\0\0\0\5I";       /* ReadyForQuery */
+static const char notice[] = "N\0\0\0\13SNOTE\0"; /* says nothing */
 
 /* Takes one client; until it goes. */
 static void *serve(void *cls) {

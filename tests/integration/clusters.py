@@ -1,0 +1,73 @@
+"""PostgreSQL clusters of a test's own: a primary, and a standby of it."""
+
+import glob
+import os
+import pathlib
+import shutil
+import subprocess
+import tempfile
+
+from harness import eventually, free_port
+
+BIN = sorted(glob.glob("/usr/lib/postgresql/*/bin"))[-1]
+AS_POSTGRES = ["setpriv", "--reuid=postgres", "--regid=postgres", "--init-groups"] if os.geteuid() == 0 else []
+PASSWORD = "password-of-the-clusters"
+
+
+def run(*command, **options):
+    """One of PostgreSQL's programs; it refuses to run as root."""
+    return subprocess.run([*AS_POSTGRES, *command], check=True, cwd="/", stdin=subprocess.DEVNULL, capture_output=True,
+                          text=True, **options)
+
+
+class Cluster:
+    def __init__(self):
+        self.port, self.process = free_port(), None
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="cluster-", dir="/var/tmp"))
+        if os.geteuid() == 0:
+            shutil.chown(self.folder, "postgres", "postgres")
+        self.data = self.folder / "data"
+
+    def initialize(self):
+        run(f"{BIN}/initdb", "-D", self.data, "-U", "admin", "--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8",
+            "--no-sync")
+        return self
+
+    def copy(self, primary):
+        """Makes this a standby of the primary."""
+        run(f"{BIN}/pg_basebackup", "-D", self.data, "-h", "127.0.0.1", "-p", str(primary.port), "-U", "admin", "-R",
+            "--checkpoint=fast", "--no-sync")
+        return self
+
+    def start(self):
+        options = ["-c", f"port={self.port}", "-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories="]
+        with (self.folder / "log").open("ab") as log:
+            self.process = subprocess.Popen([*AS_POSTGRES, f"{BIN}/postgres", "-D", self.data, *options], cwd="/",
+                                            stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        eventually(self.answers, what="the cluster")
+        return self
+
+    def answers(self):
+        command = [f"{BIN}/pg_isready", "-q", "-h", "127.0.0.1", "-p", str(self.port)]
+        return subprocess.run(command, check=False).returncode == 0
+
+    def sql(self, text, database="postgres"):
+        done = run("psql", "-h", "127.0.0.1", "-p", str(self.port), "-U", "admin", "-d", database, "-Atqc", text)
+        return done.stdout.strip()
+
+    def promote(self):
+        run(f"{BIN}/pg_ctl", "promote", "-w", "-D", self.data)
+
+    def kill(self):
+        """The end that it cannot prepare for."""
+        if self.process:
+            run(f"{BIN}/pg_ctl", "stop", "-m", "immediate", "-D", self.data)
+            self.process.wait()
+            self.process = None
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.kill()
+        shutil.rmtree(self.folder)
