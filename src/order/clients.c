@@ -108,6 +108,13 @@ static const struct client *client_with_id(const struct clients *clients, const 
     return found;
 }
 
+bool clients_know(struct clients *clients, const char *id) {
+    pthread_mutex_lock(&clients->lock);
+    bool known = client_with_id(clients, id);
+    pthread_mutex_unlock(&clients->lock);
+    return known;
+}
+
 /* Unknown ids are compared with a dummy secret, so timing reveals nothing. */
 enum client_status clients_authenticate(struct clients *clients, const char *id, const char *secret,
                                         char scope[static TOKEN_SCOPE_SIZE]) {

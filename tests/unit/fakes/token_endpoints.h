@@ -30,6 +30,11 @@
 #define INSPECTOR_BASIC "Basic aW5zcGVjdG9yOnNlY3JldA==" /* inspector:secret */
 #define WRONG_BASIC "Basic c2hvcDp3cm9uZw=="             /* shop:wrong */
 
+bool clients_know(struct clients *clients, const char *id) {
+    (void)clients, (void)id;
+    return true;
+}
+
 enum client_status clients_authenticate(struct clients *clients, const char *id, const char *secret,
                                         char scope[static TOKEN_SCOPE_SIZE]) {
     (void)clients;
