@@ -125,6 +125,13 @@ static bool client_has_secret(const struct client *client, const char presented[
     return (same || old) && !client->disabled;
 }
 
+bool clients_know(struct clients *clients, const char *id) {
+    pthread_mutex_lock(&clients->lock);
+    bool known = client_with_id(clients, id);
+    pthread_mutex_unlock(&clients->lock);
+    return known;
+}
+
 /* Unknown ids are compared with a dummy secret, so timing reveals nothing. */
 enum client_status clients_authenticate(struct clients *clients, const char *id, const char *secret,
                                         struct client_grant *grant) {

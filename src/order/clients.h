@@ -5,6 +5,7 @@
 #include "common/base/attributes.h"
 #include "common/token/token.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct clients;
@@ -28,6 +29,9 @@ struct client_grant {
  * If that fails, the thread tries again. NULL when out of memory or threads. */
 void *clients_start(void *app);
 void clients_stop(void *clients, int64_t deadline_ms);
+
+/* Whether there is such a client, also a disabled one. Any thread. */
+bool clients_know(struct clients *clients, const char *id);
 
 /* Checks the secret of a client. *grant is set only on CLIENT_OK. Any thread. Never waits for the database. Takes the
  * same time for an unknown client as for a wrong secret. */

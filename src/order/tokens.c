@@ -72,6 +72,15 @@ static bool find_credentials(struct http_request *request, const struct oauth_pa
     return true;
 }
 
+/* An id that we do not know is not logged: some callers send a secret in its place. */
+static void log_failed_login(const struct order_app *app, const struct http_request *request,
+                             const char *id) {
+    char from[ADDRESS_TEXT_SIZE];
+    address_format(&request->address, from);
+    log_warn(request->request_id, "failed authentication of %s from %s",
+             clients_know(app->clients, id) ? id : "an unknown client", from);
+}
+
 /* Authenticates the calling client. False as for read_basic. */
 static bool authenticate(struct http_request *request, const struct oauth_params *params, const char **id,
                          struct client_grant *grant) {
@@ -88,6 +97,7 @@ static bool authenticate(struct http_request *request, const struct oauth_params
         return false;
     case CLIENT_REFUSED:
         guesses_failed(app->guesses, *id, &request->address, clock_mono_ms());
+        log_failed_login(app, request, *id);
         break;
     }
     refuse_oauth(request, "invalid_client", "The client is unknown or its secret is wrong");

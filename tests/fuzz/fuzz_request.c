@@ -21,6 +21,11 @@
 
 enum { MAX_ARGUMENTS = FAKE_ARGUMENTS - 1 };
 
+bool clients_know(struct clients *clients, const char *id) {
+    (void)clients, (void)id;
+    return true;
+}
+
 /* No request here gets as far as the clients. */
 enum client_status clients_authenticate(struct clients *clients, const char *id, const char *secret,
                                         struct client_grant *grant) {

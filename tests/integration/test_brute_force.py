@@ -3,7 +3,7 @@
 import itertools
 
 import pytest
-from harness import System, assert_problem, at_once, http
+from harness import System, assert_problem, at_once, eventually, http
 
 GRANT = {"grant_type": "client_credentials"}
 addresses = (f"198.51.{number // 256}.{number % 256}" for number in itertools.count())
@@ -86,3 +86,17 @@ def test_attack_from_many_addresses_does_not_lock_the_owner_out(system):
     refused = [answer for answers in late for answer in answers if answer.status_code == 429]
     assert_must_wait(refused[0], "failures-of-client")
     assert ask(system, next(addresses), "demo-delivery-secret", "demo-delivery").status_code == 200
+
+
+def test_each_failure_is_logged_with_its_address_and_no_secret(system):
+    """The id of an unknown client is not: some send a secret in its place."""
+    address = next(addresses)
+    statuses(system, address, 1, "demo-delivery")
+    statuses(system, address, 1, "an-id-or-maybe-a-secret")
+
+    def told():
+        return [line["message"] for line in system.order.log_lines() if line["message"].endswith(f" from {address}")]
+
+    expected = [f"failed authentication of {who} from {address}" for who in ("demo-delivery", "an unknown client")]
+    eventually(lambda: told() == expected)
+    assert "an-id-or-maybe-a-secret" not in system.order.log_text()

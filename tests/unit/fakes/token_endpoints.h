@@ -32,6 +32,11 @@
 
 static int64_t tokens_from_ms; /* when the tokens that clients get were issued, at the earliest */
 
+bool clients_know(struct clients *clients, const char *id) {
+    (void)clients, (void)id;
+    return true;
+}
+
 enum client_status clients_authenticate(struct clients *clients, const char *id, const char *secret,
                                         struct client_grant *grant) {
     (void)clients;

@@ -37,6 +37,11 @@
 
 /* The world around the handlers. */
 
+bool clients_know(struct clients *clients, const char *id) {
+    (void)clients, (void)id;
+    return true;
+}
+
 enum client_status clients_authenticate(struct clients *clients, const char *id, const char *secret,
                                         struct client_grant *grant) {
     (void)clients;
