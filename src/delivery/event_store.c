@@ -6,7 +6,8 @@
 static const struct db_query trail_query = {
     "event_find",
     "SELECT e.shipment_id, e.order_id, e.previous_status, e.status, e.description, e.tracking_number,"
-    "       e.carrier, e.actor, e.request_id, (extract(epoch FROM e.occurred_at) * 1000)::bigint"
+    "       e.carrier, e.actor, e.request_id, (extract(epoch FROM e.occurred_at) * 1000)::bigint,"
+    "       s.client_id"
     "  FROM shipments s"
     " CROSS JOIN LATERAL (SELECT * FROM delivery_events"
     "                      WHERE order_id = s.order_id ORDER BY id DESC LIMIT $2) e"
@@ -22,7 +23,8 @@ enum {
     CARRIER,
     ACTOR,
     REQUEST_ID,
-    OCCURRED
+    OCCURRED,
+    CLIENT_ID
 };
 
 void event_rows_free(struct event_rows *rows) {
@@ -41,7 +43,8 @@ static struct shipment_event read_event(const struct db_result *result, size_t r
                                    .carrier = db_text(result, row, CARRIER),
                                    .actor = db_text(result, row, ACTOR),
                                    .request_id = db_text(result, row, REQUEST_ID),
-                                   .occurred_ms = db_int(result, row, OCCURRED)};
+                                   .occurred_ms = db_int(result, row, OCCURRED),
+                                   .client_id = db_text(result, row, CLIENT_ID)};
 }
 
 enum db_status event_store_find(struct db *db, const struct uuid *const order_ids[], size_t n,

@@ -8,7 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define SHIPMENT_MAX_TEXT 255 /* characters of a tracking number, carrier or customer id */
+#define SHIPMENT_MAX_TEXT 255 /* characters of a tracking number, carrier, customer id or client id */
 #define SHIPMENT_TRACKING_SIZE sizeof "DE0123456789AB"
 
 enum shipment_status { SHIPMENT_PROCESSING, SHIPMENT_SHIPPED, SHIPMENT_DELIVERED };
@@ -16,6 +16,7 @@ enum shipment_status { SHIPMENT_PROCESSING, SHIPMENT_SHIPPED, SHIPMENT_DELIVERED
 struct shipment { /* strings are borrowed */
     struct uuid id, order_id;
     const char *customer_id;
+    const char *client_id; /* whose order it is; NULL: not known */
     enum shipment_status status;
     const char *tracking_number, *carrier;    /* NULL: not known */
     const char *correlation_id, *traceparent; /* of the order; every event carries them */
@@ -52,6 +53,7 @@ struct shipment_change { /* strings are borrowed */
 
 struct shipment_event { /* a row of the audit trail; strings are borrowed */
     struct uuid shipment_id, order_id;
+    const char *client_id;       /* of the shipment */
     const char *previous_status; /* NULL in the first row */
     const char *status, *description;
     const char *tracking_number, *carrier; /* NULL: not known */

@@ -44,18 +44,33 @@ bool shipment_change_parse(const char *text, size_t len, struct arena *arena, st
     return faults->count == 0;
 }
 
+/* Reads the customer and the client of an order. The client is not known to a sender of an earlier version. False when
+ * one of them is not valid, with the reason. */
+static bool read_parties(const json_t *event, struct arena *arena, struct shipment *shipment, char *reason,
+                         size_t reason_size) {
+    const json_t *client = json_object_get(event, "clientId");
+    const char *customer_id = json_member_string(event, "customerId"), *client_id = json_string_value(client);
+    const char *fault = NULL;
+    if (!customer_id || !json_text_plain(customer_id, SHIPMENT_MAX_TEXT))
+        fault = "customerId";
+    else if (client && !(client_id && json_text_plain(client_id, SHIPMENT_MAX_TEXT)))
+        fault = "clientId";
+    if (fault) {
+        snprintf(reason, reason_size, "%s is not 1 to 255 characters without control characters", fault);
+        return false;
+    }
+    shipment->customer_id = arena_strdup(arena, customer_id);
+    shipment->client_id = client_id ? arena_strdup(arena, client_id) : NULL;
+    return true;
+}
+
 bool shipment_order_parse(const char *body, size_t len, struct arena *arena, struct shipment *shipment,
                           char *reason, size_t reason_size) {
     json_t *event =
         event_parse(body, len, "ORDER_CREATED", "orderId", &shipment->order_id, reason, reason_size);
     if (!event)
         return false;
-    const char *customer_id = json_member_string(event, "customerId");
-    bool good = customer_id && json_text_plain(customer_id, SHIPMENT_MAX_TEXT);
-    if (good)
-        shipment->customer_id = arena_strdup(arena, customer_id);
-    else
-        snprintf(reason, reason_size, "customerId is not 1 to 255 characters without control characters");
+    bool good = read_parties(event, arena, shipment, reason, reason_size);
     json_decref(event);
     return good;
 }

@@ -16,7 +16,7 @@
 bool shipment_change_parse(const char *body, size_t len, struct arena *arena, struct shipment_change *change,
                            struct http_faults *faults) MUST_CHECK;
 
-/* Reads an ORDER_CREATED into shipment: order_id and customer_id, in arena. False with a one-line reason when the
+/* Reads an ORDER_CREATED into shipment: order_id, customer_id and client_id, in arena. False with a one-line reason when the
  * body is not such an event. Unknown members are ignored. When out of memory, shipment is incomplete and
  * arena->failed is set. */
 bool shipment_order_parse(const char *body, size_t len, struct arena *arena, struct shipment *shipment,

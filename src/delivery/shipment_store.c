@@ -8,7 +8,7 @@
 #include <stdlib.h>
 
 #define SELECT_SHIPMENTS                                                                                     \
-    "SELECT id, order_id, status, tracking_number, carrier, correlation_id, traceparent,"                    \
+    "SELECT id, order_id, client_id, status, tracking_number, carrier, correlation_id, traceparent,"         \
     "       (extract(epoch FROM created_at) * 1000)::bigint,"                                                \
     "       (extract(epoch FROM updated_at) * 1000)::bigint,"                                                \
     "       (extract(epoch FROM delivered_at) * 1000)::bigint,"                                              \
@@ -16,6 +16,7 @@
 enum {
     FOUND_ID,
     FOUND_ORDER_ID,
+    FOUND_CLIENT_ID,
     FOUND_STATUS,
     FOUND_TRACKING_NUMBER,
     FOUND_CARRIER,
@@ -30,20 +31,29 @@ enum {
 const struct db_query shipment_store_probe = {"shipment_probe",
                                               "SELECT pg_current_xact_id(), EXISTS (SELECT FROM shipments)"};
 
+/* A repeated event tells the client of a shipment that was created by an earlier version. */
 static const struct db_query create_query = {
     "shipment_create",
-    "WITH created AS ("
-    "  INSERT INTO shipments (id, order_id, customer_id, correlation_id, traceparent, created_at, updated_at,"
-    "                         next_transition_at)"
-    "  SELECT id, order_id, customer_id, correlation_id, traceparent, created_at, created_at, next_at"
-    "    FROM unnest($1, $2, $3, $4, $5, $6, $7)"
-    "      AS s(id, order_id, customer_id, correlation_id, traceparent, created_at, next_at)"
+    "WITH input AS ("
+    "  SELECT *"
+    "    FROM unnest($1, $2, $3, $4, $5, $6, $7, $8)"
+    "      AS s(id, order_id, customer_id, client_id, correlation_id, traceparent, created_at, next_at)"
+    "), created AS ("
+    "  INSERT INTO shipments (id, order_id, customer_id, client_id, correlation_id, traceparent, created_at,"
+    "                         updated_at, next_transition_at)"
+    "  SELECT id, order_id, customer_id, client_id, correlation_id, traceparent, created_at, created_at, next_at"
+    "    FROM input"
     "   ORDER BY order_id"
     "  ON CONFLICT (order_id) DO NOTHING"
     "  RETURNING id, order_id, status, correlation_id, created_at"
+    "), owned AS ("
+    "  UPDATE shipments s"
+    "     SET client_id = input.client_id"
+    "    FROM input"
+    "   WHERE s.order_id = input.order_id AND s.client_id IS NULL AND input.client_id IS NOT NULL"
     ")"
     " INSERT INTO delivery_events (shipment_id, order_id, status, description, actor, request_id, occurred_at)"
-    " SELECT id, order_id, status, $8, 'order-events', correlation_id, created_at"
+    " SELECT id, order_id, status, $9, 'order-events', correlation_id, created_at"
     "   FROM created"
     " RETURNING id"};
 
@@ -148,13 +158,15 @@ enum db_status shipment_store_create(struct db *db, const struct shipment shipme
     struct db_params p = {0};
     struct db_result *result = NULL;
     int id = db_array(&p, DB_UUID), order_id = db_array(&p, DB_UUID), customer_id = db_array(&p, DB_TEXT);
-    int correlation_id = db_array(&p, DB_TEXT), traceparent = db_array(&p, DB_TEXT);
+    int client_id = db_array(&p, DB_TEXT), correlation_id = db_array(&p, DB_TEXT);
+    int traceparent = db_array(&p, DB_TEXT);
     int created_at = db_array(&p, DB_TIME), next_at = db_array(&p, DB_TIME);
     db_text_param(&p, shipment_status_arrival(SHIPMENT_PROCESSING));
     for (size_t i = 0; i < n; i++) {
         db_add_uuid(&p, id, &shipments[i].id);
         db_add_uuid(&p, order_id, &shipments[i].order_id);
         db_add_text(&p, customer_id, shipments[i].customer_id);
+        db_add_text(&p, client_id, shipments[i].client_id);
         db_add_text(&p, correlation_id, shipments[i].correlation_id);
         db_add_text(&p, traceparent, shipments[i].traceparent);
         db_add_time(&p, created_at, shipments[i].created_ms);
@@ -175,6 +187,7 @@ static int64_t time_of(const struct db_result *result, size_t row, int column) {
 static bool read_shipment(const struct db_result *result, size_t row, struct shipment *out) {
     *out = (struct shipment){.id = db_uuid(result, row, FOUND_ID),
                              .order_id = db_uuid(result, row, FOUND_ORDER_ID),
+                             .client_id = db_text(result, row, FOUND_CLIENT_ID),
                              .tracking_number = db_text(result, row, FOUND_TRACKING_NUMBER),
                              .carrier = db_text(result, row, FOUND_CARRIER),
                              .correlation_id = db_text(result, row, FOUND_CORRELATION_ID),

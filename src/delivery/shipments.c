@@ -11,6 +11,8 @@
 #include "shipment_json.h"
 #include "shipment_store.h"
 
+#include <string.h>
+
 static void reply_no_shipment(struct http_request *request) {
     http_reply_problem(request, PROBLEM_SHIPMENT_NOT_FOUND, "There is no such shipment");
 }
@@ -19,6 +21,14 @@ static void reply_shipment(struct http_request *request, const struct shipment *
     struct buf body = {0};
     shipment_view_json(&body, shipment);
     http_reply_json(request, 200, &body);
+}
+
+/* A client sees the shipments of its own orders. Another one's looks as if there were none. Without a token, which only
+ * development allows, all are seen. */
+static bool may_see(const struct http_request *request, const char *client_id) {
+    const struct token_claims *caller = &request->claims;
+    bool all = !*caller->client_id || token_has_scope(caller->scope, "delivery:read:all");
+    return all || (client_id && strcmp(client_id, caller->client_id) == 0);
 }
 
 void shipments_get_prepare(struct http_request *request) {
@@ -40,7 +50,7 @@ enum outcome shipments_get_run(struct http_worker *worker, struct http_request *
     enum db_status status = shipment_store_find(worker->db, ids, n, &rows);
     for (size_t i = 0; status == DB_OK && i < n; i++) {
         const struct shipment *shipment = shipment_rows_find(&rows, ids[i]);
-        if (shipment)
+        if (shipment && may_see(requests[i], shipment->client_id))
             reply_shipment(requests[i], shipment);
         else
             reply_no_shipment(requests[i]);
@@ -57,7 +67,7 @@ enum outcome shipments_events_run(struct http_worker *worker, struct http_reques
     for (size_t i = 0; status == DB_OK && i < n; i++) {
         size_t count;
         const struct shipment_event *events = event_rows_find(&rows, ids[i], &count);
-        if (events) {
+        if (events && may_see(requests[i], events->client_id)) {
             struct buf body = {0};
             shipment_events_json(&body, events, count);
             http_reply_json(requests[i], 200, &body);

@@ -176,6 +176,8 @@ void order_created_json(struct buf *out, const struct order *order, const struct
     json_append_money(out, order->total);
     buf_str(out, ",\"timestamp\":");
     json_append_time(out, order->created_ms);
+    buf_str(out, ",\"clientId\":");
+    json_append_text(out, order->client_id);
     buf_char(out, '}');
 }
 

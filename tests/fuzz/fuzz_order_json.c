@@ -145,7 +145,8 @@ static void check_faults(const struct http_faults *faults) {
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     struct arena arena = {0};
-    struct order order = {.id = {{1, 2, 3}}, .created_ms = 1700000000000, .updated_ms = 1700000000000};
+    struct order order = {
+        .id = {{1, 2, 3}}, .client_id = "shop", .created_ms = 1700000000000, .updated_ms = 1700000000000};
     struct http_faults faults = {0};
     if (order_from_json((const char *)data, size, &arena, &order, &faults)) {
         HOLDS(faults.count == 0);

@@ -198,7 +198,9 @@ def test_order_created_on_the_wire(parts):
         order = system.client().order(system.client().created(basket("customer-demo-001"), headers=headers))
         message, = system.receive("ORDERS_QUEUE", 1)
         event = json.loads(message["Body"])
-        assert event.keys() == {"eventType", "eventId", "orderId", "customerId", "items", "totalAmount", "timestamp"}
+        assert event.keys() == {"eventType", "eventId", "orderId", "customerId", "items", "totalAmount", "timestamp",
+                                "clientId"}
+        assert event["clientId"] == "demo-client"
         assert event["eventType"] == "ORDER_CREATED"
         assert (event["orderId"], event["customerId"]) == (order["id"], "customer-demo-001")
         assert (event["items"], event["totalAmount"]) == (order["items"], 1059.97)

@@ -36,7 +36,7 @@ def shipment(deliveries, order_id):
 
 
 # API1 Broken object level authorization. Also test_route_walk.py; test_order_api.py: another's order looks like none;
-# test_idempotency.py: another's key. Shipments have no owner: whoever has a delivery scope works for all of them.
+# test_idempotency.py: another's key. delivery:write is for those who carry the shipments of all clients.
 
 @pytest.mark.parametrize("query", [{}, {"customer_id": "victim"}, {"status": "PENDING_SHIPMENT"}, {"cursor": "theirs"}])
 def test_api1_no_way_of_asking_leads_to_orders_of_another(by_hand, api, query):
@@ -52,6 +52,42 @@ def test_api1_position_of_another_in_the_list_tells_nothing(by_hand, api):
     theirs = api.created()
     page = by_hand.client("stranger").get("/orders", params={"cursor": theirs}).json()
     assert page == {"orders": [], "next_cursor": None}
+
+
+SHIPMENT = ("/delivery/shipment/{}", "/delivery/shipment/{}/events")
+
+
+def reads(system, order_id, client_id=None, scope="delivery:read"):
+    """What a client, or somebody without a token, is told of the shipment of an order."""
+    api = system.client(client_id, scope, system.delivery) if client_id else system.deliveries()
+    return [api.get(path.format(order_id)).status_code for path in SHIPMENT]
+
+
+def test_api1_shipment_of_another_looks_like_none(by_hand, order_id, shipment):
+    assert reads(by_hand, order_id, "owner") == [200, 200]
+    assert reads(by_hand, order_id, "stranger") == [404, 404]
+    assert reads(by_hand, order_id, "owne") == [404, 404]
+    assert reads(by_hand, order_id, "courier", "delivery:read delivery:read:all") == [200, 200]
+    assert reads(by_hand, order_id) == [200, 200], "in development without a token"
+    nobody = by_hand.client("stranger", "delivery:read", by_hand.delivery).get(SHIPMENT[0].format(uuid.uuid4())).json()
+    theirs = by_hand.client("stranger", "delivery:read", by_hand.delivery).get(SHIPMENT[0].format(order_id)).json()
+    assert {**nobody, "request_id": ""} == {**theirs, "request_id": ""}
+
+
+def test_api1_shipment_without_a_client_is_for_those_who_see_all(by_hand):
+    order = str(uuid.uuid4())
+    by_hand.send("ORDERS_QUEUE", order_created(order), order)
+    eventually(lambda: by_hand.deliveries().shipment(order))
+    assert reads(by_hand, order, "owner") == [404, 404]
+    assert reads(by_hand, order, "courier", "delivery:read delivery:read:all") == [200, 200]
+    by_hand.send("ORDERS_QUEUE", order_created(order, clientId="owner"), order)  # told again, by the version of now
+    eventually(lambda: reads(by_hand, order, "owner") == [200, 200])
+    by_hand.send("ORDERS_QUEUE", order_created(order, clientId="thief"), order)
+    other = str(uuid.uuid4())
+    by_hand.send("ORDERS_QUEUE", order_created(other, clientId="thief"), order)  # comes after it
+    eventually(lambda: reads(by_hand, other, "thief") == [200, 200])
+    assert reads(by_hand, order, "thief") == [404, 404]
+    assert len(by_hand.deliveries().get(SHIPMENT[1].format(order)).json()["events"]) == 1
 
 
 # API2 Broken authentication. test_tokens.py: forged tokens, introspection, errors; test_brute_force.py: guessing;
@@ -225,7 +261,8 @@ def test_api9_nothing_old_or_hidden_is_served(by_hand, daemon, path):
 BAD_ORDERS = {
     "SQL for an id": {"orderId": "' OR 1=1 --"}, "path for an id": {"orderId": "../../etc/passwd"},
     "number for an id": {"orderId": 7}, "no id": {"orderId": None}, "customer too long": {"customerId": "x" * 10000},
-    "customer of two lines": {"customerId": "a\nb"}, "another event": {"eventType": "ORDER_DELETED"},
+    "customer of two lines": {"customerId": "a\nb"}, "client that is none": {"clientId": ""},
+    "client of another type": {"clientId": 7}, "another event": {"eventType": "ORDER_DELETED"},
     "another version": {"version": 2},
 }
 

@@ -47,7 +47,7 @@ def api(system, daemon, name, secret):
 
 def test_order_is_delivered_between_two_registered_clients(system):
     shop = api(system, system.order, "shop", add(system, "shop", "order:create", "order:read"))
-    courier = api(system, system.delivery, "courier", add(system, "courier", "delivery:read", "delivery:write"))
+    courier = api(system, system.delivery, "courier", add(system, "courier", "delivery:read", "delivery:read:all"))
     order_id = shop.created()
     eventually(lambda: shop.order(order_id)["status"] == "DELIVERED")
     assert courier.shipment(order_id)["status"] == "DELIVERED"

@@ -73,7 +73,7 @@ def client(system, daemon, name, *scopes):
 
 def test_daemons_do_all_they_do(system):
     shop = client(system, system.order, "shop", "order:create", "order:read")
-    courier = client(system, system.delivery, "courier", "delivery:read", "delivery:write")
+    courier = client(system, system.delivery, "courier", "delivery:read", "delivery:read:all", "delivery:write")
     order = basket()
     order_id = shop.created(order, key="one")
     eventually(lambda: shop.order(order_id)["status"] == "DELIVERED")

@@ -233,6 +233,19 @@ static void an_order_is_read(void **state) {
     struct uuid order_id = uuid_of(ORDER);
     assert_memory_equal(&shipment.order_id, &order_id, sizeof order_id);
     assert_string_equal(shipment.customer_id, "c-1");
+    assert_null(shipment.client_id); /* the sender is of an earlier version */
+    arena_free(&arena);
+}
+
+static void the_client_of_an_order_is_read(void **state) {
+    (void)state;
+    static const char body[] = "{\"eventType\":\"ORDER_CREATED\",\"orderId\":\"" ORDER
+                               "\",\"customerId\":\"c-1\",\"clientId\":\"shop\"}";
+    struct arena arena = {0};
+    struct shipment shipment = {0};
+    char reason[64] = "";
+    assert_true(shipment_order_parse(body, strlen(body), &arena, &shipment, reason, sizeof reason));
+    assert_string_equal(shipment.client_id, "shop");
     arena_free(&arena);
 }
 
@@ -254,6 +267,10 @@ static void what_is_no_order_is_told(void **state) {
         {"{\"eventType\":\"ORDER_CREATED\",\"orderId\":\"" ORDER "\",\"customerId\":\"\"}", "customerId"},
         {"{\"eventType\":\"ORDER_CREATED\",\"orderId\":\"" ORDER "\",\"customerId\":\"a\\u0001\"}",
          "customerId"},
+        {"{\"eventType\":\"ORDER_CREATED\",\"orderId\":\"" ORDER "\",\"customerId\":\"c\",\"clientId\":\"\"}",
+         "clientId"},
+        {"{\"eventType\":\"ORDER_CREATED\",\"orderId\":\"" ORDER "\",\"customerId\":\"c\",\"clientId\":null}",
+         "clientId"},
     };
     for_each_row(i, cases, "%s", cases[i].body) {
         struct arena arena = {0};
@@ -278,6 +295,7 @@ int main(void) {
         cmocka_unit_test(a_detail_is_counted_in_characters),
         cmocka_unit_test(the_faults_of_a_change_are_all_named),
         cmocka_unit_test(an_order_is_read),
+        cmocka_unit_test(the_client_of_an_order_is_read),
         cmocka_unit_test(what_is_no_order_is_told),
     };
     return cmocka_run_group_tests_name("shipment_json", tests, NULL, NULL);

@@ -198,8 +198,8 @@ static void what_is_written(void **state) {
     assert_non_null(strstr(
         out.data, "\"eventType\":\"ORDER_CREATED\",\"eventId\":\"0197f9a0-0000-7000-8000-000000000002\","
                   "\"orderId\":\"0197f9a0-0000-7000-8000-000000000001\",\"customerId\":\"c\",\"items\":["));
-    assert_non_null(
-        strstr(out.data, "],\"totalAmount\":1059.97,\"timestamp\":\"2025-07-11T16:23:44.280Z\"}"));
+    assert_non_null(strstr(out.data, "],\"totalAmount\":1059.97,\"timestamp\":\"2025-07-11T16:23:44.280Z\","
+                                     "\"clientId\":\"demo\"}"));
     buf_free(&out);
 }
 
