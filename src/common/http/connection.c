@@ -23,6 +23,7 @@ struct http_connections {
     pthread_mutex_t lock; /* guards the list; the sockets of listed connections stay open while it is held */
     struct http_connection *first;
     unsigned count;
+    struct http_lingering *lingering;
     bool full; /* it was full, and that was logged; used by the ticker only */
     atomic_bool starved;
     struct ticker *ticker;
@@ -34,6 +35,7 @@ struct http_connection {
     struct http_certificate *certificate; /* NULL: plain HTTP */
     atomic_llong deadline_ms;             /* of the client's next step; set on the connection's HTTP thread */
     const char *target, *target_end;      /* of the request, in libmicrohttpd's buffer */
+    bool whole;                           /* no request is in part */
     bool printable;                       /* the target has no control characters */
     bool absolute;                        /* it begins with a scheme and host */
     struct http_connection *next, **link;
@@ -80,7 +82,8 @@ struct http_connections *http_connections_start(int64_t limit_ms, unsigned most,
     all->most = most;
     all->tls = tls;
     pthread_mutex_init(&all->lock, NULL);
-    all->ticker = ticker_start(end_late, all);
+    all->lingering = http_linger_start();
+    all->ticker = all->lingering ? ticker_start(end_late, all) : NULL;
     if (all->ticker)
         return all;
     http_connections_stop(all);
@@ -91,6 +94,7 @@ void http_connections_stop(struct http_connections *all) {
     if (!all)
         return;
     ticker_stop(all->ticker);
+    http_linger_stop(all->lingering);
     pthread_mutex_destroy(&all->lock);
     free(all);
 }
@@ -127,6 +131,8 @@ static void closed(struct http_connection *c) {
     if (c->next)
         c->next->link = c->link;
     pthread_mutex_unlock(&c->all->lock);
+    if (http_linger_is_needed(c->socket, c->whole))
+        http_linger(c->all->lingering, c->socket);
     http_tls_end(c->certificate);
     free(c);
 }
@@ -165,6 +171,7 @@ void *http_connection_target(void *cls, const char *target, struct MHD_Connectio
     struct http_connection *c = http_connection_of(connection);
     if (c) {
         http_connection_limit(c);
+        c->whole = false;
         c->target = target;
         c->target_end = target + strlen(target);
         c->printable = is_printable(target);
@@ -183,6 +190,10 @@ const char *http_connection_path(const struct http_connection *c, const char *pa
         return path;
     const char *slash = strchr(path + sizeof "http://" - 1, '/');
     return slash ? slash : "/";
+}
+
+void http_connection_whole(struct http_connection *c) {
+    c->whole = true;
 }
 
 void http_connection_limit(struct http_connection *c) {

@@ -19,25 +19,34 @@ static bool may_enter(struct http_exchange *x) {
     return !x->request.route->scope || (o->guard(o->guard_cls, &x->request) && http_within_client(x));
 }
 
+static size_t lane_of(const struct http_exchange *x) {
+    return (size_t)(x->request.route - x->server->options.routes);
+}
+
+void http_admit(struct http_exchange *x) {
+    struct http_request *request = &x->request;
+    if (request->reply.status || request->arena.failed)
+        return;
+    if (request->route->run && !batch_has_room(x->server->pool, lane_of(x)))
+        (void)shed(request); /* before the guard, so that a refusal costs little */
+    else
+        (void)may_enter(x);
+}
+
 bool http_dispatch(struct http_exchange *x) {
     struct http_request *request = &x->request;
     if (request->reply.status || request->arena.failed)
         return false;
     const struct http_route *route = request->route;
-    struct batch_pool *pool = x->server->pool;
-    size_t lane = (size_t)(route - x->server->options.routes);
-    if (route->run && !batch_has_room(pool, lane))
-        return shed(request); /* before guard and prepare, so that a refusal costs little */
-    if (!may_enter(x))
-        return false;
     route->prepare(request);
     if (request->reply.status || request->arena.failed || !route->run)
         return false;
     buf_free(&request->body);
-    if (!batch_reserve(pool, lane))
+    if (!batch_reserve(x->server->pool, lane_of(x)))
         return shed(request);
     http_suspend(x);
-    batch_push(pool, lane, &x->item); /* a worker owns the exchange from here on: http_run_batch */
+    batch_push(x->server->pool, lane_of(x),
+               &x->item); /* a worker owns the exchange from here on: http_run_batch */
     return true;
 }
 

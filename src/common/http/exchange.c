@@ -6,8 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* How many bytes of a body that is too large are read and dropped. Beyond that the connection is cut. */
-enum { DISCARD_LIMIT = 1 << 20 };
+/* A refused body of up to this size is read to its end, and the connection stays open. */
+enum { SMALL_BODY = 65536 };
 
 static const struct http_header common_headers[] = {
     {"Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'"},
@@ -35,14 +35,18 @@ static void adopt_request_id(struct http_request *request) {
     }
 }
 
-static bool announced_too_large(struct http_exchange *x) {
+static unsigned long long announced_length(struct http_exchange *x) {
     const char *length = http_header(&x->request, "Content-Length");
-    return length && strtoull(length, NULL, 10) > x->body_limit;
+    return length ? strtoull(length, NULL, 10) : 0;
 }
 
 static void reply_too_large(struct http_exchange *x) {
     http_reply_problem(&x->request, PROBLEM_PAYLOAD_TOO_LARGE, "The body may have at most %zu bytes",
                        x->body_limit);
+}
+
+static bool is_answered(const struct http_exchange *x) {
+    return x->request.reply.status || x->request.arena.failed;
 }
 
 /* Whether the connection closes after this answer. libmicrohttpd before 1.0 takes an LF alone, or a CR alone, for
@@ -100,8 +104,13 @@ static enum MHD_Result send_reply(struct http_exchange *x) {
     return result;
 }
 
-/* The headers have arrived. Ambiguous framing, and a body that is announced as too large, are refused now;
- * libmicrohttpd then closes the connection. */
+/* Whether the answer is given before the body. libmicrohttpd then closes the connection. A client that asks before it
+ * sends its body must not be told to go on. */
+static bool answers_now(struct http_exchange *x, unsigned long long length) {
+    return is_answered(x) && (length > SMALL_BODY || http_header(&x->request, "Expect"));
+}
+
+/* The headers have arrived. What can be refused is refused now, so that the body of nobody is kept. */
 static enum MHD_Result exchange_begin(struct http_server *server, struct MHD_Connection *connection,
                                       const char *path, const char *method, const char *version,
                                       void **context) {
@@ -119,33 +128,32 @@ static enum MHD_Result exchange_begin(struct http_server *server, struct MHD_Con
     trace_adopt(http_header(&x->request, "traceparent"), x->request.traceparent);
     if (!http_framing_is_clear(x, version))
         return send_reply(x);
+    unsigned long long length = announced_length(x);
     http_find_route(x);
-    if (announced_too_large(x)) {
+    http_admit(x);
+    if (!is_answered(x) && length > x->body_limit)
         reply_too_large(x);
-        return send_reply(x);
-    }
-    return MHD_YES;
+    return answers_now(x, length) ? send_reply(x) : MHD_YES;
 }
 
+/* A piece of the body. libmicrohttpd cannot answer in the middle of a body. So what nobody wants is read to its end, or
+ * cut when it is very long. */
 static enum MHD_Result exchange_receive(struct http_exchange *x, const char *data, size_t *size) {
-    struct buf *body = &x->request.body;
-    if (body->len + *size > x->body_limit)
-        x->too_large = true;
-    if (!x->too_large && !x->request.reply.status)
-        buf_append(body, data, *size);
-    else if (body->len + *size > DISCARD_LIMIT)
+    x->received += *size;
+    if (x->received > HTTP_DISCARD_LIMIT)
         return MHD_NO;
+    if (!is_answered(x) && x->received > x->body_limit)
+        reply_too_large(x);
+    if (is_answered(x))
+        buf_free(&x->request.body);
     else
-        body->len += *size; /* count it, but keep nothing */
+        buf_append(&x->request.body, data, *size);
     *size = 0;
     return MHD_YES;
 }
 
 static enum MHD_Result exchange_process(struct http_exchange *x) {
-    if (x->too_large) {
-        x->request.body.len = 0;
-        reply_too_large(x);
-    }
+    http_connection_whole(http_connection_of(x->connection));
     x->request.arena.failed |= x->request.body.failed;
     return http_dispatch(x) ? MHD_YES : send_reply(x);
 }

@@ -9,7 +9,12 @@
 #include <microhttpd.h>
 #include <stdatomic.h>
 
-enum { HTTP_CONNECTION_MEMORY = 12288 }; /* for the heads of a request and of its answer, in libmicrohttpd */
+enum {
+    HTTP_CONNECTION_MEMORY = 12288, /* for the heads of a request and of its answer, in libmicrohttpd */
+    HTTP_DISCARD_LIMIT =
+        8 << 20,              /* bytes of a request that are read and dropped, so that its answer arrives */
+    HTTP_LINGERING_MAX = 128, /* sockets that are read after their answer; each is a file descriptor */
+};
 
 /* The failures of one route that are not the requests' fault. */
 struct http_outage {
@@ -38,9 +43,8 @@ struct http_exchange {
     struct http_server *server;
     struct MHD_Connection *connection;
     const char *method, *path;
-    size_t body_limit;
+    size_t body_limit, received; /* bytes of the body */
     enum { HTTP_RECEIVING, HTTP_WAITING, HTTP_ANSWERED } stage;
-    bool too_large;
 };
 
 static inline struct http_exchange *http_exchange_of(struct http_request *request) {
@@ -86,8 +90,18 @@ bool http_connection_line_is_clear(const struct http_connection *connection, con
                                    const char *version);
 /* The decoded path, without the scheme and host that a client may send before it (RFC 9112 §3.2.2). */
 const char *http_connection_path(const struct http_connection *connection, const char *path);
+void http_connection_whole(struct http_connection *connection);   /* the request has arrived to its end */
 void http_connection_limit(struct http_connection *connection);   /* the client's next step begins */
 void http_connection_unlimit(struct http_connection *connection); /* the next step is ours */
+
+/* Sockets of clients that were answered before they had sent all. Each is read for a while, and what comes is dropped: at
+ * most HTTP_DISCARD_LIMIT, for 10 s. Any thread. */
+struct http_lingering *http_linger_start(void);          /* NULL when out of memory, threads or files */
+void http_linger_stop(struct http_lingering *lingering); /* gives them 300 ms; NULL is fine */
+/* Whether a client might lose its answer if its socket was closed now. whole: it has sent a whole request. */
+bool http_linger_is_needed(int socket, bool whole);
+/* Lingers on a copy of the socket, which the caller closes. Does nothing when there are too many. */
+void http_linger(struct http_lingering *lingering, int socket);
 
 /* Makes the connection wait for a worker, until http_resume. From then on the caller does not own the exchange. */
 void http_suspend(struct http_exchange *x);
@@ -115,8 +129,12 @@ void http_limit_fields(struct http_request *request);
 /* Finds the route of a new request, before its body is read. If there is none, the answer is in the reply. */
 void http_find_route(struct http_exchange *x);
 
-/* The whole request has arrived. Asks the guard, calls prepare, and hands the request to a worker (true), or leaves
- * the answer in the reply (false). */
+/* Decides from the head of a request whether its body is wanted: whether its lane has room, its guard lets it in, and its
+ * client is within its limit. If not, the answer is in the reply. */
+void http_admit(struct http_exchange *x);
+
+/* The whole request has arrived. Calls prepare, and hands the request to a worker (true), or leaves the answer in the
+ * reply (false). */
 bool http_dispatch(struct http_exchange *x);
 
 /* The workers' function (batch.h): runs the route of a batch. cls is the server. */

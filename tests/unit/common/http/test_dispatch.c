@@ -82,10 +82,16 @@ static struct http_exchange *arrive(size_t route) {
     return x;
 }
 
+/* From the head to the end of a request. */
+static bool process(struct http_exchange *x) {
+    http_admit(x);
+    return http_dispatch(x);
+}
+
 static void a_request_is_suspended_before_it_is_queued(void **state) {
     (void)state;
     struct http_exchange *x = arrive(QUEUED);
-    assert_true(http_dispatch(x));
+    assert_true(process(x));
     assert_string_equal(trace.data, "room 1; guard; within; prepare; reserve 1; suspend; push 1; ");
     assert_ptr_equal(pushed, &x->item);
     assert_int_equal(x->request.reply.status, 0);
@@ -97,7 +103,7 @@ static void a_full_lane_refuses_before_the_guard(void **state) {
     (void)state;
     struct http_exchange *x = arrive(QUEUED);
     has_room = false;
-    assert_false(http_dispatch(x));
+    assert_false(process(x));
     assert_string_equal(trace.data, "room 1; ");
     assert_problem(&x->request, 503, "OVERLOADED");
     assert_string_equal(x->request.reply.headers[0].name, "Retry-After");
@@ -107,7 +113,7 @@ static void a_lane_that_fills_up_meanwhile_refuses(void **state) {
     (void)state;
     struct http_exchange *x = arrive(QUEUED);
     reserves = false;
-    assert_false(http_dispatch(x));
+    assert_false(process(x));
     assert_string_equal(trace.data, "room 1; guard; within; prepare; reserve 1; ");
     assert_problem(&x->request, 503, "OVERLOADED");
 }
@@ -116,7 +122,7 @@ static void whom_the_guard_refuses_is_not_prepared(void **state) {
     (void)state;
     struct http_exchange *x = arrive(QUEUED);
     guard_passes = false;
-    assert_false(http_dispatch(x));
+    assert_false(process(x));
     assert_string_equal(trace.data, "room 1; guard; ");
     assert_problem(&x->request, 401, "UNAUTHORIZED");
 }
@@ -125,7 +131,7 @@ static void who_is_beyond_its_quota_is_not_prepared(void **state) {
     (void)state;
     struct http_exchange *x = arrive(QUEUED);
     within = false;
-    assert_false(http_dispatch(x));
+    assert_false(process(x));
     assert_string_equal(trace.data, "room 1; guard; within; ");
     assert_problem(&x->request, 429, "RATE_LIMITED");
 }
@@ -133,14 +139,14 @@ static void who_is_beyond_its_quota_is_not_prepared(void **state) {
 static void an_open_route_has_no_guard(void **state) {
     (void)state;
     guard_passes = within = false;
-    assert_true(http_dispatch(arrive(OPEN)));
+    assert_true(process(arrive(OPEN)));
     assert_string_equal(trace.data, "room 0; prepare; reserve 0; suspend; push 0; ");
 }
 
 static void what_prepare_answers_is_not_queued(void **state) {
     (void)state;
     struct http_exchange *x = arrive(ANSWERING);
-    assert_false(http_dispatch(x));
+    assert_false(process(x));
     assert_string_equal(trace.data, "room 2; guard; within; prepare; ");
     assert_int_equal(x->request.reply.status, 204);
 }
@@ -148,7 +154,7 @@ static void what_prepare_answers_is_not_queued(void **state) {
 static void a_route_without_run_needs_no_lane(void **state) {
     (void)state;
     has_room = false;
-    assert_false(http_dispatch(arrive(AT_ONCE)));
+    assert_false(process(arrive(AT_ONCE)));
     assert_string_equal(trace.data, "guard; within; prepare; ");
 }
 
@@ -156,7 +162,7 @@ static void what_was_answered_before_is_left_alone(void **state) {
     (void)state;
     struct http_exchange *x = arrive(QUEUED);
     http_reply_empty(&x->request, 404);
-    assert_false(http_dispatch(x));
+    assert_false(process(x));
     assert_string_equal(trace.data, "");
     assert_int_equal(x->request.reply.status, 404);
 }
@@ -165,7 +171,7 @@ static void a_body_without_memory_is_not_prepared(void **state) {
     (void)state;
     struct http_exchange *x = arrive(QUEUED);
     x->request.arena.failed = true;
-    assert_false(http_dispatch(x));
+    assert_false(process(x));
     assert_string_equal(trace.data, "");
     http_reply_shortage(&x->request);
     assert_problem(&x->request, 503, "UNAVAILABLE");
@@ -174,7 +180,7 @@ static void a_body_without_memory_is_not_prepared(void **state) {
 static void a_prepare_without_memory_is_not_queued(void **state) {
     (void)state;
     struct http_exchange *x = arrive(SHORT_OF_MEMORY);
-    assert_false(http_dispatch(x));
+    assert_false(process(x));
     assert_string_equal(trace.data, "room 4; guard; within; prepare; ");
     assert_int_equal(x->request.reply.status, 0);
     http_reply_shortage(&x->request);

@@ -91,7 +91,8 @@ static void stop_hanging(void *part, int64_t deadline_ms) {
 static void *start_filling_log(void *app) {
     static int fds[2];
     char text[4096] = "";
-    bool ready = pipe(fds) == 0 && dup2(fds[1], STDERR_FILENO) >= 0 && fcntl(fds[1], F_SETFL, O_NONBLOCK) == 0;
+    bool ready =
+        pipe(fds) == 0 && dup2(fds[1], STDERR_FILENO) >= 0 && fcntl(fds[1], F_SETFL, O_NONBLOCK) == 0;
     while (ready && write(fds[1], text, sizeof text) > 0)
         continue;
     ready = ready && fcntl(fds[1], F_SETFL, 0) == 0;
