@@ -2,13 +2,23 @@
 -- role owns the tables and is used by --migrate only. An administrator runs this in the daemons' database before the first
 -- migration. Running it again is harmless.
 --     SECRETS=/etc/order-processing/secrets psql -d orderprocessing -f sql/roles.sql
--- Each password is in a file named after its role, such as order_svc_password. Without its file a role cannot log in.
+-- Each password is in a file named after its role, such as order_svc_password. When one cannot be read, nothing is done.
 \set ON_ERROR_STOP on
 \set order_svc `cat "${SECRETS:-/run/secrets}/order_svc_password"`
 \set order_migrator `cat "${SECRETS:-/run/secrets}/order_migrator_password"`
 \set delivery_svc `cat "${SECRETS:-/run/secrets}/delivery_svc_password"`
 \set delivery_migrator `cat "${SECRETS:-/run/secrets}/delivery_migrator_password"`
 SET client_min_messages = warning;
+
+-- A command that failed sets no variable, or an empty one.
+\if :{?order_svc} \else \set order_svc '' \endif
+\if :{?order_migrator} \else \set order_migrator '' \endif
+\if :{?delivery_svc} \else \set delivery_svc '' \endif
+\if :{?delivery_migrator} \else \set delivery_migrator '' \endif
+SELECT '' IN (:'order_svc', :'order_migrator', :'delivery_svc', :'delivery_migrator') AS incomplete \gset
+\if :incomplete
+DO $$ BEGIN RAISE 'a password of a role is missing: see SECRETS in sql/roles.sql'; END $$;
+\endif
 
 SELECT format('CREATE ROLE %I LOGIN', name)
 FROM unnest(ARRAY['order_svc', 'order_migrator', 'delivery_svc', 'delivery_migrator']) AS name

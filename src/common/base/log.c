@@ -7,7 +7,9 @@
 #include "log_writer.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define MESSAGE_SIZE 8192
@@ -17,15 +19,27 @@ static struct {
     const char *service;
     enum log_level level;
     bool text;
+    bool journal; /* standard error is systemd's journal */
 } setup = {.service = "", .level = LOG_INFO};
 
 static const char *const level_names[] = {"debug", "info", "warn", "error"};
+static const int journal_priorities[] = {7, 6, 4, 3};
 static const char *const level_labels[] = {"DEBUG", "INFO ", "WARN ", "ERROR"};
+
+/* The journal tells who is connected to it by device and inode (systemd.exec(5)). */
+static bool is_journal(void) {
+    const char *stream = getenv("JOURNAL_STREAM");
+    unsigned long long device, inode;
+    struct stat file;
+    return stream && sscanf(stream, "%llu:%llu", &device, &inode) == 2 && fstat(STDERR_FILENO, &file) == 0 &&
+           file.st_dev == device && file.st_ino == inode;
+}
 
 void log_setup(const char *service, enum log_level level, enum log_format format) {
     setup.service = service;
     setup.level = level;
     setup.text = format == LOG_TEXT || (format == LOG_AUTO && isatty(STDERR_FILENO));
+    setup.journal = is_journal();
 }
 
 bool log_enabled(enum log_level level) {
@@ -111,6 +125,8 @@ static void write_line(bool direct, enum log_level level, const char *request_id
     char message[MESSAGE_SIZE];
     struct buf line = {0};
     format_message(message, format, args);
+    if (setup.journal)
+        buf_printf(&line, "<%d>", journal_priorities[level]); /* sd-daemon(3) */
     if (setup.text)
         append_text(&line, level, request_id, message);
     else

@@ -17,6 +17,7 @@
 
 enum {
     MAX_PARTS = 64,
+    HOUR_MS = 3600000,
     LAST_LINES_MS = 500, /* for the last lines of the log, where nobody may read them */
 };
 
@@ -97,10 +98,21 @@ static bool stop_asked(struct life *life) {
     return stop;
 }
 
+/* How often the manager wants to hear that we are alive; 0: never. Half of its limit, as sd_watchdog_enabled(3) says. */
+static int64_t watchdog_ms(void) {
+    const char *limit_us = getenv("WATCHDOG_USEC");
+    return limit_us ? strtoll(limit_us, NULL, 10) / 2000 : 0;
+}
+
 static void wait_for_stop(struct life *life) {
+    int64_t period_ms = watchdog_ms();
     pthread_mutex_lock(&life->mutex);
-    while (!life->stop)
-        pthread_cond_wait(&life->changed, &life->mutex);
+    while (!life->stop) {
+        struct timespec next;
+        clock_mono_after(period_ms > 0 ? period_ms : HOUR_MS, &next);
+        if (pthread_cond_timedwait(&life->changed, &life->mutex, &next) != 0 && period_ms > 0)
+            tell_manager("WATCHDOG=1");
+    }
     pthread_mutex_unlock(&life->mutex);
 }
 
@@ -149,8 +161,8 @@ static void live(const struct service_part *const parts[], void *app, struct lif
 }
 
 int lifecycle_run(const struct service_part *const parts[], void *app, int64_t timeout_ms) {
-    struct life life = {
-        .mutex = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER, .timeout_ms = timeout_ms};
+    struct life life = {.mutex = PTHREAD_MUTEX_INITIALIZER, .timeout_ms = timeout_ms};
+    clock_cond_init(&life.changed);
     sigset_t signals = stop_signals();
     pthread_sigmask(SIG_BLOCK, &signals, NULL); /* every thread inherits it */
     (void)signal(SIGPIPE, SIG_IGN);

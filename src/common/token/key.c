@@ -7,6 +7,7 @@
 
 #include "common/base/digest.h"
 
+#include <errno.h>
 #include <openssl/bio.h>
 #include <openssl/bn.h>
 #include <openssl/core_names.h>
@@ -128,8 +129,9 @@ static int token_key_no_passphrase(char *out, int size, int writing, void *cls) 
 
 /* The key of the file, NULL when there is none; the caller's. */
 static EVP_PKEY *token_key_read_pem(const char *path, bool *is_private, const char **fault) {
-    *fault = "cannot be opened";
+    errno = 0;
     BIO *file = BIO_new_file(path, "r");
+    *fault = errno ? strerrordesc_np(errno) : "cannot be opened";
     if (!file)
         return NULL;
     *fault = "holds no PEM key that can be read without a passphrase";
