@@ -7,7 +7,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#define JSON_MAX_DEPTH 32 /* jansson's parser recurses; our documents need 4 */
+#define JSON_MAX_DEPTH 32  /* jansson's parser recurses; our documents need 4 */
 #define JSON_MAX_DIGITS 15 /* significant, of a number with a fraction or an exponent: DBL_DIG */
 #define JSON_ERROR_SIZE 256
 

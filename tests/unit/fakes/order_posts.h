@@ -7,6 +7,7 @@
 #include "common/events/outbox.h"
 #include "common/service/worker.h"
 #include "fake_http.h"
+#include "fake_identity.h"
 #include "fake_order_store.h"
 #include "order/app.h"
 #include "order/order_json.h"
@@ -27,26 +28,6 @@ static struct config config = {.idempotency_ttl = KEY_LIFE_MS};
 static struct order_app app = {.service = {.config = &config}};
 static struct http_request posts[MOST_POSTS], *batch[MOST_POSTS];
 static size_t post_count;
-
-/* A database whose identity is known, and the one that may replace it. */
-static inline struct db_identity *known_database(const char *text, struct db_identity **place) {
-    uint8_t hash[DB_IDENTITY_SIZE];
-    if (!*place) {
-        *place = db_identity_new();
-        (void)db_identity_note(*place, text, hash);
-    }
-    return *place;
-}
-
-static inline struct db_identity *database(void) {
-    static struct db_identity *identity;
-    return known_database("1/00000001/1", &identity);
-}
-
-static inline struct db_identity *other_database(void) {
-    static struct db_identity *identity;
-    return known_database("1/00000002/1", &identity);
-}
 
 void outbox_wake(struct outbox *outbox) {
     assert_ptr_equal(outbox, app.outbox);

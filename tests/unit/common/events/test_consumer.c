@@ -353,7 +353,8 @@ static void what_the_database_is_too_busy_for_is_held(void **state) {
     world.visibility_timeout_s = 25; /* noted as + */
     run("1 g locked 3,2 h ok 3");
     world.visibility_timeout_s = before;
-    assert_string_equal(world.trace.data, "do 12; do 1; back 1+2+; do 12; do 1; back 1+2+; do 12; delete 12; ");
+    assert_string_equal(world.trace.data,
+                        "do 12; do 1; back 1+2+; do 12; do 1; back 1+2+; do 12; delete 12; ");
 }
 
 static void nothing_is_received_while_the_database_is_away(void **state) {
