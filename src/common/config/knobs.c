@@ -142,7 +142,7 @@ const struct config_knob config_knobs[] = {
     {"ORDER_VIEW_TTL", CONFIG_DURATION, CONFIG_ORDER, "60s", SECOND, DAY, NULL, FIELD(order_view_ttl),
      "how long a delivered order is cached in Redis and in memory"},
     {"RECONCILE_AFTER", CONFIG_DURATION, CONFIG_BOTH, "10m", SECOND, 7 * DAY, NULL, FIELD(reconcile_after),
-     "how long an undelivered order, or a corrected shipment, may be silent before it is announced again"},
+     "how long an undelivered order or a corrected shipment may be silent before its event is published again"},
 
     {"CARRIER_SIMULATION", CONFIG_BOOLEAN, CONFIG_DELIVERY, "false", 0, 0, NULL, FIELD(carrier_simulation),
      "enables the simulated carrier, which invents tracking numbers and moves shipments"},

@@ -1,9 +1,10 @@
-/* Databases whose identity is known. */
+/* Databases whose identity is known, without a connection. */
 #pragma once
 
 #include "common/db/identity.h"
 
-/* A database whose identity is known, and the one that may replace it. */
+#include <stddef.h>
+
 static inline struct db_identity *known_database(const char *text, struct db_identity **place) {
     uint8_t hash[DB_IDENTITY_SIZE];
     if (!*place) {
@@ -18,6 +19,7 @@ static inline struct db_identity *database(void) {
     return known_database("1/00000001/1", &identity);
 }
 
+/* The one that replaces it. */
 static inline struct db_identity *other_database(void) {
     static struct db_identity *identity;
     return known_database("1/00000002/1", &identity);
