@@ -8,4 +8,6 @@ struct outbox;
 struct delivery_app {
     struct service service; /* must stay first */
     struct outbox *outbox;
+    unsigned
+        database_changes; /* of the database's identity, which the job of corrections has seen; its own */
 };

@@ -92,6 +92,20 @@ enum db_status repeat_store_updates(struct db *db, const struct shipment shipmen
     return db_transaction(db, repeat_updates, &repeat);
 }
 
+/* A correction of a day ago is published for the last time. Ids sort by time. */
+static const struct db_query recent_query = {"repeat_recent",
+                                             "INSERT INTO delivery_corrections (order_id, corrected_at)"
+                                             " SELECT order_id, now() - interval '1 day'"
+                                             "   FROM shipments"
+                                             "  WHERE status <> 'PROCESSING'"
+                                             "  ORDER BY id DESC"
+                                             "  LIMIT 10000"
+                                             " ON CONFLICT (order_id) DO NOTHING"};
+
+enum db_status repeat_store_recent(struct db *db) {
+    return db_run(db, &recent_query, NULL, NULL);
+}
+
 /* Notes that the corrections of these shipments are published again. */
 static enum db_status put_off(struct db *db, const struct db_result *left, int64_t after_ms) {
     struct db_params p = {0};

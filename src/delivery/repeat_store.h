@@ -16,3 +16,6 @@ enum db_status repeat_store_updates(struct db *db, const struct shipment shipmen
  * time as has passed since the correction, until a day after it. */
 #define REPEAT_LIMIT 100
 enum db_status repeat_store_corrections(struct db *db, int64_t after_ms, size_t *count) MUST_CHECK;
+
+/* Lets repeat_store_corrections publish the last shipments that have left once, as if they had been corrected now. */
+enum db_status repeat_store_recent(struct db *db) MUST_CHECK;
