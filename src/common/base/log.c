@@ -29,10 +29,12 @@ static const char *const level_labels[] = {"DEBUG", "INFO ", "WARN ", "ERROR"};
 /* The journal tells who is connected to it by device and inode (systemd.exec(5)). */
 static bool is_journal(void) {
     const char *stream = getenv("JOURNAL_STREAM");
-    unsigned long long device, inode;
     struct stat file;
-    return stream && sscanf(stream, "%llu:%llu", &device, &inode) == 2 && fstat(STDERR_FILENO, &file) == 0 &&
-           file.st_dev == device && file.st_ino == inode;
+    char *end;
+    if (!stream || fstat(STDERR_FILENO, &file) != 0)
+        return false;
+    unsigned long long device = strtoull(stream, &end, 10);
+    return *end == ':' && device == file.st_dev && strtoull(end + 1, &end, 10) == file.st_ino;
 }
 
 void log_setup(const char *service, enum log_level level, enum log_format format) {
