@@ -122,7 +122,7 @@ void log_writer_stop(int64_t wait_ms) {
     struct timespec until;
     clock_mono_after(wait_ms, &until);
     pthread_mutex_lock(&writer.lock);
-    if (!writer.waiting) {
+    if (!writer.waiting || writer.stopping) {
         pthread_mutex_unlock(&writer.lock);
         return;
     }
@@ -133,8 +133,10 @@ void log_writer_stop(int64_t wait_ms) {
         waited = pthread_cond_timedwait(&writer.drained, &writer.lock, &until);
     bool idle = !has_work() && !writer.busy;
     pthread_mutex_unlock(&writer.lock);
-    if (!idle)
-        return; /* it hangs, and goes with the process */
+    if (!idle) { /* it hangs, and goes with the process */
+        pthread_detach(writer.thread);
+        return;
+    }
     pthread_join(writer.thread, NULL);
     pthread_mutex_lock(&writer.lock);
     free(writer.waiting);
