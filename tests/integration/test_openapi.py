@@ -322,6 +322,7 @@ def broken(parts):
     with ready_world(parts) as w:
         w.system.query("ALTER TABLE orders ALTER client_id TYPE integer USING 0, ALTER created_at TYPE text")
         w.system.query("ALTER TABLE revocation_outbox ALTER payload TYPE integer USING 0")
+        w.system.query("ALTER TABLE delivery_corrections DROP CONSTRAINT delivery_corrections_order_id_fkey")
         w.system.query("ALTER TABLE shipments ALTER order_id TYPE text, ALTER created_at TYPE text")
         yield w
 
