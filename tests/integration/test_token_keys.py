@@ -266,6 +266,32 @@ def test_broken_key_file_changes_nothing(parts, tmp_path):
         assert len(jwks(system)) == 1
 
 
+def test_deleted_key_is_void_beside_a_broken_file_and_each_fault_is_told(parts, tmp_path):
+    folders, keys = Folders(tmp_path), [KINDS["ES256"](), KINDS["ES256"]()]
+    folders.put("current.pem", keys[0])
+    with started(parts, folders) as system:
+        leaked = token_of(system)
+        folders.rename("current.pem", "leaked.pem")
+        folders.put("current.pem", keys[1])
+        eventually(lambda: len(jwks(system)) == 2)
+        assert statuses(system, leaked) == GOOD
+        for folder in (folders.order, folders.delivery):
+            (folder / "next.pem").write_text("-----BEGIN")
+        for daemon in (system.order, system.delivery):
+            eventually(lambda: "next.pem" in daemon.log_text())
+        folders.delete("leaked.pem")
+        eventually(lambda: statuses(system, leaked) == BAD)
+        assert statuses(system, token_of(system)) == GOOD
+        folders.delete("current.pem")
+        for daemon in (system.order, system.delivery):
+            eventually(lambda: "no key that can be used" in daemon.log_text(), what="the second fault in the log")
+        assert http("POST", f"{system.order.url}/auth/token", data=GRANT).status_code == 503
+        folders.put("current.pem", keys[1])
+        folders.delete("next.pem")
+        eventually(lambda: http("POST", f"{system.order.url}/auth/token", data=GRANT).status_code == 200)
+        eventually(lambda: statuses(system, token_of(system)) == GOOD)
+
+
 def test_delivery_svc_takes_no_private_key(parts, tmp_path):
     folders = Folders(tmp_path)
     folders.put("current.pem", KINDS["ES256"]())

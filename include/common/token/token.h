@@ -50,8 +50,8 @@ enum token_status {
  *
  * Every *.pem of the folder verifies and is published, RSA keys of 2048 to 4096 bits as RS256, keys on P-256
  * as ES256; current.pem, a private key, signs. Where none are issued, private keys are refused: who cannot
- * sign cannot lose a key. A thread looks at the folder each second; what cannot be used as a whole is logged,
- * and the keys before it stay. */
+ * sign cannot lose a key. A thread looks at the folder each second. A key that was deleted is void then, whatever else is
+ * wrong. A file that cannot be used is logged, and leaves the others. */
 struct token_keys *token_keys_new(const struct token_options *options);
 /* After the last use by any thread. NULL is fine. */
 void token_keys_free(struct token_keys *keys);

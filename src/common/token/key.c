@@ -25,6 +25,9 @@ enum {
     P256_BYTES = 32, /* of a coordinate, and of each half of a signature */
 };
 
+const char token_key_shortage[] = "cannot be read for lack of memory or file descriptors";
+const char token_key_gone[] = "is gone";
+
 static const char *const token_key_algorithms[] = {
     [TOKEN_HS256] = "HS256", [TOKEN_RS256] = "RS256", [TOKEN_ES256] = "ES256"};
 
@@ -50,7 +53,7 @@ bool token_key_of_secret(struct token_key *key, const char *secret, const char *
         *fault = "the secret is too short";
         return false;
     }
-    *fault = "out of memory";
+    *fault = token_key_shortage;
     *key = (struct token_key){.algorithm = TOKEN_HS256,
                               .sign_with = strdup(secret),
                               .verify_with = strdup(secret),
@@ -127,13 +130,22 @@ static int token_key_no_passphrase(char *out, int size, int writing, void *cls) 
     return -1;
 }
 
+static const char *key_open_fault(int error) {
+    if (error == ENOENT)
+        return token_key_gone;
+    if (error == EMFILE || error == ENFILE || error == ENOMEM)
+        return token_key_shortage;
+    return error ? strerrordesc_np(error) : "cannot be opened";
+}
+
 /* The key of the file, NULL when there is none; the caller's. */
 static EVP_PKEY *token_key_read_pem(const char *path, bool *is_private, const char **fault) {
     errno = 0;
     BIO *file = BIO_new_file(path, "r");
-    *fault = errno ? strerrordesc_np(errno) : "cannot be opened";
-    if (!file)
+    if (!file) {
+        *fault = key_open_fault(errno);
         return NULL;
+    }
     *fault = "holds no PEM key that can be read without a passphrase";
     EVP_PKEY *pkey = PEM_read_bio_PrivateKey(file, NULL, token_key_no_passphrase, NULL);
     *is_private = pkey;
@@ -170,7 +182,7 @@ bool token_key_of_pem(struct token_key *key, const char *path, const char **faul
         *fault = token_key_classify(key, pkey);
         good = !*fault && token_key_write_texts(key, pkey, is_private) && token_key_describe(key, pkey);
         if (!good && !*fault)
-            *fault = "out of memory";
+            *fault = token_key_shortage;
         EVP_PKEY_free(pkey);
     }
     ERR_clear_error();

@@ -37,36 +37,49 @@ static void keys_replace(struct token_keys *keys, struct token_set *set) {
              set->signing ? ", signing with " : "", set->signing ? set->signing->kid : "");
 }
 
-/* Reads the folder if it does not look as it did when it was read; false, with words in error, when that
- * fails. */
-static bool keys_follow(struct token_keys *keys, struct buf *error) {
+/* Reads the folder if it does not look as it did when it was read, or if something was wrong with it. Appends to faults
+ * what is wrong now. */
+static void keys_follow(struct token_keys *keys, struct buf *faults) {
     struct buf look = {0};
     struct token_set *set = NULL;
-    bool good = token_folder_look(keys->folder, &look, error);
-    bool same = good && keys->set && strcmp(look.data, keys->seen.data) == 0;
-    if (good && !same) {
-        set = token_folder_read(keys->folder, keys->issues, error);
-        good = set;
-    }
+    bool good = token_folder_look(keys->folder, &look, faults);
+    bool same = good && keys->set && keys->faults.len == 0 && strcmp(look.data, keys->seen.data) == 0;
+    if (good && !same)
+        set = token_folder_read(keys->folder, keys->issues, keys->set, faults);
     if (!set) { /* as it was, or to be looked at again */
         buf_free(&look);
-        return good;
+        if (!same && faults->len == 0)
+            buf_str(faults, "out of memory");
+        return;
     }
     buf_free(&keys->seen);
     keys->seen = look; /* from before the reading: a change meanwhile is seen next time */
-    keys_replace(keys, set);
-    return true;
+    if (keys->set && token_set_same(keys->set, set))
+        token_set_free(set);
+    else
+        keys_replace(keys, set);
+}
+
+/* Each fault is logged when it is new. */
+static void keys_tell(struct token_keys *keys, struct buf *faults) {
+    const char *now = faults->len ? faults->data : "", *before = keys->faults.len ? keys->faults.data : "";
+    if (strcmp(now, before) == 0) {
+        buf_free(faults);
+        return;
+    }
+    if (*now)
+        log_warn(NULL, "token keys: using those that can be used: %s", now);
+    else
+        log_info(NULL, "token keys: all of %s can be used again", keys->folder);
+    buf_free(&keys->faults);
+    keys->faults = *faults;
 }
 
 static int64_t keys_tick(void *self) {
     struct token_keys *keys = self;
-    struct buf error = {0};
-    if (keys_follow(keys, &error))
-        outage_end(&keys->outage);
-    else
-        outage_begin(&keys->outage, "using the last known keys: %s",
-                     error.data ? error.data : "out of memory");
-    buf_free(&error);
+    struct buf faults = {0};
+    keys_follow(keys, &faults);
+    keys_tell(keys, &faults);
     return LOOK_MS;
 }
 
@@ -93,9 +106,11 @@ static bool keys_start(struct token_keys *keys, const struct token_options *opti
         return false;
     if (!options->folder || !*options->folder)
         return keys_take_secret(keys, options->secret, error);
-    keys->outage.name = "directory of token keys";
     keys->folder = strdup(options->folder);
-    if (!keys->folder || !keys_follow(keys, error))
+    if (!keys->folder)
+        return false;
+    keys_follow(keys, error); /* at the start nothing may be wrong */
+    if (error->len > 0 || error->failed)
         return false;
     keys->ticker = ticker_start(keys_tick, keys);
     return keys->ticker;
@@ -124,6 +139,7 @@ void token_keys_free(struct token_keys *keys) {
     ticker_stop(keys->ticker);
     token_set_free(keys->set);
     buf_free(&keys->seen);
+    buf_free(&keys->faults);
     pthread_mutex_destroy(&keys->lock);
     free(keys->folder);
     free(keys->issuer);

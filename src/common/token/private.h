@@ -7,7 +7,6 @@
 #include "common/base/buf.h"
 #include "common/base/digest.h"
 #include "common/base/memory_cache.h"
-#include "common/base/outage.h"
 #include "common/token/token.h"
 
 #include <pthread.h>
@@ -31,7 +30,10 @@ struct token_key { /* zero-initialise */
     struct buf jwk;           /* its public part as JSON; empty of a secret */
 };
 
-/* Both make the key; false, with words in *fault, when it cannot be one (the words: out of memory, too). The
+/* Two faults that are not a file's: there is too little memory or too few descriptors to read it, or it is gone. */
+extern const char token_key_shortage[], token_key_gone[];
+
+/* Both make the key; false, with words in *fault, when it cannot be one. The
  * PEM is one private or public key, without a passphrase. token_key_done in either case. */
 bool token_key_of_secret(struct token_key *key, const char *secret, const char **fault) MUST_CHECK;
 bool token_key_of_pem(struct token_key *key, const char *path, const char **fault) MUST_CHECK;
@@ -62,6 +64,9 @@ struct token_set {
 struct token_set *token_set_new(void);
 void token_set_free(struct token_set *set); /* NULL is fine */
 
+/* Whether both have the same keys, and sign with the same one. */
+bool token_set_same(const struct token_set *a, const struct token_set *b);
+
 /* What a token says that was verified with this set. Only a token that is the same in each byte is found, so its
  * signature needs no second look. Its times do. Any thread. */
 bool token_set_recall(const struct token_set *set, const uint8_t digest[static SHA256_SIZE],
@@ -77,8 +82,8 @@ struct token_keys {
     /* of the thread that follows the folder */
     char *folder;
     bool issues;
-    struct buf seen; /* how the folder looked when it was read */
-    struct outage outage;
+    struct buf seen;   /* how the folder looked when it was read */
+    struct buf faults; /* what was wrong with it, as it was logged */
     struct ticker *ticker;
 };
 
@@ -86,9 +91,11 @@ struct token_keys {
 struct token_set *token_keys_hold(struct token_keys *keys);
 void token_keys_release(struct token_keys *keys, struct token_set *set);
 
-/* How the folder looks: names, sizes and times of its PEM files. False, with words in error, when it cannot
- * be read. */
-bool token_folder_look(const char *folder, struct buf *out, struct buf *error) MUST_CHECK;
-/* Its keys, that which signs first; NULL, with words in error, when one of them cannot be used, there are
- * none or too many, or the one to sign with is missing. */
-struct token_set *token_folder_read(const char *folder, bool issues, struct buf *error);
+/* How the folder looks: names, sizes and times of its PEM files. False, with the reason in faults, when it cannot be
+ * read. A folder that is gone is empty. */
+bool token_folder_look(const char *folder, struct buf *out, struct buf *faults) MUST_CHECK;
+/* Its keys, current.pem first. Appends to faults what cannot be used, which leaves the other keys: maybe none, and maybe
+ * none to sign with. Without current.pem that is the one that signed before (NULL: none did), if it is still there.
+ * NULL when the folder cannot be read at the moment, or when out of memory. */
+struct token_set *token_folder_read(const char *folder, bool issues, const struct token_set *before,
+                                    struct buf *faults);

@@ -31,6 +31,17 @@ void token_set_free(struct token_set *set) {
     free(set);
 }
 
+static const char *token_set_signs_with(const struct token_set *set) {
+    return set->signing ? set->signing->kid : "";
+}
+
+bool token_set_same(const struct token_set *a, const struct token_set *b) {
+    bool same = a->count == b->count && strcmp(token_set_signs_with(a), token_set_signs_with(b)) == 0;
+    for (size_t i = 0; same && i < a->count; i++)
+        same = strcmp(a->keys[i].kid, b->keys[i].kid) == 0;
+    return same;
+}
+
 bool token_set_recall(const struct token_set *set, const uint8_t digest[static SHA256_SIZE],
                       struct token_claims *claims) {
     char value[MEMORY_CACHE_VALUE_MAX];

@@ -24,6 +24,8 @@ static const size_t signature_lens[KINDS] = {43, 342, 86};
 
 /* One of each kind, and another. */
 static struct token_keys *owners[KINDS], *others[KINDS];
+static char folders[2 * KINDS][FOLDER_SIZE];
+static size_t folder_count;
 
 static struct token_keys *of_secret(const char *text) {
     struct token_options options = foreign_options;
@@ -33,13 +35,12 @@ static struct token_keys *of_secret(const char *text) {
 
 static struct token_keys *of_pair(EVP_PKEY *pkey) {
     struct token_options options = foreign_options;
-    char folder[FOLDER_SIZE];
+    char *folder = folders[folder_count++];
     folder_make(folder);
     folder_put_private(folder, "current.pem", pkey);
     options.folder = folder;
     options.issues = true;
     struct token_keys *keys = token_keys_new(&options);
-    folder_remove(folder); /* the keys stay those that were read */
     EVP_PKEY_free(pkey);
     return keys;
 }
@@ -64,6 +65,8 @@ static int free_keys(void **state) {
         token_keys_free(owners[kind]);
         token_keys_free(others[kind]);
     }
+    while (folder_count > 0)
+        folder_remove(folders[--folder_count]);
     return 0;
 }
 

@@ -301,6 +301,77 @@ static void test_rotation(void **state) {
     token_keys_free(reader);
 }
 
+/* A leaked key is deleted in a hurry: nothing else that is wrong with the folder may keep it. */
+static void test_deleted_key_is_void_whatever_else_is_wrong(void **state) {
+    (void)state;
+    struct token_keys *keys = open_keys(private_folder, true); /* signs with second */
+    char *leaked = issue(keys);
+    folder_rename(private_folder, "current.pem", "leaked.pem");
+    folder_put_private(private_folder, "current.pem", rsa);
+    while (published(keys) != 2)
+        clock_sleep_ms(20);
+    assert_int_equal(verify(keys, leaked), TOKEN_OK);
+    char *good = issue(keys);
+    folder_put_text(private_folder, "broken.pem", "-----BEGIN");
+    unlink(folder_path(private_folder, "leaked.pem"));
+    assert_true(becomes(keys, leaked, TOKEN_INVALID));
+    assert_int_equal(verify(keys, good), TOKEN_OK);
+    char *next = issue(keys);
+    assert_int_equal(verify(keys, next), TOKEN_OK);
+    free(next);
+
+    /* The key that signs is the leaked one, and there is no other: then nobody gets a token. */
+    unlink(folder_path(private_folder, "current.pem"));
+    assert_true(becomes(keys, good, TOKEN_INVALID));
+    struct token_claims claims;
+    assert_null(token_issue(keys, "shop-1", "order:read", NOW, &claims));
+    assert_int_equal(published(keys), 0);
+
+    unlink(folder_path(private_folder, "broken.pem"));
+    folder_put_private(private_folder, "current.pem", second);
+    assert_true(becomes(keys, leaked, TOKEN_OK)); /* the key is back, and with it its tokens */
+    free(leaked);
+    free(good);
+    token_keys_free(keys);
+}
+
+/* Also of delivery-svc, and when the last file is gone. */
+static void test_last_key_that_is_deleted_is_void(void **state) {
+    (void)state;
+    struct token_keys *issuer = open_keys(private_folder, true), *reader;
+    folder_put_public(public_folder, "current.pem", second);
+    reader = open_keys(public_folder, false);
+    char *token = issue(issuer);
+    assert_int_equal(verify(reader, token), TOKEN_OK);
+    folder_rename(public_folder, "current.pem", "current.gone");
+    assert_true(becomes(reader, token, TOKEN_INVALID));
+    folder_rename(public_folder, "current.gone", "current.pem");
+    assert_true(becomes(reader, token, TOKEN_OK));
+    free(token);
+    token_keys_free(issuer);
+    token_keys_free(reader);
+}
+
+/* Between the two renames of a rotation no file is called current.pem. */
+static void test_key_signs_on_under_another_name(void **state) {
+    (void)state;
+    struct token_keys *keys = open_keys(private_folder, true);
+    char *token = issue(keys);
+    folder_put_private(private_folder, "next.pem", rsa);
+    folder_rename(private_folder, "current.pem", "retired.pem");
+    while (published(keys) != 2)
+        clock_sleep_ms(20);
+    clock_sleep_ms(1500);
+    char *later = issue(keys);
+    assert_memory_equal(later, token, strcspn(token, "."));
+    assert_int_equal(verify(keys, token), TOKEN_OK);
+    folder_rename(private_folder, "retired.pem", "current.pem");
+    unlink(folder_path(private_folder, "next.pem"));
+    free(token);
+    free(later);
+    token_keys_free(keys);
+}
+
 static void test_broken_change_leaves_the_keys(void **state) {
     (void)state;
     struct token_keys *keys = open_keys(private_folder, true);
@@ -366,6 +437,9 @@ int main(void) {
         cmocka_unit_test(test_secret_and_key_pairs_do_not_mix),
         cmocka_unit_test(test_algorithm_is_the_keys),
         cmocka_unit_test(test_rotation),
+        cmocka_unit_test(test_deleted_key_is_void_whatever_else_is_wrong),
+        cmocka_unit_test(test_last_key_that_is_deleted_is_void),
+        cmocka_unit_test(test_key_signs_on_under_another_name),
         cmocka_unit_test(test_broken_change_leaves_the_keys),
         cmocka_unit_test(test_change_under_load),
     };
