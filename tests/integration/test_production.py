@@ -56,8 +56,9 @@ def test_order_is_delivered_between_two_registered_clients(system):
 
 
 def test_demo_clients_are_unknown(system):
-    for name in ("demo-client", "demo-delivery", "demo-admin"):
-        assert ask(system, name, name.removesuffix("-client") + "-secret").status_code == 401
+    for name in ("demo-client", "test-client", "order-app", "demo-delivery", "demo-admin"):
+        secret = f"{name}-secret" if name in ("demo-delivery", "demo-admin") else "demo-secret"
+        assert ask(system, name, secret).status_code == 401
 
 
 def test_new_secret_replaces_the_old_one(system):

@@ -107,7 +107,7 @@ const struct config_knob config_knobs[] = {
     {"DELIVERY_STATUS_DLQ", CONFIG_STRING, CONFIG_BOTH, "delivery-status-dlq.fifo", 1, 80, NULL,
      FIELD(delivery_status_dlq), "dead-letter queue of DELIVERY_STATUS_QUEUE"},
     {"REVOCATIONS_QUEUE", CONFIG_STRING, CONFIG_BOTH, "token-revocations.fifo", 1, 80, NULL,
-     FIELD(revocations_queue), "queue of TOKEN_REVOKED events"},
+     FIELD(revocations_queue), "queue of revocations"},
     {"REVOCATIONS_DLQ", CONFIG_STRING, CONFIG_BOTH, "token-revocations-dlq.fifo", 1, 80, NULL,
      FIELD(revocations_dlq), "dead-letter queue of REVOCATIONS_QUEUE"},
     {"SQS_VISIBILITY_TIMEOUT", CONFIG_DURATION, CONFIG_BOTH, "30s", SECOND, 12 * HOUR, NULL,

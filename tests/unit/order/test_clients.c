@@ -124,6 +124,11 @@ static void demo_clients_are_let_in(void **state) {
     struct client_grant grant;
     assert_int_equal(clients_authenticate(clients, "demo-client", "demo-secret", &grant), CLIENT_OK);
     assert_string_equal(grant.scope, "order:create order:read");
+    static const char *const of_the_seed[] = {"test-client", "order-app"};
+    for_each_row(i, of_the_seed, "%s", of_the_seed[i]) {
+        assert_int_equal(clients_authenticate(clients, of_the_seed[i], "demo-secret", &grant), CLIENT_OK);
+        assert_string_equal(grant.scope, "order:create order:read");
+    }
     assert_int_equal(clients_authenticate(clients, "demo-delivery", "demo-delivery-secret", &grant),
                      CLIENT_OK);
     assert_string_equal(grant.scope, "delivery:read delivery:read:all delivery:write");
