@@ -16,7 +16,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { LIST_DEFAULT = 20, LIST_MAX = 100 };
+enum {
+    LIST_DEFAULT = 20,
+    LIST_MAX = 100,
+    LIST_BYTES = 256 * 1024, /* a page ends with the order that exceeds this */
+};
 
 /* The client whose orders the request may see. NULL: those of all clients. */
 static const char *visible_client(const struct http_request *request) {
@@ -212,15 +216,15 @@ void orders_list_prepare(struct http_request *request) {
 
 static void reply_page(struct http_request *request, const struct order *orders, size_t count, size_t limit) {
     struct buf body = {0};
-    size_t shown = count > limit ? limit : count;
+    size_t shown = 0;
     buf_str(&body, "{\"orders\":[");
-    for (size_t i = 0; i < shown; i++) {
-        if (i)
+    while (shown < count && shown < limit && body.len < LIST_BYTES) {
+        if (shown)
             buf_char(&body, ',');
-        order_view_json(&body, &orders[i]);
+        order_view_json(&body, &orders[shown++]);
     }
     buf_str(&body, "],\"next_cursor\":");
-    if (count > limit)
+    if (count > shown)
         json_append_uuid(&body, &orders[shown - 1].id);
     else
         buf_str(&body, "null");
@@ -234,10 +238,12 @@ enum outcome orders_list_run(struct http_worker *worker, struct http_request *re
     for (size_t i = 0; status == DB_OK && i < n; i++) {
         struct order_page page = ((const struct listing *)requests[i]->command)->page;
         size_t limit = page.limit++, count; /* one more shows whether there is a next page */
+        struct arena arena = {0};           /* not the request's: it may be sent for long */
         struct order *orders;
-        status = order_store_list(worker->db, &page, &requests[i]->arena, &orders, &count);
+        status = order_store_list(worker->db, &page, &arena, &orders, &count);
         if (status == DB_OK)
             reply_page(requests[i], orders, count, limit);
+        arena_free(&arena);
     }
     return db_outcome(status);
 }

@@ -88,7 +88,7 @@ def answer(client):
 def test_memory_stays_under_its_bound(parts):
     connections, lane, batches = 600, 300, 2 * 32
     settings = {"HTTP_MAX_CONNECTIONS": str(connections), "HTTP_QUEUE_LIMIT": str(lane), "DB_POOL_SIZE": "2",
-                "BATCH_SIZE": "32", **PATIENT}
+                "BATCH_SIZE": "32", "HTTP_MEMORY": "256", **PATIENT}
     with System(parts, **settings) as system:
         daemon = system.order_svc()
         daemon.environment["ASAN_OPTIONS"] = "quarantine_size_mb=1"  # what is freed is to be free

@@ -49,7 +49,7 @@ struct config {
     int64_t order_port, delivery_port;
     char *bind_address, *tls_cert_file, *tls_key_file;
     int64_t http_threads, http_max_connections, http_timeout, http_queue_limit, http_queue_timeout,
-        batch_size;
+        http_memory, batch_size;
     char *trusted_proxies;
     int64_t rate_limit, rate_limit_address, order_rate_limit, auth_failure_limit;
     char *db_host, *db_port, *db_name, *db_user, *db_sslmode, *db_sslrootcert;

@@ -33,6 +33,8 @@ struct http_route {
      * request may have spoilt the batch, so the server calls run again for each request alone. So run may be called
      * twice for a request, and must keep no change of a failed call. NULL: prepare answers. */
     enum outcome (*run)(struct http_worker *worker, struct http_request *requests[], size_t n);
+    bool
+        slow; /* takes long, or answers at length: all slow routes together get half of the workers, in small batches */
 };
 
 struct http_options {
@@ -47,6 +49,8 @@ struct http_options {
      * rush. */
     int64_t queue_timeout_ms;
     size_t lane_capacity, max_batch, workers;
+    size_t
+        memory_limit; /* bytes of bodies, what is made of them, and replies; beyond it requests get 503; 0: none */
     const char *trusted_proxies; /* whose X-Forwarded-For is believed; see address_list_parse */
     int64_t address_limit; /* requests a second per address, to routes with a scope or a body; 0: no limit */
     int64_t client_limit;  /* requests a second per client, to routes with a scope; 0: no limit */

@@ -37,6 +37,8 @@ const struct config_knob config_knobs[] = {
      "maximum number of waiting requests per route; further ones are answered 503"},
     {"HTTP_QUEUE_TIMEOUT", CONFIG_DURATION, CONFIG_BOTH, "5s", 10 * MS, 5 * MINUTE, NULL,
      FIELD(http_queue_timeout), "maximum time a request waits for a worker; after that it is answered 503"},
+    {"HTTP_MEMORY", CONFIG_INTEGER, CONFIG_BOTH, "64", 1, 1048576, NULL, FIELD(http_memory),
+     "memory in MiB for the requests and responses in progress; beyond it requests are answered 503"},
     {"TRUSTED_PROXIES", CONFIG_STRING, CONFIG_BOTH, "", 0, 1024, NULL, FIELD(trusted_proxies),
      "proxies whose X-Forwarded-For is trusted; addresses and networks, separated by commas"},
     {"RATE_LIMIT", CONFIG_INTEGER, CONFIG_BOTH, "1000", 0, LIMIT_MAX_QUOTA, NULL, FIELD(rate_limit),

@@ -84,6 +84,7 @@ void config_http(const struct config *config, struct http_options *out) {
         .timeout_ms = config->http_timeout,
         .queue_timeout_ms = config->http_queue_timeout,
         .lane_capacity = (size_t)config->http_queue_limit,
+        .memory_limit = (size_t)config->http_memory << 20,
         .max_batch = (size_t)config->batch_size,
         .workers = (size_t)config->db_pool_size,
         .trusted_proxies = config->trusted_proxies,

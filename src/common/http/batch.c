@@ -15,6 +15,8 @@ enum { PACE_MEMORY = 8 };
 
 struct lane { /* guarded by the pool's lock */
     struct batch_item *head, **tail;
+    bool slow;        /* see is_slow; does not change */
+    size_t max_batch; /* does not change */
     size_t queued;
     size_t taken;     /* places: queued items, and reserved ones that will be */
     size_t working;   /* workers that have a batch of this lane */
@@ -33,18 +35,25 @@ struct batch_pool {
     pthread_mutex_t lock; /* guards what follows, and the content of the lanes */
     pthread_cond_t work;  /* something was queued, or the pool is stopping */
     bool stopping;
-    bool watched;     /* a worker waits until what gathers is due */
-    size_t next_lane; /* where the search for work begins, so that no lane starves */
+    size_t slow_working; /* workers that have a batch of a slow lane */
+    bool watched;        /* a worker waits until what gathers is due */
+    size_t next_lane;    /* where the search for work begins, so that no lane starves */
     struct lane *lanes;
     struct worker *workers;
     size_t worker_count; /* running */
 };
 
+/* Whether the slow lanes have all the workers they may have. */
+static bool must_wait(const struct batch_pool *pool, const struct lane *lane) {
+    return lane->slow && pool->slow_working > 0 && pool->slow_working >= pool->options.workers / 2;
+}
+
 /* Whether a worker should take what waits. While another worker has a batch of the lane, half a batch must gather
  * first: few large batches cost the database and Redis far less than many small ones. */
 static bool is_due(const struct batch_pool *pool, const struct lane *lane, int64_t now_ms) {
-    return lane->queued && (!lane->working || pool->stopping || lane->queued >= pool->options.max_batch / 2 ||
-                            now_ms - lane->head->queued_ms >= GATHER_MS);
+    return lane->queued && !must_wait(pool, lane) &&
+           (!lane->working || pool->stopping || lane->queued >= lane->max_batch / 2 ||
+            now_ms - lane->head->queued_ms >= GATHER_MS);
 }
 
 /* The lane to serve next. NULL when none is due; *gathering then says whether one will be. */
@@ -57,7 +66,7 @@ static struct lane *find_work(struct batch_pool *pool, bool *gathering) {
             pool->next_lane = index + 1;
             return &pool->lanes[index];
         }
-        *gathering |= pool->lanes[index].queued > 0;
+        *gathering |= pool->lanes[index].queued > 0 && !must_wait(pool, &pool->lanes[index]);
     }
     return NULL;
 }
@@ -84,29 +93,27 @@ static bool drained(const struct batch_pool *pool) {
 
 /* Only a full batch shows how fast the lane can empty. Its time begins when the previous batch was taken, or when
  * its own first item arrived, if that was later. */
-static void note_pace(const struct batch_pool *pool, struct lane *lane, const struct batch_item *first,
-                      size_t n) {
+static void note_pace(struct lane *lane, const struct batch_item *first, size_t n) {
     int64_t now = clock_mono_ms();
     int64_t since = first->queued_ms > lane->taken_ms ? first->queued_ms : lane->taken_ms;
     double pace = (double)(now - since) / (double)n;
-    if (n == pool->options.max_batch && lane->taken_ms > 0)
+    if (n == lane->max_batch && lane->taken_ms > 0)
         lane->pace_ms = lane->pace_ms > 0 ? lane->pace_ms + (pace - lane->pace_ms) / PACE_MEMORY : pace;
     lane->taken_ms = now;
 }
 
 /* Takes a batch from a lane that has work. */
-static size_t take(const struct batch_pool *pool, struct lane *lane,
-                   struct batch_item *items[static BATCH_LIMIT]) {
+static size_t take(struct lane *lane, struct batch_item *items[static BATCH_LIMIT]) {
     size_t n = 0;
     do {
         items[n++] = lane->head;
         lane->head = lane->head->next;
-    } while (lane->head && n < pool->options.max_batch);
+    } while (lane->head && n < lane->max_batch);
     if (!lane->head)
         lane->tail = &lane->head;
     lane->queued -= n;
     lane->taken -= n;
-    note_pace(pool, lane, items[0], n);
+    note_pace(lane, items[0], n);
     return n;
 }
 
@@ -119,14 +126,16 @@ static void *work(void *arg) {
         bool gathering;
         struct lane *lane = find_work(pool, &gathering);
         if (lane) {
-            size_t n = take(pool, lane, items);
+            size_t n = take(lane, items);
             lane->working++;
+            pool->slow_working += lane->slow;
             if (!pool->watched && !drained(pool))
                 pthread_cond_signal(&pool->work); /* another worker, for what is left and what will come */
             pthread_mutex_unlock(&pool->lock);
             pool->options.run(pool->options.cls, (size_t)(lane - pool->lanes), worker->state, items, n);
             pthread_mutex_lock(&pool->lock);
             lane->working--;
+            pool->slow_working -= lane->slow;
         } else if (pool->stopping && drained(pool)) {
             break;
         } else {
@@ -158,8 +167,14 @@ static bool batch_start(struct batch_pool *pool) {
     pool->workers = calloc(pool->options.workers, sizeof *pool->workers);
     if (!pool->lanes || !pool->workers)
         return false;
-    for (size_t i = 0; i < pool->options.lanes; i++)
-        pool->lanes[i].tail = &pool->lanes[i].head;
+    for (size_t i = 0; i < pool->options.lanes; i++) {
+        struct lane *lane = &pool->lanes[i];
+        lane->tail = &lane->head;
+        lane->slow = pool->options.is_slow && pool->options.is_slow(pool->options.cls, i);
+        lane->max_batch = pool->options.max_batch;
+        if (lane->slow && lane->max_batch > BATCH_SLOW)
+            lane->max_batch = BATCH_SLOW;
+    }
     while (pool->worker_count < pool->options.workers)
         if (!batch_start_worker(pool))
             return false;
@@ -187,7 +202,7 @@ static bool stands_still(const struct batch_pool *pool, const struct lane *lane,
 
 /* The workers cannot keep up. Items that fit in one batch do not count: they only wait for a free worker. */
 static bool is_behind(const struct batch_pool *pool, const struct lane *lane) {
-    return lane->taken >= pool->options.max_batch &&
+    return lane->taken >= lane->max_batch &&
            (double)lane->taken * lane->pace_ms > (double)pool->options.backlog_ms;
 }
 

@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #define BATCH_LIMIT 1024
+#define BATCH_SLOW 8
 
 struct batch_pool;
 
@@ -29,6 +30,9 @@ struct batch_options {
     void (*close_worker)(void *cls, void *worker);
     void *cls;
     size_t workers, lanes;
+    /* Whether the work of a lane takes long. Such lanes together get at most half of the workers (but one at least), and
+     * batches of at most BATCH_SLOW items. So the other lanes always find a worker soon. NULL: no lane. */
+    bool (*is_slow)(void *cls, size_t lane);
     /* For each lane: */
     size_t capacity;     /* maximum of waiting items */
     int64_t patience_ms; /* a lane counts as full when its first item has waited longer */

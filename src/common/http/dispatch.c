@@ -27,7 +27,9 @@ void http_admit(struct http_exchange *x) {
     struct http_request *request = &x->request;
     if (request->reply.status || request->arena.failed)
         return;
-    if (request->route->run && !batch_has_room(x->server->pool, lane_of(x)))
+    bool costly = request->route->run || request->route->body_limit;
+    if ((costly && http_memory_is_short(x->server)) ||
+        (request->route->run && !batch_has_room(x->server->pool, lane_of(x))))
         (void)shed(request); /* before the guard, so that a refusal costs little */
     else
         (void)may_enter(x);
@@ -152,6 +154,8 @@ void http_run_batch(void *cls, size_t lane, void *worker, struct batch_item *ite
     }
     if (kept)
         run_route(server, &server->options.routes[lane], worker, fresh, kept);
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < n; i++) {
+        http_hold_reply(exchange_of_item(items[i]));
         http_resume(exchange_of_item(items[i]));
+    }
 }

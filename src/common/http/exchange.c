@@ -144,6 +144,8 @@ static enum MHD_Result exchange_receive(struct http_exchange *x, const char *dat
         return MHD_NO;
     if (!is_answered(x) && x->received > x->body_limit)
         reply_too_large(x);
+    if (!is_answered(x))
+        http_hold_body(x, *size);
     if (is_answered(x))
         buf_free(&x->request.body);
     else
@@ -182,6 +184,7 @@ void http_exchange_end(void *cls, struct MHD_Connection *connection, void **cont
     buf_free(&x->request.body);
     buf_free(&x->request.reply.body);
     arena_free(&x->request.arena);
+    http_release(x);
     free(x);
     *context = NULL;
     atomic_fetch_sub(&server->in_flight, 1);

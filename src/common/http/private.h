@@ -31,6 +31,7 @@ struct http_server {
     struct address_list proxies;
     struct limit *by_address, *by_client;
     struct batch_pool *pool; /* one lane for each route, at the route's index */
+    atomic_size_t held;      /* bytes of memory, of options.memory_limit */
     atomic_size_t in_flight; /* requests whose headers arrived and whose answer is not sent yet */
     atomic_bool draining;    /* every answer closes its connection */
     atomic_bool expired;     /* the deadline of http_stop has passed: waiting requests are answered 503 */
@@ -44,6 +45,7 @@ struct http_exchange {
     struct MHD_Connection *connection;
     const char *method, *path;
     size_t body_limit, received; /* bytes of the body */
+    size_t held;                 /* bytes of memory, as counted by the server */
     enum { HTTP_RECEIVING, HTTP_WAITING, HTTP_ANSWERED } stage;
 };
 
@@ -93,6 +95,13 @@ const char *http_connection_path(const struct http_connection *connection, const
 void http_connection_whole(struct http_connection *connection);   /* the request has arrived to its end */
 void http_connection_limit(struct http_connection *connection);   /* the client's next step begins */
 void http_connection_unlimit(struct http_connection *connection); /* the next step is ours */
+
+/* The memory of requests in progress, of which http_options has the limit. A body that does not fit is answered 503. So is
+ * the reply of a GET that does not fit. Any thread that owns the exchange. */
+bool http_memory_is_short(struct http_server *server);
+void http_hold_body(struct http_exchange *x, size_t size); /* for a further piece */
+void http_hold_reply(struct http_exchange *x);
+void http_release(struct http_exchange *x);
 
 /* Sockets of clients that were answered before they had sent all. Each is read for a while, and what comes is dropped: at
  * most HTTP_DISCARD_LIMIT, for 10 s. Any thread. */

@@ -131,12 +131,17 @@ static bool name_outages(struct http_server *server) {
     return server->outages;
 }
 
+static bool route_is_slow(void *cls, size_t lane) {
+    return ((struct http_server *)cls)->options.routes[lane].slow;
+}
+
 static struct batch_pool *server_start_pool(struct http_server *server) {
     const struct http_options *o = &server->options;
     return batch_pool_start(&(struct batch_options){.run = http_run_batch,
                                                     .open_worker = server_open_worker,
                                                     .close_worker = server_close_worker,
                                                     .cls = server,
+                                                    .is_slow = route_is_slow,
                                                     .workers = o->workers,
                                                     .lanes = count_routes(o),
                                                     .capacity = o->lane_capacity,

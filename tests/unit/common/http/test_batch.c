@@ -15,6 +15,8 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
+#include "fakes/rows.h"
+
 enum { MANY = 20000, PATIENT_MS = 3600000 };
 
 struct job {
@@ -90,6 +92,49 @@ static struct batch_pool *start(struct gate *gate, size_t workers, size_t capaci
                                                     .max_batch = max_batch});
 }
 
+/* Two slow lanes, and one that is not: the last. */
+enum { SLOW_A, SLOW_B, QUICK, LANES };
+
+static bool is_slow(void *cls, size_t lane) {
+    (void)cls;
+    return lane != QUICK;
+}
+
+struct traffic {
+    atomic_int workers;
+    atomic_size_t slow, quick, largest; /* batches that have begun; the most items of a slow one */
+    atomic_bool open;                   /* until then the slow ones do not end */
+};
+
+static void run_traffic(void *cls, size_t lane, void *worker, struct batch_item *items[], size_t n) {
+    struct traffic *traffic = cls;
+    (void)worker, (void)items;
+    if (lane == QUICK) {
+        traffic->quick++;
+        return;
+    }
+    traffic->slow++;
+    if (n > traffic->largest)
+        traffic->largest = n;
+    while (!traffic->open)
+        sched_yield();
+}
+
+static struct batch_pool *start_traffic(struct traffic *traffic, size_t workers) {
+    *traffic = (struct traffic){0};
+    return batch_pool_start(&(struct batch_options){.run = run_traffic,
+                                                    .open_worker = open_worker,
+                                                    .close_worker = close_worker,
+                                                    .cls = traffic,
+                                                    .is_slow = is_slow,
+                                                    .workers = workers,
+                                                    .lanes = LANES,
+                                                    .capacity = 1000,
+                                                    .patience_ms = PATIENT_MS,
+                                                    .backlog_ms = PATIENT_MS,
+                                                    .max_batch = 100});
+}
+
 static bool put(struct batch_pool *pool, struct job *job) {
     if (!batch_reserve(pool, 0))
         return false;
@@ -119,6 +164,36 @@ static void what_waits_becomes_one_batch_in_order(void **state) {
     for (int i = 0; i < 21; i++)
         assert_ptr_equal(gate.order[i], &jobs[i].item);
     assert_int_equal(gate.workers, 0);
+}
+
+static void slow_lanes_leave_workers_to_the_others(void **state) {
+    (void)state;
+    static const struct {
+        size_t workers, most; /* that slow lanes may have */
+    } cases[] = {{1, 1}, {2, 1}, {3, 1}, {4, 2}, {5, 2}, {8, 4}};
+    for_each_row(i, cases, "%zu workers", cases[i].workers) {
+        struct traffic traffic;
+        struct job jobs[200] = {0};
+        struct batch_pool *pool = start_traffic(&traffic, cases[i].workers);
+        for (size_t j = 0; j < 100; j++) {
+            size_t lane = j % 2 ? SLOW_A : SLOW_B;
+            assert_true(batch_reserve(pool, lane));
+            batch_push(pool, lane, &jobs[j].item);
+        }
+        wait_for(&traffic.slow, cases[i].most);
+        for (size_t j = 100; j < 200 && cases[i].workers > 1; j++) {
+            size_t before = traffic.quick;
+            assert_true(batch_reserve(pool, QUICK));
+            batch_push(pool, QUICK, &jobs[j].item);
+            wait_for(&traffic.quick, before + 1);
+        }
+        assert_int_equal(traffic.slow, cases[i].most);
+        traffic.open = true;
+        batch_pool_stop(pool); /* all of them are run */
+        batch_pool_free(pool);
+        assert_true(traffic.slow >= 100 / BATCH_SLOW);
+        assert_in_range(traffic.largest, 1, BATCH_SLOW);
+    }
 }
 
 /* What gathers behind a batch that hangs is taken by another worker, half a batch or not. */
@@ -356,6 +431,7 @@ static void each_item_runs_once_under_many_threads(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_waits_becomes_one_batch_in_order),
+        cmocka_unit_test(slow_lanes_leave_workers_to_the_others),
         cmocka_unit_test(nobody_waits_for_a_batch_that_hangs),
         cmocka_unit_test(a_batch_has_a_limit),
         cmocka_unit_test(a_full_lane_refuses),

@@ -1,0 +1,48 @@
+/* The memory of requests in progress: bodies and what is made of them, and replies until they are sent. All requests
+ * share one budget. */
+#include "private.h"
+
+#include <string.h>
+
+enum { BODY_COST = 4 }; /* a body, and the command and the event that are made of it */
+
+static bool http_hold(struct http_exchange *x, size_t bytes) {
+    size_t limit = x->server->options.memory_limit;
+    if (limit && atomic_fetch_add(&x->server->held, bytes) + bytes > limit) {
+        atomic_fetch_sub(&x->server->held, bytes);
+        return false;
+    }
+    x->held += limit ? bytes : 0;
+    return true;
+}
+
+static void reply_no_room(struct http_exchange *x) {
+    http_reply_problem(&x->request, PROBLEM_OVERLOADED, "Too many large requests are in progress");
+}
+
+bool http_memory_is_short(struct http_server *server) {
+    size_t limit = server->options.memory_limit;
+    return limit && atomic_load_explicit(&server->held, memory_order_relaxed) >= limit;
+}
+
+void http_hold_body(struct http_exchange *x, size_t size) {
+    if (!http_hold(x, BODY_COST * size))
+        reply_no_room(x);
+}
+
+void http_hold_reply(struct http_exchange *x) {
+    size_t size = x->request.reply.body.cap;
+    if (http_hold(x, size))
+        return;
+    if (strcmp(x->request.route->method, "GET") == 0) {
+        reply_no_room(x);
+    } else { /* something has been done, so the client must know */
+        atomic_fetch_add(&x->server->held, size);
+        x->held += size;
+    }
+}
+
+void http_release(struct http_exchange *x) {
+    atomic_fetch_sub(&x->server->held, x->held);
+    x->held = 0;
+}
