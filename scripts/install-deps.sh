@@ -29,7 +29,29 @@ for set in "$@"; do
     done
 done
 log=$(mktemp)
-trap 'rm -f "$log"' EXIT
+trap 'rm -f "$log"; allow_services' EXIT
+
+# Debian starts the services of what it installs, now and at each boot. They would take the ports of the containers, and
+# we only need their programs. What was installed before is left alone.
+policy=${POLICY_RC_D:-/usr/sbin/policy-rc.d} # see invoke-rc.d(8)
+forbidden=false
+forbid_services() {
+    forbidden=true
+    [[ ! -e $policy ]] || as_root mv "$policy" "$policy.before"
+    as_root env install -m 755 /dev/stdin "$policy" <<<$'#!/bin/sh\nexit 101'
+}
+allow_services() {
+    $forbidden || return 0
+    forbidden=false
+    as_root rm -f "$policy"
+    [[ ! -e $policy.before ]] || as_root mv "$policy.before" "$policy"
+}
+disable_services() { # PACKAGE...
+    local package services=()
+    for package in "$@"; do [[ ! $package =~ ^(postgresql|redis-server)$ ]] || services+=("$package"); done
+    [[ ! -d /run/systemd/system ]] || ((${#services[@]} == 0)) || as_root systemctl disable --quiet "${services[@]}"
+}
+
 apt() {
     as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=300 "$@" >>"$log" 2>&1
 }
@@ -37,10 +59,13 @@ apt() {
 install() { # PACKAGE...
     say "installing $*"
     ((EUID == 0)) || command -v sudo >/dev/null || die "run this as root, or install: $*"
+    forbid_services
     if ! { apt update && apt install -y --no-install-recommends "$@"; }; then
         cat "$log" >&2
         die "apt-get could not install $*"
     fi
+    allow_services
+    disable_services "$@"
 }
 
 # The version that CMakeLists.txt asks for: Debian 13 has it, Debian 12 has not.

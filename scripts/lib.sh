@@ -4,11 +4,17 @@
 # shellcheck disable=SC2034 # used by those who source this
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 
+# Sorting, capital letters and names of files, also Java's, must not depend on the user's language.
+export LC_ALL=C.UTF-8
+
 say() { printf '[%4ds] %s\n' "$SECONDS" "$*"; }
 die() {
     printf '%s: %s\n' "${0##*/}" "$*" >&2
     exit 1
 }
+
+# CMake, PATH and the configuration of ElasticMQ give these characters a meaning.
+[[ $ROOT != *[\;:\"\\]* ]] || die "cannot work in $ROOT: move it to a path without ; : \" and \\"
 
 port_open() { (exec 3<>"/dev/tcp/${2:-127.0.0.1}/$1") 2>/dev/null; } # PORT [HOST]
 
