@@ -1,6 +1,7 @@
 /* The open connections. Closes those that take too long, because libmicrohttpd only limits the pause between two
  * bytes. A client that sends or reads one byte a second would stay for ever. */
 #include "private.h"
+#include "tls.h"
 
 #include "common/base/clock.h"
 #include "common/base/log.h"

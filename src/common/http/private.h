@@ -5,7 +5,6 @@
 #include "common/base/outage.h"
 #include "common/http/server.h"
 
-#include <gnutls/abstract.h>
 #include <microhttpd.h>
 #include <stdatomic.h>
 
@@ -22,6 +21,7 @@ struct http_outage {
     struct outage outage;
 };
 
+struct http_tls;
 struct http_server {
     struct http_options options;
     struct http_outage *outages; /* one for each route, at the route's index */
@@ -52,22 +52,6 @@ struct http_exchange {
 static inline struct http_exchange *http_exchange_of(struct http_request *request) {
     return (struct http_exchange *)request;
 }
-
-/* Loads a server's certificate and key, and loads them again when the files change (within seconds). Open
- * connections keep the old certificate, new ones get the new one. Files that cannot be loaded are logged. At the
- * start that is a failure (NULL), later the old certificate stays. The names are borrowed. */
-struct http_tls *http_tls_open(const char *cert_file, const char *key_file);
-void http_tls_close(struct http_tls *tls); /* call it after the last connection; NULL is fine */
-
-/* Called when a connection begins, and when it ends (NULL is fine). Any thread. */
-struct http_certificate *http_tls_begin(struct http_tls *tls, gnutls_session_t session);
-void http_tls_end(struct http_certificate *certificate);
-
-/* Only TLS 1.2 and 1.3 with forward secrecy and authenticated encryption. */
-extern const char http_tls_priorities[];
-/* The certificate callback for libmicrohttpd's own credentials. It has none to give, because each connection gets
- * ours when it begins. */
-gnutls_certificate_retrieve_function2 http_tls_no_certificate;
 
 /* The connections of a server: at most `most` at a time. tls may be NULL. Each step of a client may take limit_ms,
  * then its connection is closed. The steps are: shaking hands and sending the next request line, sending the rest

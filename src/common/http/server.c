@@ -1,5 +1,6 @@
 /* The HTTP server on libmicrohttpd: starting and stopping. */
 #include "private.h"
+#include "tls.h"
 
 #include "common/base/clock.h"
 #include "common/base/log.h"

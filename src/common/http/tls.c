@@ -1,9 +1,10 @@
 /* TLS of the HTTP server: the certificate in use, and its renewal without a restart. */
-#include "private.h"
+#include "tls.h"
 
 #include "common/base/log.h"
 #include "common/base/ticker.h"
 
+#include <microhttpd.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 static const char current[] = "current.pem";
 
@@ -108,17 +109,14 @@ static void folder_find_signing(struct token_set *set, const struct token_set *b
             set->signing = &set->keys[i];
 }
 
-static void folder_check(const struct token_set *set, const char *folder, bool issues, struct dirent **names,
-                         int count, struct buf *faults) {
-    char text[64];
-    bool has_current = false;
-    for (int i = 0; i < count; i++)
-        has_current = has_current || strcmp(names[i]->d_name, current) == 0;
+static void folder_check(const struct token_set *set, const char *folder, bool issues, int count,
+                         struct buf *faults) {
+    char text[64], path[PATH_MAX];
     if (count > TOKEN_MAX_KEYS) {
         snprintf(text, sizeof text, "holds %d *.pem files, not 1 to %d", count, TOKEN_MAX_KEYS);
         folder_tell(faults, folder, NULL, text);
     }
-    if (issues && !has_current)
+    if (issues && (!folder_path(path, folder, current) || access(path, F_OK) != 0))
         folder_tell(faults, folder, NULL, "holds no current.pem");
     if (set->count == 0)
         folder_tell(faults, folder, NULL, "has no key that can be used, so no token is good");
@@ -137,7 +135,7 @@ struct token_set *token_folder_read(const char *folder, bool issues, const struc
     }
     if (set) {
         folder_find_signing(set, before);
-        folder_check(set, folder, issues, names, count, faults);
+        folder_check(set, folder, issues, count, faults);
     }
     folder_free_names(names, count);
     return set;
