@@ -14,3 +14,6 @@ bool trace_valid(const char *text);
 /* Copies a valid incoming traceparent, cut to the four fields of version 00. If incoming is invalid or NULL, starts
  * a new trace. */
 void trace_adopt(const char *incoming, char out[static TRACEPARENT_SIZE]);
+
+/* Whether the caller records this trace. */
+bool trace_is_sampled(const char *traceparent);

@@ -49,3 +49,7 @@ void trace_adopt(const char *incoming, char out[static TRACEPARENT_SIZE]) {
     hex_encode(ids + 16, 8, parent_id);
     snprintf(out, TRACEPARENT_SIZE, "00-%s-%s-01", trace_id, parent_id);
 }
+
+bool trace_is_sampled(const char *traceparent) {
+    return strchr("13579bdf", traceparent[TRACEPARENT_SIZE - 2]);
+}
