@@ -15,7 +15,7 @@ RUN cmake --preset release -DBUILD_TESTING=OFF \
 FROM debian:trixie-slim
 RUN apt-get update \
     && apt-get install -y --no-install-recommends ca-certificates libcurl4t64 libgnutls30t64 libhiredis1.1.0 \
-        libjansson4 libjwt2 libmicrohttpd12t64 libpq5 libssl3t64 \
+        libjansson4 libjwt2 libmicrohttpd12t64 libpq5 libssl3t64 zlib1g \
     && rm -rf /var/lib/apt/lists/*
 COPY --from=build /usr/local/bin/order-svc /usr/local/bin/delivery-svc /usr/local/bin/
 USER 10001:10001

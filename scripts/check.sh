@@ -34,6 +34,7 @@ third_party() {
     only_in cache hiredis
     only_in queue curl
     only_in token jwt
+    only_in service zlib
 }
 
 rooms() {

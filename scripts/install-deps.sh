@@ -9,7 +9,7 @@ source "$(dirname "$0")/lib.sh"
 declare -A sets=(
     [run]="postgresql redis-server default-jre-headless=java curl=curl jq=jq"
     [build]="gcc=gcc libc6-dev cmake=cmake ninja-build=ninja pkg-config=pkg-config libmicrohttpd-dev libgnutls28-dev
-        libpq-dev libhiredis-dev libcurl4-openssl-dev libjansson-dev libssl-dev"
+        libpq-dev libhiredis-dev libcurl4-openssl-dev libjansson-dev libssl-dev zlib1g-dev"
     [test]="libcmocka-dev valgrind=valgrind python3-venv"
     [fuzz]="clang=clang libclang-rt-dev"
     [check]="clang-format=clang-format clang-tidy=clang-tidy shellcheck=shellcheck git=git systemd=systemd-analyze

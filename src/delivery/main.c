@@ -38,6 +38,7 @@ static const struct service_daemon delivery_svc = {
     .migrations = migrations,
     .revocations = "delivery_revoked",
     .probe = &shipment_store_probe,
+    .consumes = (service_queue *const[]){config_orders_queue, config_revocations_queue, NULL},
     .routes = delivery_routes,
     .parts = parts,
     .commands = commands,

@@ -4,6 +4,7 @@
 #include "clients.h"
 #include "expiry.h"
 #include "memory.h"
+#include "open_orders_store.h"
 #include "order_store.h"
 #include "reconcile.h"
 #include "revocation_repeat.h"
@@ -41,6 +42,8 @@ static const struct service_daemon order_svc = {
     .migrations = migrations,
     .revocations = "revoked",
     .probe = &order_store_probe,
+    .consumes = (service_queue *const[]){config_status_queue, NULL},
+    .observe = observe_orders,
     .uses_redis = true,
     .routes = order_routes,
     .parts = parts,

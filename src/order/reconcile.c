@@ -53,15 +53,16 @@ static void queue_is_back(struct reconciler *r) {
 
 /* Finds out what has left the queue. False when the queue does not tell. */
 static bool look_at_queue(struct reconciler *r, int64_t published_ms) {
-    int64_t asked_ms = clock_mono_ms(), messages;
-    if (queue_depth(r->queue, &messages) != QUEUE_OK) {
+    int64_t asked_ms = clock_mono_ms();
+    struct queue_counts messages;
+    if (queue_count(r->queue, false, &messages) != QUEUE_OK) {
         queue_is_away(r);
         return false;
     }
     if (r->away)
         queue_is_back(r);
     r->reached_ms = asked_ms;
-    if (messages == 0)
+    if (messages.visible + messages.hidden + messages.delayed == 0)
         r->before_ms = published_ms;
     return true;
 }

@@ -34,3 +34,6 @@ bool breaker_note(struct breaker *breaker, bool success, int64_t now_ms);
 
 /* Opens the breaker at once: the part has said that it will not do what is asked of it. */
 void breaker_trip(struct breaker *breaker, int64_t now_ms);
+
+/* Whether it refuses calls, or only tries a few. */
+bool breaker_is_open(struct breaker *breaker);

@@ -17,6 +17,9 @@ int64_t clock_epoch_ms(void);
 /* Monotonic clock, milliseconds: for deadlines and durations. */
 int64_t clock_mono_ms(void);
 
+/* The same in nanoseconds: for durations that are measured. */
+int64_t clock_mono_ns(void);
+
 /* Writes a time as RFC 3339 text, in UTC, with milliseconds. Clamps it to the years 0000 to 9999. */
 void clock_format(int64_t epoch_ms, char text[static TIME_TEXT_SIZE]);
 

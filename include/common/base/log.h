@@ -23,6 +23,9 @@ bool log_start(void) MUST_CHECK;
  * if not, they are lost. */
 void log_stop(int64_t wait_ms);
 
+/* The lines that were dropped since the start. Any thread. */
+unsigned long long log_dropped(void);
+
 bool log_enabled(enum log_level level);
 
 /* request_id ties the line to a request or message. NULL when it belongs to none. */

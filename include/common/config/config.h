@@ -46,7 +46,8 @@ enum config_env { ENV_PRODUCTION, ENV_DEVELOPMENT };
 struct config {
     enum config_service service;
     int64_t app_env, log_level, log_format;
-    int64_t order_port, delivery_port;
+    int64_t order_port, delivery_port, order_metrics_port, delivery_metrics_port;
+    char *metrics_bind_address;
     char *bind_address, *tls_cert_file, *tls_key_file;
     int64_t http_threads, http_max_connections, http_timeout, http_queue_limit, http_queue_timeout,
         http_memory, batch_size;
@@ -131,3 +132,5 @@ void config_revocations_queue(const struct config *config, struct queue_options 
 void config_token(const struct config *config, struct token_options *out);
 /* Leaves out routes, guard and workers, which the daemon adds. */
 void config_http(const struct config *config, struct http_options *out);
+/* False when there shall be no such server. */
+bool config_metrics(const struct config *config, struct http_options *out);

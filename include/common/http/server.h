@@ -62,6 +62,7 @@ struct http_options {
     struct http_worker *(*open_worker)(void *app);
     void (*close_worker)(struct http_worker *worker);
     const char *(*worker_error)(const struct http_worker *worker); /* the message of its last failure */
+    bool unmeasured;                                               /* requests are not counted */
     atomic_ullong *unserved; /* counts the requests that a worker could not serve, for the health check */
 };
 

@@ -115,8 +115,12 @@ enum queue_status queue_set_visibility(struct queue *queue, const struct queue_m
 /* Whether the server answers for this queue. Uses GetQueueAttributes, which touches no message. */
 enum queue_status queue_check(struct queue *queue) MUST_CHECK;
 
-/* *messages receives how many messages the queue holds about now: visible, hidden and delayed ones. Touches none. */
-enum queue_status queue_depth(struct queue *queue, int64_t *messages) MUST_CHECK;
+struct queue_counts {
+    int64_t visible, hidden, delayed;
+};
+
+/* Counts the messages that the queue, or its dead-letter queue, holds about now. Touches none. */
+enum queue_status queue_count(struct queue *queue, bool dead_letters, struct queue_counts *out) MUST_CHECK;
 
 /* Receives before the server makes a message a dead letter: the queue's own number, once it is known, which may differ
  * from that of the options. */

@@ -56,6 +56,9 @@ struct service_daemon {
     const struct migration *migrations;
     const char *revocations;      /* prefix of its tables of revoked tokens */
     const struct db_query *probe; /* fails without the tables that its requests need */
+    service_queue *const *consumes; /* the queues whose messages it takes; ends with NULL */
+    /* Counts for the metrics what is the daemon's alone, every 15 s; NULL: nothing. */
+    enum db_status (*observe)(struct db *db);
     bool uses_redis;
     const struct http_route *routes;
     /* Started in this order, before the HTTP server. Ends with a NULL name. */
@@ -74,7 +77,7 @@ struct service {
     atomic_ullong unserved; /* requests that a worker could not serve for lack of the database */
     struct auth auth;
     struct health *health;
-    struct http_server *http;
+    struct http_server *http, *metrics; /* metrics: NULL when METRICS_PORT is 0 */
 };
 
 /* The main function of a daemon. */

@@ -61,3 +61,10 @@ void breaker_trip(struct breaker *b, int64_t now_ms) {
     enter(b, BREAKER_OPEN, now_ms);
     pthread_mutex_unlock(&b->lock);
 }
+
+bool breaker_is_open(struct breaker *b) {
+    pthread_mutex_lock(&b->lock);
+    bool open = b->state != BREAKER_CLOSED;
+    pthread_mutex_unlock(&b->lock);
+    return open;
+}

@@ -22,6 +22,12 @@ int64_t clock_mono_ms(void) {
     return read_ms(CLOCK_MONOTONIC);
 }
 
+int64_t clock_mono_ns(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
 static void put_digits(char *out, int value, int digits) {
     while (digits > 0) {
         out[--digits] = (char)('0' + value % 10);

@@ -170,3 +170,7 @@ bool log_start(void) {
 void log_stop(int64_t wait_ms) {
     log_writer_stop(wait_ms);
 }
+
+unsigned long long log_dropped(void) {
+    return log_writer_dropped();
+}

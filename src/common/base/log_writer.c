@@ -21,7 +21,8 @@ static struct {
     size_t len;              /* of waiting */
     bool busy;               /* something is being written */
     bool stopping;
-    unsigned long long dropped;
+    unsigned long long dropped; /* not reported yet */
+    unsigned long long dropped_ever;
     pthread_t thread;
 } writer = {.lock = PTHREAD_MUTEX_INITIALIZER, .filled = PTHREAD_COND_INITIALIZER};
 
@@ -113,9 +114,17 @@ bool log_writer_put(const char *line, size_t len) {
         pthread_cond_signal(&writer.filled);
     } else if (runs) {
         writer.dropped++;
+        writer.dropped_ever++;
     }
     pthread_mutex_unlock(&writer.lock);
     return runs;
+}
+
+unsigned long long log_writer_dropped(void) {
+    pthread_mutex_lock(&writer.lock);
+    unsigned long long dropped = writer.dropped_ever;
+    pthread_mutex_unlock(&writer.lock);
+    return dropped;
 }
 
 void log_writer_stop(int64_t wait_ms) {

@@ -14,6 +14,9 @@ bool log_writer_start(void (*report)(unsigned long long dropped)) MUST_CHECK;
 /* Hands a line over, or drops it when the buffer is full. False when no writer runs. Any thread, never blocks. */
 bool log_writer_put(const char *line, size_t len);
 
+/* The lines that were dropped since the start. Any thread. */
+unsigned long long log_writer_dropped(void);
+
 /* Waits up to wait_ms for the buffer to be written, then ends the writer. A writer that hangs is left behind. */
 void log_writer_stop(int64_t wait_ms);
 

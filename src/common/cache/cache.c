@@ -5,6 +5,7 @@
 #include "common/base/clock.h"
 #include "common/base/digest.h"
 #include "common/base/outage.h"
+#include "common/metrics/metrics.h"
 
 #include <openssl/sha.h>
 #include <stdio.h>
@@ -24,6 +25,8 @@ struct cache {
     size_t asked_for;    /* values */
     char script_id[2 * SHA_DIGEST_LENGTH + 1];
     char error[ERROR_SIZE];
+    int64_t asked_ns;             /* when the round trip began */
+    struct metric_memo durations; /* of round trips that succeeded */
 };
 
 struct cache_values {
@@ -64,6 +67,15 @@ void cache_close(struct cache *cache) {
 
 const char *cache_error(const struct cache *cache) {
     return cache->error;
+}
+
+/* Failures are rare or slow, so they may take a lock. */
+static void cache_measure(struct cache *cache, const char *command, int64_t began_ns, bool success) {
+    const char *const values[] = {"redis", command, success ? "" : "failed"};
+    struct metric_series *series = success
+                                       ? metric_recall(&cache->durations, command, METRIC_DB_DURATION, values)
+                                       : metric_series(METRIC_DB_DURATION, values);
+    metric_observe(series, clock_mono_ns() - began_ns, NULL);
 }
 
 /* Tells the breaker how a call went. An outage begins when that opens the breaker, and ends with a success. */
@@ -246,6 +258,7 @@ bool cache_ask(struct cache *cache, const char *const keys[], size_t n) {
     for (size_t i = 0; i < n; i++)
         argv[i + 1] = keys[i];
     cache->asked_for = n;
+    cache->asked_ns = clock_mono_ns();
     int64_t deadline = clock_mono_ms() + cache->options.timeout_ms;
     cache->asked = n == 0 || (append(cache, n + 1, argv, NULL) && send_commands(cache, deadline));
     free(argv);
@@ -253,6 +266,7 @@ bool cache_ask(struct cache *cache, const char *const keys[], size_t n) {
 }
 
 struct cache_values *cache_answer(struct cache *cache) {
+    static const char mget[] = "MGET";
     struct cache_values *values = cache->asked ? calloc(1, sizeof *values) : NULL;
     if (!values)
         return NULL;
@@ -265,8 +279,10 @@ struct cache_values *cache_answer(struct cache *cache) {
         cache_fail(cache, "unexpected reply to MGET");
     } else if (values->reply) {
         cache_note(cache, true);
+        cache_measure(cache, mget, cache->asked_ns, true);
         return values;
     }
+    cache_measure(cache, mget, cache->asked_ns, false);
     cache_values_free(values);
     return NULL;
 }
@@ -316,9 +332,12 @@ static bool put_chunk(struct cache *cache, const struct cache_entry entries[], s
     for (size_t i = 0; i < n; i++)
         if (!append_put(cache, &entries[i], whole_script))
             return false;
-    int64_t deadline = clock_mono_ms() + cache->options.timeout_ms;
-    return send_commands(cache, deadline) && read_owed(cache, deadline) &&
-           read_puts(cache, n, deadline, unknown);
+    static const char set[] = "SET";
+    int64_t deadline = clock_mono_ms() + cache->options.timeout_ms, began_ns = clock_mono_ns();
+    bool success = send_commands(cache, deadline) && read_owed(cache, deadline) &&
+                   read_puts(cache, n, deadline, unknown);
+    cache_measure(cache, set, began_ns, success);
+    return success;
 }
 
 bool cache_put(struct cache *cache, const struct cache_entry entries[], size_t n) {

@@ -53,6 +53,13 @@ const struct config_knob config_knobs[] = {
     {"BATCH_SIZE", CONFIG_INTEGER, CONFIG_BOTH, "128", 1, 1024, NULL, FIELD(batch_size),
      "maximum number of requests in one transaction"},
 
+    {"METRICS_PORT", CONFIG_INTEGER, CONFIG_ORDER, "9464", 0, 65535, NULL, FIELD(order_metrics_port),
+     "port of GET /metrics; 9465 in delivery-svc; 0 switches it off"},
+    {"METRICS_PORT", CONFIG_INTEGER, CONFIG_DELIVERY, "9465", 0, 65535, NULL, FIELD(delivery_metrics_port),
+     "port of GET /metrics; 9465 in delivery-svc; 0 switches it off"},
+    {"METRICS_BIND_ADDRESS", CONFIG_STRING, CONFIG_BOTH, "127.0.0.1", 1, 45, NULL,
+     FIELD(metrics_bind_address), "address to listen on for GET /metrics, which asks for no token"},
+
     {"DB_HOST", CONFIG_STRING, CONFIG_ALL, "localhost", 1, 1024, NULL, FIELD(db_host),
      "PostgreSQL host, or the directory of its Unix socket; several are separated by commas, the primary is used"},
     {"DB_PORT", CONFIG_STRING, CONFIG_ALL, "5432", 1, 64, NULL, FIELD(db_port),

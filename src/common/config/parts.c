@@ -73,6 +73,25 @@ void config_token(const struct config *config, struct token_options *out) {
     };
 }
 
+bool config_metrics(const struct config *config, struct http_options *out) {
+    *out = (struct http_options){
+        .bind_address = config->metrics_bind_address,
+        .port = (int)(config->service == CONFIG_ORDER ? config->order_metrics_port
+                                                      : config->delivery_metrics_port),
+        .tls_cert_file = "",
+        .tls_key_file = "",
+        .threads = 1,
+        .max_connections = 32,
+        .timeout_ms = 10000,
+        .queue_timeout_ms = 1000,
+        .lane_capacity = 1,
+        .max_batch = 1,
+        .trusted_proxies = "",
+        .unmeasured = true,
+    };
+    return out->port > 0;
+}
+
 void config_http(const struct config *config, struct http_options *out) {
     *out = (struct http_options){
         .bind_address = config->bind_address,

@@ -14,14 +14,17 @@ enum { RETRY_MS = 1000 }; /* maximum pause before the next attempt to connect */
 
 struct db *db_open(const struct db_options *options) {
     struct db *db = calloc(1, sizeof *db);
-    if (db)
-        db->options = *options;
+    if (!db)
+        return NULL;
+    db->options = *options;
+    db_measure_open(db);
     return db;
 }
 
 void db_drop(struct db *db) {
     PQfinish(db->conn);
     db->conn = NULL;
+    db_measure_drop(db);
     db->prepared_count = 0;
     db->stale = db->identified = false;
 }
@@ -163,6 +166,7 @@ static enum db_status db_connect(struct db *db) {
         snprintf(reason, sizeof reason, "cannot resolve %.128s: %s", db->options.host, why);
         return db_lost(db, reason);
     }
+    db_measure_connect(db, tried < count);
     if (tried == count)
         return DB_UNAVAILABLE;
     db->address = (db->address + tried) % count;

@@ -169,13 +169,8 @@ static bool complete(const struct db_params *params) {
     return !params || !params->failed;
 }
 
-static enum db_status attempt(struct db *db, const struct db_query *query, const struct db_params *params,
+static enum db_status execute(struct db *db, const struct db_query *query, const struct db_params *params,
                               struct db_result **result) {
-    enum db_status status = db_ready(db);
-    if (status == DB_OK)
-        status = ensure_prepared(db, query, params);
-    if (status != DB_OK)
-        return status;
     const char *values[DB_MAX_PARAMS];
     int lengths[DB_MAX_PARAMS], formats[DB_MAX_PARAMS];
     int count = params ? params->count : 0;
@@ -187,6 +182,23 @@ static enum db_status attempt(struct db *db, const struct db_query *query, const
     }
     return finish(db, PQsendQueryPrepared(db->conn, query->name, count, values, lengths, formats, 0), true,
                   result);
+}
+
+static enum db_status attempt(struct db *db, const struct db_query *query, const struct db_params *params,
+                              struct db_result **result) {
+    enum db_status status = db_ready(db);
+    if (status == DB_OK)
+        status = ensure_prepared(db, query, params);
+    if (status != DB_OK)
+        return status;
+    int64_t began_ns = clock_mono_ns();
+    metric_add(db->used, 1);
+    metric_add(db->idle, -1);
+    status = execute(db, query, params, result);
+    metric_add(db->idle, 1);
+    metric_add(db->used, -1);
+    db_measure_statement(db, query->name, began_ns, status);
+    return status;
 }
 
 static enum db_status simple(struct db *db, const char *sql, bool bounded) {
@@ -203,9 +215,12 @@ static enum db_status db_begin(struct db *db) {
 }
 
 static enum db_status db_commit(struct db *db) {
+    static const char commit[] = "COMMIT";
     if (!db->conn || !db->in_transaction)
         return DB_UNAVAILABLE;
-    enum db_status status = simple(db, "COMMIT", true);
+    int64_t began_ns = clock_mono_ns();
+    enum db_status status = simple(db, commit, true);
+    db_measure_statement(db, commit, began_ns, status);
     db->in_transaction = false;
     return status;
 }

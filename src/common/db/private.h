@@ -3,6 +3,7 @@
 
 #include "common/db/db.h"
 #include "common/db/identity.h"
+#include "common/metrics/metrics.h"
 
 #include <libpq-fe.h>
 
@@ -39,7 +40,10 @@ struct db {
     uint8_t identity[DB_IDENTITY_SIZE];
     unsigned identity_changes; /* db_identity_changes, when it told */
     char error[DB_ERROR_SIZE];
-    char context[DB_ERROR_SIZE]; /* of the last failure, as the server tells it */
+    char context[DB_ERROR_SIZE];  /* of the last failure, as the server tells it */
+    struct metric_memo durations; /* of statements that succeeded */
+    struct metric_series *idle, *used;
+    bool counted; /* the connection is one of them */
 };
 
 /* Keeps the first line of a message for db_error. */
@@ -63,6 +67,12 @@ enum db_status db_ensure_connected(struct db *db);
 
 /* The status of a SQLSTATE. */
 enum db_status db_classify(const char *sqlstate);
+
+/* Counts attempts to connect, connections, and statements that began at began_ns. */
+void db_measure_open(struct db *db); /* before the others */
+void db_measure_connect(struct db *db, bool success);
+void db_measure_drop(struct db *db);
+void db_measure_statement(struct db *db, const char *name, int64_t began_ns, enum db_status status);
 
 /* Whether the SQLSTATE says that the prepared statements of the connection are not what the server has. */
 bool db_is_stale(const char *sqlstate);

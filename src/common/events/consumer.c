@@ -5,6 +5,7 @@
 #include "common/base/clock.h"
 #include "common/base/log.h"
 #include "common/base/outage.h"
+#include "common/metrics/metrics.h"
 
 #include <poll.h>
 #include <pthread.h>
@@ -44,6 +45,7 @@ struct consumer {
     pthread_cond_t changed;     /* busy or stopping was set */
     bool busy;                  /* more messages wait than one worker takes at a time */
     size_t count;
+    struct metric_series *done, *retried, *dead, *durations;
     struct worker workers[];
 };
 
@@ -169,6 +171,7 @@ static void log_failure(struct worker *w, const struct consumer_message *m, bool
               "%s: message %s of %s failed, receive %u of %d%s: %s", w->consumer->name, m->message->id,
               m->message->group_id, m->message->receive_count, queue_max_receive_count(w->receiver), number,
               m->reason);
+    metric_add(dead ? w->consumer->dead : w->consumer->retried, 1);
 }
 
 /* Sends the messages that cannot succeed to the dead-letter queue. One that the queue does not take now is tried
@@ -238,6 +241,7 @@ static bool consumer_process(struct worker *w, const struct queue_batch *batch) 
     struct consumer_message messages[QUEUE_BATCH];
     int seconds[QUEUE_BATCH] = {0}; /* when stopping: redeliver immediately, to another consumer */
     size_t n = batch->count;
+    int64_t began_ns = clock_mono_ns();
     enum db_status status = DB_OK;
     for (size_t i = 0; i < n; i++)
         messages[i] = (struct consumer_message){.message = &batch->messages[i]};
@@ -246,6 +250,8 @@ static bool consumer_process(struct worker *w, const struct queue_batch *batch) 
         status = apply(w, messages, n);
         if (status == DB_UNAVAILABLE)
             status = hold(w, messages, n);
+        for (size_t i = 0; i < n; i++)
+            metric_add(w->consumer->done, messages[i].outcome == CONSUMER_DONE);
         bury(w, messages, n);
         if (status != DB_UNAVAILABLE)
             plan_retries(w, messages, n, seconds);
@@ -254,6 +260,7 @@ static bool consumer_process(struct worker *w, const struct queue_batch *batch) 
             seconds[i] = pause;
     }
     consumer_settle(w, messages, seconds, n);
+    metric_observe(w->consumer->durations, clock_mono_ns() - began_ns, NULL);
     return status != DB_UNAVAILABLE;
 }
 
@@ -322,6 +329,14 @@ static void *consume(void *cls) {
     return NULL;
 }
 
+static void consumer_measure(struct consumer *c) {
+    const char *queue = c->options.queue.name;
+    c->done = metric_series(METRIC_MESSAGES, METRIC_LABELS(queue, "done"));
+    c->retried = metric_series(METRIC_MESSAGES, METRIC_LABELS(queue, "retried"));
+    c->dead = metric_series(METRIC_MESSAGES, METRIC_LABELS(queue, "dead_lettered"));
+    c->durations = metric_series(METRIC_PROCESS_DURATION, METRIC_LABELS(queue));
+}
+
 static void consumer_close_worker(struct worker *w) {
     queue_close(w->receiver);
     queue_close(w->queue);
@@ -346,6 +361,7 @@ struct consumer *consumer_start(const struct consumer_options *options) {
     c->options = *options;
     snprintf(c->name, sizeof c->name, "consumer of %s", options->queue.name);
     c->outage.name = c->name;
+    consumer_measure(c);
     pthread_mutex_init(&c->lock, NULL);
     pthread_cond_init(&c->changed, NULL);
     c->stop_fd = eventfd(0, EFD_CLOEXEC);

@@ -5,6 +5,7 @@
 #include "common/base/clock.h"
 #include "common/base/log.h"
 #include "common/base/outage.h"
+#include "common/metrics/metrics.h"
 #include "outbox_page.h"
 
 #include <poll.h>
@@ -53,6 +54,7 @@ struct outbox {
     struct outage outage;
     struct outbox_held held;
     int64_t held_until_ms;
+    struct metric_series *published, *failed;
 };
 
 static bool failed(struct outbox *o, const char *part, const char *why) {
@@ -115,6 +117,8 @@ static bool publish(struct outbox *o, const struct db_result *rows, bool *more) 
     struct outbox_sent sent;
     bool none_held = o->held.count == 0;
     bool ok = outbox_publish(o->queue, o->table, rows, clock_mono_ms() + PAGE_MS, &o->held, &sent);
+    metric_add(o->published, (int64_t)sent.count);
+    metric_add(o->failed, !ok);
     if (none_held)
         o->held_until_ms = clock_mono_ms() + HOLD_MS;
     if (!ok)
@@ -264,6 +268,8 @@ struct outbox *outbox_start(const struct outbox_options *options) {
     o->table = options->table;
     snprintf(o->name, sizeof o->name, "relay of %s", options->table);
     o->outage.name = o->name;
+    o->published = metric_series(METRIC_OUTBOX_EVENTS, METRIC_LABELS(o->table, "published"));
+    o->failed = metric_series(METRIC_OUTBOX_EVENTS, METRIC_LABELS(o->table, "failed"));
     o->db = db_open(&options->db);
     o->queue = queue_open(&options->queue);
     o->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);

@@ -164,7 +164,7 @@ static bool batch_start_worker(struct batch_pool *pool) {
 
 static bool batch_start(struct batch_pool *pool) {
     pool->lanes = calloc(pool->options.lanes, sizeof *pool->lanes);
-    pool->workers = calloc(pool->options.workers, sizeof *pool->workers);
+    pool->workers = calloc(pool->options.workers + 1, sizeof *pool->workers);
     if (!pool->lanes || !pool->workers)
         return false;
     for (size_t i = 0; i < pool->options.lanes; i++) {

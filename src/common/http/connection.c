@@ -1,5 +1,6 @@
 /* The open connections. Closes those that take too long, because libmicrohttpd only limits the pause between two
  * bytes. A client that sends or reads one byte a second would stay for ever. */
+#include "measure.h"
 #include "private.h"
 #include "tls.h"
 
@@ -21,6 +22,7 @@ struct http_connections {
     int64_t limit_ms;
     unsigned most;
     struct http_tls *tls; /* NULL: plain HTTP */
+    struct http_measures *measures;
     pthread_mutex_t lock; /* guards the list; the sockets of listed connections stay open while it is held */
     struct http_connection *first;
     unsigned count;
@@ -75,13 +77,15 @@ static int64_t end_late(void *self) {
     return all->limit_ms / 4 < LONGEST_TICK_MS ? all->limit_ms / 4 : LONGEST_TICK_MS;
 }
 
-struct http_connections *http_connections_start(int64_t limit_ms, unsigned most, struct http_tls *tls) {
+struct http_connections *http_connections_start(int64_t limit_ms, unsigned most, struct http_tls *tls,
+                                                struct http_measures *measures) {
     struct http_connections *all = calloc(1, sizeof *all);
     if (!all)
         return NULL;
     all->limit_ms = limit_ms;
     all->most = most;
     all->tls = tls;
+    all->measures = measures;
     pthread_mutex_init(&all->lock, NULL);
     all->lingering = http_linger_start();
     all->ticker = all->lingering ? ticker_start(end_late, all) : NULL;
@@ -121,6 +125,7 @@ static struct http_connection *opened(struct http_connections *all, struct MHD_C
         c->next->link = &c->next;
     all->first = c;
     all->count++;
+    http_measure_connection(all->measures, 1);
     pthread_mutex_unlock(&all->lock);
     return c;
 }
@@ -129,6 +134,7 @@ static void closed(struct http_connection *c) {
     pthread_mutex_lock(&c->all->lock);
     *c->link = c->next;
     c->all->count--;
+    http_measure_connection(c->all->measures, -1);
     if (c->next)
         c->next->link = c->link;
     pthread_mutex_unlock(&c->all->lock);

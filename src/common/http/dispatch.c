@@ -1,4 +1,5 @@
 /* The two stages of a request: guard and prepare on an HTTP thread, run in a batch on a worker's. */
+#include "measure.h"
 #include "private.h"
 
 #include "common/base/clock.h"
@@ -9,6 +10,7 @@ enum { RETRY_MS = 5000 }; /* how long a worker retries the requests of a refused
 /* ---- On an HTTP thread ---- */
 
 static bool shed(struct http_request *request) {
+    http_measure_refusal(http_exchange_of(request)->server->measures, HTTP_REFUSED_LANE);
     http_reply_problem(request, PROBLEM_OVERLOADED, "Too many requests are waiting");
     return false;
 }
@@ -28,9 +30,10 @@ void http_admit(struct http_exchange *x) {
     if (request->reply.status || request->arena.failed)
         return;
     bool costly = request->route->run || request->route->body_limit;
-    if ((costly && http_memory_is_short(x->server)) ||
-        (request->route->run && !batch_has_room(x->server->pool, lane_of(x))))
-        (void)shed(request); /* before the guard, so that a refusal costs little */
+    if (costly && http_memory_is_short(x->server)) /* before the guard, so that a refusal costs little */
+        http_refuse_memory(x);
+    else if (request->route->run && !batch_has_room(x->server->pool, lane_of(x)))
+        (void)shed(request);
     else
         (void)may_enter(x);
 }
@@ -46,6 +49,7 @@ bool http_dispatch(struct http_exchange *x) {
     buf_free(&request->body);
     if (!batch_reserve(x->server->pool, lane_of(x)))
         return shed(request);
+    http_measure_queued(x->server->measures, lane_of(x));
     http_suspend(x);
     batch_push(x->server->pool, lane_of(x),
                &x->item); /* a worker owns the exchange from here on: http_run_batch */
@@ -145,12 +149,15 @@ void http_run_batch(void *cls, size_t lane, void *worker, struct batch_item *ite
     int64_t oldest = clock_mono_ms() - server->options.queue_timeout_ms;
     bool expired = atomic_load(&server->expired);
     size_t kept = 0;
+    http_measure_taken(server->measures, lane, items[0], n);
     for (size_t i = 0; i < n; i++) {
         struct http_exchange *x = exchange_of_item(items[i]);
-        if (expired || items[i]->queued_ms < oldest)
-            http_reply_problem(&x->request, PROBLEM_OVERLOADED, "The request waited too long");
-        else
+        if (!expired && items[i]->queued_ms >= oldest) {
             fresh[kept++] = &x->request;
+            continue;
+        }
+        http_measure_refusal(server->measures, HTTP_REFUSED_LATE);
+        http_reply_problem(&x->request, PROBLEM_OVERLOADED, "The request waited too long");
     }
     if (kept)
         run_route(server, &server->options.routes[lane], worker, fresh, kept);
@@ -158,4 +165,5 @@ void http_run_batch(void *cls, size_t lane, void *worker, struct batch_item *ite
         http_hold_reply(exchange_of_item(items[i]));
         http_resume(exchange_of_item(items[i]));
     }
+    http_measure_done(server->measures);
 }

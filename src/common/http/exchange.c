@@ -1,4 +1,5 @@
 /* One request's way through libmicrohttpd: its head, its body, the wait for a worker, and the reply. */
+#include "measure.h"
 #include "private.h"
 
 #include "common/base/log.h"
@@ -91,6 +92,7 @@ static enum MHD_Result send_reply(struct http_exchange *x) {
     struct http_request *request = &x->request;
     http_limit_fields(request);
     http_reply_shortage(request);
+    http_measure_reply(x);
     struct MHD_Response *response = make_response(&request->reply);
     if (!response)
         return MHD_NO;
@@ -124,6 +126,7 @@ static enum MHD_Result exchange_begin(struct http_server *server, struct MHD_Con
     x->path = http_connection_path(http_connection_of(connection), path);
     x->request.app = server->options.app;
     atomic_fetch_add(&server->in_flight, 1);
+    http_measure_begin(x);
     adopt_request_id(&x->request);
     trace_adopt(http_header(&x->request, "traceparent"), x->request.traceparent);
     if (!http_framing_is_clear(x, version))
@@ -181,6 +184,7 @@ void http_exchange_end(void *cls, struct MHD_Connection *connection, void **cont
     if (!x)
         return;
     http_connection_limit(http_connection_of(connection)); /* for the next request */
+    http_measure_end(x);
     buf_free(&x->request.body);
     buf_free(&x->request.reply.body);
     arena_free(&x->request.arena);

@@ -1,5 +1,6 @@
 /* The memory of requests in progress: bodies and what is made of them, and replies until they are sent. All requests
  * share one budget. */
+#include "measure.h"
 #include "private.h"
 
 #include <string.h>
@@ -16,7 +17,8 @@ static bool http_hold(struct http_exchange *x, size_t bytes) {
     return true;
 }
 
-static void reply_no_room(struct http_exchange *x) {
+void http_refuse_memory(struct http_exchange *x) {
+    http_measure_refusal(x->server->measures, HTTP_REFUSED_MEMORY);
     http_reply_problem(&x->request, PROBLEM_OVERLOADED, "Too many large requests are in progress");
 }
 
@@ -27,7 +29,7 @@ bool http_memory_is_short(struct http_server *server) {
 
 void http_hold_body(struct http_exchange *x, size_t size) {
     if (!http_hold(x, BODY_COST * size))
-        reply_no_room(x);
+        http_refuse_memory(x);
 }
 
 void http_hold_reply(struct http_exchange *x) {
@@ -35,7 +37,7 @@ void http_hold_reply(struct http_exchange *x) {
     if (http_hold(x, size))
         return;
     if (strcmp(x->request.route->method, "GET") == 0) {
-        reply_no_room(x);
+        http_refuse_memory(x);
     } else { /* something has been done, so the client must know */
         atomic_fetch_add(&x->server->held, size);
         x->held += size;

@@ -21,13 +21,16 @@ struct http_outage {
     struct outage outage;
 };
 
+struct http_measures;
 struct http_tls;
+
 struct http_server {
     struct http_options options;
     struct http_outage *outages; /* one for each route, at the route's index */
     struct MHD_Daemon *daemon;
     struct http_tls *tls; /* NULL: plain HTTP */
     struct http_connections *connections;
+    struct http_measures *measures; /* NULL: nothing is counted */
     struct address_list proxies;
     struct limit *by_address, *by_client;
     struct batch_pool *pool; /* one lane for each route, at the route's index */
@@ -45,7 +48,9 @@ struct http_exchange {
     struct MHD_Connection *connection;
     const char *method, *path;
     size_t body_limit, received; /* bytes of the body */
-    size_t held;                 /* bytes of memory, as counted by the server */
+    size_t sent;                 /* bytes of the answer's body */
+    int64_t began_ns;
+    size_t held; /* bytes of memory, as counted by the server */
     enum { HTTP_RECEIVING, HTTP_WAITING, HTTP_ANSWERED } stage;
 };
 
@@ -56,7 +61,8 @@ static inline struct http_exchange *http_exchange_of(struct http_request *reques
 /* The connections of a server: at most `most` at a time. tls may be NULL. Each step of a client may take limit_ms,
  * then its connection is closed. The steps are: shaking hands and sending the next request line, sending the rest
  * of the request, receiving the answer. NULL when out of memory. */
-struct http_connections *http_connections_start(int64_t limit_ms, unsigned most, struct http_tls *tls);
+struct http_connections *http_connections_start(int64_t limit_ms, unsigned most, struct http_tls *tls,
+                                                struct http_measures *measures);
 /* Call it when all connections are closed. NULL is fine. */
 void http_connections_stop(struct http_connections *connections);
 
@@ -83,6 +89,7 @@ void http_connection_unlimit(struct http_connection *connection); /* the next st
 /* The memory of requests in progress, of which http_options has the limit. A body that does not fit is answered 503. So is
  * the reply of a GET that does not fit. Any thread that owns the exchange. */
 bool http_memory_is_short(struct http_server *server);
+void http_refuse_memory(struct http_exchange *x);
 void http_hold_body(struct http_exchange *x, size_t size); /* for a further piece */
 void http_hold_reply(struct http_exchange *x);
 void http_release(struct http_exchange *x);

@@ -1,4 +1,5 @@
 /* The HTTP server on libmicrohttpd: starting and stopping. */
+#include "measure.h"
 #include "private.h"
 #include "tls.h"
 
@@ -98,6 +99,7 @@ static void free_server(struct http_server *server) {
     http_tls_close(server->tls);
     batch_pool_free(server->pool);
     http_limits_stop(server);
+    http_measures_free(server->measures);
     free(server->outages);
     free(server);
 }
@@ -160,7 +162,9 @@ static bool server_start(struct http_server *server) {
         if (!server->tls)
             return false;
     }
-    server->connections = http_connections_start(o->timeout_ms, o->max_connections, server->tls);
+    server->measures = o->unmeasured ? NULL : http_measures_new(o);
+    server->connections =
+        http_connections_start(o->timeout_ms, o->max_connections, server->tls, server->measures);
     server->pool = name_outages(server) ? server_start_pool(server) : NULL;
     if (!server->connections || !server->pool) {
         log_error(NULL, "http: cannot start the workers");

@@ -85,6 +85,19 @@ struct metric_series *metric_series(enum metric metric, const char *const values
     return series;
 }
 
+struct metric_series *metric_recall(struct metric_memo *memo, const char *key, enum metric metric,
+                                    const char *const values[]) {
+    for (size_t i = 0; i < memo->count; i++)
+        if (memo->list[i].key == key)
+            return memo->list[i].series;
+    struct metric_series *series = metric_series(metric, values);
+    if (series && memo->count < METRIC_MEMO_SIZE) {
+        memo->list[memo->count].key = key;
+        memo->list[memo->count++].series = series;
+    }
+    return series;
+}
+
 static atomic_llong *number(const struct metric_series *series, size_t offset) {
     if (!shard_of_thread)
         shard_of_thread =

@@ -164,7 +164,7 @@ const struct metric_info metric_table[METRIC_COUNT] = {
                               METRIC_PLAIN,
                               {"outbox", "outcome"},
                               NULL,
-                              "Events that were sent to the queue"},
+                              "Events that the queue has taken, and pages of events that it has not"},
     [METRIC_QUEUE_DURATION] = {"messaging_client_operation_duration_seconds",
                                METRIC_HISTOGRAM,
                                METRIC_SECONDS,

@@ -67,6 +67,8 @@ struct queue *queue_open(const struct queue_options *options) {
     if (!q)
         return NULL;
     q->options = *options;
+    q->sent = metric_series(METRIC_QUEUE_SENT, METRIC_LABELS(options->name));
+    q->consumed = metric_series(METRIC_QUEUE_CONSUMED, METRIC_LABELS(options->name));
     q->multi = curl_multi_init();
     q->easy = curl_easy_init();
     if (q->multi && q->easy && set_options(q))
@@ -207,6 +209,19 @@ static enum queue_status exchange_once(struct queue *q, const char *action, cons
     return QUEUE_OK;
 }
 
+/* Failures are rare or slow, so they may take a lock. */
+static void measure(struct queue *q, const char *action, int64_t began_ns, enum queue_status status) {
+    static const char *const error_types[] = {
+        [QUEUE_OK] = "", [QUEUE_UNAVAILABLE] = "unavailable", [QUEUE_REFUSED] = "refused"};
+    if (status == QUEUE_INTERRUPTED)
+        return;
+    const char *const values[] = {action, q->options.name, error_types[status]};
+    struct metric_series *series = status == QUEUE_OK
+                                       ? metric_recall(&q->durations, action, METRIC_QUEUE_DURATION, values)
+                                       : metric_series(METRIC_QUEUE_DURATION, values);
+    metric_observe(series, clock_mono_ns() - began_ns, NULL);
+}
+
 /* A refusal is not an outage. The server works, but asks this caller for less, or does not trust it with this queue.
  * The process's other queues go on. */
 enum queue_status queue_exchange(struct queue *q, const char *action, const struct buf *body, int wait_s,
@@ -214,7 +229,9 @@ enum queue_status queue_exchange(struct queue *q, const char *action, const stru
     struct breaker *breaker = q->options.breaker;
     if (breaker && !breaker_allows(breaker, clock_mono_ms()))
         return queue_fail(q, QUEUE_UNAVAILABLE, "%s: circuit breaker is open", action);
+    int64_t began_ns = clock_mono_ns();
     enum queue_status status = exchange_once(q, action, body, wait_s, answer);
+    measure(q, action, began_ns, status);
     if (status == QUEUE_OK)
         retry_budget_give(&q->budget);
     if (breaker && status != QUEUE_INTERRUPTED)

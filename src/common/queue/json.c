@@ -176,13 +176,12 @@ static int64_t read_number(const json_t *attributes, const char *name, int64_t l
     return value < least ? least : value > most ? most : value;
 }
 
-bool queue_json_read_depth(const json_t *answer, int64_t *messages) {
+bool queue_json_read_counts(const json_t *answer, struct queue_counts *out) {
     const json_t *attributes = json_object_get(answer, "Attributes");
-    int64_t visible = read_number(attributes, "ApproximateNumberOfMessages", -1, MAX_DEPTH);
-    int64_t hidden = read_number(attributes, "ApproximateNumberOfMessagesNotVisible", -1, MAX_DEPTH);
-    int64_t delayed = read_number(attributes, "ApproximateNumberOfMessagesDelayed", 0, MAX_DEPTH);
-    *messages = visible + hidden + delayed;
-    return visible >= 0 && hidden >= 0;
+    out->visible = read_number(attributes, "ApproximateNumberOfMessages", -1, MAX_DEPTH);
+    out->hidden = read_number(attributes, "ApproximateNumberOfMessagesNotVisible", -1, MAX_DEPTH);
+    out->delayed = read_number(attributes, "ApproximateNumberOfMessagesDelayed", 0, MAX_DEPTH);
+    return out->visible >= 0 && out->hidden >= 0;
 }
 
 /* Code and message of a Failed entry. */

@@ -41,7 +41,7 @@ struct queue_attributes {
 bool queue_json_read_url(const json_t *answer, char url[static QUEUE_URL_SIZE]) MUST_CHECK;
 bool queue_json_read_attributes(const json_t *answer, struct queue_attributes *out) MUST_CHECK;
 /* All messages: visible, hidden, and (where the server knows that) delayed ones. */
-bool queue_json_read_depth(const json_t *answer, int64_t *messages) MUST_CHECK;
+bool queue_json_read_counts(const json_t *answer, struct queue_counts *out) MUST_CHECK;
 bool queue_json_read_sent(const json_t *answer, struct queue_entry entries[], size_t n,
                           char words[static QUEUE_ERROR_SIZE]) MUST_CHECK;
 /* The batch shares the answer. A damaged message is skipped, and so are the later messages of its group. */

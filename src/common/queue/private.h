@@ -4,6 +4,7 @@
 #include "common/base/attributes.h"
 #include "common/base/buf.h"
 #include "common/base/retry_budget.h"
+#include "common/metrics/metrics.h"
 #include "common/queue/queue.h"
 #include "json.h"
 
@@ -24,6 +25,8 @@ struct queue {
     bool attempted;
     int max_receive_count; /* of the queue that was found; 0: not known yet */
     atomic_bool interrupted;
+    struct metric_memo durations; /* of calls that succeeded */
+    struct metric_series *sent, *consumed;
 };
 
 /* Makes one call. The server is asked to wait at most wait_s seconds. On QUEUE_OK the caller owns *answer. */

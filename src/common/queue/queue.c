@@ -121,6 +121,8 @@ static enum queue_status send_to(struct queue *q, const char *url, struct queue_
     status = queue_action(q, "SendMessageBatch", &body, 0, &answer);
     if (status == QUEUE_OK && !queue_json_read_sent(answer, entries, n, q->error))
         status = QUEUE_UNAVAILABLE;
+    for (size_t i = 0; i < n && url == q->url; i++)
+        metric_add(q->sent, entries[i].accepted);
     json_decref(answer);
     return status;
 }
@@ -160,6 +162,7 @@ enum queue_status queue_receive(struct queue *q, int wait_s, struct queue_batch 
         status == QUEUE_UNAVAILABLE; /* the answer may be lost: asked again, the server repeats it */
     if (status == QUEUE_OK && !queue_json_read_received(answer, batch, q->error))
         status = QUEUE_UNAVAILABLE;
+    metric_add(q->consumed, (int64_t)batch->count);
     json_decref(answer);
     return status;
 }
@@ -214,27 +217,27 @@ enum queue_status queue_set_visibility(struct queue *q, const struct queue_messa
     return queue_settle(q, "ChangeMessageVisibilityBatch", messages, seconds, n);
 }
 
-/* GetQueueAttributes of the ready queue. On QUEUE_OK the caller owns *answer. */
-static enum queue_status ask_attributes(struct queue *q, json_t **answer) {
+/* GetQueueAttributes of a queue that is ready; url is a member of q. On QUEUE_OK the caller owns *answer. */
+static enum queue_status ask_attributes(struct queue *q, const char *url, json_t **answer) {
     enum queue_status status = queue_ready(q);
     if (status != QUEUE_OK)
         return status;
     struct buf body = {0};
-    queue_json_attributes(&body, q->url);
+    queue_json_attributes(&body, url);
     return queue_action(q, "GetQueueAttributes", &body, 0, answer);
 }
 
 enum queue_status queue_check(struct queue *q) {
     json_t *answer = NULL;
-    enum queue_status status = ask_attributes(q, &answer);
+    enum queue_status status = ask_attributes(q, q->url, &answer);
     json_decref(answer);
     return status;
 }
 
-enum queue_status queue_depth(struct queue *q, int64_t *messages) {
+enum queue_status queue_count(struct queue *q, bool dead_letters, struct queue_counts *out) {
     json_t *answer = NULL;
-    enum queue_status status = ask_attributes(q, &answer);
-    if (status == QUEUE_OK && !queue_json_read_depth(answer, messages))
+    enum queue_status status = ask_attributes(q, dead_letters ? q->dead_letter_url : q->url, &answer);
+    if (status == QUEUE_OK && !queue_json_read_counts(answer, out))
         status =
             queue_fail(q, QUEUE_UNAVAILABLE, "GetQueueAttributes: the response has no number of messages");
     json_decref(answer);

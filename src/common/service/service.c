@@ -6,9 +6,12 @@
 #include "common/base/json.h"
 #include "common/base/log.h"
 #include "common/cache/cache.h"
+#include "common/metrics/metrics.h"
 #include "common/service/health.h"
 #include "common/service/worker.h"
 #include "lifecycle.h"
+#include "metrics.h"
+#include "observe.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -101,6 +104,7 @@ static void stop_http(void *app, int64_t deadline_ms) {
 }
 
 static const struct service_part first_parts[] = {
+    {.name = "metrics", .start = service_metrics_start, .stop = service_metrics_stop},
     {.name = "token keys", .start = start_keys, .stop = stop_keys},
     {.name = "migrations", .start = start_migrations},
     {.name = "health", .start = start_health, .stop = stop_health},
@@ -109,6 +113,7 @@ static const struct service_part first_parts[] = {
 };
 
 static const struct service_part last_parts[] = {
+    {.name = "observer", .start = observer_start, .stop = observer_stop},
     {.name = "http", .start = start_http, .stop = stop_http},
     {0},
 };
@@ -135,7 +140,7 @@ static int run_command(const struct service_daemon *daemon, const struct config 
 static int run_service(const struct service_daemon *daemon, const struct config_command *command) {
     struct service *service = calloc(1, daemon->app_size);
     struct db_identity *identity = db_identity_new();
-    if (!service || !identity) {
+    if (!service || !identity || !metrics_start()) {
         free(service);
         db_identity_free(identity);
         log_error(NULL, "out of memory");
@@ -150,6 +155,7 @@ static int run_service(const struct service_daemon *daemon, const struct config_
     int code = command->migrate_only ? (migrate(service) ? 0 : 1) : serve(service);
     free(service);
     db_identity_free(identity);
+    metrics_stop();
     return code;
 }
 

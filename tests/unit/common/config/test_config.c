@@ -337,6 +337,8 @@ static void env_example_names_every_knob(void **state) {
     fclose(file);
     for (size_t i = 0; i < config_knob_count; i++) {
         const char *expected = config_knobs[i].fallback;
+        if (strcmp(config_knobs[i].name, "METRICS_PORT") == 0)
+            expected = ""; /* each daemon has a default of its own */
         for (size_t j = 0; j < sizeof development / sizeof *development; j++)
             if (strcmp(config_knobs[i].name, development[j].name) == 0)
                 expected = development[j].value;

@@ -1,0 +1,185 @@
+/* What the HTTP server counts: requests, connections, lanes, batches. */
+#include "measure.h"
+
+#include "common/base/clock.h"
+#include "common/metrics/metrics.h"
+#include "private.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    CLASSES = 5, /* of status codes */
+    CODES = 32,  /* of a class; further ones count as its last */
+};
+
+/* Without a route, there is a row for each method that is known, so that nobody can make up labels. */
+static const char *const methods[] = {"GET",    "HEAD",    "POST",  "PUT",     "PATCH",
+                                      "DELETE", "OPTIONS", "TRACE", "CONNECT", "_OTHER"};
+enum { METHODS = sizeof methods / sizeof *methods };
+
+static const char *const reasons[HTTP_REFUSALS] = {"rate_limit", "lane_full", "memory", "waited_too_long"};
+
+typedef _Atomic(struct metric_series *) place;
+
+/* Requests of one method and route. */
+struct row {
+    const char *method, *route; /* "": none */
+    /* Made when they first occur, as most never do. */
+    place durations[CLASSES * CODES], request_size, response_size;
+};
+
+struct lane_measures {
+    struct metric_series *depth, *wait, *size;
+};
+
+struct http_measures {
+    size_t routes;
+    struct row *rows; /* two for each route, as GET also serves HEAD; then METHODS */
+    struct lane_measures *lanes;
+    struct metric_series *active, *connections, *busy, *refused[HTTP_REFUSALS];
+};
+
+static void make_row(struct row *row, const char *method, const char *route) {
+    row->method = method;
+    row->route = route;
+}
+
+static void make_lane(struct lane_measures *lane, const struct http_route *route) {
+    const char *const values[] = {route->method, route->pattern};
+    lane->depth = metric_series(METRIC_LANE_DEPTH, values);
+    lane->wait = metric_series(METRIC_LANE_WAIT, values);
+    lane->size = metric_series(METRIC_BATCH_SIZE, values);
+}
+
+static void make_series(struct http_measures *m, const struct http_options *o) {
+    m->active = metric_series(METRIC_HTTP_ACTIVE, NULL);
+    m->connections = metric_series(METRIC_HTTP_CONNECTIONS, NULL);
+    m->busy = metric_series(METRIC_WORKERS_BUSY, NULL);
+    metric_set(metric_series(METRIC_HTTP_MAX_CONNECTIONS, NULL), o->max_connections);
+    metric_set(metric_series(METRIC_LANE_CAPACITY, NULL), (int64_t)o->lane_capacity);
+    metric_set(metric_series(METRIC_WORKERS, NULL), (int64_t)o->workers);
+    for (size_t i = 0; i < HTTP_REFUSALS; i++)
+        m->refused[i] = metric_series(METRIC_HTTP_REFUSED, METRIC_LABELS(reasons[i]));
+    for (size_t i = 0; i < m->routes; i++) {
+        const struct http_route *route = &o->routes[i];
+        make_row(&m->rows[2 * i], route->method, route->pattern);
+        make_row(&m->rows[2 * i + 1], "HEAD", route->pattern);
+        if (route->run)
+            make_lane(&m->lanes[i], route);
+    }
+    for (size_t i = 0; i < METHODS; i++)
+        make_row(&m->rows[2 * m->routes + i], methods[i], "");
+}
+
+struct http_measures *http_measures_new(const struct http_options *options) {
+    struct http_measures *m = calloc(1, sizeof *m);
+    if (!m)
+        return NULL;
+    while (options->routes[m->routes].method)
+        m->routes++;
+    m->rows = calloc(2 * m->routes + METHODS, sizeof *m->rows);
+    m->lanes = calloc(m->routes + 1, sizeof *m->lanes);
+    if (!m->rows || !m->lanes) {
+        http_measures_free(m);
+        return NULL;
+    }
+    make_series(m, options);
+    return m;
+}
+
+void http_measures_free(struct http_measures *m) {
+    if (!m)
+        return;
+    free(m->rows);
+    free(m->lanes);
+    free(m);
+}
+
+void http_measure_connection(struct http_measures *m, int change) {
+    if (m)
+        metric_add(m->connections, change);
+}
+
+void http_measure_refusal(struct http_measures *m, enum http_refusal why) {
+    if (m)
+        metric_add(m->refused[why], 1);
+}
+
+static struct row *row_of(const struct http_exchange *x) {
+    struct http_measures *m = x->server->measures;
+    const struct http_route *route = x->request.route;
+    size_t i = 0;
+    if (route)
+        return &m->rows[2 * (size_t)(route - x->server->options.routes) + (strcmp(x->method, "HEAD") == 0)];
+    while (i < METHODS - 1 && strcmp(x->method, methods[i]) != 0)
+        i++;
+    return &m->rows[2 * m->routes + i];
+}
+
+/* Several threads may find the same series at once. */
+static struct metric_series *series_at(place *at, enum metric metric, const char *const values[]) {
+    struct metric_series *series = atomic_load_explicit(at, memory_order_acquire);
+    if (!series) {
+        series = metric_series(metric, values);
+        atomic_store_explicit(at, series, memory_order_release);
+    }
+    return series;
+}
+
+static void measure_duration(struct row *row, const struct http_exchange *x) {
+    char code[16];
+    unsigned status = x->request.reply.status, class = status / 100 - 1, rest = status % 100;
+    if (class >= CLASSES)
+        return; /* no answer was sent */
+    place *at = &row->durations[class * CODES + (rest < CODES ? rest : CODES - 1)];
+    snprintf(code, sizeof code, "%u", status);
+    metric_observe(series_at(at, METRIC_HTTP_DURATION, METRIC_LABELS(row->method, row->route, code)),
+                   clock_mono_ns() - x->began_ns, x->request.traceparent);
+}
+
+void http_measure_begin(struct http_exchange *x) {
+    if (!x->server->measures)
+        return;
+    x->began_ns = clock_mono_ns();
+    metric_add(x->server->measures->active, 1);
+}
+
+void http_measure_reply(struct http_exchange *x) {
+    x->sent = x->request.reply.body.len;
+}
+
+void http_measure_end(struct http_exchange *x) {
+    if (!x->server->measures)
+        return;
+    struct row *row = row_of(x);
+    const char *const values[] = {row->method, row->route};
+    measure_duration(row, x);
+    metric_observe(series_at(&row->response_size, METRIC_HTTP_RESPONSE_SIZE, values), (int64_t)x->sent, NULL);
+    if (x->received)
+        metric_observe(series_at(&row->request_size, METRIC_HTTP_REQUEST_SIZE, values), (int64_t)x->received,
+                       NULL);
+    if (x->request.reply.status == 429)
+        http_measure_refusal(x->server->measures, HTTP_REFUSED_LIMIT);
+    metric_add(x->server->measures->active, -1);
+}
+
+void http_measure_queued(struct http_measures *m, size_t lane) {
+    if (m)
+        metric_add(m->lanes[lane].depth, 1);
+}
+
+void http_measure_taken(struct http_measures *m, size_t lane, const struct batch_item *first, size_t n) {
+    if (!m)
+        return;
+    metric_add(m->busy, 1);
+    metric_add(m->lanes[lane].depth, -(int64_t)n);
+    metric_observe(m->lanes[lane].size, (int64_t)n, NULL);
+    metric_observe(m->lanes[lane].wait, (clock_mono_ms() - first->queued_ms) * 1000000, NULL);
+}
+
+void http_measure_done(struct http_measures *m) {
+    if (m)
+        metric_add(m->busy, -1);
+}

@@ -1,0 +1,7 @@
+/* What order-svc counts of the orders that are not delivered, for the metrics. */
+#pragma once
+
+#include "common/db/db.h"
+
+/* The daemon's observe function (service.h). */
+enum db_status observe_orders(struct db *db) MUST_CHECK;
