@@ -70,6 +70,11 @@ settings() {
         echo "docs/CONFIGURATION.md is outdated; run scripts/knobs.sh --write build/check"
 }
 
+metrics() {
+    scripts/metrics.sh build/check | cmp -s - docs/OBSERVABILITY.md ||
+        echo "docs/OBSERVABILITY.md is outdated; run scripts/metrics.sh --write build/check"
+}
+
 scripts() { files -name '*.sh' -o -path './.ci/run' | xargs -0 shellcheck -x; }
 
 # expect BINARY WHAT PATTERN: prints WHAT unless a line of standard input matches. (grep -q would end too early and
@@ -126,6 +131,7 @@ check "no two functions share a name" names
 check "the daemons do not include each other" daemons_apart
 check "no .c file above 400 lines (tests: 450), no .h file above 160" file_lengths
 check "env.example and docs/CONFIGURATION.md have every setting" settings
+check "docs/OBSERVABILITY.md has every metric" metrics
 check "the binaries are hardened" hardened
 check "the exposure of the systemd units is 2.0 at most" units
 check "shellcheck finds nothing in the scripts" scripts

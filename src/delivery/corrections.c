@@ -25,6 +25,7 @@ int64_t corrections_run(void *app, struct db *db, enum db_status *status) {
     *status = follow_database(delivery, db);
     if (*status == DB_OK)
         *status = repeat_store_corrections(db, delivery->service.config->reconcile_after, &count);
+    metric_add(delivery->repeated, (int64_t)count);
     if (count)
         outbox_wake(delivery->outbox);
     return count == REPEAT_LIMIT ? CORRECTIONS_BUSY_PAUSE_MS : CORRECTIONS_PAUSE_MS;

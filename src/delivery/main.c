@@ -10,7 +10,20 @@
 
 #define PLACE(member) offsetof(struct delivery_app, member)
 
+static void *start_series(void *self) {
+    struct delivery_app *app = self;
+    app->shipment_delay = metric_series(METRIC_SHIPMENT_DELAY, NULL);
+    app->revocation_delay = metric_series(METRIC_REVOCATION_DELAY, NULL);
+    app->repeated = metric_series(METRIC_REPEATED, METRIC_LABELS("ORDER_STATUS_UPDATE"));
+    return app;
+}
+
+static void stop_series(void *app, int64_t deadline_ms) {
+    (void)app, (void)deadline_ms;
+}
+
 static const struct service_part parts[] = {
+    {.name = "series", .start = start_series, .stop = stop_series},
     {.name = "revocation consumer",
      .consume = revocation_consumer_handle,
      .probe = &revocation_store_probe,

@@ -74,8 +74,9 @@ static void make_room(const struct delivery_app *app, struct revocation_batch *b
     batch->token_count--;
 }
 
+/* told_ms receives when the event was written; 0 when it does not say so. */
 static bool read_revocation(struct consumer_message *in, const struct delivery_app *app, int64_t now_s,
-                            struct arena *arena, struct revocation_batch *batch) {
+                            struct arena *arena, struct revocation_batch *batch, int64_t *told_ms) {
     struct revocation *token = &batch->tokens[batch->token_count];
     struct client_revocation *client = &batch->clients[batch->client_count];
     json_t *event = revocation_event(in, "CLIENT_TOKENS_REVOKED", NULL, NULL);
@@ -86,6 +87,9 @@ static bool read_revocation(struct consumer_message *in, const struct delivery_a
         good = read_client_end(in, event, now_s, arena, client);
     else
         good = event && read_token_end(in, event, now_s, arena, token);
+    const char *time = json_member_string(event, "timestamp");
+    if (!time || !clock_parse(time, told_ms))
+        *told_ms = 0;
     json_decref(event);
     if (!good)
         return false;
@@ -98,20 +102,28 @@ static bool read_revocation(struct consumer_message *in, const struct delivery_a
     return true;
 }
 
+static void measure_ends(const struct delivery_app *app, const int64_t told_ms[], size_t n) {
+    int64_t now = clock_epoch_ms();
+    for (size_t i = 0; i < n; i++)
+        if (told_ms[i] && told_ms[i] <= now)
+            metric_observe(app->revocation_delay, (now - told_ms[i]) * 1000000, NULL);
+}
+
 enum db_status revocation_consumer_handle(void *app, struct db *db, struct consumer_message messages[],
                                           size_t n) {
     const struct delivery_app *delivery = app;
     struct revocation_batch batch = {0};
     struct arena arena = {0};
-    int64_t now_s = clock_epoch_ms() / 1000;
+    int64_t now_s = clock_epoch_ms() / 1000, told_ms[QUEUE_BATCH];
     for (size_t i = 0; i < n; i++)
-        messages[i].outcome = read_revocation(&messages[i], delivery, now_s, &arena, &batch)
+        messages[i].outcome = read_revocation(&messages[i], delivery, now_s, &arena, &batch, &told_ms[i])
                                   ? CONSUMER_DONE
                                   : CONSUMER_HOPELESS;
     enum db_status status = arena.failed ? DB_NO_MEMORY : revocation_store_keep(db, &batch);
     if (status == DB_OK) {
         revocations_add(delivery->service.auth.revocations, batch.tokens, batch.token_count);
         revocations_end(delivery->service.auth.revocations, batch.clients, batch.client_count);
+        measure_ends(delivery, told_ms, n);
     }
     arena_free(&arena);
     return status;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "common/service/service.h"
+#include "series.h"
 
 struct clients;
 struct guesses;
@@ -16,4 +17,5 @@ struct order_app {
     struct limit *orders_limit;  /* new orders per client */
     struct memory_cache *memory; /* answers that are final: receipts, views of delivered orders */
     struct outbox *outbox, *revocation_outbox;
+    struct order_series series;
 };

@@ -1,6 +1,7 @@
 /* Orders and their events as JSON, both ways. */
 #include "order_json.h"
 
+#include "common/base/clock.h"
 #include "common/base/json.h"
 #include "common/base/json_write.h"
 #include "common/base/money.h"
@@ -196,10 +197,18 @@ static const char *event_text(const json_t *event, const char *name, const char 
     return NULL;
 }
 
+/* The time is only for measuring: an event without one is good. */
+static int64_t event_time(const json_t *root) {
+    const char *text = json_member_string(root, "timestamp");
+    int64_t ms;
+    return text && clock_parse(text, &ms) ? ms : 0;
+}
+
 static const char *event_fault(const json_t *root, struct arena *arena, struct order_status_event *event) {
     const char *status = json_member_string(root, "currentStatus");
     if (!status || !order_status_parse(status, &event->status))
         return "currentStatus is not PENDING_SHIPMENT, SHIPPED or DELIVERED";
+    event->changed_ms = event_time(root);
     const char *fault =
         event_text(root, "trackingNumber", "trackingNumber" TEXT_RULE, arena, &event->tracking_number);
     return fault ? fault : event_text(root, "carrier", "carrier" TEXT_RULE, arena, &event->carrier);

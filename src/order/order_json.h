@@ -27,6 +27,7 @@ struct order_status_event {
     struct uuid order_id;
     enum order_status status;
     const char *tracking_number, *carrier; /* NULL when missing; in arena */
+    int64_t changed_ms;                    /* when the shipment changed; 0 when missing */
 };
 /* False with a one-line reason when the body is not such an event. Unknown members are ignored. When out of memory,
  * event is incomplete and arena->failed is set. */

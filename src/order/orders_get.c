@@ -85,7 +85,9 @@ void orders_get_prepare(struct http_request *request) {
     lookup->if_none_match = match ? arena_strdup(&request->arena, match) : NULL;
     request->command = lookup;
     struct order_views views = views_of(app, NULL);
-    if (order_view_recall(&views, &lookup->id, &request->arena, &view))
+    bool hit = order_view_recall(&views, &lookup->id, &request->arena, &view);
+    order_lookup_count(&app->series.views_memory, hit);
+    if (hit)
         answer_with(request, &view);
 }
 
@@ -103,6 +105,7 @@ static bool answer_from_views(struct http_worker *worker, struct http_request *r
     if (!order_views_find(&kept, ids, n, arena, views))
         return false;
     for (size_t i = 0; i < n; i++) {
+        order_lookup_count(&app->series.views_redis, views[i].body);
         if (views[i].body)
             answer_with(requests[i], &views[i]);
         else

@@ -96,7 +96,9 @@ static bool answer_from_memory(struct http_request *request, struct creation *c)
     const char *body;
     size_t len;
     sha256(request->body.data, request->body.len, c->body_hash);
-    if (!order_receipt_recall(app->memory, &c->place, c->body_hash, value, &body, &len))
+    bool hit = order_receipt_recall(app->memory, &c->place, c->body_hash, value, &body, &len);
+    order_lookup_count(&app->series.receipts_memory, hit);
+    if (!hit)
         return false;
     reply_receipt(request, body, len, true);
     return true;
@@ -229,7 +231,7 @@ static bool is_decided(const struct creation *c) {
 }
 
 /* Answers those requests whose receipt Redis knows. Moves the others to the front and returns how many they are. */
-static size_t answer_from_redis(struct cache *cache, struct memory_cache *memory,
+static size_t answer_from_redis(const struct order_app *app, struct cache *cache,
                                 struct creation *creations[], size_t n) {
     struct cache_values *values = cache_answer(cache);
     size_t left = 0;
@@ -238,7 +240,9 @@ static size_t answer_from_redis(struct cache *cache, struct memory_cache *memory
         size_t len;
         bool asked = c->store.key && c->place.known;
         const char *value = asked ? cache_value(values, c->asked, &len) : NULL;
-        if (!value || !answer_from_receipt(memory, c, value, len))
+        if (values && asked)
+            order_lookup_count(&app->series.receipts_redis, value);
+        if (!value || !answer_from_receipt(app->memory, c, value, len))
             creations[left++] = c;
     }
     cache_values_free(values);
@@ -346,11 +350,11 @@ static enum db_status create_orders(struct db *db, struct creation *creations[],
     return status;
 }
 
-static bool any_created(struct creation *const creations[], size_t n) {
-    bool any = false;
-    for (size_t i = 0; i < n && !any; i++)
-        any = creations[i]->store.outcome == ORDER_CREATED;
-    return any;
+static size_t count_created(struct creation *const creations[], size_t n) {
+    size_t count = 0;
+    for (size_t i = 0; i < n; i++)
+        count += creations[i]->store.outcome == ORDER_CREATED;
+    return count;
 }
 
 /* PostgreSQL decides what is new. Redis is asked at the same time, and knows most of what is not. While PostgreSQL is
@@ -367,11 +371,11 @@ enum outcome orders_post_run(struct http_worker *worker, struct http_request *re
     }
     ask_redis(worker->cache, all, n);
     if (!connected)
-        left = answer_from_redis(worker->cache, app->memory, open, left);
+        left = answer_from_redis(app, worker->cache, open, left);
     for (int round = 0; round < 2 && left && status == DB_OK; round++) { /* again for keys that were freed */
         status = create_orders(worker->db, open, left, &left);
         if (connected && round == 0)
-            left = answer_from_redis(worker->cache, app->memory, open, left);
+            left = answer_from_redis(app, worker->cache, open, left);
         if (status == DB_OK)
             status = find_taken(worker->db, open, left);
         if (status == DB_OK)
@@ -379,7 +383,9 @@ enum outcome orders_post_run(struct http_worker *worker, struct http_request *re
     }
     for (size_t i = 0; i < left && status == DB_OK; i++)
         answer(open[i]);
-    if (any_created(all, n))
+    size_t created = count_created(all, n);
+    metric_add(app->series.created, (int64_t)created);
+    if (created)
         outbox_wake(app->outbox);
     remember(worker, all, n);
     return db_outcome(status);

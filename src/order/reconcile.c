@@ -103,6 +103,7 @@ static enum db_status reconcile(struct reconciler *r, struct db *db, size_t *mos
     if (status == DB_OK)
         status = announce_lost(r, db, &lost);
     if (silent + lost) {
+        metric_add(r->app->series.repeated_orders, (int64_t)(silent + lost));
         outbox_wake(r->app->outbox);
         log_info(NULL, "re-announcing %zu order(s) without recent status", silent + lost);
     }

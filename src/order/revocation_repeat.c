@@ -14,6 +14,7 @@ int64_t revocation_repeat_run(void *app, struct db *db, enum db_status *status) 
     *status = revocation_store_repeat(db, order->service.config->reconcile_after, &count);
     if (*status != DB_OK || count == 0)
         return REPEAT_PAUSE_MS;
+    metric_add(order->series.repeated_revocations, (int64_t)count);
     outbox_wake(order->revocation_outbox);
     log_debug(NULL, "publishing %zu revocation(s) again", count);
     return count >= REVOCATION_REPEAT_LIMIT ? REPEAT_BUSY_PAUSE_MS : REPEAT_PAUSE_MS;

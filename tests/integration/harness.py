@@ -186,9 +186,9 @@ class Daemon:
         self.url = f"{'https' if settings.get('TLS_CERT_FILE') else 'http'}://127.0.0.1:{self.port}"
         inherited = ("PATH", "HOME", "ASAN_OPTIONS", "UBSAN_OPTIONS", "TSAN_OPTIONS", "LSAN_OPTIONS")
         self.environment = {name: os.environ[name] for name in inherited if name in os.environ} | settings
-        self.metrics_url = f"http://127.0.0.1:{free_port()}/metrics"
         self.environment |= {"ORDER_SERVICE_PORT": str(self.port), "DELIVERY_SERVICE_PORT": str(self.port)}
-        self.environment.setdefault("METRICS_PORT", self.metrics_url.split(":")[-1].split("/")[0])
+        self.environment.setdefault("METRICS_PORT", str(free_port()))
+        self.metrics_url = f"http://127.0.0.1:{self.environment['METRICS_PORT']}/metrics"
         remember(*(value for name, value in self.environment.items() if SECRET_SETTING.search(name)))
 
     def launch(self):

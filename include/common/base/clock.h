@@ -23,6 +23,9 @@ int64_t clock_mono_ns(void);
 /* Writes a time as RFC 3339 text, in UTC, with milliseconds. Clamps it to the years 0000 to 9999. */
 void clock_format(int64_t epoch_ms, char text[static TIME_TEXT_SIZE]);
 
+/* Reads what clock_format writes. False when text is something else. */
+bool clock_parse(const char *text, int64_t *epoch_ms) MUST_CHECK;
+
 /* Sets *out to the time ms milliseconds from now, on the monotonic clock. */
 void clock_mono_after(int64_t ms, struct timespec *out);
 

@@ -26,3 +26,9 @@ bool memory_cache_get(struct memory_cache *cache, const uint8_t key[static MEMOR
  * stored. */
 void memory_cache_put(struct memory_cache *cache, const uint8_t key[static MEMORY_CACHE_KEY_SIZE],
                       const void *value, size_t len, int64_t until_ms);
+
+/* How many values there are, expired ones included, and their bytes. */
+struct memory_cache_size {
+    size_t values, bytes;
+};
+struct memory_cache_size memory_cache_size(struct memory_cache *cache);

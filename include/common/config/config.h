@@ -107,7 +107,7 @@ bool config_read_env_file(const char *path, struct buf *errors) MUST_CHECK;
 /* The command line of a daemon. Loads the configuration, sets up the log, and handles the options that need no
  * daemon. Call it before any thread starts.
  *
- * --env FILE --help --version --check-config --print-config --migrate
+ * --env FILE --help --version --list-metrics --check-config --print-config --migrate
  *
  * In production the process leaves no core dump and lets no debugger attach from then on. */
 struct config_command {

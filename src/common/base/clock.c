@@ -2,6 +2,7 @@
 #include "common/base/clock.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <time.h>
 
@@ -55,6 +56,20 @@ void clock_format(int64_t epoch_ms, char text[static TIME_TEXT_SIZE]) {
     put_digits(text + 14, utc.tm_min, 2);
     put_digits(text + 17, utc.tm_sec, 2);
     put_digits(text + 20, (int)ms, 3);
+}
+
+bool clock_parse(const char *text, int64_t *epoch_ms) {
+    struct tm utc = {0};
+    char again[TIME_TEXT_SIZE];
+    int ms;
+    if (sscanf(text, "%4d-%2d-%2dT%2d:%2d:%2d.%3dZ", &utc.tm_year, &utc.tm_mon, &utc.tm_mday, &utc.tm_hour,
+               &utc.tm_min, &utc.tm_sec, &ms) != 7)
+        return false;
+    utc.tm_year -= 1900;
+    utc.tm_mon -= 1;
+    *epoch_ms = (int64_t)timegm(&utc) * 1000 + ms;
+    clock_format(*epoch_ms, again); /* the same text, unless it was not quite of this form */
+    return strcmp(again, text) == 0;
 }
 
 void clock_mono_after(int64_t ms, struct timespec *out) {

@@ -19,6 +19,7 @@ struct memory_cache {
     pthread_mutex_t lock; /* guards the rest, entries included */
     uint64_t uses;
     size_t count; /* of sets, a power of two */
+    struct memory_cache_size size;
     struct entry *sets[][WAYS];
 };
 
@@ -97,6 +98,15 @@ void memory_cache_put(struct memory_cache *cache, const uint8_t key[static MEMOR
     struct entry *old = *at;
     entry->used = ++cache->uses;
     *at = entry;
+    cache->size.values += !old;
+    cache->size.bytes += sizeof *entry + len - (old ? sizeof *old + old->len : 0);
     pthread_mutex_unlock(&cache->lock);
     free(old);
+}
+
+struct memory_cache_size memory_cache_size(struct memory_cache *cache) {
+    pthread_mutex_lock(&cache->lock);
+    struct memory_cache_size size = cache->size;
+    pthread_mutex_unlock(&cache->lock);
+    return size;
 }

@@ -1,6 +1,7 @@
 /* The command line that both daemons share. */
 #include "common/base/log.h"
 #include "common/config/config.h"
+#include "common/metrics/metrics.h"
 
 #include <getopt.h>
 #include <stdio.h>
@@ -8,16 +9,13 @@
 #include <string.h>
 #include <sys/prctl.h>
 
-enum action { BAD_USAGE, RUN, MIGRATE, HELP, VERSION, CHECK, PRINT };
+enum action { BAD_USAGE, RUN, MIGRATE, HELP, VERSION, METRICS, CHECK, PRINT };
 
 static const struct option options[] = {
-    {"env", required_argument, NULL, 'e'},
-    {"help", no_argument, NULL, HELP},
-    {"version", no_argument, NULL, VERSION},
-    {"check-config", no_argument, NULL, CHECK},
-    {"print-config", no_argument, NULL, PRINT},
-    {"migrate", no_argument, NULL, MIGRATE},
-    {NULL, 0, NULL, 0},
+    {"env", required_argument, NULL, 'e'},      {"help", no_argument, NULL, HELP},
+    {"version", no_argument, NULL, VERSION},    {"list-metrics", no_argument, NULL, METRICS},
+    {"check-config", no_argument, NULL, CHECK}, {"print-config", no_argument, NULL, PRINT},
+    {"migrate", no_argument, NULL, MIGRATE},    {NULL, 0, NULL, 0},
 };
 
 static const char *daemon_name(enum config_service service) {
@@ -25,9 +23,10 @@ static const char *daemon_name(enum config_service service) {
 }
 
 static void print_usage(FILE *out, enum config_service service) {
-    fprintf(out,
-            "usage: %s [--env FILE] [--check-config | --print-config | --migrate | --help | --version]\n",
-            daemon_name(service));
+    fprintf(
+        out,
+        "usage: %s [--env FILE] [--check-config | --print-config | --migrate | --list-metrics | --help | --version]\n",
+        daemon_name(service));
     if (service == CONFIG_ORDER)
         fputs("       order-svc [--env FILE] client add|list|rotate|retire|scope|disable|enable|delete ...\n"
               "       order-svc [--env FILE] token revoke ID | token revoke --client ID\n",
@@ -41,6 +40,7 @@ static void print_help(enum config_service service) {
          "  --check-config  check the configuration, report every error, and exit\n"
          "  --print-config  print all values, secrets as ***, and exit\n"
          "  --migrate       apply the pending database migrations, and exit\n"
+         "  --list-metrics  print a table of the metrics of both daemons, and exit\n"
          "  --version       print the version, and exit\n"
          "\n"
          "Environment variables, with their defaults:\n");
@@ -91,6 +91,26 @@ static void close_memory(const struct config *config) {
         (void)prctl(PR_SET_DUMPABLE, 0);
 }
 
+/* What can be told without a configuration. False when it is not one of these actions. */
+static bool tell(enum config_service service, enum action action) {
+    struct buf table = {0};
+    switch ((int)action) {
+    case HELP:
+        print_help(service);
+        return true;
+    case VERSION:
+        printf("%s %s\n", daemon_name(service), SERVICE_VERSION);
+        return true;
+    case METRICS:
+        metrics_describe(&table);
+        fputs(table.data ? table.data : "", stdout);
+        buf_free(&table);
+        return true;
+    default:
+        return false;
+    }
+}
+
 static const char *environment(const char *name) {
     return getenv(name);
 }
@@ -132,11 +152,7 @@ struct config_command config_command_line(enum config_service service, int argc,
         print_usage(stderr, service);
         return command;
     }
-    if (action == HELP || action == VERSION) {
-        if (action == HELP)
-            print_help(service);
-        else
-            printf("%s %s\n", daemon_name(service), SERVICE_VERSION);
+    if (tell(service, action)) {
         command.exit_code = 0;
         return command;
     }

@@ -3,7 +3,9 @@
 
 #include "common/base/log.h"
 #include "common/base/ticker.h"
+#include "common/metrics/metrics.h"
 
+#include <gnutls/x509.h>
 #include <microhttpd.h>
 #include <pthread.h>
 #include <stdlib.h>
@@ -39,6 +41,20 @@ struct http_tls {
     struct ticker *ticker;
 };
 
+/* The series is found again by each load, which is rare. */
+static void measure_expiry(const struct http_certificate *certificate) {
+    gnutls_x509_crt_t *chain;
+    unsigned count;
+    if (gnutls_certificate_get_x509_crt(certificate->credentials, 0, &chain, &count) < 0)
+        return;
+    if (count > 0)
+        metric_set(metric_series(METRIC_CERTIFICATE_EXPIRY, NULL),
+                   gnutls_x509_crt_get_expiration_time(chain[0]) * INT64_C(1000000000));
+    for (unsigned i = 0; i < count; i++)
+        gnutls_x509_crt_deinit(chain[i]);
+    gnutls_free(chain);
+}
+
 static struct http_certificate *tls_load(struct http_tls *tls, int *error) {
     struct http_certificate *certificate = calloc(1, sizeof *certificate);
     *error = certificate ? gnutls_certificate_allocate_credentials(&certificate->credentials)
@@ -49,6 +65,7 @@ static struct http_certificate *tls_load(struct http_tls *tls, int *error) {
     if (*error >= 0) {
         certificate->tls = tls;
         certificate->users = 1;
+        measure_expiry(certificate);
         return certificate;
     }
     if (certificate && certificate->credentials)

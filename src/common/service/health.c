@@ -4,6 +4,7 @@
 #include "common/base/clock.h"
 #include "common/base/json_write.h"
 #include "common/base/outage.h"
+#include "common/metrics/metrics.h"
 #include "common/service/service.h"
 
 #include <pthread.h>
@@ -21,7 +22,8 @@ enum {
 /* Each part has a thread of its own, so that a part that hangs does not hide the others. */
 struct part {
     struct health *health;
-    struct outage outage;                      /* its name is the part's */
+    struct outage outage; /* its name is the part's */
+    struct metric_series *up;
     const char *(*ask)(struct health *health); /* NULL: well; else the error message */
     atomic_bool well;
     bool asked;
@@ -95,6 +97,7 @@ static const char *ask_queue(struct health *health) {
 
 /* The caller holds the mutex. */
 static void health_note(struct part *part, const char *fault) {
+    metric_set(part->up, !fault);
     if (fault)
         outage_begin(&part->outage, "%s", fault);
     else
@@ -131,6 +134,7 @@ static void add_part(struct health *health, const char *name, const char *(*ask_
     struct part *part = &health->parts[health->part_count++];
     part->health = health;
     part->outage.name = name;
+    part->up = metric_series(METRIC_PART_UP, METRIC_LABELS(name));
     part->ask = ask_part;
 }
 

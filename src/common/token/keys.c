@@ -3,9 +3,13 @@
 
 #include "common/base/log.h"
 #include "common/base/ticker.h"
+#include "common/metrics/metrics.h"
 
+#include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #define LOOK_MS 1000
 
@@ -25,6 +29,13 @@ void token_keys_release(struct token_keys *keys, struct token_set *set) {
         token_set_free(set);
 }
 
+static void measure_age(const char *folder) {
+    char path[PATH_MAX];
+    struct stat file;
+    if (snprintf(path, sizeof path, "%s/current.pem", folder) < PATH_MAX && stat(path, &file) == 0)
+        metric_set(metric_series(METRIC_TOKEN_KEY_TIME, NULL), file.st_mtim.tv_sec * INT64_C(1000000000));
+}
+
 /* Who works with the old set keeps it until then. */
 static void keys_replace(struct token_keys *keys, struct token_set *set) {
     pthread_mutex_lock(&keys->lock);
@@ -35,6 +46,7 @@ static void keys_replace(struct token_keys *keys, struct token_set *set) {
         token_keys_release(keys, old);
     log_info(NULL, "token keys: %zu from %s%s%s", set->count, keys->folder,
              set->signing ? ", signing with " : "", set->signing ? set->signing->kid : "");
+    measure_age(keys->folder);
 }
 
 /* Reads the folder if it does not look as it did when it was read, or if something was wrong with it. Appends to faults
@@ -121,6 +133,8 @@ struct token_keys *token_keys_new(const struct token_options *options) {
     if (!keys)
         return NULL;
     pthread_mutex_init(&keys->lock, NULL);
+    keys->known = metric_series(METRIC_CACHE_LOOKUPS, METRIC_LABELS("tokens", "memory", "hit"));
+    keys->unknown = metric_series(METRIC_CACHE_LOOKUPS, METRIC_LABELS("tokens", "memory", "miss"));
     keys->lifetime_s = options->lifetime_s;
     keys->issues = options->issues;
     struct buf error = {0};

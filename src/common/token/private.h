@@ -79,6 +79,7 @@ struct token_keys {
     struct token_set *set;
     char *issuer, *audience;
     int64_t lifetime_s;
+    struct metric_series *known, *unknown; /* tokens that were verified before, and others */
     /* of the thread that follows the folder */
     char *folder;
     bool issues;

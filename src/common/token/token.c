@@ -2,6 +2,8 @@
 #include "common/base/json.h"
 #include "private.h"
 
+#include "common/metrics/metrics.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -160,7 +162,9 @@ enum token_status token_verify(struct token_keys *keys, const char *token, int64
     sha256(token, len, digest);
     struct token_set *set = token_keys_hold(keys);
     enum token_status status = TOKEN_OK;
-    if (!token_set_recall(set, digest, &found)) {
+    bool known = token_set_recall(set, digest, &found);
+    metric_add(known ? keys->known : keys->unknown, 1);
+    if (!known) {
         status = token_decode(keys, set, token, &found);
         if (status == TOKEN_OK)
             token_set_remember(set, digest, &found);

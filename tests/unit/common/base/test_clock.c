@@ -87,8 +87,33 @@ static void signals_do_not_cut_a_sleep_short(void **state) {
     assert_true(slept >= 59);
 }
 
+static void what_is_written_is_read(void **state) {
+    (void)state;
+    static const int64_t times[] = {0, 1769847330123, 1, 951782399999, 253402300799999, -1};
+    static const char *const others[] = {"",
+                                         "2026-01-31",
+                                         "2026-01-31T08:15:30Z",
+                                         "2026-01-31T08:15:30.123",
+                                         "2026-01-31T08:15:30.123Zx",
+                                         "2026-02-30T08:15:30.123Z",
+                                         "2026-01-31T25:15:30.123Z",
+                                         " 2026-1-31T08:15:30.123Z",
+                                         "2026-01-31T08:15:30.123+01:00"};
+    int64_t ms;
+    for (size_t i = 0; i < sizeof times / sizeof *times; i++) {
+        char text[TIME_TEXT_SIZE];
+        clock_format(times[i], text);
+        assert_true(clock_parse(text, &ms));
+        assert_int_equal(ms, times[i]);
+    }
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+        if (clock_parse(others[i], &ms))
+            fail_msg("%s was read", others[i]);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_is_written_is_read),
         cmocka_unit_test(times_are_written_as_text),
         cmocka_unit_test(the_text_is_utc_wherever_the_process_runs),
         cmocka_unit_test(the_wall_clock_is_in_milliseconds),

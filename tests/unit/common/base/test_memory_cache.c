@@ -46,6 +46,22 @@ static void a_value_comes_back_until_its_time_is_over(void **state) {
     assert_true(holds(cache, key_of(1, 1), 100, "another"));
 }
 
+static void its_size_is_known(void **state) {
+    struct memory_cache *cache = *state;
+    assert_int_equal(memory_cache_size(cache).values, 0);
+    put(cache, key_of(1, 1), "one", 100);
+    size_t one = memory_cache_size(cache).bytes;
+    put(cache, key_of(2, 1), "three", 100);
+    assert_int_equal(memory_cache_size(cache).values, 2);
+    assert_int_equal(memory_cache_size(cache).bytes, 2 * one + 2);
+    put(cache, key_of(2, 1), "two", 100);
+    assert_int_equal(memory_cache_size(cache).bytes, 2 * one);
+    for (uint32_t i = 3; i < 100; i++) /* of one set, which has room for 8 */
+        put(cache, key_of(i, 1), "new", 100);
+    assert_int_equal(memory_cache_size(cache).values, WAYS);
+    assert_int_equal(memory_cache_size(cache).bytes, WAYS * one);
+}
+
 static void a_value_that_is_too_large_is_not_kept(void **state) {
     struct memory_cache *cache = *state;
     static char value[MEMORY_CACHE_VALUE_MAX + 2];
@@ -112,6 +128,7 @@ static int close_cache(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_value_comes_back_until_its_time_is_over, open_cache, close_cache),
+        cmocka_unit_test_setup_teardown(its_size_is_known, open_cache, close_cache),
         cmocka_unit_test_setup_teardown(a_value_that_is_too_large_is_not_kept, open_cache, close_cache),
         cmocka_unit_test_setup_teardown(what_was_not_used_for_longest_gives_way, open_cache, close_cache),
         cmocka_unit_test_setup_teardown(the_number_of_values_is_bounded, open_cache, close_cache),

@@ -1,0 +1,21 @@
+/* The series of order-svc's own metrics. */
+#include "series.h"
+
+static struct order_lookups lookups(const char *cache, const char *tier) {
+    return (struct order_lookups){
+        .hit = metric_series(METRIC_CACHE_LOOKUPS, METRIC_LABELS(cache, tier, "hit")),
+        .miss = metric_series(METRIC_CACHE_LOOKUPS, METRIC_LABELS(cache, tier, "miss"))};
+}
+
+void order_series_make(struct order_series *out) {
+    *out = (struct order_series){
+        .created = metric_series(METRIC_ORDERS_CREATED, NULL),
+        .status_delay = metric_series(METRIC_STATUS_DELAY, NULL),
+        .repeated_orders = metric_series(METRIC_REPEATED, METRIC_LABELS("ORDER_CREATED")),
+        .repeated_revocations = metric_series(METRIC_REPEATED, METRIC_LABELS("TOKEN_REVOKED")),
+        .receipts_memory = lookups("receipts", "memory"),
+        .receipts_redis = lookups("receipts", "redis"),
+        .views_memory = lookups("views", "memory"),
+        .views_redis = lookups("views", "redis"),
+    };
+}

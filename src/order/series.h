@@ -1,0 +1,22 @@
+/* What order-svc counts of its own. */
+#pragma once
+
+#include "common/metrics/metrics.h"
+
+#include <stdbool.h>
+
+/* Questions to one cache in one place. */
+struct order_lookups {
+    struct metric_series *hit, *miss;
+};
+
+struct order_series {
+    struct metric_series *created, *status_delay, *repeated_orders, *repeated_revocations;
+    struct order_lookups receipts_memory, receipts_redis, views_memory, views_redis;
+};
+
+void order_series_make(struct order_series *out);
+
+static inline void order_lookup_count(const struct order_lookups *lookups, bool hit) {
+    metric_add(hit ? lookups->hit : lookups->miss, 1);
+}
