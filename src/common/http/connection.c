@@ -8,7 +8,9 @@
 #include "common/base/ticker.h"
 
 #include <ctype.h>
+#include <linux/tcp.h>
 #include <microhttpd.h>
+#include <netinet/in.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -34,11 +36,14 @@ struct http_connection {
     struct http_connections *all;
     int socket;
     struct http_certificate *certificate; /* NULL: plain HTTP */
-    atomic_llong deadline_ms;             /* of the client's next step; set on the connection's HTTP thread */
-    const char *target, *target_end;      /* of the request, in libmicrohttpd's buffer */
-    bool whole;                           /* no request is in part */
-    bool printable;                       /* the target has no control characters */
-    bool absolute;                        /* it begins with a scheme and host */
+    atomic_llong sending_ms;              /* when its answer began to be sent; 0: none is */
+    uint64_t acked;           /* bytes that the client had received when http_connections_receive asked */
+    int64_t acked_ms;         /* and when that number was first seen */
+    atomic_llong deadline_ms; /* of the client's next step; set on the connection's HTTP thread */
+    const char *target, *target_end; /* of the request, in libmicrohttpd's buffer */
+    bool whole;                      /* no request is in part */
+    bool printable;                  /* the target has no control characters */
+    bool absolute;                   /* it begins with a scheme and host */
     struct http_connection *next, **link;
 };
 
@@ -203,6 +208,34 @@ void http_connection_limit(struct http_connection *c) {
 
 void http_connection_unlimit(struct http_connection *c) {
     atomic_store_explicit(&c->deadline_ms, INT64_MAX, memory_order_relaxed);
+}
+
+void http_connection_sending(struct http_connection *c, bool sending) {
+    atomic_store_explicit(&c->sending_ms, sending ? clock_mono_ms() : 0, memory_order_relaxed);
+}
+
+/* When the client last received something of its answer; 0 when it is sent none. */
+static int64_t receives_since(struct http_connection *c, int64_t now_ms) {
+    struct tcp_info info = {0};
+    socklen_t size = sizeof info;
+    int64_t since_ms = atomic_load_explicit(&c->sending_ms, memory_order_relaxed);
+    if (since_ms == 0 || getsockopt(c->socket, IPPROTO_TCP, TCP_INFO, &info, &size) != 0)
+        return since_ms;
+    if (info.tcpi_bytes_acked != c->acked) {
+        c->acked = info.tcpi_bytes_acked;
+        c->acked_ms = now_ms;
+    }
+    return c->acked_ms > since_ms ? c->acked_ms : since_ms;
+}
+
+bool http_connections_receive(struct http_connections *all, int64_t patience_ms) {
+    int64_t now = clock_mono_ms();
+    bool any = false;
+    pthread_mutex_lock(&all->lock);
+    for (struct http_connection *c = all->first; c; c = c->next)
+        any |= receives_since(c, now) > now - patience_ms;
+    pthread_mutex_unlock(&all->lock);
+    return any;
 }
 
 void http_suspend(struct http_exchange *x) {

@@ -57,6 +57,15 @@ static bool is_last(struct http_exchange *x) {
            (MHD_VERSION < 0x00097701 && http_header(&x->request, "Transfer-Encoding"));
 }
 
+/* Counts it there from now on. It is never uncounted in between. */
+static void count_at(struct http_exchange *x, atomic_size_t *counter) {
+    if (counter)
+        atomic_fetch_add(counter, 1);
+    if (x->counted)
+        atomic_fetch_sub(x->counted, 1);
+    x->counted = counter;
+}
+
 static struct MHD_Response *make_response(struct http_reply *reply) {
     size_t len = reply->body.len;
     char *bytes = buf_take(&reply->body);
@@ -96,6 +105,8 @@ static enum MHD_Result send_reply(struct http_exchange *x) {
         return MHD_NO;
     add_headers(response, x);
     http_connection_limit(http_connection_of(x->connection));
+    http_connection_sending(http_connection_of(x->connection), true);
+    count_at(x, NULL);
     enum MHD_Result result = MHD_queue_response(x->connection, request->reply.status, response);
     MHD_destroy_response(response);
     /* The route, not the path: a path may contain anything, even a token by mistake. */
@@ -123,7 +134,7 @@ static enum MHD_Result exchange_begin(struct http_server *server, struct MHD_Con
     x->method = method;
     x->path = http_connection_path(http_connection_of(connection), path);
     x->request.app = server->options.app;
-    atomic_fetch_add(&server->in_flight, 1);
+    count_at(x, &server->receiving);
     adopt_request_id(&x->request);
     trace_adopt(http_header(&x->request, "traceparent"), x->request.traceparent);
     if (!http_framing_is_clear(x, version))
@@ -156,6 +167,7 @@ static enum MHD_Result exchange_receive(struct http_exchange *x, const char *dat
 
 static enum MHD_Result exchange_process(struct http_exchange *x) {
     http_connection_whole(http_connection_of(x->connection));
+    count_at(x, &x->server->in_flight);
     x->request.arena.failed |= x->request.body.failed;
     return http_dispatch(x) ? MHD_YES : send_reply(x);
 }
@@ -175,17 +187,17 @@ enum MHD_Result http_exchange_step(void *server, struct MHD_Connection *connecti
 
 void http_exchange_end(void *cls, struct MHD_Connection *connection, void **context,
                        enum MHD_RequestTerminationCode code) {
-    (void)code;
-    struct http_server *server = cls;
+    (void)cls, (void)code;
     struct http_exchange *x = *context;
     if (!x)
         return;
     http_connection_limit(http_connection_of(connection)); /* for the next request */
+    http_connection_sending(http_connection_of(connection), false);
+    count_at(x, NULL);
     buf_free(&x->request.body);
     buf_free(&x->request.reply.body);
     arena_free(&x->request.arena);
     http_release(x);
     free(x);
     *context = NULL;
-    atomic_fetch_sub(&server->in_flight, 1);
 }

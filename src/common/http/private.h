@@ -32,7 +32,8 @@ struct http_server {
     struct limit *by_address, *by_client;
     struct batch_pool *pool; /* one lane for each route, at the route's index */
     atomic_size_t held;      /* bytes of memory, of options.memory_limit */
-    atomic_size_t in_flight; /* requests whose headers arrived and whose answer is not sent yet */
+    atomic_size_t receiving; /* requests whose head has arrived, but not their end */
+    atomic_size_t in_flight; /* requests that have arrived whole and have no answer yet */
     atomic_bool draining;    /* every answer closes its connection */
     atomic_bool expired;     /* the deadline of http_stop has passed: waiting requests are answered 503 */
 };
@@ -46,6 +47,7 @@ struct http_exchange {
     const char *method, *path;
     size_t body_limit, received; /* bytes of the body */
     size_t held;                 /* bytes of memory, as counted by the server */
+    atomic_size_t *counted;      /* the counter of the server that counts it; NULL: none */
     enum { HTTP_RECEIVING, HTTP_WAITING, HTTP_ANSWERED } stage;
 };
 
@@ -79,6 +81,12 @@ const char *http_connection_path(const struct http_connection *connection, const
 void http_connection_whole(struct http_connection *connection);   /* the request has arrived to its end */
 void http_connection_limit(struct http_connection *connection);   /* the client's next step begins */
 void http_connection_unlimit(struct http_connection *connection); /* the next step is ours */
+
+/* From now on an answer is being sent to the client, or no longer. On the connection's HTTP thread. */
+void http_connection_sending(struct http_connection *connection, bool sending);
+/* Whether a client that is being sent an answer has received something of it within the last patience_ms. Only one thread
+ * may ask. */
+bool http_connections_receive(struct http_connections *connections, int64_t patience_ms);
 
 /* The memory of requests in progress, of which http_options has the limit. A body that does not fit is answered 503. So is
  * the reply of a GET that does not fit. Any thread that owns the exchange. */

@@ -20,6 +20,7 @@ enum {
     WORKER_FILES = 4, /* per worker, for its database and Redis, also while they reconnect */
     OUTAGE_QUIET_MS = 5000,
     QUIET_MS = 300, /* a draining server that is idle for this long is done */
+    SLOW_MS = 2000, /* and waits for this long for a client that neither sends nor receives */
 };
 
 static_assert(HTTP_BATCH_MAX == BATCH_LIMIT, "both bound the same batch");
@@ -187,15 +188,22 @@ int http_port(const struct http_server *server) {
     return MHD_get_daemon_info(server->daemon, MHD_DAEMON_INFO_BIND_PORT)->port;
 }
 
-/* Waits until all connections are closed, no request has come for a while, or the deadline has passed. */
+/* Whether a client waits for something. A request that has arrived whole is answered, however long that takes. A client
+ * that is slow at sending, or at receiving, has some time. Otherwise one that does neither would hold up the stop. */
+static bool is_busy(struct http_server *server, int64_t waited_ms) {
+    return atomic_load(&server->in_flight) || (waited_ms < SLOW_MS && atomic_load(&server->receiving)) ||
+           http_connections_receive(server->connections, SLOW_MS);
+}
+
+/* Waits until all connections are closed, nobody has waited for a while, or the deadline has passed. */
 static void wait_idle(struct http_server *server, int64_t deadline_ms) {
-    int64_t busy_ms = clock_mono_ms();
-    while (clock_mono_ms() < deadline_ms) {
-        if (atomic_load(&server->in_flight))
-            busy_ms = clock_mono_ms();
+    int64_t start_ms = clock_mono_ms(), busy_ms = start_ms, now;
+    while ((now = clock_mono_ms()) < deadline_ms) {
+        if (is_busy(server, now - start_ms))
+            busy_ms = now;
         unsigned open =
             MHD_get_daemon_info(server->daemon, MHD_DAEMON_INFO_CURRENT_CONNECTIONS)->num_connections;
-        if (open == 0 || clock_mono_ms() - busy_ms > QUIET_MS)
+        if (open == 0 || now - busy_ms > QUIET_MS)
             return;
         clock_sleep_ms(5);
     }
