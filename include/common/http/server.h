@@ -65,6 +65,9 @@ struct http_options {
     atomic_ullong *unserved; /* counts the requests that a worker could not serve, for the health check */
 };
 
+/* The file descriptors that the server has open at most, without those of its workers. */
+size_t http_files(const struct http_options *options);
+
 /* Binds and serves. NULL on failure, which is logged. */
 struct http_server *http_start(const struct http_options *options);
 int http_port(const struct http_server *server);

@@ -40,6 +40,10 @@ struct service_part {
     bool single; /* one thread, instead of CONSUMER_THREADS */
 
     service_queue *queue; /* of an outbox or a consumer */
+
+    /* The file descriptors of a part with a start function, at most. consumes: and it starts a consumer. */
+    size_t files;
+    bool consumes;
 };
 
 struct service_command { /* "order-svc client ..." */

@@ -12,12 +12,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 enum {
-    OWN_FILES = 64,   /* maximum for the other parts: their connections, queues, threads */
-    WORKER_FILES = 4, /* per worker, for its database and Redis, also while they reconnect */
     OUTAGE_QUIET_MS = 5000,
     QUIET_MS = 300, /* a draining server that is idle for this long is done */
     SLOW_MS = 2000, /* and waits for this long for a client that neither sends nor receives */
@@ -73,25 +70,12 @@ static struct MHD_Daemon *start_daemon(struct http_server *server) {
     return daemon;
 }
 
-/* Reserves file descriptors for the other parts: running out of them would cost us the database. False when none
- * are left for clients. */
-static bool limit_connections(struct http_options *o) {
-    struct rlimit files;
-    size_t own = OWN_FILES + o->workers * WORKER_FILES;
-    if (getrlimit(RLIMIT_NOFILE, &files) != 0)
-        return true;
-    rlim_t wanted = own + o->max_connections;
-    if (files.rlim_cur < wanted) {
-        files.rlim_cur = files.rlim_max < wanted ? files.rlim_max : wanted;
-        (void)setrlimit(RLIMIT_NOFILE, &files);
-    }
-    if (files.rlim_cur < wanted) {
-        o->max_connections = files.rlim_cur > own ? (unsigned)(files.rlim_cur - own) : 0;
-        log_write(o->max_connections ? LOG_WARN : LOG_ERROR, NULL,
-                  "http: the limit of %llu open files allows only %u connections",
-                  (unsigned long long)files.rlim_cur, o->max_connections);
-    }
-    return o->max_connections > 0;
+size_t http_files(const struct http_options *o) {
+    enum {
+        OWN = 8,
+        PER_THREAD = 3
+    }; /* port, eventfd, certificate and key; a thread's wake-up, a copy of a socket */
+    return OWN + PER_THREAD * (o->threads + 1) + HTTP_LINGERING_MAX + o->max_connections;
 }
 
 static void free_server(struct http_server *server) {
@@ -153,7 +137,7 @@ static struct batch_pool *server_start_pool(struct http_server *server) {
 }
 
 static bool server_start(struct http_server *server) {
-    if (!limit_connections(&server->options) || !http_limits_start(server))
+    if (!http_limits_start(server))
         return false;
     const struct http_options *o = &server->options;
     if (*o->tls_cert_file) {
