@@ -98,6 +98,7 @@ static void add_headers(struct MHD_Response *response, struct http_exchange *x) 
 
 static enum MHD_Result send_reply(struct http_exchange *x) {
     struct http_request *request = &x->request;
+    http_settle(request);
     http_limit_fields(request);
     http_reply_shortage(request);
     struct MHD_Response *response = make_response(&request->reply);
@@ -194,6 +195,7 @@ void http_exchange_end(void *cls, struct MHD_Connection *connection, void **cont
     http_connection_limit(http_connection_of(connection)); /* for the next request */
     http_connection_sending(http_connection_of(connection), false);
     count_at(x, NULL);
+    http_settle(&x->request);
     buf_free(&x->request.body);
     buf_free(&x->request.reply.body);
     arena_free(&x->request.arena);

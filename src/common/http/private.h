@@ -124,6 +124,9 @@ struct address http_client_address(struct http_exchange *x);
 bool http_within_address(struct http_exchange *x);
 bool http_within_client(struct http_exchange *x) MUST_CHECK;
 
+/* Gives back what was reserved and not spent. Before http_limit_fields, and when there is no reply. */
+void http_settle(struct http_request *request);
+
 /* Adds the limits to the headers of the reply. */
 void http_limit_fields(struct http_request *request);
 
