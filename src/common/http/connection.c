@@ -43,7 +43,7 @@ struct http_connection {
     const char *target, *target_end; /* of the request, in libmicrohttpd's buffer */
     bool whole;                      /* no request is in part */
     bool printable;                  /* the target has no control characters */
-    bool absolute;                   /* it begins with a scheme and host */
+    size_t scheme; /* length of the scheme that the target begins with, as in "http://host/path"; 0: none */
     struct http_connection *next, **link;
 };
 
@@ -162,14 +162,20 @@ static bool is_printable(const char *text) {
     return true;
 }
 
-/* Whether the target begins with a scheme and host. An escape in the host would move its end when it is decoded, so
- * such a host does not count. */
-static bool is_absolute(const char *target) {
-    static const char scheme[] = "http://";
-    if (strncasecmp(target, scheme, sizeof scheme - 1) != 0)
-        return false;
-    const char *host = target + sizeof scheme - 1;
-    return host[strcspn(host, "/?%")] != '%';
+/* The length of the scheme that the target begins with. "https://" needs TLS (RFC 9110 §7.4). 0: none. */
+static size_t scheme_length(const char *target, bool tls) {
+    static const char plain[] = "http://", secure[] = "https://";
+    if (strncasecmp(target, plain, sizeof plain - 1) == 0)
+        return sizeof plain - 1;
+    return tls && strncasecmp(target, secure, sizeof secure - 1) == 0 ? sizeof secure - 1 : 0;
+}
+
+/* The length of the scheme of a target that begins with a scheme and host. An escape in the host would move its end when
+ * it is decoded, so such a host does not count. */
+static size_t absolute_scheme(const char *target, bool tls) {
+    size_t len = scheme_length(target, tls);
+    const char *host = target + len;
+    return host[strcspn(host, "/?%")] != '%' ? len : 0;
 }
 
 void *http_connection_target(void *cls, const char *target, struct MHD_Connection *connection) {
@@ -181,7 +187,7 @@ void *http_connection_target(void *cls, const char *target, struct MHD_Connectio
         c->target = target;
         c->target_end = target + strlen(target);
         c->printable = is_printable(target);
-        c->absolute = is_absolute(target);
+        c->scheme = absolute_scheme(target, c->all->tls);
     }
     return NULL;
 }
@@ -192,9 +198,9 @@ bool http_connection_line_is_clear(const struct http_connection *c, const char *
 }
 
 const char *http_connection_path(const struct http_connection *c, const char *path) {
-    if (!c->absolute)
+    if (!c->scheme)
         return path;
-    const char *slash = strchr(path + sizeof "http://" - 1, '/');
+    const char *slash = strchr(path + c->scheme, '/');
     return slash ? slash : "/";
 }
 

@@ -31,8 +31,8 @@ void http_admit(struct http_exchange *x) {
     if ((costly && http_memory_is_short(x->server)) ||
         (request->route->run && !batch_has_room(x->server->pool, lane_of(x))))
         (void)shed(request); /* before the guard, so that a refusal costs little */
-    else
-        (void)may_enter(x);
+    else if (may_enter(x) && request->route->body_limit)
+        (void)http_expect_plain(request);
 }
 
 bool http_dispatch(struct http_exchange *x) {

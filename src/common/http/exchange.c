@@ -170,7 +170,7 @@ static enum MHD_Result exchange_process(struct http_exchange *x) {
     http_connection_whole(http_connection_of(x->connection));
     count_at(x, &x->server->in_flight);
     x->request.arena.failed |= x->request.body.failed;
-    return http_dispatch(x) ? MHD_YES : send_reply(x);
+    return is_answered(x) || !http_trailers_fit(x) || !http_dispatch(x) ? send_reply(x) : MHD_YES;
 }
 
 enum MHD_Result http_exchange_step(void *server, struct MHD_Connection *connection, const char *path,
