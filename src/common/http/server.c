@@ -5,13 +5,13 @@
 #include "common/base/clock.h"
 #include "common/base/log.h"
 
-#include <arpa/inet.h>
 #include <assert.h>
 #include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 enum {
@@ -44,13 +44,16 @@ static void log_mhd(void *connections, const char *format, va_list args) {
 
 static struct MHD_Daemon *start_daemon(struct http_server *server) {
     const struct http_options *o = &server->options;
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)o->port)};
-    if (inet_pton(AF_INET, o->bind_address, &address.sin_addr) != 1) {
-        log_error(NULL, "http: BIND_ADDRESS %s is not an IPv4 address", o->bind_address);
+    struct sockaddr_storage address;
+    bool dual;
+    if (!address_to_listen(o->bind_address, (uint16_t)o->port, &address, &dual)) {
+        log_error(NULL, "http: BIND_ADDRESS %s is not an IP address", o->bind_address);
         return NULL;
     }
     /* Poll mode: in epoll mode suspend and resume lose wake-ups under load. */
     unsigned flags = MHD_USE_POLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG;
+    if (address.ss_family == AF_INET6)
+        flags |= dual ? MHD_USE_DUAL_STACK : MHD_USE_IPv6;
     enum MHD_OPTION secured = MHD_OPTION_END; /* plain HTTP: the options end there */
     if (server->tls) {
         flags |= MHD_USE_TLS;
@@ -66,7 +69,7 @@ static struct MHD_Daemon *start_daemon(struct http_server *server) {
         MHD_OPTION_LISTEN_BACKLOG_SIZE, 1024u, secured, http_tls_priorities, MHD_OPTION_HTTPS_CERT_CALLBACK,
         http_tls_no_certificate, MHD_OPTION_END);
     if (!daemon)
-        log_error(NULL, "http: cannot listen on %s:%d: %s", o->bind_address, o->port, strerror(errno));
+        log_error(NULL, "http: cannot listen on %s port %d: %s", o->bind_address, o->port, strerror(errno));
     return daemon;
 }
 
