@@ -116,7 +116,7 @@ def documented(response):
 
 
 HEADERS = {"X-Request-Id", "Location", "Idempotent-Replayed", "ETag", "Cache-Control", "Pragma", "Retry-After",
-           "RateLimit", "RateLimit-Policy", "WWW-Authenticate", "Allow"}
+           "Accept-Encoding", "RateLimit", "RateLimit-Policy", "WWW-Authenticate", "Allow"}
 
 
 def assert_headers(response, headers):

@@ -177,9 +177,10 @@ def test_what_is_no_handshake_does_no_harm(system):
 
 @pytest.mark.parametrize("files, words", [
     (("cert.pem", "missing.pem"), "missing.pem: "),
-    (("missing.pem", "key.pem"), "tls: cannot load "),
-    (("key.pem", "cert.pem"), "tls: cannot load "),
+    (("missing.pem", "key.pem"), "missing.pem: No such file or directory"),
     (("cert.pem", ""), "TLS_KEY_FILE: must be set when TLS_CERT_FILE is"),
+    ((".", "key.pem"), "Is a directory"),
+    (("key.pem", "cert.pem"), "tls: cannot load "),
     (("", "key.pem"), "TLS_CERT_FILE: must be set when TLS_KEY_FILE is"),
 ])
 def test_start_with_bad_files_is_refused(system, folder, files, words):

@@ -1,5 +1,6 @@
 /* The open connections. Closes those that take too long, because libmicrohttpd only limits the pause between two
  * bytes. A client that sends or reads one byte a second would stay for ever. */
+#include "half_closed.h"
 #include "private.h"
 #include "tls.h"
 
@@ -16,6 +17,7 @@
 #include <string.h>
 #include <strings.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 enum { LONGEST_TICK_MS = 1000 };
 
@@ -29,12 +31,14 @@ struct http_connections {
     struct http_lingering *lingering;
     bool full; /* it was full, and that was logged; used by the ticker only */
     atomic_bool starved;
+    atomic_uint half_closed; /* connections with half.active */
     struct ticker *ticker;
 };
 
 struct http_connection {
     struct http_connections *all;
     int socket;
+    struct http_half_closed half;
     struct http_certificate *certificate; /* NULL: plain HTTP */
     atomic_llong sending_ms;              /* when its answer began to be sent; 0: none is */
     uint64_t acked;           /* bytes that the client had received when http_connections_receive asked */
@@ -137,8 +141,14 @@ static void closed(struct http_connection *c) {
     if (c->next)
         c->next->link = c->link;
     pthread_mutex_unlock(&c->all->lock);
-    if (http_linger_is_needed(c->socket, c->whole))
-        http_linger(c->all->lingering, c->socket);
+    bool half = c->half.active;
+    int socket = half ? http_half_closed_end(&c->half) : c->socket;
+    if (http_linger_is_needed(socket, c->whole))
+        http_linger(c->all->lingering, socket);
+    if (half) {
+        close(socket);
+        atomic_fetch_sub(&c->all->half_closed, 1);
+    }
     http_tls_end(c->certificate);
     free(c);
 }
@@ -244,6 +254,10 @@ bool http_connections_receive(struct http_connections *all, int64_t patience_ms)
     return any;
 }
 
+bool http_connection_is_half_closed(const struct http_connection *c) {
+    return c->half.active;
+}
+
 void http_suspend(struct http_exchange *x) {
     x->stage = HTTP_WAITING;
     http_connection_unlimit(http_connection_of(x->connection));
@@ -252,6 +266,11 @@ void http_suspend(struct http_exchange *x) {
 
 void http_resume(struct http_exchange *x) {
     struct MHD_Connection *connection = x->connection;
+    struct http_connection *c = http_connection_of(connection);
+    if (atomic_fetch_add(&c->all->half_closed, 1) < HTTP_HALF_CLOSED_MAX)
+        http_half_closed_begin(&c->half, c->socket);
+    if (!c->half.active)
+        atomic_fetch_sub(&c->all->half_closed, 1);
     x->stage = HTTP_ANSWERED;
     MHD_resume_connection(connection);
 }

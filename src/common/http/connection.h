@@ -36,6 +36,9 @@ void http_connection_whole(struct http_connection *connection);   /* the request
 void http_connection_limit(struct http_connection *connection);   /* the client's next step begins */
 void http_connection_unlimit(struct http_connection *connection); /* the next step is ours */
 
+/* Whether the client of a connection that was resumed has closed its sending side: its answer is the last. */
+bool http_connection_is_half_closed(const struct http_connection *connection);
+
 /* From now on an answer is being sent to the client, or no longer. On the connection's HTTP thread. */
 void http_connection_sending(struct http_connection *connection, bool sending);
 /* Whether a client that is being sent an answer has received something of it within the last patience_ms. Only one thread

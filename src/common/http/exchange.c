@@ -54,6 +54,7 @@ static bool is_answered(const struct http_exchange *x) {
  * read. */
 static bool is_last(struct http_exchange *x) {
     return atomic_load_explicit(&x->server->draining, memory_order_relaxed) ||
+           http_connection_is_half_closed(http_connection_of(x->connection)) ||
            (MHD_VERSION < 0x00097701 && http_header(&x->request, "Transfer-Encoding"));
 }
 

@@ -1,4 +1,5 @@
 /* The HTTP server on libmicrohttpd: starting and stopping. */
+#include "half_closed.h"
 #include "private.h"
 #include "tls.h"
 
@@ -78,7 +79,8 @@ size_t http_files(const struct http_options *o) {
         OWN = 8,
         PER_THREAD = 3
     }; /* port, eventfd, certificate and key; a thread's wake-up, a copy of a socket */
-    return OWN + PER_THREAD * (o->threads + 1) + HTTP_LINGERING_MAX + o->max_connections;
+    return OWN + PER_THREAD * (o->threads + 1) + HTTP_LINGERING_MAX + 2 * HTTP_HALF_CLOSED_MAX +
+           o->max_connections;
 }
 
 static void free_server(struct http_server *server) {
