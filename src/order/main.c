@@ -2,6 +2,7 @@
 #include "app.h"
 #include "client_command.h"
 #include "clients.h"
+#include "common/cache/cache.h"
 #include "expiry.h"
 #include "memory.h"
 #include "open_orders_store.h"
@@ -16,14 +17,25 @@
 
 static const struct service_part parts[] = {
     {.name = "memory", .start = memory_start, .stop = memory_stop},
-    {.name = "clients", .start = clients_start, .stop = clients_stop, .place = PLACE(clients)},
+    {.name = "clients",
+     .start = clients_start,
+     .stop = clients_stop,
+     .place = PLACE(clients),
+     .files = DB_FILES},
     {.name = "order relay", .outbox = "order_outbox", .queue = config_orders_queue, .place = PLACE(outbox)},
     {.name = "revocation relay",
      .outbox = "revocation_outbox",
      .queue = config_revocations_queue,
      .place = PLACE(revocation_outbox)},
-    {.name = "status consumer", .start = status_consumer_start, .stop = status_consumer_stop},
-    {.name = "reconciler", .start = reconciler_start, .stop = reconciler_stop},
+    {.name = "status consumer",
+     .start = status_consumer_start,
+     .stop = status_consumer_stop,
+     .files = CACHE_FILES,
+     .consumes = true},
+    {.name = "reconciler",
+     .start = reconciler_start,
+     .stop = reconciler_stop,
+     .files = DB_FILES + QUEUE_FILES},
     {.name = "repeater of revocations", .job = revocation_repeat_run},
     {.name = "key expiry", .job = expiry_run},
     {0},

@@ -6,14 +6,13 @@
 #include "common/base/json.h"
 #include "common/events/outbox.h"
 #include "common/service/worker.h"
+#include "idempotency_key.h"
 #include "order_json.h"
 #include "order_receipts.h"
 #include "order_store.h"
 
 #include <stdlib.h>
 #include <string.h>
-
-enum { KEY_MAX = 255 };
 
 /* A request between prepare and its answer. */
 struct creation {
@@ -22,50 +21,12 @@ struct creation {
     struct http_request *request;
     struct order_receipt_place place; /* of the receipt; only with a key */
     uint8_t body_hash[SHA256_SIZE];
+    bool over;                       /* the client's limit: it may only be a replay */
     size_t asked;                    /* index of its value in the response of Redis */
     const struct creation *original; /* request of the batch with the same key that goes first, or NULL */
 };
 
 /* ---- prepare, on an HTTP thread ---- */
-
-static bool within_order_limit(struct http_request *request) {
-    const struct order_app *app = request->app;
-    const char *client = request->claims.client_id;
-    return http_within(request, limit_take(app->orders_limit, client, strlen(client), clock_mono_ms()));
-}
-
-static bool is_key(const char *text, size_t len, bool quoted) {
-    bool valid = len >= 1 && len <= KEY_MAX;
-    for (size_t i = 0; valid && i < len; i++)
-        valid = text[i] > ' ' && text[i] <= '~' && text[i] != '"' && !(quoted && text[i] == '\\');
-    return valid;
-}
-
-/* *key receives the client's key as "k:<key>", without quotes. The header is an RFC 8941 string, but many clients
- * send it without quotes. *key stays NULL when there is none. False when the key was refused (and answered) or out
- * of memory. */
-static bool read_idempotency_key(struct http_request *request, const char **key) {
-    unsigned count = http_header_count(request, "Idempotency-Key");
-    if (count == 0)
-        return true;
-    const char *text = http_header(request, "Idempotency-Key");
-    size_t len = strlen(text);
-    bool quoted = len >= 2 && text[0] == '"' && text[len - 1] == '"';
-    text += quoted;
-    len -= quoted ? 2 : 0;
-    if (count > 1 || !is_key(text, len, quoted)) {
-        http_reply_problem(request, PROBLEM_VALIDATION_ERROR,
-                           "Send one Idempotency-Key of 1 to %d visible ASCII characters", KEY_MAX);
-        return false;
-    }
-    char *copy = arena_alloc(&request->arena, len + 3);
-    if (!copy)
-        return false;
-    memcpy(copy, "k:", 2);
-    memcpy(copy + 2, text, len);
-    *key = copy;
-    return true;
-}
 
 static void reply_receipt(struct http_request *request, const char *body, size_t len, bool replayed) {
     struct buf copy = {0};
@@ -147,11 +108,20 @@ static void complete_order(struct http_request *request, struct creation *c) {
     buf_free(&event);
 }
 
+/* Takes a new order from the client's limit. Beyond it, a request that has a key may still be a replay, which makes no
+ * order: a worker looks for it. False when it was refused. */
+static bool reserve_order(struct http_request *request, struct creation *c) {
+    const struct order_app *app = request->app;
+    const char *client = request->claims.client_id;
+    c->over = !http_reserve(request, app->orders_limit, client, strlen(client));
+    if (c->over && !c->store.key)
+        http_refuse_reserved(request);
+    return !request->reply.status;
+}
+
 void orders_post_prepare(struct http_request *request) {
-    if (!within_order_limit(request) || !http_expect_json(request))
-        return;
-    struct creation *c = arena_alloc(&request->arena, sizeof *c);
-    if (!c || !read_idempotency_key(request, &c->store.key))
+    struct creation *c = http_expect_json(request) ? arena_alloc(&request->arena, sizeof *c) : NULL;
+    if (!c || !idempotency_key_read(request, &c->store.key))
         return;
     if (c->store.key) {
         locate_receipt(request, c);
@@ -161,7 +131,8 @@ void orders_post_prepare(struct http_request *request) {
     if (!read_order_body(request, &c->order))
         return;
     complete_order(request, c);
-    request->command = c;
+    if (!request->arena.failed && reserve_order(request, c))
+        request->command = c;
 }
 
 /* ---- run, on a worker's thread ---- */
@@ -175,7 +146,8 @@ static int compare_keys(const void *left, const void *right) {
     return order ? order : uuid_compare(&a->order.id, &b->order.id);
 }
 
-/* Sorts by client and key, and selects the first request of each key. Returns how many are in go. */
+/* Sorts by client and key, and selects the first request of each key that may make an order. Returns how many are in
+ * go. */
 static size_t choose_originals(struct creation *creations[], size_t n, struct order_creation *go[]) {
     size_t count = 0;
     const struct creation *last = NULL;
@@ -184,8 +156,10 @@ static size_t choose_originals(struct creation *creations[], size_t n, struct or
         struct creation *c = creations[i];
         bool same = last && c->store.key && last->store.key && strcmp(c->store.key, last->store.key) == 0 &&
                     strcmp(c->order.client_id, last->order.client_id) == 0;
-        c->original = same ? last : NULL;
-        if (!same) {
+        c->original = same && !c->over ? last : NULL;
+        if (c->over) {
+            c->store.outcome = ORDER_KEY_TAKEN; /* if it is not, it is refused */
+        } else if (!same) {
             go[count++] = &c->store;
             last = c;
         }
@@ -227,7 +201,7 @@ static bool answer_from_receipt(struct memory_cache *memory, const struct creati
 
 static bool is_decided(const struct creation *c) {
     return c->store.outcome != ORDER_UNDECIDED && c->store.outcome != ORDER_KEY_TAKEN &&
-           c->store.outcome != ORDER_KEY_FREE;
+           (c->store.outcome != ORDER_KEY_FREE || c->over);
 }
 
 /* Answers those requests whose receipt Redis knows. Moves the others to the front and returns how many they are. */
@@ -278,6 +252,8 @@ static void answer(const struct creation *c) {
         reply_key_reused(c->request);
         break;
     case ORDER_CREATED:
+        http_spend(c->request);
+        __attribute__((fallthrough));
     case ORDER_REPLAYED:
         order_receipt_json(&receipt, &c->order);
         if (receipt.failed)
@@ -286,9 +262,14 @@ static void answer(const struct creation *c) {
             reply_receipt(c->request, receipt.data, receipt.len, c->store.outcome == ORDER_REPLAYED);
         buf_free(&receipt);
         break;
+    case ORDER_KEY_FREE:
+        if (c->over) {
+            http_refuse_reserved(c->request);
+            break;
+        }
+        __attribute__((fallthrough));
     case ORDER_UNDECIDED:
     case ORDER_KEY_TAKEN:
-    case ORDER_KEY_FREE:
     case ORDER_KEY_BUSY:
         http_reply_problem(c->request, PROBLEM_IDEMPOTENCY_CONFLICT,
                            "A request with the same key is in progress");
@@ -338,7 +319,7 @@ static void remember(struct http_worker *worker, struct creation *const creation
 static enum db_status create_orders(struct db *db, struct creation *creations[], size_t n, size_t *left) {
     struct order_creation *go[HTTP_BATCH_MAX];
     size_t count = choose_originals(creations, n, go);
-    enum db_status status = order_store_create(db, go, count);
+    enum db_status status = count ? order_store_create(db, go, count) : DB_OK;
     if (status == DB_LOCK_TIMEOUT && n == 1 && db_waited_for_row(db, "idempotency_keys")) {
         creations[0]->store.outcome = ORDER_KEY_BUSY;
         status = DB_OK;

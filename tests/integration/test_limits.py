@@ -100,6 +100,32 @@ def test_client_orders_no_faster_than_it_may(parts):
         assert system.query("SELECT count(*) FROM orders") == [(created + 1,)]
 
 
+@pytest.mark.parametrize("ask", ["memory", "Redis", "PostgreSQL"])
+def test_only_new_orders_count(parts, ask):
+    """Replays and refusals do not, also where the limit is used up."""
+    with System(parts, ORDER_RATE_LIMIT="3", CARRIER_SIMULATION="false") as system:
+        first, second = system.order_svc().start(), system.order_svc().start()
+        shop, key = system.client("shop"), "key-1"
+        order = basket()
+        receipt = shop.create(order, key=key)
+        assert receipt.status_code == 201
+        assert fields(receipt, "RateLimit")["orders"]["r"] == 2
+        retry = system.client("shop", daemon=first if ask == "memory" else second)
+        if ask == "PostgreSQL":
+            system.redis.flushdb()
+        bad = [lambda: shop.create({"customer_id": 7}), lambda: shop.create(basket(), key="a key"),
+               lambda: shop.create(basket(), key=key)]
+        for _ in range(2):
+            for answer in at_once([lambda: retry.create(order, key=key)] * 10):
+                assert (answer.status_code, answer.text) == (201, receipt.text)
+                assert answer.headers["Idempotent-Replayed"] == "true"
+            assert [call().status_code for call in bad * 3] == [400, 400, 422] * 3
+            while (made := shop.create(basket())).status_code == 201:  # on the second round there is none left
+                pass
+            assert_refused(made, "orders", 3, 60)
+        assert 3 <= system.query("SELECT count(*) FROM orders")[0][0] <= 6, "those of one minute; of two at the most"
+
+
 def test_anonymous_use_has_no_client(by_client):
     answers = at_once([lambda: by_client.deliveries().get("/delivery/shipment/none")] * 50)
     assert {answer.status_code for answer in answers} == {404}

@@ -116,7 +116,7 @@ def documented(response):
 
 
 HEADERS = {"X-Request-Id", "Location", "Idempotent-Replayed", "ETag", "Cache-Control", "Pragma", "Retry-After",
-           "RateLimit", "RateLimit-Policy", "WWW-Authenticate", "Allow"}
+           "Accept-Encoding", "RateLimit", "RateLimit-Policy", "WWW-Authenticate", "Allow"}
 
 
 def assert_headers(response, headers):
@@ -207,6 +207,10 @@ HEALTHY = {f"{operation} 200": send for operation, send in GOOD.items() if opera
     "issueToken 400 grant": lambda w: ask_token(w, data=token_example() | {"grant_type": "password"}),
     "issueToken 400 scope": lambda w: ask_token(w, data=token_example() | {"scope": "order:read:all"}),
     "issueToken 400 body": lambda w: ask_token(w, data="{"),
+    "issueToken 415": lambda w: ask_token(w, data=token_example(), headers={"Content-Encoding": "gzip"}),
+    "introspectToken 415": lambda w: Api(w.order.url).post("/auth/introspect", b"", headers={"Content-Encoding": "gzip"}),
+    "revokeToken 415": lambda w: Api(w.order.url).post("/auth/revoke", b"", headers={"Content-Encoding": "gzip"}),
+    "createOrder 415 encoded": lambda w: w.order.create(headers={"Content-Encoding": "gzip"}),
     "issueToken 401": lambda w: ask_token(w, data=token_example() | {"client_secret": "wrong"}),
     "issueToken 413": lambda w: too_large(w.order, "/auth/token", 16384),
     "revokeToken 200": revoke,

@@ -53,6 +53,15 @@ def read_answer(file):
     return status, headers, file.read(int(headers["Content-Length"]))
 
 
+@pytest.mark.parametrize("target", ["https://shop.example/orders?limit=1", "HTTPS://shop.example:3001/health/live",
+                                    "https://shop.example", "http://shop.example/health/live", "https://a%2Fhealth"])
+def test_target_may_begin_with_scheme_and_host(system, target):
+    wanted = 404 if target in ("https://shop.example", "https://a%2Fhealth") else 200
+    with handshake(system.order.port) as raw, raw.makefile("rb") as file:
+        raw.sendall(f"GET {target} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {system.mint()}\r\n\r\n".encode())
+        assert read_answer(file)[0] == wanted
+
+
 def test_orders_are_delivered(system):
     api = system.client()
     order_id = api.created()
@@ -168,9 +177,10 @@ def test_what_is_no_handshake_does_no_harm(system):
 
 @pytest.mark.parametrize("files, words", [
     (("cert.pem", "missing.pem"), "missing.pem: "),
-    (("missing.pem", "key.pem"), "tls: cannot load "),
-    (("key.pem", "cert.pem"), "tls: cannot load "),
+    (("missing.pem", "key.pem"), "missing.pem: No such file or directory"),
     (("cert.pem", ""), "TLS_KEY_FILE: must be set when TLS_CERT_FILE is"),
+    ((".", "key.pem"), "Is a directory"),
+    (("key.pem", "cert.pem"), "tls: cannot load "),
     (("", "key.pem"), "TLS_CERT_FILE: must be set when TLS_KEY_FILE is"),
 ])
 def test_start_with_bad_files_is_refused(system, folder, files, words):

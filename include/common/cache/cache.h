@@ -13,6 +13,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#define CACHE_FILES                                                                                          \
+    3 /* file descriptors of a connection at most: its socket, while connecting those of the resolver */
+
 struct breaker;
 struct cache;
 struct outage;

@@ -113,6 +113,7 @@ bool config_read_env_file(const char *path, struct buf *errors) MUST_CHECK;
 struct config_command {
     struct config *config; /* NULL: exit with exit_code */
     bool migrate_only;
+    bool check_only; /* the settings are good: check what the machine offers, and exit */
     int exit_code;
     int argument; /* index of the first argument that is not an option: a subcommand; argc if there is none */
 };

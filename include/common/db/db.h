@@ -15,6 +15,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#define DB_FILES                                                                                             \
+    3 /* file descriptors of a connection at most: its socket, while connecting those of the resolver */
+
 struct db;
 struct db_identity;
 struct db_result;

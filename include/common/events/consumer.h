@@ -14,6 +14,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#define CONSUMER_FILES(threads) (1 + (threads) * (DB_FILES + 2 * QUEUE_FILES)) /* file descriptors at most */
+
 struct consumer;
 
 #define CONSUMER_REASON_SIZE 256

@@ -12,6 +12,8 @@
 
 #include <stdbool.h>
 
+#define OUTBOX_FILES (1 + DB_FILES + QUEUE_FILES) /* file descriptors at most */
+
 struct outbox;
 
 /* The columns of a table are: id bigint identity, event_id uuid, group_id uuid, payload text, correlation_id text,

@@ -11,6 +11,7 @@
 #define ADDRESS_LIST_MAX 32
 
 struct sockaddr;
+struct sockaddr_storage;
 
 struct address { /* IPv6; an IPv4 address is mapped to ::ffff:0:0/96 */
     uint8_t bytes[16];
@@ -26,6 +27,10 @@ struct address_list { /* a list of networks */
 
 /* The address of a socket. All zero if it is neither IPv4 nor IPv6. */
 struct address address_of_socket(const struct sockaddr *socket);
+
+/* The socket address to listen on: an IPv4 or IPv6 address, without brackets and zone. *dual receives whether it also
+ * stands for IPv4 addresses, as "::" does. False when the text is none. */
+bool address_to_listen(const char *text, uint16_t port, struct sockaddr_storage *out, bool *dual) MUST_CHECK;
 
 void address_format(const struct address *address, char text[static ADDRESS_TEXT_SIZE]);
 

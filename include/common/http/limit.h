@@ -42,5 +42,8 @@ struct limit_state limit_take(struct limit *limit, const void *key, size_t len, 
 /* Whether limit_take would refuse, without counting a use. */
 struct limit_state limit_look(struct limit *limit, const void *key, size_t len, int64_t now_ms) MUST_CHECK;
 
+/* Takes back one use that limit_take counted, because nothing came of it. The state is the one after that. */
+struct limit_state limit_give_back(struct limit *limit, const void *key, size_t len, int64_t now_ms);
+
 /* Counts one use that has already happened. Does nothing when the quota is used up. */
 void limit_count(struct limit *limit, const void *key, size_t len, int64_t now_ms);

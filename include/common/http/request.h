@@ -22,6 +22,15 @@
 
 struct http_route;
 
+/* A use of a limit that was taken for what a request wants to make; see http_reserve. */
+struct http_reservation {
+    struct limit *limit; /* NULL: none */
+    const void *key;
+    size_t len;
+    struct limit_state state; /* refused: none was left */
+    bool spent;
+};
+
 struct http_request {
     void *app; /* of http_options */
     const struct http_route *route;
@@ -34,6 +43,7 @@ struct http_request {
     struct token_claims claims;                 /* of the verified token, where the route has a scope */
     struct limit_state limits[HTTP_MAX_LIMITS]; /* reported to the client with the reply; see http_within */
     size_t limit_count;
+    struct http_reservation reserved;
     void *command; /* from prepare to run */
     struct http_reply reply;
 };
@@ -49,8 +59,16 @@ const char *http_query(struct http_request *request, const char *name);
 const char *http_query_fault(struct http_request *request, const char *const known[]);
 
 /* Whether a limit allows the request. If not, answers 429. Either way the reply says how much is left
- * (draft-ietf-httpapi-ratelimit-headers). On an HTTP thread only. */
+ * (draft-ietf-httpapi-ratelimit-headers). */
 bool http_within(struct http_request *request, struct limit_state state) MUST_CHECK;
+
+/* Takes one use of a limit. It counts only if http_spend is called: otherwise it is given back when the request is
+ * answered. So of requests at the same time no more can be spent than the limit allows. False when none is left: then
+ * http_refuse_reserved answers 429, or the request is answered with what needs none. Either way the reply says how much is
+ * left. The key must live as long as the request. Once for a request. */
+bool http_reserve(struct http_request *request, struct limit *limit, const void *key, size_t len) MUST_CHECK;
+void http_spend(struct http_request *request);
+void http_refuse_reserved(struct http_request *request);
 
 /* Whether the body is announced as application/json. If not, answers 415. */
 bool http_expect_json(struct http_request *request);

@@ -66,10 +66,13 @@ struct http_options {
     atomic_ullong *unserved; /* counts the requests that a worker could not serve, for the health check */
 };
 
+/* The file descriptors that the server has open at most, without those of its workers. */
+size_t http_files(const struct http_options *options);
+
 /* Binds and serves. NULL on failure, which is logged. */
 struct http_server *http_start(const struct http_options *options);
 int http_port(const struct http_server *server);
 
-/* Stops accepting, answers the accepted requests (until the deadline, then with 503), joins all threads and frees.
- * NULL is fine. Not on an HTTP or worker thread. */
+/* Stops accepting, answers the requests that have arrived whole (until the deadline, then with 503), joins all threads and
+ * frees. Clients that are slow at sending or receiving have 2 s. NULL is fine. Not on an HTTP or worker thread. */
 void http_stop(struct http_server *server, int64_t deadline_ms);

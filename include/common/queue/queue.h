@@ -17,6 +17,8 @@
 #define QUEUE_NAME_SIZE 81
 #define QUEUE_URL_SIZE 512
 #define QUEUE_CORRELATION_SIZE 129
+#define QUEUE_FILES                                                                                          \
+    10 /* file descriptors of a client at most: old and new connection, libcurl's wake-ups and resolver */
 
 struct breaker;
 struct queue;

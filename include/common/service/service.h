@@ -40,6 +40,10 @@ struct service_part {
     bool single; /* one thread, instead of CONSUMER_THREADS */
 
     service_queue *queue; /* of an outbox or a consumer */
+
+    /* The file descriptors of a part with a start function, at most. consumes: and it starts a consumer. */
+    size_t files;
+    bool consumes;
 };
 
 struct service_command { /* "order-svc client ..." */
@@ -54,8 +58,8 @@ struct service_daemon {
     const char *ledger;         /* of its migrations: "order" */
     enum config_service config; /* which knobs apply */
     const struct migration *migrations;
-    const char *revocations;      /* prefix of its tables of revoked tokens */
-    const struct db_query *probe; /* fails without the tables that its requests need */
+    const char *revocations;        /* prefix of its tables of revoked tokens */
+    const struct db_query *probe;   /* fails without the tables that its requests need */
     service_queue *const *consumes; /* the queues whose messages it takes; ends with NULL */
     /* Counts for the metrics what is the daemon's alone, every 15 s; NULL: nothing. */
     enum db_status (*observe)(struct db *db);

@@ -163,11 +163,13 @@ struct config_command config_command_line(enum config_service service, int argc,
         print_config(config);
     if (config && action != PRINT)
         log_warnings(service, config);
-    if (!config || action == PRINT || action == CHECK) {
+    if (!config || action == PRINT) {
         config_free(config);
         return command;
     }
-    close_memory(config);
+    command.check_only = action == CHECK;
+    if (!command.check_only)
+        close_memory(config);
     command.config = config;
     command.migrate_only = action == MIGRATE;
     return command;

@@ -18,7 +18,7 @@ const struct config_knob config_knobs[] = {
      "auto writes text to a terminal and JSON elsewhere"},
 
     {"BIND_ADDRESS", CONFIG_STRING, CONFIG_BOTH, "0.0.0.0", 1, 45, NULL, FIELD(bind_address),
-     "IPv4 address to listen on"},
+     "IPv4 or IPv6 address to listen on; :: takes both IPv4 and IPv6"},
     {"ORDER_SERVICE_PORT", CONFIG_INTEGER, CONFIG_ORDER, "3001", 0, 65535, NULL, FIELD(order_port),
      "port of order-svc; 0 picks a free port"},
     {"DELIVERY_SERVICE_PORT", CONFIG_INTEGER, CONFIG_DELIVERY, "3002", 0, 65535, NULL, FIELD(delivery_port),

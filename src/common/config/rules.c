@@ -5,6 +5,7 @@
 #include "common/http/address.h"
 
 #include <string.h>
+#include <sys/socket.h>
 
 /* Must be http://host:port or https://host, with nothing after it. */
 static void check_endpoint(const char *url, struct buf *errors) {
@@ -108,6 +109,15 @@ static void check_proxies(const char *proxies, struct buf *errors) {
     config_append_bad(errors, proxies);
 }
 
+static void check_bind_address(const char *name, const char *text, struct buf *errors) {
+    struct sockaddr_storage address;
+    bool dual;
+    if (address_to_listen(text, 0, &address, &dual))
+        return;
+    buf_printf(errors, "%s: must be an IPv4 or IPv6 address, without brackets", name);
+    config_append_bad(errors, text);
+}
+
 void config_unsafe(const struct config *config, struct buf *out) {
     if (config->service & CONFIG_BOTH && !*config->jwt_keys &&
         strcmp(config->jwt_secret.text, CONFIG_DEFAULT_JWT_SECRET) == 0)
@@ -125,6 +135,8 @@ void config_check_rules(struct config *config, struct buf *errors) {
     check_endpoint(config->sqs_endpoint, errors);
     check_queues(config, errors);
     check_proxies(config->trusted_proxies, errors);
+    check_bind_address("BIND_ADDRESS", config->bind_address, errors);
+    check_bind_address("METRICS_BIND_ADDRESS", config->metrics_bind_address, errors);
     check_credentials(config, errors);
     check_issuer(config, errors);
     if (config->redis_tls && !cache_has_tls())

@@ -33,6 +33,22 @@ struct address address_of_socket(const struct sockaddr *socket) {
     return address;
 }
 
+bool address_to_listen(const char *text, uint16_t port, struct sockaddr_storage *out, bool *dual) {
+    struct sockaddr_in in = {.sin_family = AF_INET, .sin_port = htons(port)};
+    struct sockaddr_in6 in6 = {.sin6_family = AF_INET6, .sin6_port = htons(port)};
+    memset(out, 0, sizeof *out);
+    *dual = false;
+    if (inet_pton(AF_INET, text, &in.sin_addr) == 1) {
+        memcpy(out, &in, sizeof in);
+        return true;
+    }
+    if (inet_pton(AF_INET6, text, &in6.sin6_addr) != 1)
+        return false;
+    memcpy(out, &in6, sizeof in6);
+    *dual = IN6_IS_ADDR_UNSPECIFIED(&in6.sin6_addr) || IN6_IS_ADDR_V4MAPPED(&in6.sin6_addr);
+    return true;
+}
+
 void address_format(const struct address *address, char text[static ADDRESS_TEXT_SIZE]) {
     if (is_ipv4(address))
         inet_ntop(AF_INET, address->bytes + MAPPED, text, ADDRESS_TEXT_SIZE);

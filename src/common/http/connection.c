@@ -1,5 +1,6 @@
 /* The open connections. Closes those that take too long, because libmicrohttpd only limits the pause between two
  * bytes. A client that sends or reads one byte a second would stay for ever. */
+#include "half_closed.h"
 #include "measure.h"
 #include "private.h"
 #include "tls.h"
@@ -9,12 +10,15 @@
 #include "common/base/ticker.h"
 
 #include <ctype.h>
+#include <linux/tcp.h>
 #include <microhttpd.h>
+#include <netinet/in.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 enum { LONGEST_TICK_MS = 1000 };
 
@@ -29,18 +33,23 @@ struct http_connections {
     struct http_lingering *lingering;
     bool full; /* it was full, and that was logged; used by the ticker only */
     atomic_bool starved;
+    atomic_uint half_closed; /* connections with half.active */
     struct ticker *ticker;
 };
 
 struct http_connection {
     struct http_connections *all;
     int socket;
+    struct http_half_closed half;
     struct http_certificate *certificate; /* NULL: plain HTTP */
-    atomic_llong deadline_ms;             /* of the client's next step; set on the connection's HTTP thread */
-    const char *target, *target_end;      /* of the request, in libmicrohttpd's buffer */
-    bool whole;                           /* no request is in part */
-    bool printable;                       /* the target has no control characters */
-    bool absolute;                        /* it begins with a scheme and host */
+    atomic_llong sending_ms;              /* when its answer began to be sent; 0: none is */
+    uint64_t acked;           /* bytes that the client had received when http_connections_receive asked */
+    int64_t acked_ms;         /* and when that number was first seen */
+    atomic_llong deadline_ms; /* of the client's next step; set on the connection's HTTP thread */
+    const char *target, *target_end; /* of the request, in libmicrohttpd's buffer */
+    bool whole;                      /* no request is in part */
+    bool printable;                  /* the target has no control characters */
+    size_t scheme; /* length of the scheme that the target begins with, as in "http://host/path"; 0: none */
     struct http_connection *next, **link;
 };
 
@@ -138,8 +147,14 @@ static void closed(struct http_connection *c) {
     if (c->next)
         c->next->link = c->link;
     pthread_mutex_unlock(&c->all->lock);
-    if (http_linger_is_needed(c->socket, c->whole))
-        http_linger(c->all->lingering, c->socket);
+    bool half = c->half.active;
+    int socket = half ? http_half_closed_end(&c->half) : c->socket;
+    if (http_linger_is_needed(socket, c->whole))
+        http_linger(c->all->lingering, socket);
+    if (half) {
+        close(socket);
+        atomic_fetch_sub(&c->all->half_closed, 1);
+    }
     http_tls_end(c->certificate);
     free(c);
 }
@@ -163,14 +178,20 @@ static bool is_printable(const char *text) {
     return true;
 }
 
-/* Whether the target begins with a scheme and host. An escape in the host would move its end when it is decoded, so
- * such a host does not count. */
-static bool is_absolute(const char *target) {
-    static const char scheme[] = "http://";
-    if (strncasecmp(target, scheme, sizeof scheme - 1) != 0)
-        return false;
-    const char *host = target + sizeof scheme - 1;
-    return host[strcspn(host, "/?%")] != '%';
+/* The length of the scheme that the target begins with. "https://" needs TLS (RFC 9110 §7.4). 0: none. */
+static size_t scheme_length(const char *target, bool tls) {
+    static const char plain[] = "http://", secure[] = "https://";
+    if (strncasecmp(target, plain, sizeof plain - 1) == 0)
+        return sizeof plain - 1;
+    return tls && strncasecmp(target, secure, sizeof secure - 1) == 0 ? sizeof secure - 1 : 0;
+}
+
+/* The length of the scheme of a target that begins with a scheme and host. An escape in the host would move its end when
+ * it is decoded, so such a host does not count. */
+static size_t absolute_scheme(const char *target, bool tls) {
+    size_t len = scheme_length(target, tls);
+    const char *host = target + len;
+    return host[strcspn(host, "/?%")] != '%' ? len : 0;
 }
 
 void *http_connection_target(void *cls, const char *target, struct MHD_Connection *connection) {
@@ -182,7 +203,7 @@ void *http_connection_target(void *cls, const char *target, struct MHD_Connectio
         c->target = target;
         c->target_end = target + strlen(target);
         c->printable = is_printable(target);
-        c->absolute = is_absolute(target);
+        c->scheme = absolute_scheme(target, c->all->tls);
     }
     return NULL;
 }
@@ -193,9 +214,9 @@ bool http_connection_line_is_clear(const struct http_connection *c, const char *
 }
 
 const char *http_connection_path(const struct http_connection *c, const char *path) {
-    if (!c->absolute)
+    if (!c->scheme)
         return path;
-    const char *slash = strchr(path + sizeof "http://" - 1, '/');
+    const char *slash = strchr(path + c->scheme, '/');
     return slash ? slash : "/";
 }
 
@@ -211,6 +232,38 @@ void http_connection_unlimit(struct http_connection *c) {
     atomic_store_explicit(&c->deadline_ms, INT64_MAX, memory_order_relaxed);
 }
 
+void http_connection_sending(struct http_connection *c, bool sending) {
+    atomic_store_explicit(&c->sending_ms, sending ? clock_mono_ms() : 0, memory_order_relaxed);
+}
+
+/* When the client last received something of its answer; 0 when it is sent none. */
+static int64_t receives_since(struct http_connection *c, int64_t now_ms) {
+    struct tcp_info info = {0};
+    socklen_t size = sizeof info;
+    int64_t since_ms = atomic_load_explicit(&c->sending_ms, memory_order_relaxed);
+    if (since_ms == 0 || getsockopt(c->socket, IPPROTO_TCP, TCP_INFO, &info, &size) != 0)
+        return since_ms;
+    if (info.tcpi_bytes_acked != c->acked) {
+        c->acked = info.tcpi_bytes_acked;
+        c->acked_ms = now_ms;
+    }
+    return c->acked_ms > since_ms ? c->acked_ms : since_ms;
+}
+
+bool http_connections_receive(struct http_connections *all, int64_t patience_ms) {
+    int64_t now = clock_mono_ms();
+    bool any = false;
+    pthread_mutex_lock(&all->lock);
+    for (struct http_connection *c = all->first; c; c = c->next)
+        any |= receives_since(c, now) > now - patience_ms;
+    pthread_mutex_unlock(&all->lock);
+    return any;
+}
+
+bool http_connection_is_half_closed(const struct http_connection *c) {
+    return c->half.active;
+}
+
 void http_suspend(struct http_exchange *x) {
     x->stage = HTTP_WAITING;
     http_connection_unlimit(http_connection_of(x->connection));
@@ -219,6 +272,11 @@ void http_suspend(struct http_exchange *x) {
 
 void http_resume(struct http_exchange *x) {
     struct MHD_Connection *connection = x->connection;
+    struct http_connection *c = http_connection_of(connection);
+    if (atomic_fetch_add(&c->all->half_closed, 1) < HTTP_HALF_CLOSED_MAX)
+        http_half_closed_begin(&c->half, c->socket);
+    if (!c->half.active)
+        atomic_fetch_sub(&c->all->half_closed, 1);
     x->stage = HTTP_ANSWERED;
     MHD_resume_connection(connection);
 }

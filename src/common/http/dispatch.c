@@ -34,8 +34,8 @@ void http_admit(struct http_exchange *x) {
         http_refuse_memory(x);
     else if (request->route->run && !batch_has_room(x->server->pool, lane_of(x)))
         (void)shed(request);
-    else
-        (void)may_enter(x);
+    else if (may_enter(x) && request->route->body_limit)
+        (void)http_expect_plain(request);
 }
 
 bool http_dispatch(struct http_exchange *x) {

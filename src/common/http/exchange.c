@@ -55,7 +55,17 @@ static bool is_answered(const struct http_exchange *x) {
  * read. */
 static bool is_last(struct http_exchange *x) {
     return atomic_load_explicit(&x->server->draining, memory_order_relaxed) ||
+           http_connection_is_half_closed(http_connection_of(x->connection)) ||
            (MHD_VERSION < 0x00097701 && http_header(&x->request, "Transfer-Encoding"));
+}
+
+/* Counts it there from now on. It is never uncounted in between. */
+static void count_at(struct http_exchange *x, atomic_size_t *counter) {
+    if (counter)
+        atomic_fetch_add(counter, 1);
+    if (x->counted)
+        atomic_fetch_sub(x->counted, 1);
+    x->counted = counter;
 }
 
 static struct MHD_Response *make_response(struct http_reply *reply) {
@@ -90,6 +100,7 @@ static void add_headers(struct MHD_Response *response, struct http_exchange *x) 
 
 static enum MHD_Result send_reply(struct http_exchange *x) {
     struct http_request *request = &x->request;
+    http_settle(request);
     http_limit_fields(request);
     http_reply_shortage(request);
     http_measure_reply(x);
@@ -98,6 +109,8 @@ static enum MHD_Result send_reply(struct http_exchange *x) {
         return MHD_NO;
     add_headers(response, x);
     http_connection_limit(http_connection_of(x->connection));
+    http_connection_sending(http_connection_of(x->connection), true);
+    count_at(x, NULL);
     enum MHD_Result result = MHD_queue_response(x->connection, request->reply.status, response);
     MHD_destroy_response(response);
     /* The route, not the path: a path may contain anything, even a token by mistake. */
@@ -125,7 +138,7 @@ static enum MHD_Result exchange_begin(struct http_server *server, struct MHD_Con
     x->method = method;
     x->path = http_connection_path(http_connection_of(connection), path);
     x->request.app = server->options.app;
-    atomic_fetch_add(&server->in_flight, 1);
+    count_at(x, &server->receiving);
     http_measure_begin(x);
     adopt_request_id(&x->request);
     trace_adopt(http_header(&x->request, "traceparent"), x->request.traceparent);
@@ -159,8 +172,9 @@ static enum MHD_Result exchange_receive(struct http_exchange *x, const char *dat
 
 static enum MHD_Result exchange_process(struct http_exchange *x) {
     http_connection_whole(http_connection_of(x->connection));
+    count_at(x, &x->server->in_flight);
     x->request.arena.failed |= x->request.body.failed;
-    return http_dispatch(x) ? MHD_YES : send_reply(x);
+    return is_answered(x) || !http_trailers_fit(x) || !http_dispatch(x) ? send_reply(x) : MHD_YES;
 }
 
 enum MHD_Result http_exchange_step(void *server, struct MHD_Connection *connection, const char *path,
@@ -178,18 +192,19 @@ enum MHD_Result http_exchange_step(void *server, struct MHD_Connection *connecti
 
 void http_exchange_end(void *cls, struct MHD_Connection *connection, void **context,
                        enum MHD_RequestTerminationCode code) {
-    (void)code;
-    struct http_server *server = cls;
+    (void)cls, (void)code;
     struct http_exchange *x = *context;
     if (!x)
         return;
     http_connection_limit(http_connection_of(connection)); /* for the next request */
+    http_connection_sending(http_connection_of(connection), false);
     http_measure_end(x);
+    count_at(x, NULL);
+    http_settle(&x->request);
     buf_free(&x->request.body);
     buf_free(&x->request.reply.body);
     arena_free(&x->request.arena);
     http_release(x);
     free(x);
     *context = NULL;
-    atomic_fetch_sub(&server->in_flight, 1);
 }

@@ -77,6 +77,16 @@ bool http_expect_json(struct http_request *request) {
     return false;
 }
 
+bool http_expect_plain(struct http_request *request) {
+    const char *encoding = http_header(request, "Content-Encoding");
+    if (!encoding ||
+        (strcasecmp(encoding, "identity") == 0 && http_header_count(request, "Content-Encoding") == 1))
+        return true;
+    http_reply_problem(request, PROBLEM_UNSUPPORTED_MEDIA_TYPE, "Send the body without a Content-Encoding");
+    http_reply_header(request, "Accept-Encoding", "identity"); /* RFC 9110 §15.5.16 */
+    return false;
+}
+
 /* libmicrohttpd keeps the heads of a request and of its answer in the same memory. If the latter does not fit, it
  * hangs up without an answer, even after the order was created. */
 enum {
@@ -165,8 +175,9 @@ static bool read_head(struct http_exchange *x, const char *version, struct frami
 bool http_framing_is_clear(struct http_exchange *x, const char *version) {
     struct http_request *request = &x->request;
     struct framing f = {0};
-    bool old = strcmp(version, "HTTP/1.0") == 0;
-    if (!read_head(x, version, &f))
+    bool old = strcmp(version, "HTTP/1.0") == 0, clear = read_head(x, version, &f);
+    x->head_memory = f.memory;
+    if (!clear)
         http_reply_problem(request, PROBLEM_VALIDATION_ERROR, "The request line or a header is malformed");
     else if (f.memory + ANSWER_MEMORY > HTTP_CONNECTION_MEMORY)
         http_reply_problem(request, PROBLEM_VALIDATION_ERROR,
@@ -183,5 +194,21 @@ bool http_framing_is_clear(struct http_exchange *x, const char *version) {
         http_reply_problem(request, PROBLEM_VALIDATION_ERROR, "The Host header is not a valid host");
     else
         return true;
+    return false;
+}
+
+static enum MHD_Result weigh_trailer(void *cls, enum MHD_ValueKind kind, const char *name, size_t name_len,
+                                     const char *value, size_t value_len) {
+    (void)kind, (void)name, (void)value;
+    *(size_t *)cls += name_len + value_len + FIELD_MEMORY;
+    return MHD_YES;
+}
+
+bool http_trailers_fit(struct http_exchange *x) {
+    size_t memory = x->head_memory;
+    MHD_get_connection_values_n(x->connection, MHD_FOOTER_KIND, weigh_trailer, &memory);
+    if (memory + ANSWER_MEMORY <= HTTP_CONNECTION_MEMORY)
+        return true;
+    http_reply_problem(&x->request, PROBLEM_VALIDATION_ERROR, "The headers and trailers are too large");
     return false;
 }

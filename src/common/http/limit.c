@@ -58,8 +58,10 @@ static struct cell *limit_find(struct cell set[static WAYS], uint64_t key) {
     return least;
 }
 
+enum limit_change { LIMIT_NONE, LIMIT_TAKE, LIMIT_GIVE_BACK };
+
 static struct limit_state limit_ask(struct limit *limit, const void *key, size_t len, int64_t now,
-                                    bool take) {
+                                    enum limit_change change) {
     if (limit->policy.quota == 0)
         return (struct limit_state){0};
     struct limit_state state = {.policy = &limit->policy};
@@ -69,8 +71,12 @@ static struct limit_state limit_ask(struct limit *limit, const void *key, size_t
     pthread_mutex_lock(&limit->lock);
     struct cell *cell = limit_find(limit->cells[hash % SETS], hash);
     int64_t used = cell->key == hash && cell->whole > now ? cell->whole - now : 0;
+    if (change == LIMIT_GIVE_BACK && used > 0) {
+        used = used > limit->interval ? used - limit->interval : 0;
+        cell->whole = now + used;
+    }
     state.refused = used + limit->interval > whole;
-    if (take && !state.refused) {
+    if (change == LIMIT_TAKE && !state.refused) {
         used += limit->interval;
         *cell = (struct cell){hash, now + used};
     }
@@ -95,19 +101,23 @@ static int64_t limit_report(struct limit *limit, int64_t now) {
 }
 
 struct limit_state limit_take(struct limit *limit, const void *key, size_t len, int64_t now_ms) {
-    struct limit_state state = limit_ask(limit, key, len, now_ms * MS, true);
+    struct limit_state state = limit_ask(limit, key, len, now_ms * MS, LIMIT_TAKE);
     if (state.refused)
         state.report = limit_report(limit, now_ms * MS);
     return state;
 }
 
 struct limit_state limit_look(struct limit *limit, const void *key, size_t len, int64_t now_ms) {
-    struct limit_state state = limit_ask(limit, key, len, now_ms * MS, false);
+    struct limit_state state = limit_ask(limit, key, len, now_ms * MS, LIMIT_NONE);
     if (state.refused)
         state.report = limit_report(limit, now_ms * MS);
     return state;
 }
 
 void limit_count(struct limit *limit, const void *key, size_t len, int64_t now_ms) {
-    (void)limit_ask(limit, key, len, now_ms * MS, true);
+    (void)limit_ask(limit, key, len, now_ms * MS, LIMIT_TAKE);
+}
+
+struct limit_state limit_give_back(struct limit *limit, const void *key, size_t len, int64_t now_ms) {
+    return limit_ask(limit, key, len, now_ms * MS, LIMIT_GIVE_BACK);
 }

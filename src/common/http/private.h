@@ -4,6 +4,7 @@
 #include "batch.h"
 #include "common/base/outage.h"
 #include "common/http/server.h"
+#include "connection.h"
 
 #include <microhttpd.h>
 #include <stdatomic.h>
@@ -21,9 +22,6 @@ struct http_outage {
     struct outage outage;
 };
 
-struct http_measures;
-struct http_tls;
-
 struct http_server {
     struct http_options options;
     struct http_outage *outages; /* one for each route, at the route's index */
@@ -35,7 +33,8 @@ struct http_server {
     struct limit *by_address, *by_client;
     struct batch_pool *pool; /* one lane for each route, at the route's index */
     atomic_size_t held;      /* bytes of memory, of options.memory_limit */
-    atomic_size_t in_flight; /* requests whose headers arrived and whose answer is not sent yet */
+    atomic_size_t receiving; /* requests whose head has arrived, but not their end */
+    atomic_size_t in_flight; /* requests that have arrived whole and have no answer yet */
     atomic_bool draining;    /* every answer closes its connection */
     atomic_bool expired;     /* the deadline of http_stop has passed: waiting requests are answered 503 */
 };
@@ -50,41 +49,15 @@ struct http_exchange {
     size_t body_limit, received; /* bytes of the body */
     size_t sent;                 /* bytes of the answer's body */
     int64_t began_ns;
-    size_t held; /* bytes of memory, as counted by the server */
+    size_t held;            /* bytes of memory, as counted by the server */
+    size_t head_memory;     /* that libmicrohttpd needs for the head */
+    atomic_size_t *counted; /* the counter of the server that counts it; NULL: none */
     enum { HTTP_RECEIVING, HTTP_WAITING, HTTP_ANSWERED } stage;
 };
 
 static inline struct http_exchange *http_exchange_of(struct http_request *request) {
     return (struct http_exchange *)request;
 }
-
-/* The connections of a server: at most `most` at a time. tls may be NULL. Each step of a client may take limit_ms,
- * then its connection is closed. The steps are: shaking hands and sending the next request line, sending the rest
- * of the request, receiving the answer. NULL when out of memory. */
-struct http_connections *http_connections_start(int64_t limit_ms, unsigned most, struct http_tls *tls,
-                                                struct http_measures *measures);
-/* Call it when all connections are closed. NULL is fine. */
-void http_connections_stop(struct http_connections *connections);
-
-/* Notes that a client could not be accepted for lack of a file descriptor. That is logged soon, once for many
- * clients. */
-void http_connections_starved(struct http_connections *connections);
-
-/* libmicrohttpd calls these when a connection opens or closes, and when a request line has arrived. */
-void http_connection_notify(void *cls, struct MHD_Connection *connection, void **context,
-                            enum MHD_ConnectionNotificationCode what);
-void *http_connection_target(void *cls, const char *target, struct MHD_Connection *connection);
-
-struct http_connection *http_connection_of(struct MHD_Connection *connection); /* NULL: out of memory */
-/* Whether the request line has three parts of printable characters, with one space between them. method and version
- * are what libmicrohttpd made of it. */
-bool http_connection_line_is_clear(const struct http_connection *connection, const char *method,
-                                   const char *version);
-/* The decoded path, without the scheme and host that a client may send before it (RFC 9112 §3.2.2). */
-const char *http_connection_path(const struct http_connection *connection, const char *path);
-void http_connection_whole(struct http_connection *connection);   /* the request has arrived to its end */
-void http_connection_limit(struct http_connection *connection);   /* the client's next step begins */
-void http_connection_unlimit(struct http_connection *connection); /* the next step is ours */
 
 /* The memory of requests in progress, of which http_options has the limit. A body that does not fit is answered 503. So is
  * the reply of a GET that does not fit. Any thread that owns the exchange. */
@@ -112,6 +85,12 @@ void http_resume(struct http_exchange *x); /* any thread */
  * refusal the connection must be closed, as nobody knows where its next request begins. */
 bool http_framing_is_clear(struct http_exchange *x, const char *version);
 
+/* Whether the fields behind a chunked body leave room for the head of the answer. Otherwise it is refused. */
+bool http_trailers_fit(struct http_exchange *x);
+
+/* Whether the body is sent as it is, without a Content-Encoding. If not, answers 415. */
+bool http_expect_plain(struct http_request *request);
+
 /* Starts the limits of a server. False when out of memory, or when TRUSTED_PROXIES is invalid, which is logged. */
 bool http_limits_start(struct http_server *server);
 void http_limits_stop(struct http_server *server);
@@ -122,6 +101,9 @@ struct address http_client_address(struct http_exchange *x);
 /* Whether the limit of the request's address, or of its client, allows it. See http_within. */
 bool http_within_address(struct http_exchange *x);
 bool http_within_client(struct http_exchange *x) MUST_CHECK;
+
+/* Gives back what was reserved and not spent. Before http_limit_fields, and when there is no reply. */
+void http_settle(struct http_request *request);
 
 /* Adds the limits to the headers of the reply. */
 void http_limit_fields(struct http_request *request);

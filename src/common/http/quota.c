@@ -48,19 +48,12 @@ static void log_refusals(const struct http_request *request, const struct limit_
              *request->claims.client_id ? ", client " : "", request->claims.client_id);
 }
 
-bool http_within(struct http_request *request, struct limit_state state) {
-    if (!state.policy)
-        return true;
-    if (request->limit_count < HTTP_MAX_LIMITS)
-        request->limits[request->limit_count++] = state;
-    if (!state.refused)
-        return true;
-
-    if (state.report)
-        log_refusals(request, &state);
-    const struct limit_policy *policy = state.policy;
-    long long wait = seconds(state.wait_ms);
+static void reply_rate_limited(struct http_request *request, const struct limit_state *state) {
+    const struct limit_policy *policy = state->policy;
+    long long wait = seconds(state->wait_ms);
     struct buf violated = {0};
+    if (state->report)
+        log_refusals(request, state);
     buf_printf(&violated, "\"%s\"", policy->name);
     http_reply_problem_with(request, PROBLEM_RATE_LIMITED, "violated-policies", &violated,
                             "The limit '%s' is reached: %lld in %lld s", policy->name,
@@ -68,7 +61,43 @@ bool http_within(struct http_request *request, struct limit_state state) {
     buf_free(&violated);
     /* Jittered, so that clients that were refused together do not return together. */
     http_reply_header(request, "Retry-After", "%lld", wait + (long long)random_below((uint64_t)wait / 4 + 2));
-    return false;
+}
+
+/* The reply will say how much is left of the limit. */
+static void show_limit(struct http_request *request, struct limit_state state) {
+    if (state.policy && request->limit_count < HTTP_MAX_LIMITS)
+        request->limits[request->limit_count++] = state;
+}
+
+bool http_within(struct http_request *request, struct limit_state state) {
+    show_limit(request, state);
+    if (state.refused)
+        reply_rate_limited(request, &state);
+    return !state.refused;
+}
+
+bool http_reserve(struct http_request *request, struct limit *limit, const void *key, size_t len) {
+    request->reserved =
+        (struct http_reservation){limit, key, len, limit_take(limit, key, len, clock_mono_ms()), false};
+    return !request->reserved.state.refused;
+}
+
+void http_spend(struct http_request *request) {
+    request->reserved.spent = true;
+}
+
+void http_refuse_reserved(struct http_request *request) {
+    reply_rate_limited(request, &request->reserved.state);
+}
+
+void http_settle(struct http_request *request) {
+    struct http_reservation *r = &request->reserved;
+    if (!r->limit)
+        return;
+    if (!r->spent && !r->state.refused)
+        r->state = limit_give_back(r->limit, r->key, r->len, clock_mono_ms());
+    show_limit(request, r->state);
+    r->limit = NULL;
 }
 
 void http_limit_fields(struct http_request *request) {

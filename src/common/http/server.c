@@ -1,4 +1,5 @@
 /* The HTTP server on libmicrohttpd: starting and stopping. */
+#include "half_closed.h"
 #include "measure.h"
 #include "private.h"
 #include "tls.h"
@@ -6,21 +7,19 @@
 #include "common/base/clock.h"
 #include "common/base/log.h"
 
-#include <arpa/inet.h>
 #include <assert.h>
 #include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 enum {
-    OWN_FILES = 64,   /* maximum for the other parts: their connections, queues, threads */
-    WORKER_FILES = 4, /* per worker, for its database and Redis, also while they reconnect */
     OUTAGE_QUIET_MS = 5000,
     QUIET_MS = 300, /* a draining server that is idle for this long is done */
+    SLOW_MS = 2000, /* and waits for this long for a client that neither sends nor receives */
 };
 
 static_assert(HTTP_BATCH_MAX == BATCH_LIMIT, "both bound the same batch");
@@ -47,13 +46,16 @@ static void log_mhd(void *connections, const char *format, va_list args) {
 
 static struct MHD_Daemon *start_daemon(struct http_server *server) {
     const struct http_options *o = &server->options;
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)o->port)};
-    if (inet_pton(AF_INET, o->bind_address, &address.sin_addr) != 1) {
-        log_error(NULL, "http: BIND_ADDRESS %s is not an IPv4 address", o->bind_address);
+    struct sockaddr_storage address;
+    bool dual;
+    if (!address_to_listen(o->bind_address, (uint16_t)o->port, &address, &dual)) {
+        log_error(NULL, "http: BIND_ADDRESS %s is not an IP address", o->bind_address);
         return NULL;
     }
     /* Poll mode: in epoll mode suspend and resume lose wake-ups under load. */
     unsigned flags = MHD_USE_POLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG;
+    if (address.ss_family == AF_INET6)
+        flags |= dual ? MHD_USE_DUAL_STACK : MHD_USE_IPv6;
     enum MHD_OPTION secured = MHD_OPTION_END; /* plain HTTP: the options end there */
     if (server->tls) {
         flags |= MHD_USE_TLS;
@@ -69,29 +71,17 @@ static struct MHD_Daemon *start_daemon(struct http_server *server) {
         MHD_OPTION_LISTEN_BACKLOG_SIZE, 1024u, secured, http_tls_priorities, MHD_OPTION_HTTPS_CERT_CALLBACK,
         http_tls_no_certificate, MHD_OPTION_END);
     if (!daemon)
-        log_error(NULL, "http: cannot listen on %s:%d: %s", o->bind_address, o->port, strerror(errno));
+        log_error(NULL, "http: cannot listen on %s port %d: %s", o->bind_address, o->port, strerror(errno));
     return daemon;
 }
 
-/* Reserves file descriptors for the other parts: running out of them would cost us the database. False when none
- * are left for clients. */
-static bool limit_connections(struct http_options *o) {
-    struct rlimit files;
-    size_t own = OWN_FILES + o->workers * WORKER_FILES;
-    if (getrlimit(RLIMIT_NOFILE, &files) != 0)
-        return true;
-    rlim_t wanted = own + o->max_connections;
-    if (files.rlim_cur < wanted) {
-        files.rlim_cur = files.rlim_max < wanted ? files.rlim_max : wanted;
-        (void)setrlimit(RLIMIT_NOFILE, &files);
-    }
-    if (files.rlim_cur < wanted) {
-        o->max_connections = files.rlim_cur > own ? (unsigned)(files.rlim_cur - own) : 0;
-        log_write(o->max_connections ? LOG_WARN : LOG_ERROR, NULL,
-                  "http: the limit of %llu open files allows only %u connections",
-                  (unsigned long long)files.rlim_cur, o->max_connections);
-    }
-    return o->max_connections > 0;
+size_t http_files(const struct http_options *o) {
+    enum {
+        OWN = 8,
+        PER_THREAD = 3
+    }; /* port, eventfd, certificate and key; a thread's wake-up, a copy of a socket */
+    return OWN + PER_THREAD * (o->threads + 1) + HTTP_LINGERING_MAX + 2 * HTTP_HALF_CLOSED_MAX +
+           o->max_connections;
 }
 
 static void free_server(struct http_server *server) {
@@ -154,7 +144,7 @@ static struct batch_pool *server_start_pool(struct http_server *server) {
 }
 
 static bool server_start(struct http_server *server) {
-    if (!limit_connections(&server->options) || !http_limits_start(server))
+    if (!http_limits_start(server))
         return false;
     const struct http_options *o = &server->options;
     if (*o->tls_cert_file) {
@@ -191,15 +181,22 @@ int http_port(const struct http_server *server) {
     return MHD_get_daemon_info(server->daemon, MHD_DAEMON_INFO_BIND_PORT)->port;
 }
 
-/* Waits until all connections are closed, no request has come for a while, or the deadline has passed. */
+/* Whether a client waits for something. A request that has arrived whole is answered, however long that takes. A client
+ * that is slow at sending, or at receiving, has some time. Otherwise one that does neither would hold up the stop. */
+static bool is_busy(struct http_server *server, int64_t waited_ms) {
+    return atomic_load(&server->in_flight) || (waited_ms < SLOW_MS && atomic_load(&server->receiving)) ||
+           http_connections_receive(server->connections, SLOW_MS);
+}
+
+/* Waits until all connections are closed, nobody has waited for a while, or the deadline has passed. */
 static void wait_idle(struct http_server *server, int64_t deadline_ms) {
-    int64_t busy_ms = clock_mono_ms();
-    while (clock_mono_ms() < deadline_ms) {
-        if (atomic_load(&server->in_flight))
-            busy_ms = clock_mono_ms();
+    int64_t start_ms = clock_mono_ms(), busy_ms = start_ms, now;
+    while ((now = clock_mono_ms()) < deadline_ms) {
+        if (is_busy(server, now - start_ms))
+            busy_ms = now;
         unsigned open =
             MHD_get_daemon_info(server->daemon, MHD_DAEMON_INFO_CURRENT_CONNECTIONS)->num_connections;
-        if (open == 0 || clock_mono_ms() - busy_ms > QUIET_MS)
+        if (open == 0 || now - busy_ms > QUIET_MS)
             return;
         clock_sleep_ms(5);
     }

@@ -5,14 +5,18 @@
 #include "common/base/ticker.h"
 #include "common/metrics/metrics.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <gnutls/x509.h>
 #include <microhttpd.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
-enum { LOOK_MS = 1000 };
+enum { LOOK_MS = 1000, FAULT_SIZE = 1280 };
 
 const char http_tls_priorities[] =
     "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2:-KX-ALL:+ECDHE-ECDSA:+ECDHE-RSA:"
@@ -53,6 +57,25 @@ static void measure_expiry(const struct http_certificate *certificate) {
     for (unsigned i = 0; i < count; i++)
         gnutls_x509_crt_deinit(chain[i]);
     gnutls_free(chain);
+}
+
+/* Why the files cannot be loaded. GnuTLS does not tell why it could not read one. */
+static const char *tls_fault(const struct http_tls *tls, int error, char text[static FAULT_SIZE]) {
+    const char *const names[] = {tls->cert_file, tls->key_file};
+    for (size_t i = 0; i < 2; i++) {
+        int fd = open(names[i], O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+        char byte;
+        bool readable = fd >= 0 && read(fd, &byte, 1) >= 0;
+        if (!readable) {
+            char reason[128];
+            snprintf(text, FAULT_SIZE, "%s: %s", names[i], strerror_r(errno, reason, sizeof reason));
+        }
+        if (fd >= 0)
+            close(fd);
+        if (!readable)
+            return text;
+    }
+    return gnutls_strerror(error);
 }
 
 static struct http_certificate *tls_load(struct http_tls *tls, int *error) {
@@ -131,6 +154,7 @@ static int64_t tls_look(void *self) {
     if (!changed && !tls->wanting)
         return LOOK_MS;
     int error;
+    char fault[FAULT_SIZE];
     struct http_certificate *fresh = tls_load(tls, &error);
     tls->wanting = !fresh;
     if (fresh) {
@@ -138,7 +162,7 @@ static int64_t tls_look(void *self) {
         log_info(NULL, "tls: loaded the new certificate from %s", tls->cert_file);
     } else if (changed) {
         log_warn(NULL, "tls: cannot load %s and %s, keeping the old certificate: %s", tls->cert_file,
-                 tls->key_file, gnutls_strerror(error));
+                 tls->key_file, tls_fault(tls, error, fault));
     }
     return LOOK_MS;
 }
@@ -150,10 +174,11 @@ static bool tls_start(struct http_tls *tls) {
     }
     (void)files_changed(tls);
     int error;
+    char fault[FAULT_SIZE];
     tls->current = tls_load(tls, &error);
     if (!tls->current) {
         log_error(NULL, "tls: cannot load %s and %s: %s", tls->cert_file, tls->key_file,
-                  gnutls_strerror(error));
+                  tls_fault(tls, error, fault));
         return false;
     }
     tls->ticker = ticker_start(tls_look, tls);

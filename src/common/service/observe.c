@@ -9,7 +9,7 @@
 
 #include <stdlib.h>
 
-enum { MS_NS = 1000000, MAX_QUEUES = 3, PERIOD_MS = 5000, JITTER_MS = 500 };
+enum { MS_NS = 1000000, PERIOD_MS = 5000, JITTER_MS = 500 };
 
 struct observer {
     struct service *service;
@@ -17,7 +17,7 @@ struct observer {
     struct {
         const char *name;
         struct queue *queue;
-    } queues[MAX_QUEUES];
+    } queues[OBSERVED_QUEUES];
     size_t queue_count;
     int64_t next_ms; /* when the outboxes are counted again */
 };

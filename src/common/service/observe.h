@@ -3,6 +3,8 @@
 
 #include <stdint.h>
 
+#define OBSERVED_QUEUES 3 /* of a daemon at most */
+
 /* Functions of a service_part. app begins with a struct service. */
 void *observer_start(void *app);
 void observer_stop(void *observer, int64_t deadline_ms);

@@ -50,6 +50,17 @@ void *part_start(const struct service_part *part, void *app) {
         &(struct db_job_options){.name = part->name, .db = service_db(app), .run = part->job, .self = app});
 }
 
+size_t part_files(const struct service_part *part, const struct config *config) {
+    size_t files = part->files;
+    if (part->consume || part->consumes)
+        files += CONSUMER_FILES(part->single ? 1 : (size_t)config->consumer_threads);
+    if (part->outbox)
+        files += OUTBOX_FILES;
+    if (part->job)
+        files += DB_FILES;
+    return files;
+}
+
 void part_stop(const struct service_part *part, void *self, int64_t deadline_ms) {
     if (part->stop)
         part->stop(self, deadline_ms);

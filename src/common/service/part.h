@@ -5,4 +5,6 @@
 
 /* NULL when it failed. The reason is logged, unless memory ran out. */
 void *part_start(const struct service_part *part, void *app) MUST_CHECK;
+/* The file descriptors that the part has open at most. */
+size_t part_files(const struct service_part *part, const struct config *config);
 void part_stop(const struct service_part *part, void *self, int64_t deadline_ms);

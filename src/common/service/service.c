@@ -9,6 +9,7 @@
 #include "common/metrics/metrics.h"
 #include "common/service/health.h"
 #include "common/service/worker.h"
+#include "files.h"
 #include "lifecycle.h"
 #include "metrics.h"
 #include "observe.h"
@@ -107,24 +108,42 @@ static const struct service_part first_parts[] = {
     {.name = "metrics", .start = service_metrics_start, .stop = service_metrics_stop},
     {.name = "token keys", .start = start_keys, .stop = stop_keys},
     {.name = "migrations", .start = start_migrations},
-    {.name = "health", .start = start_health, .stop = stop_health},
-    {.name = "revoked tokens", .start = start_revocations, .stop = stop_revocations},
+    {.name = "health",
+     .start = start_health,
+     .stop = stop_health,
+     .files = DB_FILES + CACHE_FILES + QUEUE_FILES},
+    {.name = "revoked tokens", .start = start_revocations, .stop = stop_revocations, .files = DB_FILES},
     {0},
 };
 
 static const struct service_part last_parts[] = {
-    {.name = "observer", .start = observer_start, .stop = observer_stop},
+    {.name = "observer",
+     .start = observer_start,
+     .stop = observer_stop,
+     .files = DB_FILES + OBSERVED_QUEUES * QUEUE_FILES},
     {.name = "http", .start = start_http, .stop = stop_http},
     {0},
 };
 
-static int serve(struct service *service) {
-    const struct service_part *const lists[] = {first_parts, service->daemon->parts, last_parts};
-    const struct service_part *parts[MAX_PARTS + 1] = {NULL};
+/* All parts in their order, with NULL at the end. */
+static void list_parts(const struct service_daemon *daemon, const struct service_part *parts[MAX_PARTS + 1]) {
+    const struct service_part *const lists[] = {first_parts, daemon->parts, last_parts};
     size_t count = 0;
     for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
         for (const struct service_part *part = lists[i]; part->name && count < MAX_PARTS; part++)
             parts[count++] = part;
+    parts[count] = NULL;
+}
+
+static bool files_suffice(const struct service_daemon *daemon, const struct config *config) {
+    const struct service_part *parts[MAX_PARTS + 1];
+    list_parts(daemon, parts);
+    return files_reserve(daemon, parts, config);
+}
+
+static int serve(struct service *service) {
+    const struct service_part *parts[MAX_PARTS + 1];
+    list_parts(service->daemon, parts);
     return lifecycle_run(parts, service, service->config->shutdown_timeout);
 }
 
@@ -159,19 +178,28 @@ static int run_service(const struct service_daemon *daemon, const struct config_
     return code;
 }
 
-int service_main(const struct service_daemon *daemon, int argc, char *argv[]) {
-    struct config_command command = config_command_line(daemon->config, argc, argv);
-    if (!command.config)
-        return command.exit_code;
+static int execute(const struct service_daemon *daemon, const struct config_command *command, int argc,
+                   char *argv[]) {
     int code = 1;
     json_setup();
     if (!queue_global_setup())
         log_error(NULL, "cannot initialize libcurl");
-    else if (command.argument < argc && !command.migrate_only)
-        code = run_command(daemon, command.config, argc - command.argument, argv + command.argument);
+    else if (command->argument < argc && !command->migrate_only)
+        code = run_command(daemon, command->config, argc - command->argument, argv + command->argument);
     else
-        code = run_service(daemon, &command);
+        code = run_service(daemon, command);
     queue_global_cleanup();
+    return code;
+}
+
+int service_main(const struct service_daemon *daemon, int argc, char *argv[]) {
+    struct config_command command = config_command_line(daemon->config, argc, argv);
+    if (!command.config)
+        return command.exit_code;
+    bool serves = !command.migrate_only && command.argument == argc;
+    int code = serves && !files_suffice(daemon, command.config) ? 1 : 0;
+    if (code == 0 && !command.check_only)
+        code = execute(daemon, &command, argc, argv);
     config_free(command.config);
     return code;
 }

@@ -171,15 +171,6 @@ static void an_order_with_faults_is_refused(void **state) {
     assert_non_null(strstr(request->reply.body.data, "/items"));
 }
 
-static void a_client_orders_no_faster_than_it_may(void **state) {
-    (void)state;
-    limit_free(app.orders_limit);
-    app.orders_limit = limit_new(&(struct limit_policy){"orders", 1, 60});
-    assert_non_null(post("key-1", BODY)->command);
-    assert_true(is_problem(post("key-2", BODY), 429, "RATE_LIMITED"));
-    assert_non_null(post_of("other", "key-1", BODY)->command);
-}
-
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down_rows)
 
 int main(void) {
@@ -198,7 +189,6 @@ int main(void) {
         TEST(bad_keys_are_refused),
         TEST(two_keys_are_refused),
         TEST(an_order_with_faults_is_refused),
-        TEST(a_client_orders_no_faster_than_it_may),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

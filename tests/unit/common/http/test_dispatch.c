@@ -47,7 +47,7 @@ static enum outcome run(struct http_worker *worker, struct http_request *request
     return OUTCOME_FAILED; /* not on this thread */
 }
 
-enum { OPEN, QUEUED, ANSWERING, AT_ONCE, SHORT_OF_MEMORY };
+enum { OPEN, QUEUED, ANSWERING, AT_ONCE, SHORT_OF_MEMORY, WITH_BODY };
 static const struct http_route routes[] = {
     [OPEN] = {.method = "GET", .pattern = "/open", .prepare = prepare_nothing, .run = run},
     [QUEUED] = {.method = "POST", .pattern = "/queued", .scope = "s", .prepare = prepare, .run = run},
@@ -55,6 +55,8 @@ static const struct http_route routes[] = {
     [AT_ONCE] = {.method = "GET", .pattern = "/b", .scope = "s", .prepare = prepare_nothing},
     [SHORT_OF_MEMORY] =
         {.method = "GET", .pattern = "/c", .scope = "s", .prepare = prepare_without_memory, .run = run},
+    [WITH_BODY] =
+        {.method = "POST", .pattern = "/d", .scope = "s", .body_limit = 100, .prepare = prepare_and_answer},
     {0},
 };
 
@@ -97,6 +99,12 @@ static void a_request_is_suspended_before_it_is_queued(void **state) {
     assert_int_equal(x->request.reply.status, 0);
     assert_ptr_equal(x->request.command, &x->request);
     assert_null(x->request.body.data); /* prepare has read it */
+}
+
+static void the_guard_comes_before_the_encoding_of_the_body(void **state) {
+    (void)state;
+    assert_false(process(arrive(WITH_BODY)));
+    assert_string_equal(trace.data, "guard; within; plain; prepare; ");
 }
 
 static void a_full_lane_refuses_before_the_guard(void **state) {
@@ -204,12 +212,19 @@ static void a_reply_without_memory_becomes_a_503(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        TEST(a_request_is_suspended_before_it_is_queued), TEST(a_full_lane_refuses_before_the_guard),
-        TEST(a_lane_that_fills_up_meanwhile_refuses),     TEST(whom_the_guard_refuses_is_not_prepared),
-        TEST(who_is_beyond_its_quota_is_not_prepared),    TEST(an_open_route_has_no_guard),
-        TEST(what_prepare_answers_is_not_queued),         TEST(a_route_without_run_needs_no_lane),
-        TEST(what_was_answered_before_is_left_alone),     TEST(a_body_without_memory_is_not_prepared),
-        TEST(a_prepare_without_memory_is_not_queued),     TEST(a_reply_without_memory_becomes_a_503),
+        TEST(a_request_is_suspended_before_it_is_queued),
+        TEST(a_full_lane_refuses_before_the_guard),
+        TEST(a_lane_that_fills_up_meanwhile_refuses),
+        TEST(whom_the_guard_refuses_is_not_prepared),
+        TEST(who_is_beyond_its_quota_is_not_prepared),
+        TEST(an_open_route_has_no_guard),
+        TEST(what_prepare_answers_is_not_queued),
+        TEST(a_route_without_run_needs_no_lane),
+        TEST(what_was_answered_before_is_left_alone),
+        TEST(a_body_without_memory_is_not_prepared),
+        TEST(a_prepare_without_memory_is_not_queued),
+        TEST(a_reply_without_memory_becomes_a_503),
+        TEST(the_guard_comes_before_the_encoding_of_the_body),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

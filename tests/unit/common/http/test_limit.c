@@ -195,6 +195,37 @@ static void a_million_addresses_do_not_push_out_the_busy_one(void **state) {
     limit_free(limit);
 }
 
+static void what_was_given_back_may_be_taken_again(void **state) {
+    (void)state;
+    struct limit *limit = new_limit(3, 60);
+    for (int i = 0; i < 100; i++) {
+        assert_false(take(limit, "a", start_ms).refused);
+        assert_int_equal(limit_give_back(limit, "a", 1, start_ms).left, 3);
+    }
+    for (int i = 0; i < 3; i++)
+        assert_false(take(limit, "a", start_ms).refused);
+    assert_true(take(limit, "a", start_ms).refused);
+    struct limit_state state_after = limit_give_back(limit, "a", 1, start_ms);
+    assert_false(state_after.refused);
+    assert_int_equal(state_after.left, 1);
+    assert_false(take(limit, "a", start_ms).refused);
+    limit_free(limit);
+}
+
+/* Time may have given it back already, or the key may have been evicted: the quota is never more than whole. */
+static void no_more_is_given_back_than_was_taken(void **state) {
+    (void)state;
+    struct limit *limit = new_limit(2, 60);
+    assert_int_equal(limit_give_back(limit, "a", 1, start_ms).left, 2);
+    assert_false(take(limit, "a", start_ms).refused);
+    assert_int_equal(limit_give_back(limit, "a", 1, start_ms + 29000).left, 2);
+    assert_int_equal(limit_give_back(limit, "a", 1, start_ms + 29000).left, 2);
+    for (int i = 0; i < 2; i++)
+        assert_false(take(limit, "a", start_ms + 29000).refused);
+    assert_true(take(limit, "a", start_ms + 29000).refused);
+    limit_free(limit);
+}
+
 struct contest {
     struct limit *limit;
     atomic_int threads, shared, own;
@@ -231,6 +262,8 @@ int main(void) {
         cmocka_unit_test(keys_are_apart),
         cmocka_unit_test(looking_counts_nothing),
         cmocka_unit_test(what_has_happened_counts),
+        cmocka_unit_test(what_was_given_back_may_be_taken_again),
+        cmocka_unit_test(no_more_is_given_back_than_was_taken),
         cmocka_unit_test(a_quota_of_zero_is_no_limit),
         cmocka_unit_test(refusals_are_reported_once_a_minute),
         cmocka_unit_test(time_may_step_back),

@@ -74,12 +74,47 @@ static void the_return_is_jittered(void **state) {
         assert_true(seen[seconds]);
 }
 
+static void what_is_reserved_and_not_spent_is_given_back(void **state) {
+    (void)state;
+    struct limit *limit = limit_new(&(struct limit_policy){"orders", 2, 60});
+    assert_non_null(limit);
+    const char *left[] = {"\"orders\";r=2;t=30", "\"orders\";r=1;t=30", "\"orders\";r=1;t=30",
+                          "\"orders\";r=0;t=30"};
+    for (size_t i = 0; i < 4; i++) {
+        struct http_request request = {0};
+        assert_true(http_reserve(&request, limit, "a", 1));
+        if (i % 2)
+            http_spend(&request);
+        http_settle(&request);
+        http_settle(&request); /* once only */
+        http_reply_empty(&request, 204);
+        http_limit_fields(&request);
+        assert_string_equal(fake_reply_header(&request, "RateLimit"), left[i]);
+        fake_end(&request);
+    }
+    struct http_request replay = {0}, refused = {0};
+    assert_false(http_reserve(&replay, limit, "a", 1));
+    http_settle(&replay);
+    http_reply_empty(&replay, 204);
+    http_limit_fields(&replay);
+    assert_string_equal(fake_reply_header(&replay, "RateLimit"), left[3]);
+    assert_false(http_reserve(&refused, limit, "a", 1));
+    http_refuse_reserved(&refused);
+    http_settle(&refused);
+    assert_int_equal(refused.reply.status, 429);
+    assert_int_equal(refused.limit_count, 1);
+    fake_end(&replay);
+    fake_end(&refused);
+    limit_free(limit);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(no_limit_says_nothing),
         cmocka_unit_test(every_limit_is_told_with_the_answer),
         cmocka_unit_test(a_refusal_names_the_limit_and_when_to_come_back),
         cmocka_unit_test(the_return_is_jittered),
+        cmocka_unit_test(what_is_reserved_and_not_spent_is_given_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
