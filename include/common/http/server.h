@@ -69,6 +69,9 @@ struct http_options {
 struct http_server *http_start(const struct http_options *options);
 int http_port(const struct http_server *server);
 
+/* Loads the certificate and its key again, soon. If that fails, it is logged, and the old ones stay. Any thread. */
+void http_reload(struct http_server *server);
+
 /* Stops accepting, answers the accepted requests (until the deadline, then with 503), joins all threads and frees.
  * NULL is fine. Not on an HTTP or worker thread. */
 void http_stop(struct http_server *server, int64_t deadline_ms);

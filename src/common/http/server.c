@@ -187,6 +187,11 @@ int http_port(const struct http_server *server) {
     return MHD_get_daemon_info(server->daemon, MHD_DAEMON_INFO_BIND_PORT)->port;
 }
 
+void http_reload(struct http_server *server) {
+    if (server->tls)
+        http_tls_reload(server->tls);
+}
+
 /* Waits until all connections are closed, no request has come for a while, or the deadline has passed. */
 static void wait_idle(struct http_server *server, int64_t deadline_ms) {
     int64_t busy_ms = clock_mono_ms();

@@ -10,6 +10,7 @@
 #include "common/token/token.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -79,6 +80,7 @@ struct token_keys {
     struct token_set *set;
     char *issuer, *audience;
     int64_t lifetime_s;
+    atomic_bool asked; /* to read the folder, also when it looks as before */
     /* of the thread that follows the folder */
     char *folder;
     bool issues;
