@@ -45,7 +45,8 @@ enum config_env { ENV_PRODUCTION, ENV_DEVELOPMENT };
 /* Values of all knobs. The config owns the strings. */
 struct config {
     enum config_service service;
-    int64_t app_env, log_level, log_format;
+    int64_t app_env, log_level, log_format, log_slow;
+    bool access_log;
     int64_t order_port, delivery_port;
     char *bind_address, *tls_cert_file, *tls_key_file;
     int64_t http_threads, http_max_connections, http_timeout, http_queue_limit, http_queue_timeout,

@@ -54,6 +54,9 @@ struct http_options {
     const char *trusted_proxies; /* whose X-Forwarded-For is believed; see address_list_parse */
     int64_t address_limit; /* requests a second per address, to routes with a scope or a body; 0: no limit */
     int64_t client_limit;  /* requests a second per client, to routes with a scope; 0: no limit */
+    bool access_log;       /* a line at info level for each request, instead of debug */
+    int64_t
+        slow_ms; /* a request that takes this long from its arrival has a line at warn level; 0: none has */
     const struct http_route *routes; /* ends with a NULL method; must outlive the server */
     /* Called for each request to a route with a scope. True to go on, false when it has answered. */
     bool (*guard)(void *guard_cls, struct http_request *request);

@@ -1,7 +1,7 @@
 /* One request's way through libmicrohttpd: its head, its body, the wait for a worker, and the reply. */
 #include "private.h"
 
-#include "common/base/log.h"
+#include "common/base/clock.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -98,9 +98,7 @@ static enum MHD_Result send_reply(struct http_exchange *x) {
     http_connection_limit(http_connection_of(x->connection));
     enum MHD_Result result = MHD_queue_response(x->connection, request->reply.status, response);
     MHD_destroy_response(response);
-    /* The route, not the path: a path may contain anything, even a token by mistake. */
-    log_debug(request->request_id, "%s %s %u", x->method,
-              request->route ? request->route->pattern : "(no route)", request->reply.status);
+    http_log_answer(x);
     return result;
 }
 
@@ -156,6 +154,7 @@ static enum MHD_Result exchange_receive(struct http_exchange *x, const char *dat
 
 static enum MHD_Result exchange_process(struct http_exchange *x) {
     http_connection_whole(http_connection_of(x->connection));
+    x->whole_ms = clock_mono_ms();
     x->request.arena.failed |= x->request.body.failed;
     return http_dispatch(x) ? MHD_YES : send_reply(x);
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "batch.h"
+#include "common/base/log_limit.h"
 #include "common/base/outage.h"
 #include "common/http/server.h"
 
@@ -31,6 +32,7 @@ struct http_server {
     struct address_list proxies;
     struct limit *by_address, *by_client;
     struct batch_pool *pool; /* one lane for each route, at the route's index */
+    struct log_limit access_lines;
     atomic_size_t held;      /* bytes of memory, of options.memory_limit */
     atomic_size_t in_flight; /* requests whose headers arrived and whose answer is not sent yet */
     atomic_bool draining;    /* every answer closes its connection */
@@ -46,6 +48,7 @@ struct http_exchange {
     const char *method, *path;
     size_t body_limit, received; /* bytes of the body */
     size_t held;                 /* bytes of memory, as counted by the server */
+    int64_t whole_ms;            /* when it had arrived to its end; 0: it was answered before */
     enum { HTTP_RECEIVING, HTTP_WAITING, HTTP_ANSWERED } stage;
 };
 
@@ -115,6 +118,9 @@ struct address http_client_address(struct http_exchange *x);
 /* Whether the limit of the request's address, or of its client, allows it. See http_within. */
 bool http_within_address(struct http_exchange *x);
 bool http_within_client(struct http_exchange *x) MUST_CHECK;
+
+/* Logs the request and its answer: at warn level if it failed by our fault or was slow, but only some of these a second. */
+void http_log_answer(struct http_exchange *x);
 
 /* Adds the limits to the headers of the reply. */
 void http_limit_fields(struct http_request *request);
