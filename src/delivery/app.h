@@ -1,6 +1,7 @@
 /* What the handlers of delivery-svc share: the parts that live as long as the process. */
 #pragma once
 
+#include "common/db/walk.h"
 #include "common/service/service.h"
 
 struct outbox;
@@ -8,6 +9,7 @@ struct outbox;
 struct delivery_app {
     struct service service; /* must stay first */
     struct outbox *outbox;
+    struct db_walk due; /* of the carrier's job, through the shipments that are due */
     unsigned
         database_changes; /* of the database's identity, which the job of corrections has seen; its own */
 };

@@ -1,6 +1,7 @@
 /* What the handlers of order-svc share: the parts that live as long as the process. */
 #pragma once
 
+#include "common/db/walk.h"
 #include "common/service/service.h"
 
 struct clients;
@@ -16,4 +17,5 @@ struct order_app {
     struct limit *orders_limit;  /* new orders per client */
     struct memory_cache *memory; /* answers that are final: receipts, views of delivered orders */
     struct outbox *outbox, *revocation_outbox;
+    struct db_walk expired_keys; /* of the job that deletes them */
 };
