@@ -17,5 +17,6 @@ struct order_app {
     struct limit *orders_limit;  /* new orders per client */
     struct memory_cache *memory; /* answers that are final: receipts, views of delivered orders */
     struct outbox *outbox, *revocation_outbox;
-    struct db_walk expired_keys; /* of the job that deletes them */
+    struct db_walk expired_keys;          /* of the job that deletes them */
+    struct db_walk silent_revocations[2]; /* of the job that publishes them again */
 };

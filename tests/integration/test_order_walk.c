@@ -5,6 +5,7 @@
 #include "common/db/migrate.h"
 #include "order/expiry_store.h"
 #include "order/reconcile_store.h"
+#include "order/revocation_store.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -26,6 +27,8 @@ static const char fill[] =
     " SELECT id, 1, 'p', 1, 1 FROM orders;"
     "INSERT INTO idempotency_keys (client_id, key, fingerprint, order_id, expires_at)"
     " SELECT 'client', id::text, '\\x00', id, quiet_since FROM orders;"
+    "INSERT INTO revoked_tokens (token_id, expires_at, revoked_at, quiet_since)"
+    " SELECT id, now() + interval '1 day', quiet_since, quiet_since FROM orders;"
     "ANALYZE";
 
 struct fixture {
@@ -115,6 +118,21 @@ static void pages_of_expired_keys_do_not_grow(void **state) {
     assert_flat("a page of expired keys", early, late);
 }
 
+static void pages_of_silent_revocations_do_not_grow(void **state) {
+    struct fixture *f = *state;
+    struct db_walk walks[2] = {{.begin_ms = INT64_MAX}, {.begin_ms = INT64_MAX}};
+    int64_t early = 0, late = 0;
+    for (int page = 1; page <= ORDERS / REVOCATION_REPEAT_LIMIT; page++) {
+        size_t count;
+        int64_t before = pages_touched(f->db, "revoked_tokens");
+        assert_int_equal(revocation_store_repeat(f->db, AFTER_MS, walks, &count), DB_OK);
+        assert_int_equal(count, REVOCATION_REPEAT_LIMIT);
+        late = pages_touched(f->db, "revoked_tokens") - before;
+        early = page == 2 ? late : early;
+    }
+    assert_flat("a page of silent revocations", early, late);
+}
+
 static void an_order_that_the_walk_has_passed_is_found_when_it_begins_again(void **state) {
     struct fixture *f = *state;
     struct db_walk look = {.begin_ms = INT64_MAX};
@@ -135,6 +153,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(pages_of_silent_orders_do_not_grow),
         cmocka_unit_test(pages_of_expired_keys_do_not_grow),
+        cmocka_unit_test(pages_of_silent_revocations_do_not_grow),
         cmocka_unit_test(an_order_that_the_walk_has_passed_is_found_when_it_begins_again),
     };
     log_setup("test", LOG_WARN, LOG_TEXT);

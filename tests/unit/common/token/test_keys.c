@@ -135,25 +135,6 @@ static void test_secret_is_not_published(void **state) {
     token_keys_free(keys);
 }
 
-static void test_secret_is_replaced_on_demand(void **state) {
-    (void)state;
-    struct token_keys *keys = token_keys_new(&foreign_options);
-    char *before = issue(keys);
-    token_keys_reload(keys, NULL);
-    token_keys_reload(keys, foreign_options.secret);
-    token_keys_reload(keys, "short");
-    assert_int_equal(verify(keys, before), TOKEN_OK);
-    token_keys_reload(keys, "another secret of 32 bytes or more");
-    assert_int_equal(verify(keys, before), TOKEN_INVALID);
-    char *after = issue(keys);
-    assert_int_equal(verify(keys, after), TOKEN_OK);
-    token_keys_reload(keys, foreign_options.secret);
-    assert_int_equal(verify(keys, before), TOKEN_OK);
-    free(before);
-    free(after);
-    token_keys_free(keys);
-}
-
 static void assert_unusable(bool issues, const char *why) {
     struct token_keys *keys = keys_of(private_folder, issues);
     if (keys)
@@ -452,7 +433,6 @@ int main(void) {
         cmocka_unit_test(test_public_key_verifies_what_the_private_one_signed),
         cmocka_unit_test(test_published_keys_are_public),
         cmocka_unit_test(test_secret_is_not_published),
-        cmocka_unit_test(test_secret_is_replaced_on_demand),
         cmocka_unit_test(test_folders_that_are_refused),
         cmocka_unit_test(test_secret_and_key_pairs_do_not_mix),
         cmocka_unit_test(test_algorithm_is_the_keys),
