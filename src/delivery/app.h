@@ -1,6 +1,7 @@
 /* What the handlers of delivery-svc share: the parts that live as long as the process. */
 #pragma once
 
+#include "common/db/walk.h"
 #include "common/metrics/metrics.h"
 #include "common/service/service.h"
 
@@ -10,6 +11,7 @@ struct delivery_app {
     struct service service; /* must stay first */
     struct outbox *outbox;
     struct metric_series *shipment_delay, *revocation_delay, *repeated;
+    struct db_walk due; /* of the carrier's job, through the shipments that are due */
     unsigned
         database_changes; /* of the database's identity, which the job of corrections has seen; its own */
 };

@@ -78,7 +78,7 @@ static const struct db_query lock_due_query = {
     "shipment_lock_due",
     SELECT_SHIPMENTS
     "  FROM (SELECT * FROM shipments"
-    "         WHERE next_transition_at <= now()"
+    "         WHERE next_transition_at <= now() AND next_transition_at >= $2"
     "         ORDER BY next_transition_at"
     "         LIMIT $1"
     "           FOR UPDATE SKIP LOCKED) due"
@@ -145,7 +145,11 @@ static const enum db_type column_types[COLUMNS] = {
 
 static const struct db_query next_due_query = {
     "shipment_next_due",
-    "SELECT (extract(epoch FROM min(next_transition_at) - now()) * 1000)::bigint FROM shipments"};
+    "SELECT (extract(epoch FROM min(next_transition_at) - now()) * 1000)::bigint,"
+    "       floor(extract(epoch FROM least(min(next_transition_at), now())) * 1000)::bigint"
+    "  FROM shipments WHERE next_transition_at >= $1"};
+enum { SWEEP_MS = 5000 }; /* until the walk begins again */
+enum { NEXT_DUE_WAIT, NEXT_DUE_WALK };
 
 void shipment_rows_free(struct shipment_rows *rows) {
     free(rows->list);
@@ -325,6 +329,7 @@ enum db_status shipment_store_change(struct db *db, const struct shipment_pace *
 
 struct advance_work {
     const struct shipment_pace *pace;
+    int64_t from_ms, last_ms; /* of the walk: where it is, and the last shipment that was due */
     struct shipment_rows due;
 };
 
@@ -334,31 +339,45 @@ static enum db_status advance_shipments(struct db *db, void *arg) {
     char tracking[SHIPMENT_MAX_DUE][SHIPMENT_TRACKING_SIZE];
     struct db_params p = {0};
     db_int_param(&p, SHIPMENT_MAX_DUE);
+    db_time_param(&p, work->from_ms);
     enum db_status status = read_shipments(db, &lock_due_query, &p, &work->due);
     db_params_free(&p);
     if (status != DB_OK)
         return status;
     for (size_t i = 0; i < work->due.count; i++) {
+        if (work->due.list[i].next_ms > work->last_ms)
+            work->last_ms = work->due.list[i].next_ms;
         shipment_carrier_step(&work->due.list[i], tracking[i], &steps[i]);
         changes[i] = &steps[i];
     }
     return apply_changes(db, work->pace, &work->due, changes, work->due.count);
 }
 
-enum db_status shipment_store_advance(struct db *db, const struct shipment_pace *pace, size_t *count) {
-    struct advance_work work = {.pace = pace};
+enum db_status shipment_store_advance(struct db *db, const struct shipment_pace *pace, struct db_walk *walk,
+                                      size_t *count) {
+    struct advance_work work = {.pace = pace, .from_ms = db_walk_from(walk, SWEEP_MS)};
     enum db_status status = db_transaction(db, advance_shipments, &work);
-    if (status == DB_OK)
+    if (status == DB_OK) {
         *count = work.due.count;
+        if (work.due.count == SHIPMENT_MAX_DUE)
+            db_walk_to(walk, work.last_ms);
+    }
     shipment_rows_free(&work.due);
     return status;
 }
 
-enum db_status shipment_store_next_due(struct db *db, int64_t max_ms, int64_t *wait_ms) {
+enum db_status shipment_store_next_due(struct db *db, struct db_walk *walk, int64_t max_ms,
+                                       int64_t *wait_ms) {
+    struct db_params p = {0};
     struct db_result *result = NULL;
-    enum db_status status = db_run(db, &next_due_query, NULL, &result);
-    if (status == DB_OK)
-        *wait_ms = db_is_null(result, 0, 0) ? max_ms : db_int(result, 0, 0);
+    db_time_param(&p, db_walk_from(walk, SWEEP_MS));
+    enum db_status status = db_run(db, &next_due_query, &p, &result);
+    if (status == DB_OK) {
+        bool none = db_is_null(result, 0, NEXT_DUE_WAIT);
+        *wait_ms = none ? max_ms : db_int(result, 0, NEXT_DUE_WAIT);
+        db_walk_to(walk, db_int(result, 0, NEXT_DUE_WALK));
+    }
     db_result_free(result);
+    db_params_free(&p);
     return status;
 }

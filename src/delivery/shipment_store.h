@@ -4,6 +4,7 @@
 
 #include "common/base/attributes.h"
 #include "common/db/db.h"
+#include "common/db/walk.h"
 #include "shipment.h"
 
 #include <stddef.h>
@@ -40,11 +41,13 @@ enum db_status shipment_store_change(struct db *db, const struct shipment_pace *
                                      struct shipment_rows *rows) MUST_CHECK;
 
 /* Does the same for the carrier's next step of at most SHIPMENT_MAX_DUE shipments that are due. It skips those that
- * another replica has locked. *count receives how many there were. */
+ * another replica has locked, and goes on where the walk is. *count receives how many there were. */
 #define SHIPMENT_MAX_DUE 100
-enum db_status shipment_store_advance(struct db *db, const struct shipment_pace *pace,
+enum db_status shipment_store_advance(struct db *db, const struct shipment_pace *pace, struct db_walk *walk,
                                       size_t *count) MUST_CHECK;
 
-/* *wait_ms receives the milliseconds until the next shipment is due: negative when overdue, max_ms when none
- * waits. */
-enum db_status shipment_store_next_due(struct db *db, int64_t max_ms, int64_t *wait_ms) MUST_CHECK;
+/* *wait_ms receives the milliseconds until the next shipment is due, of those that the walk has not passed: negative when
+ * overdue, max_ms when none waits. The walk goes on at that shipment, or now if that is earlier. Call it when shipment_store_advance has
+ * found fewer than it may. */
+enum db_status shipment_store_next_due(struct db *db, struct db_walk *walk, int64_t max_ms,
+                                       int64_t *wait_ms) MUST_CHECK;

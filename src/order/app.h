@@ -1,6 +1,7 @@
 /* What the handlers of order-svc share: the parts that live as long as the process. */
 #pragma once
 
+#include "common/db/walk.h"
 #include "common/service/service.h"
 #include "series.h"
 
@@ -18,4 +19,6 @@ struct order_app {
     struct memory_cache *memory; /* answers that are final: receipts, views of delivered orders */
     struct outbox *outbox, *revocation_outbox;
     struct order_series series;
+    struct db_walk expired_keys;          /* of the job that deletes them */
+    struct db_walk silent_revocations[2]; /* of the job that publishes them again */
 };

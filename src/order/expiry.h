@@ -3,5 +3,5 @@
 
 #include "common/db/job.h"
 
-/* A db_job_fn. self is not used. */
-int64_t expiry_run(void *self, struct db *db, enum db_status *status);
+/* A db_job_fn. Its self is a struct order_app. */
+int64_t expiry_run(void *app, struct db *db, enum db_status *status);

@@ -144,18 +144,6 @@ static const struct db_query update_query = {
     "    AS t(id, status, tracking_number, carrier, version, updated_at)"
     " WHERE o.id = t.id"};
 
-static const struct db_query expire_query = {
-    "order_expire_keys", "WITH gone AS ("
-                         "  DELETE FROM idempotency_keys"
-                         "   WHERE (client_id, key) IN (SELECT client_id, key FROM idempotency_keys"
-                         "                               WHERE expires_at < now()"
-                         "                               ORDER BY expires_at"
-                         "                               LIMIT $1"
-                         "                                 FOR UPDATE SKIP LOCKED)"
-                         "  RETURNING 1"
-                         ")"
-                         " SELECT count(*) FROM gone"};
-
 static void add_orders(struct db_params *p, struct order_creation *const creations[], size_t n) {
     int id = db_array(p, DB_UUID), client = db_array(p, DB_TEXT), customer = db_array(p, DB_TEXT);
     int cents = db_array(p, DB_INT), created = db_array(p, DB_TIME), key = db_array(p, DB_TEXT);
@@ -382,15 +370,4 @@ enum db_status order_store_update(struct db *db, const struct order *const order
     enum db_status result = db_run(db, &update_query, &p, NULL);
     db_params_free(&p);
     return result;
-}
-
-enum db_status order_store_expire_keys(struct db *db, int64_t limit, size_t *deleted) {
-    struct db_params p = {0};
-    struct db_result *result = NULL;
-    db_int_param(&p, limit);
-    enum db_status status = db_run(db, &expire_query, &p, &result);
-    *deleted = status == DB_OK ? (size_t)db_int(result, 0, 0) : 0;
-    db_result_free(result);
-    db_params_free(&p);
-    return status;
 }

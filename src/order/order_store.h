@@ -73,6 +73,3 @@ enum db_status order_store_lock(struct db *db, const struct uuid ids[], size_t n
 /* Writes status, tracking number, carrier, version and updated_ms of orders. Only within the transaction that
  * locked them. */
 enum db_status order_store_update(struct db *db, const struct order *const orders[], size_t n) MUST_CHECK;
-
-/* Deletes at most limit expired idempotency keys. *deleted receives how many there were. */
-enum db_status order_store_expire_keys(struct db *db, int64_t limit, size_t *deleted) MUST_CHECK;

@@ -30,9 +30,11 @@ struct reconciler {
         before_ms; /* what was published before, on the database's clock, has left the queue; 0: nothing has */
     int64_t reached_ms; /* when the queue last answered, or nothing could be lost with it */
     bool away;          /* the queue did not answer since */
+    struct db_walk on_their_way, silent;
     struct {
         int64_t from_ms, until_ms; /* of what may be lost; both 0: nothing */
         int64_t begin_ms;          /* not published again before */
+        struct db_walk walk;
     } lost;
 };
 
@@ -49,6 +51,7 @@ static void queue_is_back(struct reconciler *r) {
     r->away = false;
     r->lost.from_ms = more ? r->lost.from_ms : from;
     r->lost.begin_ms = now + (int64_t)random_below(SPREAD_MS);
+    r->lost.walk = (struct db_walk){0};
 }
 
 /* Finds out what has left the queue. False when the queue does not tell. */
@@ -68,15 +71,19 @@ static bool look_at_queue(struct reconciler *r, int64_t published_ms) {
 }
 
 /* Orders that have been silent for long. The number of messages that SQS tells may be old by a minute. */
-static enum db_status announce_silent(struct reconciler *r, struct db *db, size_t *announced) {
+static enum db_status announce_silent(struct reconciler *r, struct db *db, int64_t now_ms,
+                                      size_t *announced) {
     int64_t after_ms = r->app->service.config->reconcile_after;
-    struct reconcile_span span = {
-        .at_least_ms = after_ms, .at_most_ms = EVER, .before_ms = r->before_ms - after_ms / 10};
+    struct reconcile_span span = {.at_least_ms = after_ms,
+                                  .at_most_ms = EVER,
+                                  .before_ms = r->before_ms - after_ms / 10,
+                                  .now_ms = now_ms,
+                                  .walk = &r->silent};
     return reconcile_store_announce(db, &span, after_ms, announced);
 }
 
 /* Orders that may be lost with an outage, and are not silent for long yet. */
-static enum db_status announce_lost(struct reconciler *r, struct db *db, size_t *announced) {
+static enum db_status announce_lost(struct reconciler *r, struct db *db, int64_t now_ms, size_t *announced) {
     int64_t now = clock_mono_ms(), after_ms = r->app->service.config->reconcile_after;
     if (r->lost.from_ms && now - r->lost.until_ms > after_ms)
         r->lost.from_ms = 0; /* by now they are silent for long */
@@ -84,24 +91,25 @@ static enum db_status announce_lost(struct reconciler *r, struct db *db, size_t 
         return DB_OK;
     struct reconcile_span span = {.at_least_ms = now - r->lost.until_ms,
                                   .at_most_ms = now - r->lost.from_ms,
-                                  .before_ms = r->before_ms};
+                                  .before_ms = r->before_ms,
+                                  .now_ms = now_ms,
+                                  .walk = &r->lost.walk};
     return reconcile_store_announce(db, &span, after_ms, announced);
 }
 
 static enum db_status reconcile(struct reconciler *r, struct db *db, size_t *most) {
     size_t silent = 0, lost = 0;
-    int64_t published_ms;
-    bool on_their_way;
-    enum db_status status = reconcile_store_look(db, &on_their_way, &published_ms);
+    struct reconcile_sight sight;
+    enum db_status status = reconcile_store_look(db, &r->on_their_way, &sight);
     if (status != DB_OK)
         return status;
-    if (!on_their_way)
+    if (!sight.on_their_way)
         r->reached_ms = clock_mono_ms();
-    if (!on_their_way || !look_at_queue(r, published_ms) || !r->before_ms)
+    if (!sight.on_their_way || !look_at_queue(r, sight.published_ms) || !r->before_ms)
         return DB_OK;
-    status = announce_silent(r, db, &silent);
+    status = announce_silent(r, db, sight.now_ms, &silent);
     if (status == DB_OK)
-        status = announce_lost(r, db, &lost);
+        status = announce_lost(r, db, sight.now_ms, &lost);
     if (silent + lost) {
         metric_add(r->app->series.repeated_orders, (int64_t)(silent + lost));
         outbox_wake(r->app->outbox);

@@ -10,19 +10,23 @@
  * orders_quiet_idx, whatever the statistics say. */
 static const struct db_query look_query = {
     "order_look",
-    "SELECT (SELECT true FROM orders WHERE status <> 'DELIVERED' ORDER BY quiet_since LIMIT 1),"
+    "SELECT (SELECT floor(extract(epoch FROM quiet_since) * 1000)::bigint FROM orders"
+    "         WHERE status <> 'DELIVERED' AND quiet_since >= $1 ORDER BY quiet_since LIMIT 1),"
     "       floor(extract(epoch FROM coalesce((SELECT created_at FROM order_outbox ORDER BY id LIMIT 1),"
-    "                                         now())) * 1000)::bigint"};
-enum { LOOK_ON_THEIR_WAY, LOOK_PUBLISHED };
+    "                                         now())) * 1000)::bigint,"
+    "       floor(extract(epoch FROM now()) * 1000)::bigint"};
+enum { LOOK_FIRST, LOOK_PUBLISHED, LOOK_NOW };
+enum { SWEEP_MS = 10000 }; /* until a walk begins again */
 
 /* The order is next due after as much time as has passed since its last change. So the interval doubles, up to a
  * day. */
 static const struct db_query claim_query = {
     "order_claim_quiet",
     "WITH quiet AS ("
-    "  SELECT o.id FROM orders o"
+    "  SELECT o.id, o.quiet_since FROM orders o"
     "   WHERE o.status <> 'DELIVERED' AND o.quiet_since < $1"
     "     AND o.quiet_since <= now() - $2 * interval '1 ms' AND o.quiet_since >= now() - $3 * interval '1 ms'"
+    "     AND o.quiet_since >= $6"
     "     AND NOT EXISTS (SELECT FROM order_outbox w WHERE w.group_id = o.id)"
     "   ORDER BY o.quiet_since"
     "   LIMIT $4"
@@ -33,17 +37,23 @@ static const struct db_query claim_query = {
     "                                       - $5 * interval '1 ms', interval '0')"
     "   FROM quiet"
     "  WHERE o.id = quiet.id"
-    " RETURNING o.id"};
+    " RETURNING o.id, floor(extract(epoch FROM quiet.quiet_since) * 1000)::bigint"};
+enum { CLAIM_ID, CLAIM_QUIET };
 
 static const struct db_query announce_query = {"order_announce", OUTBOX_INSERT_ROWS("order_outbox")};
 
-enum db_status reconcile_store_look(struct db *db, bool *on_their_way, int64_t *published_ms) {
+enum db_status reconcile_store_look(struct db *db, struct db_walk *walk, struct reconcile_sight *out) {
+    struct db_params p = {0};
     struct db_result *result = NULL;
-    enum db_status status = db_run(db, &look_query, NULL, &result);
+    db_time_param(&p, db_walk_from(walk, SWEEP_MS));
+    enum db_status status = db_run(db, &look_query, &p, &result);
+    db_params_free(&p);
     if (status != DB_OK)
         return status;
-    *on_their_way = !db_is_null(result, 0, LOOK_ON_THEIR_WAY);
-    *published_ms = db_int(result, 0, LOOK_PUBLISHED);
+    out->on_their_way = !db_is_null(result, 0, LOOK_FIRST);
+    out->published_ms = db_int(result, 0, LOOK_PUBLISHED);
+    out->now_ms = db_int(result, 0, LOOK_NOW);
+    db_walk_to(walk, out->on_their_way ? db_int(result, 0, LOOK_FIRST) : out->now_ms);
     db_result_free(result);
     return DB_OK;
 }
@@ -53,6 +63,7 @@ struct reconcile_work {
     int64_t after_ms;
     struct uuid ids[RECONCILE_LIMIT];
     size_t count;
+    int64_t last_ms; /* since when the last of them was silent */
 };
 
 /* Locks the orders to publish again. */
@@ -64,9 +75,13 @@ static enum db_status claim(struct db *db, struct reconcile_work *work) {
     db_int_param(&p, work->span->at_most_ms);
     db_int_param(&p, RECONCILE_LIMIT);
     db_int_param(&p, work->after_ms);
+    db_time_param(&p, db_walk_from(work->span->walk, SWEEP_MS));
     enum db_status status = db_run(db, &claim_query, &p, &result);
-    for (size_t row = 0; row < db_rows(result) && row < RECONCILE_LIMIT; row++)
-        work->ids[work->count++] = db_uuid(result, row, 0);
+    for (size_t row = 0; row < db_rows(result) && row < RECONCILE_LIMIT; row++) {
+        work->ids[work->count++] = db_uuid(result, row, CLAIM_ID);
+        if (db_int(result, row, CLAIM_QUIET) > work->last_ms)
+            work->last_ms = db_int(result, row, CLAIM_QUIET);
+    }
     db_result_free(result);
     db_params_free(&p);
     return status;
@@ -105,10 +120,21 @@ static enum db_status announce_quiet(struct db *db, void *arg) {
     return status;
 }
 
+/* Where the walk goes on: after the last order, or where the span ended. */
+static void go_on(const struct reconcile_work *work) {
+    const struct reconcile_span *span = work->span;
+    int64_t end_ms = span->now_ms - span->at_least_ms;
+    if (end_ms > span->before_ms)
+        end_ms = span->before_ms;
+    db_walk_to(span->walk, work->count == RECONCILE_LIMIT ? work->last_ms : end_ms);
+}
+
 enum db_status reconcile_store_announce(struct db *db, const struct reconcile_span *span, int64_t after_ms,
                                         size_t *announced) {
     struct reconcile_work work = {.span = span, .after_ms = after_ms};
     enum db_status status = db_transaction(db, announce_quiet, &work);
     *announced = status == DB_OK ? work.count : 0;
+    if (status == DB_OK)
+        go_on(&work);
     return status;
 }

@@ -3,6 +3,7 @@
 
 #include "common/base/attributes.h"
 #include "common/db/db.h"
+#include "common/db/walk.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -10,15 +11,24 @@
 
 #define RECONCILE_LIMIT 100 /* maximum of orders per pass */
 
-/* *on_their_way: some order is not DELIVERED. Then *published_ms receives the time, on the database's clock, before
- * which all events of the outbox have been published. */
-enum db_status reconcile_store_look(struct db *db, bool *on_their_way, int64_t *published_ms) MUST_CHECK;
+/* What the reconciler sees. Times are on the database's clock. */
+struct reconcile_sight {
+    bool on_their_way;    /* some order is not DELIVERED */
+    int64_t published_ms; /* all events of the outbox from before were published */
+    int64_t now_ms;
+};
+
+/* The walk is along the times since when the orders are silent, to the first one that is not DELIVERED. */
+enum db_status reconcile_store_look(struct db *db, struct db_walk *walk,
+                                    struct reconcile_sight *out) MUST_CHECK;
 
 /* Which orders to publish again: silent for at least at_least_ms and at most at_most_ms, and since before before_ms on
  * the database's clock. */
 struct reconcile_span {
     int64_t at_least_ms, at_most_ms;
     int64_t before_ms;
+    int64_t now_ms;       /* as reconcile_store_look told it */
+    struct db_walk *walk; /* through the orders of such a span */
 };
 
 /* Publishes ORDER_CREATED again, in a transaction of its own, for orders of the span that are not DELIVERED and not

@@ -9,9 +9,10 @@
 enum { REPEAT_PAUSE_MS = 1000, REPEAT_BUSY_PAUSE_MS = 100 };
 
 int64_t revocation_repeat_run(void *app, struct db *db, enum db_status *status) {
-    const struct order_app *order = app;
+    struct order_app *order = app;
     size_t count;
-    *status = revocation_store_repeat(db, order->service.config->reconcile_after, &count);
+    *status = revocation_store_repeat(db, order->service.config->reconcile_after, order->silent_revocations,
+                                      &count);
     if (*status != DB_OK || count == 0)
         return REPEAT_PAUSE_MS;
     metric_add(order->series.repeated_revocations, (int64_t)count);

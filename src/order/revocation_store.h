@@ -5,6 +5,7 @@
 #include "common/auth/revocations.h"
 #include "common/base/attributes.h"
 #include "common/db/db.h"
+#include "common/db/walk.h"
 
 #include <stddef.h>
 
@@ -33,6 +34,8 @@ enum db_status revocation_store_now(struct db *db, int64_t *now_ms) MUST_CHECK;
 
 /* Publishes again, in one transaction, what was revoked and has been silent for after_ms, because the queue may have
  * lost it. Each is due again after as much time as has passed since it was revoked. Takes at most
- * REVOCATION_REPEAT_LIMIT of either kind. *count receives how many there were. */
+ * REVOCATION_REPEAT_LIMIT of either kind, and goes on where the walks of the two kinds are. *count receives how many there
+ * were. */
 #define REVOCATION_REPEAT_LIMIT 100
-enum db_status revocation_store_repeat(struct db *db, int64_t after_ms, size_t *count) MUST_CHECK;
+enum db_status revocation_store_repeat(struct db *db, int64_t after_ms, struct db_walk walks[static 2],
+                                       size_t *count) MUST_CHECK;

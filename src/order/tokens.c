@@ -73,9 +73,10 @@ static bool find_credentials(struct http_request *request, const struct oauth_pa
 }
 
 /* An id that we do not know is not logged: some callers send a secret in its place. */
-static void log_failed_login(const struct order_app *app, const struct http_request *request,
-                             const char *id) {
+static void log_failed_login(struct order_app *app, const struct http_request *request, const char *id) {
     char from[ADDRESS_TEXT_SIZE];
+    if (!auth_may_log(&app->service.auth))
+        return;
     address_format(&request->address, from);
     log_warn(request->request_id, "failed authentication of %s from %s",
              clients_know(app->clients, id) ? id : "an unknown client", from);
@@ -84,7 +85,7 @@ static void log_failed_login(const struct order_app *app, const struct http_requ
 /* Authenticates the calling client. False as for read_basic. */
 static bool authenticate(struct http_request *request, const struct oauth_params *params, const char **id,
                          struct client_grant *grant) {
-    const struct order_app *app = request->app;
+    struct order_app *app = request->app;
     const char *secret;
     if (!find_credentials(request, params, id, &secret) ||
         !http_within(request, guesses_look(app->guesses, *id, &request->address, clock_mono_ms())))
@@ -205,7 +206,7 @@ static void append_active(struct buf *body, const struct token_keys *keys,
  * an anonymous caller, which only development allows. False as for read_basic. */
 static bool find_caller(struct http_request *request, const struct oauth_params *params, const char **caller,
                         char scope[static TOKEN_SCOPE_SIZE]) {
-    const struct order_app *app = request->app;
+    struct order_app *app = request->app;
     if (auth_is_bearer(request) && !params->client_id && !params->client_secret) {
         *caller = request->claims.client_id;
         if (!auth_caller(&app->service.auth, request))

@@ -49,3 +49,19 @@ static inline struct db_options live_db_options(void) {
                                .statement_timeout_ms = 60000,
                                .lock_timeout_ms = 60000};
 }
+
+/* How many entries of a table's indexes were read so far, those of rows that are gone included. -1 when that cannot be
+ * read. */
+static inline int64_t entries_read(struct db *db, const char *table) {
+    static const struct db_query flush = {"flush_statistics", "SELECT pg_stat_force_next_flush()"};
+    static const struct db_query read = {
+        "entries_read", "SELECT sum(idx_tup_read)::bigint FROM pg_stat_user_indexes WHERE relname = $1"};
+    struct db_params p = {0};
+    struct db_result *result = NULL;
+    db_text_param(&p, table);
+    bool good = db_run(db, &flush, NULL, NULL) == DB_OK && db_run(db, &read, &p, &result) == DB_OK;
+    int64_t entries = good && db_rows(result) ? db_int(result, 0, 0) : -1;
+    db_result_free(result);
+    db_params_free(&p);
+    return entries;
+}

@@ -16,6 +16,8 @@
 
 #include <cmocka.h>
 
+#include "live.h"
+
 #define BY_HAND .actor = "test", .request_id = "r"
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 
@@ -220,8 +222,9 @@ static void the_carrier_takes_what_is_due_to_the_end(void **state) {
     struct shipment made[] = {new_shipment(1), new_shipment(DB_NO_TIME)};
     create(db, made, 2);
     size_t count, total = 0;
+    struct db_walk walk = {0};
     do {
-        assert_int_equal(shipment_store_advance(db, &at_once, &count), DB_OK);
+        assert_int_equal(shipment_store_advance(db, &at_once, &walk, &count), DB_OK);
         total += count;
     } while (count);
     assert_int_equal(total, 3);
@@ -230,7 +233,7 @@ static void the_carrier_takes_what_is_due_to_the_end(void **state) {
     assert_told(db, &outbox, &made[0].order_id, "SHIPPED correlation trace,DELIVERED correlation trace");
     assert_told(db, &trail, &made[1].order_id, "PROCESSING");
     int64_t wait_ms;
-    assert_int_equal(shipment_store_next_due(db, 1234, &wait_ms), DB_OK);
+    assert_int_equal(shipment_store_next_due(db, &walk, 1234, &wait_ms), DB_OK);
     assert_int_equal(wait_ms, 1234);
 }
 
@@ -244,16 +247,66 @@ static void the_carrier_leaves_what_another_replica_holds(void **state) {
     assert_int_equal(db_script(f->other, "BEGIN"), DB_OK);
     assert_int_equal(db_run(f->other, &hold, &p, NULL), DB_OK);
     size_t count;
-    assert_int_equal(shipment_store_advance(f->db, &stillness, &count), DB_OK);
+    struct db_walk walk = {0};
+    assert_int_equal(shipment_store_advance(f->db, &stillness, &walk, &count), DB_OK);
     assert_int_equal(count, 1);
     int64_t wait_ms;
-    assert_int_equal(shipment_store_next_due(f->db, 1234, &wait_ms), DB_OK);
+    assert_int_equal(shipment_store_next_due(f->db, &walk, 1234, &wait_ms), DB_OK);
     assert_true(wait_ms < 0);
     assert_told(f->db, &trail, &made[0].order_id, "PROCESSING");
     assert_told(f->db, &trail, &made[1].order_id, "PROCESSING,PROCESSING>PROCESSING");
     assert_int_equal(db_script(f->other, "ROLLBACK"), DB_OK);
     db_params_free(&p);
-    assert_int_equal(shipment_store_advance(f->db, &stillness, &count), DB_OK);
+    assert_int_equal(shipment_store_advance(f->db, &stillness, &walk, &count), DB_OK);
+    assert_int_equal(count, 1);
+}
+
+/* As long as a snapshot is open the server keeps the shipments as they were when they were due. */
+static void pages_of_due_shipments_do_not_grow(void **state) {
+    struct fixture *f = *state;
+    static const char fill[] =
+        "INSERT INTO shipments (id, order_id, customer_id, correlation_id, traceparent,"
+        "                       created_at, updated_at, next_transition_at)"
+        " SELECT gen_random_uuid(), gen_random_uuid(), 'c', 'c', 't', now(), now(),"
+        "        now() - interval '1 year' + n * interval '10 s'"
+        "   FROM generate_series(1, 5000) n;"
+        "ANALYZE shipments";
+    assert_int_equal(db_script(f->db, fill), DB_OK);
+    assert_int_equal(
+        db_script(f->other, "BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM shipments"), DB_OK);
+    struct db_walk walk = {0};
+    int64_t early = 0, late = 0;
+    for (int page = 1; page <= 50; page++) {
+        walk.begin_ms = INT64_MAX; /* it does not begin again by itself */
+        int64_t before = entries_read(f->db, "shipments");
+        size_t count;
+        assert_int_equal(shipment_store_advance(f->db, &stillness, &walk, &count), DB_OK);
+        assert_int_equal(count, SHIPMENT_MAX_DUE);
+        late = entries_read(f->db, "shipments") - before;
+        early = page == 2 ? late : early;
+    }
+    print_message("a page of due shipments: %lld entries of indexes, later %lld\n", (long long)early,
+                  (long long)late);
+    assert_true(early > 0 && late <= early + 1000); /* of 5000 rows that are gone */
+    int64_t before = entries_read(f->db, "shipments"), wait_ms;
+    assert_int_equal(shipment_store_next_due(f->db, &walk, 1234, &wait_ms), DB_OK);
+    assert_true(entries_read(f->db, "shipments") - before <= early + 1000);
+    assert_int_equal(db_script(f->other, "ROLLBACK"), DB_OK);
+    assert_int_equal(db_script(f->db, "UPDATE shipments SET next_transition_at = NULL"), DB_OK);
+}
+
+/* Such as one that was committed late, or that another replica had locked. */
+static void a_shipment_that_the_walk_has_passed_is_found_when_it_begins_again(void **state) {
+    struct db *db = ((struct fixture *)*state)->db;
+    struct db_walk walk = {.begin_ms = INT64_MAX};
+    db_walk_to(&walk, 1769847330123);
+    struct shipment made = new_shipment(1);
+    size_t count;
+    create(db, &made, 1);
+    assert_int_equal(shipment_store_advance(db, &stillness, &walk, &count), DB_OK);
+    assert_int_equal(count, 0);
+    walk.begin_ms = 0;
+    assert_int_equal(shipment_store_advance(db, &stillness, &walk, &count), DB_OK);
     assert_int_equal(count, 1);
 }
 
@@ -292,6 +345,8 @@ int main(void) {
         cmocka_unit_test(a_refused_batch_leaves_nothing),
         cmocka_unit_test(the_carrier_takes_what_is_due_to_the_end),
         cmocka_unit_test(the_carrier_leaves_what_another_replica_holds),
+        cmocka_unit_test(pages_of_due_shipments_do_not_grow),
+        cmocka_unit_test(a_shipment_that_the_walk_has_passed_is_found_when_it_begins_again),
         cmocka_unit_test(audit_trails_of_several_orders_are_kept_apart),
     };
     log_setup("test", LOG_WARN, LOG_TEXT);

@@ -39,7 +39,7 @@ def test_password_that_changed(both):
     statuses = [client.create().status_code for _ in range(60)]
     assert set(statuses) == {503}
     eventually(lambda: ready(order) == (503, "database"), timeout=10)
-    lines = [line["message"] for line in order.log_lines() if "POST /orders" in line["message"]]
+    lines = [line["message"] for line in order.log_lines() if "for POST /orders" in line["message"]]
     assert len(lines) == 1 and "database for POST /orders is unavailable" in lines[0], lines
     both.query(f"ALTER ROLE {both.name} PASSWORD 'the-first-password'")
     eventually(lambda: ready(order) == (200, None))

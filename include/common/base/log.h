@@ -14,6 +14,10 @@ enum log_format { LOG_AUTO, LOG_JSON, LOG_TEXT }; /* LOG_AUTO: text on a termina
 /* Call once in main before any thread starts. service is borrowed and must stay valid. */
 void log_setup(const char *service, enum log_level level, enum log_format format);
 
+/* Both any time, on any thread: the minimum level from now on; and whether debug lines are written whatever it is. */
+void log_set_level(enum log_level level);
+void log_set_verbose(bool verbose);
+
 /* Starts a thread that does the writing. From then on no caller waits for whoever reads standard error: lines go
  * through a bounded buffer. What does not fit is dropped, and the number of dropped lines is logged. False when out of
  * memory or threads. */

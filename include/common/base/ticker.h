@@ -13,5 +13,8 @@ typedef int64_t ticker_fn(void *self);
 /* The first run is immediate. NULL when out of memory or threads. */
 struct ticker *ticker_start(ticker_fn *job, void *self);
 
+/* Runs the job soon, or again when it is running. Any thread; does not wait. */
+void ticker_wake(struct ticker *ticker);
+
 /* Ends the wait, lets a running job finish, joins the thread and frees. NULL is fine. */
 void ticker_stop(struct ticker *ticker);

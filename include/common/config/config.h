@@ -45,7 +45,8 @@ enum config_env { ENV_PRODUCTION, ENV_DEVELOPMENT };
 /* Values of all knobs. The config owns the strings. */
 struct config {
     enum config_service service;
-    int64_t app_env, log_level, log_format;
+    int64_t app_env, log_level, log_format, log_slow;
+    bool access_log;
     int64_t order_port, delivery_port, order_metrics_port, delivery_metrics_port;
     char *metrics_bind_address;
     char *bind_address, *tls_cert_file, *tls_key_file;
@@ -73,6 +74,8 @@ struct config {
     bool carrier_simulation;
     int64_t carrier_assign_delay, carrier_ship_delay, carrier_deliver_delay;
     int64_t shutdown_delay, shutdown_timeout;
+    const char
+        *level_file; /* the .env file that log_level may come from; borrowed; NULL: the environment has it */
     struct buf warnings; /* lines about what was accepted or ignored, but may surprise */
 };
 
@@ -103,6 +106,18 @@ void config_unsafe(const struct config *config, struct buf *out);
 /* Reads a .env file (NAME=value lines, # comments, optional quotes) into the environment of the process. Variables
  * that are already set win. False with the reason in errors. Call it before any thread starts. */
 bool config_read_env_file(const char *path, struct buf *errors) MUST_CHECK;
+
+/* Looks for one variable in a .env file and appends its value to out; nothing if it is not there. False with the reason
+ * in errors when the file cannot be read, or has a line that is not NAME=value. */
+bool config_find_in_env_file(const char *path, const char *name, struct buf *out,
+                             struct buf *errors) MUST_CHECK;
+
+/* These read again what may change while the daemon runs. False with the reason in errors, which has no secret: then what
+ * was read before stays. LOG_LEVEL is read from the .env file, unless the environment has it. The secret is read from its
+ * file, which JWT_SECRET_FILE must have named. */
+bool config_reread_level(const struct config *config, int64_t *level, struct buf *errors) MUST_CHECK;
+bool config_reread_jwt_secret(const struct config *config, char text[static SECRET_SIZE],
+                              struct buf *errors) MUST_CHECK;
 
 /* The command line of a daemon. Loads the configuration, sets up the log, and handles the options that need no
  * daemon. Call it before any thread starts.

@@ -54,6 +54,9 @@ struct http_options {
     const char *trusted_proxies; /* whose X-Forwarded-For is believed; see address_list_parse */
     int64_t address_limit; /* requests a second per address, to routes with a scope or a body; 0: no limit */
     int64_t client_limit;  /* requests a second per client, to routes with a scope; 0: no limit */
+    bool access_log;       /* a line at info level for each request, instead of debug */
+    int64_t
+        slow_ms; /* a request that takes this long from its arrival has a line at warn level; 0: none has */
     const struct http_route *routes; /* ends with a NULL method; must outlive the server */
     /* Called for each request to a route with a scope. True to go on, false when it has answered. */
     bool (*guard)(void *guard_cls, struct http_request *request);
@@ -72,6 +75,9 @@ size_t http_files(const struct http_options *options);
 /* Binds and serves. NULL on failure, which is logged. */
 struct http_server *http_start(const struct http_options *options);
 int http_port(const struct http_server *server);
+
+/* Loads the certificate and its key again, soon. If that fails, it is logged, and the old ones stay. Any thread. */
+void http_reload(struct http_server *server);
 
 /* Stops accepting, answers the requests that have arrived whole (until the deadline, then with 503), joins all threads and
  * frees. Clients that are slow at sending or receiving have 2 s. NULL is fine. Not on an HTTP or worker thread. */

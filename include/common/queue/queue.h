@@ -114,7 +114,7 @@ enum queue_status queue_delete(struct queue *queue, const struct queue_message *
 enum queue_status queue_set_visibility(struct queue *queue, const struct queue_message *const messages[],
                                        const int seconds[], size_t n) MUST_CHECK;
 
-/* Whether the server answers for this queue. Uses GetQueueAttributes, which touches no message. */
+/* Whether the server answers for this queue. Also reads its number of receives (queue_max_receive_count) again. Uses GetQueueAttributes, which touches no message. */
 enum queue_status queue_check(struct queue *queue) MUST_CHECK;
 
 struct queue_counts {

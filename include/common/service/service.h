@@ -31,6 +31,10 @@ struct service_part {
     /* Takes what start returned. The deadline is on clock_mono_ms's clock. */
     void (*stop)(void *part, int64_t deadline_ms);
 
+    /* Reads again what may change while the process runs. A failure is logged, and leaves everything as it was. On the
+     * main thread, after all parts have started. NULL: nothing may change. */
+    void (*reload)(void *app);
+
     db_job_fn *job; /* its self is the app */
 
     const char *outbox; /* the table whose rows go to the queue */

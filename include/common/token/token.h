@@ -53,6 +53,10 @@ enum token_status {
  * sign cannot lose a key. A thread looks at the folder each second. A key that was deleted is void then, whatever else is
  * wrong. A file that cannot be used is logged, and leaves the others. */
 struct token_keys *token_keys_new(const struct token_options *options);
+/* Reads the folder again, soon, also when it looks as before; its faults are logged again. Without a folder the secret
+ * replaces the one that is in use, and the tokens that were signed with the old one are void. NULL: there is no new one.
+ * What cannot be used is logged, and the old secret stays. Any thread. */
+void token_keys_reload(struct token_keys *keys, const char *secret);
 /* After the last use by any thread. NULL is fine. */
 void token_keys_free(struct token_keys *keys);
 

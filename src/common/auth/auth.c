@@ -3,6 +3,7 @@
 
 #include "common/auth/revocations.h"
 #include "common/base/clock.h"
+#include "common/base/log.h"
 #include "common/http/server.h"
 
 #include <string.h>
@@ -24,6 +25,23 @@ static const char *bearer_token(struct http_request *request) {
     const char *token = http_header(request, "Authorization") + sizeof scheme - 1;
     token += strspn(token, " ");
     return *token && !strpbrk(token, " \t,") ? token : NULL;
+}
+
+bool auth_may_log(struct auth *auth) {
+    return log_limit_allows(&auth->refusals, "refused tokens and logins", clock_mono_ms());
+}
+
+/* Of a token that is not one of ours nothing is logged: what it says is made up. */
+static void log_refused_token(struct auth *auth, const struct http_request *request, enum token_status status,
+                              const struct token_claims *claims) {
+    char from[ADDRESS_TEXT_SIZE];
+    bool revoked = status == TOKEN_REVOKED;
+    if ((status != TOKEN_EXPIRED && status != TOKEN_INVALID && !revoked) || !auth_may_log(auth))
+        return;
+    address_format(&request->address, from);
+    log_warn(request->request_id, "refused %s token from %s%s%s",
+             revoked ? "a revoked" : (status == TOKEN_EXPIRED ? "an expired" : "an invalid"), from,
+             revoked ? ", client " : "", revoked ? claims->client_id : "");
 }
 
 static bool auth_refuse(struct http_request *request, enum token_status status) {
@@ -56,29 +74,40 @@ static bool auth_refuse(struct http_request *request, enum token_status status) 
     return false;
 }
 
+/* *found is also set of a token that was revoked. */
+static enum token_status auth_examine(const struct auth *auth, const char *token,
+                                      struct token_claims *found) {
+    enum token_status status = token_verify(auth->keys, token, clock_epoch_ms() / 1000, found);
+    return status == TOKEN_OK ? revocations_check(auth->revocations, found) : status;
+}
+
 enum token_status auth_token(const struct auth *auth, const char *token, struct token_claims *claims) {
     struct token_claims found;
-    enum token_status status = token_verify(auth->keys, token, clock_epoch_ms() / 1000, &found);
-    if (status == TOKEN_OK)
-        status = revocations_check(auth->revocations, &found);
+    enum token_status status = auth_examine(auth, token, &found);
     if (status == TOKEN_OK)
         *claims = found;
     return status;
 }
 
-bool auth_caller(const struct auth *auth, struct http_request *request) {
+bool auth_caller(struct auth *auth, struct http_request *request) {
     const char *token = bearer_token(request);
     if (!token) {
         http_reply_problem(request, PROBLEM_UNAUTHORIZED, "Missing or invalid Authorization header");
         http_reply_header(request, "WWW-Authenticate", CHALLENGE);
         return false;
     }
-    enum token_status status = auth_token(auth, token, &request->claims);
-    return status == TOKEN_OK || auth_refuse(request, status);
+    struct token_claims found;
+    enum token_status status = auth_examine(auth, token, &found);
+    if (status == TOKEN_OK) {
+        request->claims = found;
+        return true;
+    }
+    log_refused_token(auth, request, status, &found);
+    return auth_refuse(request, status);
 }
 
 bool auth_guard(void *cls, struct http_request *request) {
-    const struct auth *auth = cls;
+    struct auth *auth = cls;
     if (auth->anonymous && http_header_count(request, "Authorization") == 0)
         return true;
     if (!auth_caller(auth, request))

@@ -6,6 +6,7 @@
 #include "common/base/utf8.h"
 #include "log_writer.h"
 
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,10 +15,11 @@
 
 #define MESSAGE_SIZE 8192
 
-/* Set once, before the process starts threads. */
+/* Set once, before the process starts threads; but for the level, which an operator may change. */
 static struct {
     const char *service;
-    enum log_level level;
+    _Atomic(enum log_level) level;
+    atomic_bool verbose;
     bool text;
     bool journal; /* standard error is systemd's journal */
 } setup = {.service = "", .level = LOG_INFO};
@@ -44,8 +46,17 @@ void log_setup(const char *service, enum log_level level, enum log_format format
     setup.journal = is_journal();
 }
 
+void log_set_level(enum log_level level) {
+    setup.level = level;
+}
+
+void log_set_verbose(bool verbose) {
+    setup.verbose = verbose;
+}
+
 bool log_enabled(enum log_level level) {
-    return level >= setup.level;
+    return level >= atomic_load_explicit(&setup.level, memory_order_relaxed) ||
+           atomic_load_explicit(&setup.verbose, memory_order_relaxed);
 }
 
 /* A message may quote any input. If it is not UTF-8, its non-ASCII bytes become '?', so that the line is not

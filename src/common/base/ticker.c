@@ -10,20 +10,21 @@
 struct ticker {
     pthread_t thread;
     pthread_mutex_t lock;
-    pthread_cond_t stop; /* stopping was set */
-    bool stopping;
+    pthread_cond_t changed;
+    bool woken, stopping;
     ticker_fn *job;
     void *self;
 };
 
-/* Waits for ms milliseconds, or until the ticker stops. True when it stops. */
+/* Waits for ms milliseconds, or until the ticker is woken or stops. True when it stops. */
 static bool wait_stop(struct ticker *ticker, int64_t ms) {
     struct timespec until;
     clock_mono_after(ms, &until);
     pthread_mutex_lock(&ticker->lock);
     int waited = 0;
-    while (!ticker->stopping && waited == 0)
-        waited = pthread_cond_timedwait(&ticker->stop, &ticker->lock, &until);
+    while (!ticker->stopping && !ticker->woken && waited == 0)
+        waited = pthread_cond_timedwait(&ticker->changed, &ticker->lock, &until);
+    ticker->woken = false;
     bool stopping = ticker->stopping;
     pthread_mutex_unlock(&ticker->lock);
     return stopping;
@@ -42,14 +43,21 @@ struct ticker *ticker_start(ticker_fn *job, void *self) {
         return NULL;
     ticker->job = job;
     ticker->self = self;
-    clock_cond_init(&ticker->stop);
+    clock_cond_init(&ticker->changed);
     pthread_mutex_init(&ticker->lock, NULL);
     if (pthread_create(&ticker->thread, NULL, ticker_run, ticker) == 0)
         return ticker;
-    pthread_cond_destroy(&ticker->stop);
+    pthread_cond_destroy(&ticker->changed);
     pthread_mutex_destroy(&ticker->lock);
     free(ticker);
     return NULL;
+}
+
+void ticker_wake(struct ticker *ticker) {
+    pthread_mutex_lock(&ticker->lock);
+    ticker->woken = true;
+    pthread_cond_signal(&ticker->changed);
+    pthread_mutex_unlock(&ticker->lock);
 }
 
 void ticker_stop(struct ticker *ticker) {
@@ -57,10 +65,10 @@ void ticker_stop(struct ticker *ticker) {
         return;
     pthread_mutex_lock(&ticker->lock);
     ticker->stopping = true;
-    pthread_cond_signal(&ticker->stop);
+    pthread_cond_signal(&ticker->changed);
     pthread_mutex_unlock(&ticker->lock);
     pthread_join(ticker->thread, NULL);
-    pthread_cond_destroy(&ticker->stop);
+    pthread_cond_destroy(&ticker->changed);
     pthread_mutex_destroy(&ticker->lock);
     free(ticker);
 }

@@ -119,8 +119,11 @@ static struct config *command_load(enum config_service service, enum config_serv
                                    const char *env_file) {
     struct buf errors = {0};
     struct config *config = NULL;
+    bool level_given = getenv("LOG_LEVEL");
     if (!env_file || config_read_env_file(env_file, &errors))
         config = config_load(use, environment, &errors);
+    if (config && !level_given)
+        config->level_file = env_file;
     if (!config)
         fprintf(stderr, "%s: invalid configuration:\n%s", daemon_name(service),
                 errors.data ? errors.data : "out of memory\n");

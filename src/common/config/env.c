@@ -1,4 +1,4 @@
-/* The .env file: NAME=value lines into the process's environment. */
+/* The .env file: NAME=value lines, for the process's environment. */
 #include "common/config/config.h"
 
 #include <errno.h>
@@ -36,8 +36,32 @@ static char *quoted_value(char *text) {
     return text + 1;
 }
 
+/* Takes a variable of the file. Returns NULL, or an error message. */
+typedef const char *take_fn(void *cls, const char *name, const char *value);
+
+static const char *take_into_environment(void *cls, const char *name, const char *value) {
+    (void)cls;
+    return setenv(name, value, 0) == 0 ? NULL : strerror(errno);
+}
+
+struct wanted {
+    const char *name;
+    struct buf *out;
+    bool found;
+};
+
+/* As in the environment, the first of several counts. */
+static const char *take_wanted(void *cls, const char *name, const char *value) {
+    struct wanted *wanted = cls;
+    if (strcmp(name, wanted->name) == 0 && !wanted->found) {
+        wanted->found = true;
+        buf_str(wanted->out, value);
+    }
+    return wanted->out->failed ? "out of memory" : NULL;
+}
+
 /* Returns NULL, or an error message about the line. */
-static const char *read_line(char *line) {
+static const char *read_line(char *line, take_fn *take, void *cls) {
     char *name = env_skip_blanks(line);
     if (*name == '\0' || *name == '#')
         return NULL;
@@ -49,7 +73,7 @@ static const char *read_line(char *line) {
     value = *value == '"' || *value == '\'' ? quoted_value(value) : plain_value(value);
     if (!value)
         return "has a missing closing quote, or text after it";
-    return setenv(name, value, 0) == 0 ? NULL : strerror(errno);
+    return take(cls, name, value);
 }
 
 /* Reads the next line without its line break. False at the end of the file. When a line contains a NUL or is
@@ -72,14 +96,14 @@ static bool next_line(FILE *file, char line[static LINE_SIZE], const char **faul
     return true;
 }
 
-static bool read_lines(FILE *file, const char *path, struct buf *errors) {
+static bool read_lines(FILE *file, const char *path, take_fn *take, void *cls, struct buf *errors) {
     char line[LINE_SIZE];
     const char *fault;
     bool good = true, whole = true;
     for (int number = 1; whole && next_line(file, line, &fault); number++) {
         whole = !fault;
         if (whole)
-            fault = read_line(line);
+            fault = read_line(line, take, cls);
         if (fault) {
             buf_printf(errors, "%s: line %d %s\n", path, number, fault);
             good = false;
@@ -92,13 +116,22 @@ static bool read_lines(FILE *file, const char *path, struct buf *errors) {
     return good;
 }
 
-bool config_read_env_file(const char *path, struct buf *errors) {
+static bool read_file(const char *path, take_fn *take, void *cls, struct buf *errors) {
     FILE *file = fopen(path, "re");
     if (!file) {
         buf_printf(errors, "%s: %s\n", path, strerror(errno));
         return false;
     }
-    bool good = read_lines(file, path, errors);
+    bool good = read_lines(file, path, take, cls, errors);
     fclose(file);
     return good;
+}
+
+bool config_read_env_file(const char *path, struct buf *errors) {
+    return read_file(path, take_into_environment, NULL, errors);
+}
+
+bool config_find_in_env_file(const char *path, const char *name, struct buf *out, struct buf *errors) {
+    struct wanted wanted = {.name = name, .out = out};
+    return read_file(path, take_wanted, &wanted, errors);
 }

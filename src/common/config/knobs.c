@@ -16,6 +16,10 @@ const struct config_knob config_knobs[] = {
      "minimum log level"},
     {"LOG_FORMAT", CONFIG_CHOICE, CONFIG_ALL, "auto", 0, 0, "auto|json|text", FIELD(log_format),
      "auto writes text to a terminal and JSON elsewhere"},
+    {"LOG_SLOW", CONFIG_DURATION, CONFIG_BOTH, "1s", 0, HOUR, NULL, FIELD(log_slow),
+     "a request that takes this long is logged as a warning; 0 disables this"},
+    {"ACCESS_LOG", CONFIG_BOOLEAN, CONFIG_BOTH, "false", 0, 0, NULL, FIELD(access_log),
+     "logs each request at info level"},
 
     {"BIND_ADDRESS", CONFIG_STRING, CONFIG_BOTH, "0.0.0.0", 1, 45, NULL, FIELD(bind_address),
      "IPv4 or IPv6 address to listen on; :: takes both IPv4 and IPv6"},

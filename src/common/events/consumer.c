@@ -6,6 +6,7 @@
 #include "common/base/log.h"
 #include "common/base/outage.h"
 #include "common/metrics/metrics.h"
+#include "receives.h"
 
 #include <poll.h>
 #include <pthread.h>
@@ -31,6 +32,7 @@ struct worker {
     struct queue *queue;    /* deletes and releases, also while stopping */
     struct db *db;
     unsigned failures; /* in a row, of receiving or of the database */
+    struct receives receives;
     int64_t hidden_ms; /* when the visibility timeout of the batch last began */
 };
 
@@ -143,15 +145,22 @@ static enum db_status probe(struct worker *w) {
     return db_run(w->db, w->consumer->options.probe, NULL, NULL);
 }
 
+static bool has_last_receive(const struct worker *w, const struct consumer_message messages[], size_t n) {
+    while (n > 0 && !is_last_receive(w, messages[n - 1].message))
+        n--;
+    return n > 0;
+}
+
 /* The database could not take the batch. While it still answers, e.g. because only its disk is full, the batch is
- * held and tried again. If it were released, good messages would soon have used up their receives. */
+ * held and tried again. If it were released, good messages would soon have used up their receives. A batch with one that
+ * has used them up is held in any case. */
 static enum db_status hold(struct worker *w, struct consumer_message messages[], size_t n) {
     enum db_status status = DB_UNAVAILABLE;
     int64_t enough_ms = clock_mono_ms() + HOLD_MS;
     while (status == DB_UNAVAILABLE && !stopping(w) && clock_mono_ms() < enough_ms) {
         consumer_rest(w, "database", db_error(w->db));
         enum db_status probed = probe(w);
-        if (probed == DB_UNAVAILABLE)
+        if (probed == DB_UNAVAILABLE && !has_last_receive(w, messages, n))
             break; /* another replica may reach it: they go back */
         hide(w, messages, n);
         if (probed != DB_OK)
@@ -317,6 +326,8 @@ static void *consume(void *cls) {
         enum queue_status status = consumer_receive(w, &batch);
         if (status == QUEUE_OK) {
             recovered(w);
+            if (w == w->consumer->workers) /* once for all */
+                receives_compare(&w->receives, w->receiver, w->consumer->name);
             if (*queue_error(w->receiver))
                 log_error(NULL, "%s: %s", w->consumer->name, queue_error(w->receiver));
             database = batch.count == 0 || consumer_process(w, &batch);
@@ -345,6 +356,7 @@ static void consumer_close_worker(struct worker *w) {
 
 static bool consumer_start_worker(struct consumer *c, struct worker *w) {
     w->consumer = c;
+    receives_begin(&w->receives, &c->options.queue);
     w->receiver = queue_open(&c->options.queue);
     w->queue = queue_open(&c->options.queue);
     w->db = db_open(&c->options.db);

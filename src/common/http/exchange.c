@@ -2,7 +2,7 @@
 #include "measure.h"
 #include "private.h"
 
-#include "common/base/log.h"
+#include "common/base/clock.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -113,9 +113,7 @@ static enum MHD_Result send_reply(struct http_exchange *x) {
     count_at(x, NULL);
     enum MHD_Result result = MHD_queue_response(x->connection, request->reply.status, response);
     MHD_destroy_response(response);
-    /* The route, not the path: a path may contain anything, even a token by mistake. */
-    log_debug(request->request_id, "%s %s %u", x->method,
-              request->route ? request->route->pattern : "(no route)", request->reply.status);
+    http_log_answer(x);
     return result;
 }
 
@@ -173,6 +171,7 @@ static enum MHD_Result exchange_receive(struct http_exchange *x, const char *dat
 static enum MHD_Result exchange_process(struct http_exchange *x) {
     http_connection_whole(http_connection_of(x->connection));
     count_at(x, &x->server->in_flight);
+    x->whole_ms = clock_mono_ms();
     x->request.arena.failed |= x->request.body.failed;
     return is_answered(x) || !http_trailers_fit(x) || !http_dispatch(x) ? send_reply(x) : MHD_YES;
 }

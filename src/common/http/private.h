@@ -2,6 +2,7 @@
 #pragma once
 
 #include "batch.h"
+#include "common/base/log_limit.h"
 #include "common/base/outage.h"
 #include "common/http/server.h"
 #include "connection.h"
@@ -32,6 +33,7 @@ struct http_server {
     struct address_list proxies;
     struct limit *by_address, *by_client;
     struct batch_pool *pool; /* one lane for each route, at the route's index */
+    struct log_limit access_lines;
     atomic_size_t held;      /* bytes of memory, of options.memory_limit */
     atomic_size_t receiving; /* requests whose head has arrived, but not their end */
     atomic_size_t in_flight; /* requests that have arrived whole and have no answer yet */
@@ -52,6 +54,7 @@ struct http_exchange {
     size_t held;            /* bytes of memory, as counted by the server */
     size_t head_memory;     /* that libmicrohttpd needs for the head */
     atomic_size_t *counted; /* the counter of the server that counts it; NULL: none */
+    int64_t whole_ms;       /* when it had arrived to its end; 0: it was answered before */
     enum { HTTP_RECEIVING, HTTP_WAITING, HTTP_ANSWERED } stage;
 };
 
@@ -104,6 +107,9 @@ bool http_within_client(struct http_exchange *x) MUST_CHECK;
 
 /* Gives back what was reserved and not spent. Before http_limit_fields, and when there is no reply. */
 void http_settle(struct http_request *request);
+
+/* Logs the request and its answer: at warn level if it failed by our fault or was slow, but only some of these a second. */
+void http_log_answer(struct http_exchange *x);
 
 /* Adds the limits to the headers of the reply. */
 void http_limit_fields(struct http_request *request);

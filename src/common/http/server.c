@@ -181,6 +181,11 @@ int http_port(const struct http_server *server) {
     return MHD_get_daemon_info(server->daemon, MHD_DAEMON_INFO_BIND_PORT)->port;
 }
 
+void http_reload(struct http_server *server) {
+    if (server->tls)
+        http_tls_reload(server->tls);
+}
+
 /* Whether a client waits for something. A request that has arrived whole is answered, however long that takes. A client
  * that is slow at sending, or at receiving, has some time. Otherwise one that does neither would hold up the stop. */
 static bool is_busy(struct http_server *server, int64_t waited_ms) {

@@ -10,6 +10,7 @@
 #include <gnutls/x509.h>
 #include <microhttpd.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -39,7 +40,8 @@ struct http_certificate {
 struct http_tls {
     const char *cert_file, *key_file;
     struct version seen[2];
-    bool wanting; /* what was seen could not be loaded */
+    bool wanting;      /* what was seen could not be loaded */
+    atomic_bool asked; /* to load the files, also when they look as before */
     pthread_mutex_t lock;
     struct http_certificate *current; /* guarded by lock, as are the users of all certificates */
     struct ticker *ticker;
@@ -150,7 +152,8 @@ static void tls_replace(struct http_tls *tls, struct http_certificate *fresh) {
 /* Certificate and key are two files. Until both match, the old pair stays. */
 static int64_t tls_look(void *self) {
     struct http_tls *tls = self;
-    bool changed = files_changed(tls);
+    bool asked = atomic_exchange(&tls->asked, false);
+    bool changed = files_changed(tls) || asked;
     if (!changed && !tls->wanting)
         return LOOK_MS;
     int error;
@@ -159,7 +162,7 @@ static int64_t tls_look(void *self) {
     tls->wanting = !fresh;
     if (fresh) {
         tls_replace(tls, fresh);
-        log_info(NULL, "tls: loaded the new certificate from %s", tls->cert_file);
+        log_info(NULL, "tls: loaded the certificate from %s", tls->cert_file);
     } else if (changed) {
         log_warn(NULL, "tls: cannot load %s and %s, keeping the old certificate: %s", tls->cert_file,
                  tls->key_file, tls_fault(tls, error, fault));
@@ -196,6 +199,11 @@ struct http_tls *http_tls_open(const char *cert_file, const char *key_file) {
         return tls;
     http_tls_close(tls);
     return NULL;
+}
+
+void http_tls_reload(struct http_tls *tls) {
+    tls->asked = true;
+    ticker_wake(tls->ticker);
 }
 
 void http_tls_close(struct http_tls *tls) {

@@ -9,7 +9,8 @@ struct http_tls;
  * connections keep the old certificate, new ones get the new one. Files that cannot be loaded are logged. At the
  * start that is a failure (NULL), later the old certificate stays. The names are borrowed. */
 struct http_tls *http_tls_open(const char *cert_file, const char *key_file);
-void http_tls_close(struct http_tls *tls); /* call it after the last connection; NULL is fine */
+void http_tls_reload(struct http_tls *tls); /* does so soon, also when they look as before. Any thread */
+void http_tls_close(struct http_tls *tls);  /* call it after the last connection; NULL is fine */
 
 /* Called when a connection begins, and when it ends (NULL is fine). Any thread. */
 struct http_certificate *http_tls_begin(struct http_tls *tls, gnutls_session_t session);

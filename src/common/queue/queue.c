@@ -229,7 +229,10 @@ static enum queue_status ask_attributes(struct queue *q, const char *url, json_t
 
 enum queue_status queue_check(struct queue *q) {
     json_t *answer = NULL;
+    struct queue_attributes found = {0};
     enum queue_status status = ask_attributes(q, q->url, &answer);
+    if (status == QUEUE_OK && queue_json_read_attributes(answer, &found) && found.max_receive_count > 0)
+        q->max_receive_count = found.max_receive_count;
     json_decref(answer);
     return status;
 }

@@ -2,6 +2,7 @@
 #include "lifecycle.h"
 
 #include "part.h"
+#include "signals.h"
 
 #include "common/base/clock.h"
 #include "common/base/log.h"
@@ -24,16 +25,15 @@ enum {
 struct life {
     pthread_mutex_t mutex;
     pthread_cond_t changed;
-    bool stop; /* a signal came */
+    bool stop, reload; /* a signal came */
     int64_t timeout_ms;
 };
 
-static sigset_t stop_signals(void) {
-    sigset_t signals;
-    sigemptyset(&signals);
-    sigaddset(&signals, SIGTERM);
-    sigaddset(&signals, SIGINT);
-    return signals;
+static void tell_life(struct life *life, bool *what) {
+    pthread_mutex_lock(&life->mutex);
+    *what = true;
+    pthread_cond_signal(&life->changed);
+    pthread_mutex_unlock(&life->mutex);
 }
 
 /* Waits for one more signal; false when none came within limit_ms. */
@@ -49,19 +49,33 @@ static bool await_signal(const sigset_t *signals, int64_t limit_ms) {
     }
 }
 
+/* Takes signals until one of them asks the process to stop, and returns it. */
+static int await_stop(struct life *life) {
+    sigset_t signals = signals_to_take();
+    for (;;) {
+        int number = 0;
+        sigwait(&signals, &number);
+        if (number == SIGTERM || number == SIGINT)
+            return number;
+        if (number == SIGHUP) {
+            tell_life(life, &life->reload);
+            continue;
+        }
+        log_set_verbose(number == SIGUSR1);
+        log_info(NULL, number == SIGUSR1 ? "SIGUSR1 received: debug lines are logged, until SIGUSR2"
+                                         : "SIGUSR2 received: LOG_LEVEL applies");
+    }
+}
+
 /* Takes the signals on a thread of its own, so that they are handled also while a part starts or stops. The thread
  * is cancelled when all parts have stopped. Stopping may exceed the timeout by a quarter, for the calls that are in
  * progress at its end. */
 static void *take_signals(void *arg) {
     struct life *life = arg;
-    sigset_t signals = stop_signals();
-    int number = 0;
-    sigwait(&signals, &number);
+    sigset_t signals = signals_to_stop();
+    int number = await_stop(life);
     log_info(NULL, "%s received: stopping", number == SIGINT ? "SIGINT" : "SIGTERM");
-    pthread_mutex_lock(&life->mutex);
-    life->stop = true;
-    pthread_cond_signal(&life->changed);
-    pthread_mutex_unlock(&life->mutex);
+    tell_life(life, &life->stop);
 
     if (await_signal(&signals, life->timeout_ms + life->timeout_ms / 4))
         log_error(NULL, "second signal received: exiting immediately");
@@ -104,22 +118,37 @@ static int64_t watchdog_ms(void) {
     return limit_us ? strtoll(limit_us, NULL, 10) / 2000 : 0;
 }
 
-static void wait_for_stop(struct life *life) {
-    int64_t period_ms = watchdog_ms();
-    pthread_mutex_lock(&life->mutex);
-    while (!life->stop) {
-        struct timespec next;
-        clock_mono_after(period_ms > 0 ? period_ms : HOUR_MS, &next);
-        if (pthread_cond_timedwait(&life->changed, &life->mutex, &next) != 0 && period_ms > 0)
-            tell_manager("WATCHDOG=1");
-    }
-    pthread_mutex_unlock(&life->mutex);
-}
-
 struct running {
     const struct service_part *part;
     void *self;
 };
+
+static void lifecycle_reload(const struct running running[], size_t count, void *app) {
+    log_info(NULL, "SIGHUP received: reading again what may change");
+    for (size_t i = 0; i < count; i++)
+        if (running[i].part->reload)
+            running[i].part->reload(app);
+}
+
+static void wait_for_stop(struct life *life, const struct running running[], size_t count, void *app) {
+    int64_t period_ms = watchdog_ms();
+    pthread_mutex_lock(&life->mutex);
+    while (!life->stop) {
+        if (life->reload) {
+            life->reload = false;
+            pthread_mutex_unlock(&life->mutex);
+            lifecycle_reload(running, count, app);
+            pthread_mutex_lock(&life->mutex);
+        }
+        if (period_ms > 0)
+            tell_manager("WATCHDOG=1");
+        struct timespec next;
+        clock_mono_after(period_ms > 0 ? period_ms : HOUR_MS, &next);
+        if (!life->reload && !life->stop)
+            (void)pthread_cond_timedwait(&life->changed, &life->mutex, &next);
+    }
+    pthread_mutex_unlock(&life->mutex);
+}
 
 static bool lifecycle_start(struct running *running, const struct service_part *part, void *app) {
     void *self = part_start(part, app);
@@ -153,7 +182,7 @@ static void live(const struct service_part *const parts[], void *app, struct lif
         tell_manager("READY=1");
     }
     if (*good)
-        wait_for_stop(life);
+        wait_for_stop(life, running, count, app);
     tell_manager("STOPPING=1");
     int64_t deadline_ms = clock_mono_ms() + life->timeout_ms;
     while (count-- > 0)
@@ -163,9 +192,7 @@ static void live(const struct service_part *const parts[], void *app, struct lif
 int lifecycle_run(const struct service_part *const parts[], void *app, int64_t timeout_ms) {
     struct life life = {.mutex = PTHREAD_MUTEX_INITIALIZER, .timeout_ms = timeout_ms};
     clock_cond_init(&life.changed);
-    sigset_t signals = stop_signals();
-    pthread_sigmask(SIG_BLOCK, &signals, NULL); /* every thread inherits it */
-    (void)signal(SIGPIPE, SIG_IGN);
+    signals_prepare();
     /* libpq and hiredis resolve names without a deadline of their own. The resolver waits 10 s for each of its
      * servers. With this setting it waits 2 s. */
     (void)setenv("RES_OPTIONS", "timeout:1 attempts:2", 0);

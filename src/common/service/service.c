@@ -33,12 +33,46 @@ static void *start_migrations(void *app) {
     return service->config->app_env == ENV_PRODUCTION || migrate(service) ? app : NULL;
 }
 
+static void tell_faults(struct buf *errors) {
+    if (errors->data)
+        errors->data[strcspn(errors->data, "\n")] = '\0';
+    log_error(NULL, "keeping the old settings: %s", errors->data ? errors->data : "out of memory");
+    buf_free(errors);
+}
+
+static void *start_log(void *app) {
+    return app; /* the log works since the settings were read */
+}
+
+static void reload_log(void *app) {
+    const struct service *service = app;
+    struct buf errors = {0};
+    int64_t level;
+    if (!config_reread_level(service->config, &level, &errors)) {
+        tell_faults(&errors);
+        return;
+    }
+    log_set_level((enum log_level)level);
+}
+
 static void *start_keys(void *app) {
     struct service *service = app;
     struct token_options options;
     config_token(service->config, &options);
     service->auth.anonymous = service->config->delivery_anonymous;
     return service->auth.keys = token_keys_new(&options);
+}
+
+static void reload_keys(void *app) {
+    const struct service *service = app;
+    struct buf errors = {0};
+    char secret[SECRET_SIZE];
+    bool has_file = service->config->jwt_secret.path && !*service->config->jwt_keys;
+    if (has_file && !config_reread_jwt_secret(service->config, secret, &errors))
+        tell_faults(&errors);
+    else
+        token_keys_reload(service->auth.keys, has_file ? secret : NULL);
+    explicit_bzero(secret, sizeof secret);
 }
 
 static void stop_keys(void *keys, int64_t deadline_ms) {
@@ -96,6 +130,11 @@ static void *start_http(void *app) {
     return service->http ? app : NULL;
 }
 
+static void reload_http(void *app) {
+    const struct service *service = app;
+    http_reload(service->http);
+}
+
 /* Load balancers are told first. They have SHUTDOWN_DELAY to react before the port closes. */
 static void stop_http(void *app, int64_t deadline_ms) {
     struct service *service = app;
@@ -105,8 +144,9 @@ static void stop_http(void *app, int64_t deadline_ms) {
 }
 
 static const struct service_part first_parts[] = {
+    {.name = "log", .start = start_log, .reload = reload_log},
     {.name = "metrics", .start = service_metrics_start, .stop = service_metrics_stop},
-    {.name = "token keys", .start = start_keys, .stop = stop_keys},
+    {.name = "token keys", .start = start_keys, .stop = stop_keys, .reload = reload_keys},
     {.name = "migrations", .start = start_migrations},
     {.name = "health",
      .start = start_health,
@@ -121,7 +161,7 @@ static const struct service_part last_parts[] = {
      .start = observer_start,
      .stop = observer_stop,
      .files = DB_FILES + OBSERVED_QUEUES * QUEUE_FILES},
-    {.name = "http", .start = start_http, .stop = stop_http},
+    {.name = "http", .start = start_http, .stop = stop_http, .reload = reload_http},
     {0},
 };
 

@@ -44,18 +44,23 @@ static void keys_replace(struct token_keys *keys, struct token_set *set) {
     pthread_mutex_unlock(&keys->lock);
     if (old)
         token_keys_release(keys, old);
+    if (!keys->folder) {
+        log_info(NULL, "token keys: the secret is another one: tokens signed with the old one are void");
+        return;
+    }
     log_info(NULL, "token keys: %zu from %s%s%s", set->count, keys->folder,
              set->signing ? ", signing with " : "", set->signing ? set->signing->kid : "");
     measure_age(keys->folder);
 }
 
-/* Reads the folder if it does not look as it did when it was read, or if something was wrong with it. Appends to faults
- * what is wrong now. */
-static void keys_follow(struct token_keys *keys, struct buf *faults) {
+/* Reads the folder if it is asked to, if it does not look as it did when it was read, or if something was wrong with it.
+ * Appends to faults what is wrong now. */
+static void keys_follow(struct token_keys *keys, bool asked, struct buf *faults) {
     struct buf look = {0};
     struct token_set *set = NULL;
     bool good = token_folder_look(keys->folder, &look, faults);
-    bool same = good && keys->set && keys->faults.len == 0 && strcmp(look.data, keys->seen.data) == 0;
+    bool same =
+        good && !asked && keys->set && keys->faults.len == 0 && strcmp(look.data, keys->seen.data) == 0;
     if (good && !same)
         set = token_folder_read(keys->folder, keys->issues, keys->set, faults);
     if (!set) { /* as it was, or to be looked at again */
@@ -72,10 +77,10 @@ static void keys_follow(struct token_keys *keys, struct buf *faults) {
         keys_replace(keys, set);
 }
 
-/* Each fault is logged when it is new. */
-static void keys_tell(struct token_keys *keys, struct buf *faults) {
+/* Each fault is logged when it is new, or when somebody asked. */
+static void keys_tell(struct token_keys *keys, bool asked, struct buf *faults) {
     const char *now = faults->len ? faults->data : "", *before = keys->faults.len ? keys->faults.data : "";
-    if (strcmp(now, before) == 0) {
+    if (strcmp(now, before) == 0 && !(asked && *now)) {
         buf_free(faults);
         return;
     }
@@ -90,25 +95,25 @@ static void keys_tell(struct token_keys *keys, struct buf *faults) {
 static int64_t keys_tick(void *self) {
     struct token_keys *keys = self;
     struct buf faults = {0};
-    keys_follow(keys, &faults);
-    keys_tell(keys, &faults);
+    bool asked = atomic_exchange(&keys->asked, false);
+    keys_follow(keys, asked, &faults);
+    keys_tell(keys, asked, &faults);
     return LOOK_MS;
 }
 
-static bool keys_take_secret(struct token_keys *keys, const char *secret, struct buf *error) {
+/* NULL, with the reason in error, when it cannot be used. */
+static struct token_set *keys_of_secret(const char *secret, struct buf *error) {
     const char *fault = "out of memory";
     struct token_set *set = token_set_new();
     if (set) {
         set->count = 1;
         set->signing = &set->keys[0];
     }
-    if (set && token_key_of_secret(&set->keys[0], secret, &fault)) {
-        keys->set = set;
-        return true;
-    }
+    if (set && token_key_of_secret(&set->keys[0], secret, &fault))
+        return set;
     buf_str(error, fault);
     token_set_free(set);
-    return false;
+    return NULL;
 }
 
 static bool keys_start(struct token_keys *keys, const struct token_options *options, struct buf *error) {
@@ -117,11 +122,11 @@ static bool keys_start(struct token_keys *keys, const struct token_options *opti
     if (!keys->issuer || !keys->audience)
         return false;
     if (!options->folder || !*options->folder)
-        return keys_take_secret(keys, options->secret, error);
+        return (keys->set = keys_of_secret(options->secret, error)) != NULL;
     keys->folder = strdup(options->folder);
     if (!keys->folder)
         return false;
-    keys_follow(keys, error); /* at the start nothing may be wrong */
+    keys_follow(keys, false, error); /* at the start nothing may be wrong */
     if (error->len > 0 || error->failed)
         return false;
     keys->ticker = ticker_start(keys_tick, keys);
@@ -145,6 +150,28 @@ struct token_keys *token_keys_new(const struct token_options *options) {
     }
     buf_free(&error);
     return good ? keys : NULL;
+}
+
+/* Whether the secret is the one in use. Only who reloads replaces it. */
+static bool keys_have_secret(const struct token_keys *keys, const char *secret) {
+    return strcmp(keys->set->keys[0].verify_with, secret) == 0;
+}
+
+void token_keys_reload(struct token_keys *keys, const char *secret) {
+    if (keys->ticker) {
+        keys->asked = true;
+        ticker_wake(keys->ticker);
+        return;
+    }
+    if (!secret || keys_have_secret(keys, secret))
+        return;
+    struct buf error = {0};
+    struct token_set *set = keys_of_secret(secret, &error);
+    if (set)
+        keys_replace(keys, set);
+    else
+        log_error(NULL, "token keys: the old secret stays: %s", error.data ? error.data : "out of memory");
+    buf_free(&error);
 }
 
 void token_keys_free(struct token_keys *keys) {

@@ -10,6 +10,7 @@
 #include "common/token/token.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -80,6 +81,7 @@ struct token_keys {
     char *issuer, *audience;
     int64_t lifetime_s;
     struct metric_series *known, *unknown; /* tokens that were verified before, and others */
+    atomic_bool asked;                     /* to read the folder, also when it looks as before */
     /* of the thread that follows the folder */
     char *folder;
     bool issues;

@@ -68,13 +68,15 @@ enum db_status shipment_store_change(struct db *db, const struct shipment_pace *
     return DB_OK;
 }
 
-enum db_status shipment_store_advance(struct db *db, const struct shipment_pace *pace, size_t *count) {
-    (void)db, (void)pace, (void)count;
+enum db_status shipment_store_advance(struct db *db, const struct shipment_pace *pace, struct db_walk *walk,
+                                      size_t *count) {
+    (void)db, (void)pace, (void)walk, (void)count;
     return DB_FAILED;
 }
 
-enum db_status shipment_store_next_due(struct db *db, int64_t limit_ms, int64_t *wait_ms) {
-    (void)db, (void)limit_ms, (void)wait_ms;
+enum db_status shipment_store_next_due(struct db *db, struct db_walk *walk, int64_t limit_ms,
+                                       int64_t *wait_ms) {
+    (void)db, (void)walk, (void)limit_ms, (void)wait_ms;
     return DB_FAILED;
 }
 

@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "fakes/captured_log.h"
 #include "fakes/rows.h"
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))
@@ -173,8 +174,34 @@ static void only_those_without_a_header_are_anonymous(void **state) {
                    REALM ", error=\"insufficient_scope\", scope=\"order:create\"");
 }
 
+/* All that is logged of a token that the guard refuses. */
+static const char *logged_of(const char *token) {
+    struct http_request request = {.request_id = "the-request"};
+    capture_begin();
+    assert_false(guard(&request, "Bearer ", token, false));
+    fake_end(&request);
+    return capture_end();
+}
+
+static void a_refused_token_is_logged_without_what_it_says(void **state) {
+    (void)state;
+    const char *log = logged_of(expired);
+    assert_non_null(strstr(log, "refused an expired token from "));
+    assert_non_null(strstr(log, "the-request"));
+    assert_null(strstr(log, "shop-1"));
+    log = logged_of("a.b.c");
+    assert_non_null(strstr(log, "refused an invalid token from "));
+    assert_null(strstr(log, "a.b.c"));
+    verdict = TOKEN_REVOKED;
+    log = logged_of(good);
+    verdict = TOKEN_OK;
+    assert_non_null(strstr(log, "refused a revoked token from "));
+    assert_non_null(strstr(log, ", client shop-1"));
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_refused_token_is_logged_without_what_it_says),
         cmocka_unit_test(a_good_token_passes),
         cmocka_unit_test(a_missing_or_malformed_header_is_refused),
         cmocka_unit_test(two_headers_are_refused),

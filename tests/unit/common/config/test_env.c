@@ -93,9 +93,32 @@ static void a_line_that_cannot_be_read_is_told(void **state) {
     assert_null(getenv("T_CUT"));
 }
 
+static void one_variable_is_found(void **state) {
+    (void)state;
+    char path[32];
+    write_file(path, "T_ONE=1\nT_WANTED='a b'\nT_WANTED=later\n");
+    setenv("T_WANTED", "of the environment", 1);
+    struct buf found = {0}, errors = {0};
+    assert_true(config_find_in_env_file(path, "T_WANTED", &found, &errors));
+    assert_string_equal(found.data, "a b");
+    buf_clear(&found);
+    assert_true(config_find_in_env_file(path, "T_OTHER", &found, &errors));
+    assert_int_equal(found.len, 0);
+    unlink(path);
+    assert_null(getenv("T_ONE"));
+    assert_false(config_find_in_env_file(path, "T_WANTED", &found, &errors));
+    write_file(path, "T_WANTED=1\nnothing\n");
+    assert_false(config_find_in_env_file(path, "T_WANTED", &found, &errors));
+    unlink(path);
+    assert_non_null(strstr(errors.data, "line 2 "));
+    buf_free(&found);
+    buf_free(&errors);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_env_file_is_read),
+        cmocka_unit_test(one_variable_is_found),
         cmocka_unit_test(a_bad_env_file_is_refused_with_its_line),
         cmocka_unit_test(a_line_that_cannot_be_read_is_told),
     };

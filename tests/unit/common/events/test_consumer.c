@@ -230,6 +230,11 @@ static enum db_status handle(void *app, struct db *db, struct consumer_message m
             status = DB_LOCK_TIMEOUT;
             world.full -= n == 1;
         }
+        if (strcmp(fate, "gone") == 0 && world.full > 0) {
+            status = DB_UNAVAILABLE;
+            world.full--;
+            world.probes_to_fail = 2;
+        }
         if (strcmp(fate, "full") == 0 && world.full > 0) {
             status = DB_UNAVAILABLE;
             world.full--;
@@ -290,7 +295,7 @@ static const struct {
     {"1 g hopeless 1,2 h lost-alone 1,3 i broken 1",
      "do 123; do 1; do 2; away; bury 1: it is hopeless; delete 1; back 2+3+; "},
     /* no database: nobody's fault */
-    {"1 g lost 3,2 g ok 1,3 h ok 1", "do 123; away; back 1+2+3+; "},
+    {"1 g lost 2,2 g ok 1,3 h ok 1", "do 123; away; back 1+2+3+; "},
     {"1 g ok 1,2 h refused 1,3 i lost-alone 1", "do 123; do 1; do 2; do 3; away; delete 1; back 2+3+; "},
     /* a server that counts wrong */
     {"1 g bad 0,2 h bad 1000000", "do 12; back 1+20; "},
@@ -334,6 +339,19 @@ static void what_the_database_cannot_take_now_is_held(void **state) {
     assert_string_equal(world.trace.data,
                         "do 123; back 1+2+3+; do 123; back 1+2+3+; do 123; back 1+2+3+; do 123; "
                         "bury 3: it is hopeless; delete 123; ");
+}
+
+/* A database that is gone: the messages go back, unless one of them would become a dead letter untried. */
+static void a_message_at_its_last_receive_waits_for_the_database(void **state) {
+    (void)state;
+    int before = world.visibility_timeout_s;
+    world.full = 2;
+    world.visibility_timeout_s = 25; /* noted as + */
+    run("1 g gone 3,2 h ok 1");
+    world.visibility_timeout_s = before;
+    assert_string_equal(world.trace.data,
+                        "do 12; away; back 1+2+; away; back 1+2+; back 1+2+; do 12; away; back 1+2+; away; "
+                        "back 1+2+; back 1+2+; do 12; delete 12; ");
 }
 
 /* Each lost answer uses up a receive of the messages in it. So no receive is tried until the queue answers. */
@@ -401,6 +419,7 @@ int main(void) {
         cmocka_unit_test(what_the_dead_letter_queue_does_not_take_comes_back),
         cmocka_unit_test(messages_stay_hidden_while_they_are_at_work),
         cmocka_unit_test(what_the_database_cannot_take_now_is_held),
+        cmocka_unit_test(a_message_at_its_last_receive_waits_for_the_database),
         cmocka_unit_test(a_lost_answer_costs_one_receive_however_long_the_queue_is_away),
         cmocka_unit_test(what_the_database_is_too_busy_for_is_held),
         cmocka_unit_test(nothing_is_received_while_the_database_is_away),

@@ -68,6 +68,15 @@ static void *start_signalled(void *app) {
     return kill(getpid(), SIGTERM) == 0 ? app : NULL;
 }
 
+static void *start_reloaded(void *app) {
+    tell(app, "+r");
+    return kill(getpid(), SIGHUP) == 0 ? app : NULL;
+}
+
+static void reload_part(void *app) {
+    tell(app, log_enabled(LOG_DEBUG) ? "loud" : "soft");
+}
+
 static void *start_broken_pipe(void *app) {
     int fds[2];
     bool survived = pipe(fds) == 0 && close(fds[0]) == 0 && write(fds[1], "x", 1) < 0;
@@ -111,6 +120,8 @@ static const struct service_part signalled = {.name = "signalled", .start = star
 static const struct service_part hanging = {.name = "hanging", .start = start_b, .stop = stop_hanging};
 static const struct service_part filling_log = {.name = "filling log", .start = start_filling_log};
 static const struct service_part broken_pipe = {.name = "broken pipe", .start = start_broken_pipe};
+static const struct service_part reloaded = {
+    .name = "reloaded", .start = start_reloaded, .reload = reload_part};
 static const struct service_part looking_up = {.name = "looking up", .start = start_looking_up};
 
 static const struct service_part *const three[] = {&a, &b, &last, NULL};
@@ -184,6 +195,55 @@ static void a_signal_during_the_start_is_heard(void **state) {
     const struct service_part *const parts[] = {&a, &signalled, NULL};
     struct child child = run(parts, 10000);
     hear(&child, "+a+s-a");
+    assert_ends(&child, 0);
+}
+
+/* Of several signals that wait, the one with the lowest number is taken first, and that is SIGHUP. */
+static void reload_until(const struct child *child, const char *word) {
+    char heard[5] = "";
+    while (strcmp(heard, word) != 0) {
+        kill(child->pid, SIGHUP);
+        assert_int_equal(read(child->in, heard, 4), 4);
+    }
+}
+
+static void hangup_reloads_the_parts(void **state) {
+    (void)state;
+    const struct service_part *const parts[] = {&a, &reloaded, &last, NULL};
+    struct child child = run(parts, 10000);
+    hear(&child, "+a+r+zsoft"); /* the signal came before the last part had started */
+    kill(child.pid, SIGUSR1);
+    reload_until(&child, "loud");
+    kill(child.pid, SIGUSR2);
+    reload_until(&child, "soft");
+    kill(child.pid, SIGTERM);
+    hear(&child, "-a");
+    assert_ends(&child, 0);
+}
+
+static void only_stopping_counts_while_stopping(void **state) {
+    (void)state;
+    const struct service_part *const parts[] = {&a, &hanging, NULL};
+    struct child child = run(parts, 3600000);
+    hear(&child, "+a+b");
+    kill(child.pid, SIGTERM);
+    hear(&child, "-h");
+    kill(child.pid, SIGHUP);
+    kill(child.pid, SIGUSR1);
+    assert_int_equal(waitpid(child.pid, NULL, WNOHANG), 0);
+    kill(child.pid, SIGTERM);
+    assert_ends(&child, 1);
+}
+
+static void signals_about_nothing_of_ours_are_ignored(void **state) {
+    (void)state;
+    const int signals[] = {SIGPIPE, SIGALRM, SIGVTALRM, SIGPROF, SIGIO,    SIGPWR,   SIGSTKFLT,
+                           SIGXCPU, SIGXFSZ, SIGURG,    SIGCHLD, SIGWINCH, SIGRTMIN, SIGRTMAX};
+    struct child child = run(three, 10000);
+    hear(&child, "+a+b+z");
+    for_each_row(i, signals, "%d", signals[i]) kill(child.pid, signals[i]);
+    kill(child.pid, SIGTERM);
+    hear(&child, "-b-a");
     assert_ends(&child, 0);
 }
 
@@ -319,6 +379,9 @@ int main(void) {
         cmocka_unit_test(parts_stop_in_reverse),
         cmocka_unit_test(a_failed_start_stops_what_started),
         cmocka_unit_test(a_signal_during_the_start_is_heard),
+        cmocka_unit_test(hangup_reloads_the_parts),
+        cmocka_unit_test(only_stopping_counts_while_stopping),
+        cmocka_unit_test(signals_about_nothing_of_ours_are_ignored),
         cmocka_unit_test(a_second_signal_ends_the_process_at_once),
         cmocka_unit_test(a_stop_that_hangs_is_ended),
         cmocka_unit_test(signals_are_taken_while_nobody_reads_the_log),

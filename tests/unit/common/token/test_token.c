@@ -293,8 +293,40 @@ static void test_has_scope(void **state) {
             fail_msg("'%s' in '%s'", cases[i].scope, cases[i].list);
 }
 
+static char *issue_with(struct token_keys *issuer) {
+    struct token_claims claims;
+    char *token = token_issue(issuer, "shop-1", "order:read", NOW, &claims);
+    assert_non_null(token);
+    return token;
+}
+
+static enum token_status verdict_of(struct token_keys *reader, const char *token) {
+    struct token_claims claims;
+    return token_verify(reader, token, NOW, &claims);
+}
+
+static void the_secret_is_replaced_on_demand(void **state) {
+    (void)state;
+    struct token_keys *own = token_keys_new(&foreign_options);
+    char *before = issue_with(own);
+    token_keys_reload(own, NULL);
+    token_keys_reload(own, foreign_options.secret);
+    token_keys_reload(own, "short");
+    assert_int_equal(verdict_of(own, before), TOKEN_OK);
+    token_keys_reload(own, "another secret of 32 bytes or more");
+    assert_int_equal(verdict_of(own, before), TOKEN_INVALID);
+    char *after = issue_with(own);
+    assert_int_equal(verdict_of(own, after), TOKEN_OK);
+    token_keys_reload(own, foreign_options.secret);
+    assert_int_equal(verdict_of(own, before), TOKEN_OK);
+    free(before);
+    free(after);
+    token_keys_free(own);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_secret_is_replaced_on_demand),
         cmocka_unit_test(test_issued_is_verified),
         cmocka_unit_test(test_issued_header),
         cmocka_unit_test(test_ids_differ),
