@@ -45,8 +45,9 @@ class Losses:
         return any(start <= answer.came and answer.sent <= end for start, end, _, _ in self.losses)
 
     def touch(self, order):
-        """Whether the order was under way in such a time."""
-        return any(order.asked <= end for _, end, _, _ in self.losses)
+        """Whether the order was under way in such a time, between its request and the last that was seen of it."""
+        last = max((read[1] for read in order.reads + order.shipment_reads), default=order.asked)
+        return any(order.asked <= end and last >= start for start, end, _, _ in self.losses)
 
     def made(self, order_id):
         """Whether the order was created in such a time. The id, a UUIDv7, begins with the time."""
