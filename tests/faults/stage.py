@@ -101,6 +101,7 @@ class Stage:
     def __init__(self):
         self.keep_logs = False
         self.losses = []  # (monotonic start and end, start and end by the clock) of times that the database forgot
+        self.setbacks = []  # (end by the clock, target) of faults that may cost a message one of its receives
         self.parts = harness.PrivateParts()
         self.proxy, self.links, self.replicas = Proxy(), [], {}
         self.system = harness.System(self.parts, **SETTINGS)
@@ -190,6 +191,7 @@ class Stage:
         self.parts.start()
         for link in ("order-1:sqs", "delivery-1:sqs"):
             self.proxy.fault(link, "blackhole", "both")
+            self.setbacks.append((time.time(), link))
 
     def reunite(self):
         """Ends what heal() left cut off."""
