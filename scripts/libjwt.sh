@@ -37,8 +37,8 @@ Name: libjwt
 Description: JWT C Library
 Version: $version
 Requires: jansson libcrypto
-Cflags: -I\${prefix}/include
-Libs: -L\${prefix}/lib -ljwt
+Cflags: -I"\${prefix}/include"
+Libs: -L"\${prefix}/lib" -ljwt
 END
 }
 

@@ -110,9 +110,21 @@ settings_of() { # PART
     esac
 }
 
+# A fast shutdown, as TERM would wait for its clients. It may never end while clients keep coming, because the server
+# waits for those that it refuses. It is killed then: what is committed is in its log.
+stop_postgres() {
+    local pid
+    if running "$dir/postgres.pid"; then
+        read -r pid _ <"$dir/postgres.pid"
+        kill -s INT "$pid"
+        wait_until 15 stopped "$dir/postgres.pid" || kill_part postgres
+    fi
+    rm -f "$dir/postgres.pid"
+}
+
 stop_part() { # PART
     case $1 in
-    postgres) stop "$dir/$1.pid" INT ;; # TERM would wait for its clients
+    postgres) stop_postgres ;;
     elasticmq) stop "$dir/$1.pid" TERM 2 ;; # it would only wait for long polls of clients that are gone
     *) stop "$dir/$1.pid" ;;
     esac
@@ -126,8 +138,13 @@ processes_of() { # PART: its process and its child processes (PostgreSQL has som
     sed -n "s/^\([0-9]*\) (.*) [A-Z] $pid .*/\1/p" /proc/[0-9]*/stat 2>/dev/null || true # some may end meanwhile
 }
 
+# A server that is stopped first makes no further processes meanwhile.
 signal_part() { # SIGNAL PART
     local pid
+    if [[ $1 != CONT ]] && running "$dir/$2.pid"; then
+        read -r pid _ <"$dir/$2.pid"
+        kill -s STOP "$pid" 2>/dev/null || true
+    fi
     for pid in $(processes_of "$2"); do kill -s "$1" "$pid" 2>/dev/null || true; done
 }
 
@@ -135,6 +152,7 @@ gone() { ! start_time "$1" >/dev/null; }
 
 kill_part() { # PART
     local pid processes
+    signal_part STOP "$1"
     processes=$(processes_of "$1")
     signal_part KILL "$1"
     for pid in $processes; do wait_until 10 gone "$pid" || die "$1 survived SIGKILL"; done

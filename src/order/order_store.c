@@ -92,9 +92,10 @@ static const struct db_query find_query = {
                   " ORDER BY w.n, i.position"};
 
 /* clang-format off */
-/* One statement per set of filters, each along one index, from which the other filters drop rows. With "column = $3", the
- * planner knows that the order by column and id is the order by id, and may walk the primary key past the orders of
- * everybody else. A range of (column, id) leaves it no choice. */
+/* One statement per set of filters, each along one index. The other filters drop rows of it: those of the client itself,
+ * those on their way, or with order:read:all those of others. With "column = $3" alone, the planner knows that the order
+ * by column and id is the order by id, and may walk the primary key past the orders of everybody else. A range of
+ * (column, id) leaves it no choice. It has two columns, because PostgreSQL ends a walk only where the first one differs. */
 #define LIST(range, filters, order)                                                                          \
     "WITH o AS (SELECT * FROM orders WHERE " range filters " ORDER BY " order " LIMIT $2)"                   \
     " SELECT " ORDER_COLUMNS                                                                                 \
@@ -106,6 +107,8 @@ static const struct db_query find_query = {
 #define ALL(filters)         LIST("id < $1", filters, "id DESC")
 #define OF_CLIENT(filters)   LIST(RANGE("client_id", "$3"), filters, "client_id DESC, id DESC")
 #define OF_CUSTOMER(filters) LIST(RANGE("customer_id", "$4"), filters, "customer_id DESC, id DESC")
+#define OF_BOTH(filters)                                                                                     \
+    LIST("customer_id = $4 AND " RANGE("client_id", "$3"), filters, "client_id DESC, id DESC")
 #define OPEN(filters)        LIST(RANGE("status", "$5"), IS_OPEN filters, "status DESC, id DESC")
 #define BY_CLIENT " AND client_id = $3"
 #define BY_STATUS " AND status = $5"
@@ -116,15 +119,15 @@ static const struct db_query list_queries[LISTS] = {
     {"order_list", ALL("")},
     {"order_list_client", OF_CLIENT("")},
     {"order_list_customer", OF_CUSTOMER("")},
-    {"order_list_client_customer", OF_CUSTOMER(BY_CLIENT)},
+    {"order_list_client_customer", OF_BOTH("")},
     {"order_list_delivered", ALL(BY_STATUS)},
     {"order_list_client_delivered", OF_CLIENT(BY_STATUS)},
     {"order_list_customer_delivered", OF_CUSTOMER(BY_STATUS)},
-    {"order_list_client_customer_delivered", OF_CUSTOMER(BY_CLIENT BY_STATUS)},
+    {"order_list_client_customer_delivered", OF_BOTH(BY_STATUS)},
     {"order_list_open", OPEN("")},
     {"order_list_client_open", OPEN(BY_CLIENT)},
     {"order_list_customer_open", OF_CUSTOMER(BY_STATUS)},
-    {"order_list_client_customer_open", OF_CUSTOMER(BY_CLIENT BY_STATUS)},
+    {"order_list_client_customer_open", OF_BOTH(BY_STATUS)},
 };
 /* clang-format on */
 

@@ -179,13 +179,13 @@ class Lab:
             yield system.name
 
     @contextlib.contextmanager
-    def stored(self, count):
+    def stored(self, count, script="fill.sql"):
         """A system, not started, with count delivered orders."""
         with harness.System(self.parts, **SETTINGS) as system:
             for daemon in (system.order_svc(), system.delivery_svc()):
                 migrate(daemon)
             system.daemons.clear()
-            self.fill(system.name, count)
+            self.fill(system.name, count, script)
             self.fill(system.name, count, "fill_shipments.sql")
             yield system
 

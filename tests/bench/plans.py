@@ -23,6 +23,7 @@ ESSENTIAL = re.compile(r"^ *->|^\S|^ *(CTE|SubPlan|Index Cond|Filter|Rows Remove
 def each_statement(lab, system):
     """Makes the daemons run every statement more than five times, because then a plan may become a generic one."""
     api, admin = system.client(), system.client("demo-admin", "order:create order:read order:read:all")
+    readers = (api, admin, system.client("closed-3", "order:read"), system.client("shop-5", "order:read"))
     deliveries, program = system.deliveries(), [harness.ORDER_SVC, "client"]
     for command in (["add", "shop", "order:read"], ["rotate", "shop"], ["disable", "shop"], ["list"]):
         subprocess.run([*program, *command], env=system.order.environment, check=True, capture_output=True)
@@ -33,8 +34,8 @@ def each_statement(lab, system):
         system.redis.flushdb()
         assert api.created(key=f"known-{n}", body=harness.basket("customer-known")) == order_id
         api.order(order_id)
-        for reader in (api, admin):
-            for customer in ("", "&customer_id=customer-known"):
+        for reader in readers:
+            for customer in ("", "&customer_id=customer-known", "&customer_id=customer-guest"):
                 for status in ("", "&status=DELIVERED", "&status=PENDING_SHIPMENT"):
                     answer = reader.get(f"/orders?limit=20{customer}{status}")
                     assert answer.status_code == 200, answer.text

@@ -68,9 +68,11 @@ def measure(lab, chosen):
 
 
 def write(text, texts):
-    """Writes the text between the markers of the document, and the other texts to their files."""
+    """Writes the text, if there is one, between the markers of the document, and the other texts to their files."""
     for path, content in texts.items():
         (tools.ROOT / path).write_text(content)
+    if not text:
+        return
     document = DOCUMENT.read_text()
     begin, end = "<!-- bench -->\n", "<!-- /bench -->"
     head, rest = document.split(begin)
@@ -80,11 +82,11 @@ def write(text, texts):
 def main():
     parser = argparse.ArgumentParser(prog="bench.sh", description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="fewer and shorter rounds, good enough for tuning")
-    parser.add_argument("--full", action="store_true", help="also with 5,000,000 stored orders")
+    parser.add_argument("--full", action="store_true", help="also with 5,000,000 stored orders, and plans.txt")
     parser.add_argument("--only", default="", metavar="REGEX", help="only these of: " + ", ".join(measures.MEASURES))
     parser.add_argument("--write", action="store_true", help="write the table into docs/PERFORMANCE.md")
     options = parser.parse_args()
-    known = measures.MEASURES | ({"full": measures.full} if options.full else {})
+    known = measures.MEASURES | (measures.FULL if options.full else {})
     chosen = {name: run for name, run in known.items() if re.search(options.only, name)}
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # to stop what was started
     lab = tools.Lab(rounds=3, seconds=2) if options.quick else tools.Lab(rounds=5, seconds=3)
@@ -96,7 +98,7 @@ def main():
         lab.close()
     print("\n" + table.render(rows))
     if options.write:
-        write("\n".join([*(f"* {line}" for line in lines), "", table.render(rows)]), lab.texts)
+        write("\n".join([*(f"* {line}" for line in lines), "", table.render(rows)]) if rows else "", lab.texts)
     sys.exit(not good or any(row.missed for row in rows))
 
 

@@ -118,7 +118,7 @@ def main():
     stage = stages.Stage()
     try:
         journal, done, disorders, rest = asyncio.run(perform(stage, options.seed, options.duration, options.only))
-        findings = checker.check(journal, stage.losses, stage.system)
+        findings = checker.check(journal, stage.losses, stage.setbacks, stage.system)
         stop_daemons(stage, disorders)
         findings.fail("the daemons stop in order and never end by themselves", disorders)
         print(f"seed {options.seed}, {options.duration} s of faults, at rest {rest:.1f} s after the last,"

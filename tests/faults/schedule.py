@@ -5,6 +5,7 @@ import collections
 import contextlib
 import os
 import random
+import re
 import select
 import signal
 import time
@@ -17,6 +18,9 @@ GAP = 1.2  # mean seconds between faults
 CALM, CALM_GAP = 0.08, 6  # probability of a longer gap, and its mean seconds
 QUIET_START = 2
 NETWORK = ("latency", "slow", "blackhole", "halfopen", "reset")
+
+# A daemon that received a message dies, pauses or stops, or what it asks of SQS is lost.
+COSTLY = re.compile(r"(kill|pause|stop) daemon .*|(kill|freeze) part elasticmq|[a-z]+ .*:sqs")
 
 
 class Fault(typing.NamedTuple):
@@ -195,6 +199,8 @@ async def play(stage, faults, failures):
         async with locks[fault.target]:
             try:
                 await table[fault.kind][1](stage, fault)
+                if COSTLY.fullmatch(f"{fault.kind} {fault.target}"):
+                    stage.setbacks.append((time.time(), fault.target))
                 target = fault.target if fault.kind in PROCESSES else "link"
                 done[f"{fault.kind} {target}".replace(" daemon", "").replace(" part", "")] += 1
             except Exception as error:  # a daemon did not start again, or did not stop cleanly

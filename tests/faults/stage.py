@@ -1,5 +1,6 @@
 """The system under test: parts, two replicas of each daemon, and the links between all of them."""
 
+import contextlib
 import fcntl
 import json
 import os
@@ -12,6 +13,7 @@ import sys
 import time
 
 import harness
+import psycopg
 
 LEAVER = "leaver"  # the client that revokes its tokens
 SECRET = "a-secret-of-production-that-is-long-enough"
@@ -24,6 +26,7 @@ SETTINGS = {
     "SHUTDOWN_TIMEOUT": "10s", "RECONCILE_AFTER": "10s",
 }
 PIPE = 4096  # bytes that a daemon's log may wait for its reader
+PROMOTION = 120  # maximum seconds until a stopped database takes writes again
 RELIEF = 2  # seconds after a disturbance until clients have noticed that their connections are gone
 
 
@@ -98,6 +101,7 @@ class Stage:
     def __init__(self):
         self.keep_logs = False
         self.losses = []  # (monotonic start and end, start and end by the clock) of times that the database forgot
+        self.setbacks = []  # (end by the clock, target) of faults that may cost a message one of its receives
         self.parts = harness.PrivateParts()
         self.proxy, self.links, self.replicas = Proxy(), [], {}
         self.system = harness.System(self.parts, **SETTINGS)
@@ -145,11 +149,21 @@ class Stage:
         return pathlib.Path(self.parts.folder, "postgres").resolve()
 
     def promote(self):
-        """Starts the stopped database as a standby and makes it the primary, which begins a new timeline."""
-        (self.database_folder / "standby.signal").touch()
+        """Starts the stopped database so that it replays its log to the end and begins a new timeline, as a standby
+        that is promoted does. It needs nobody to connect before that: a standby may refuse connections for long."""
+        folder = self.database_folder
+        settings = folder / "postgresql.auto.conf"
+        line = "restore_command = 'false'\n"  # there is no archive
+        if line not in settings.read_text():
+            settings.write_text(settings.read_text() + line)
+        (folder / "recovery.signal").touch()
         self.parts.start("postgres")
-        with self.parts.connect("postgres") as admin:
-            admin.execute("SELECT pg_promote()")
+        harness.eventually(self.takes_writes, timeout=PROMOTION, what="the end of the recovery of PostgreSQL")
+
+    def takes_writes(self):
+        with contextlib.suppress(psycopg.Error), self.parts.connect("postgres") as admin:
+            return admin.execute("SELECT NOT pg_is_in_recovery()").fetchone()[0]
+        return False
 
     def copy_database(self):
         """Copies the database as it is at one moment."""
@@ -177,6 +191,7 @@ class Stage:
         self.parts.start()
         for link in ("order-1:sqs", "delivery-1:sqs"):
             self.proxy.fault(link, "blackhole", "both")
+            self.setbacks.append((time.time(), link))
 
     def reunite(self):
         """Ends what heal() left cut off."""

@@ -123,3 +123,13 @@ static inline const char *text(const json_t *answer, const char *name) {
     const char *value = json_string_value(json_object_get(answer, name));
     return value ? value : "(none)";
 }
+
+/* The form with a token that was just issued to a client, followed by this text. */
+static inline void form_of_token(char form[static TOKEN_MAX_SIZE], const char *client_id, const char *rest,
+                                 struct token_claims *claims) {
+    char *token =
+        token_issue(app.service.auth.keys, client_id, "order:read", clock_epoch_ms() / 1000, claims);
+    assert_non_null(token);
+    snprintf(form, TOKEN_MAX_SIZE, "token=%s%s", token, rest);
+    free(token);
+}

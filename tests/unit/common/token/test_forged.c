@@ -1,5 +1,5 @@
 /* Forged and malformed tokens, all to be refused (RFC 8725). */
-#include "fakes/foreign_token.h"
+#include "fakes/foreign_keys.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -15,30 +15,11 @@
 #define OTHER_SECRET "fedcba9876543210fedcba9876543210"
 #define NOW FOREIGN_NOW
 
-static struct token_keys *keys;
-
-static int make_keys(void **state) {
-    (void)state;
-    keys = token_keys_new(&foreign_options);
-    return keys ? 0 : -1;
-}
-
-static int free_keys(void **state) {
-    (void)state;
-    token_keys_free(keys);
-    return 0;
-}
-
-static enum token_status verify(const char *token) {
-    struct token_claims claims;
-    return token_verify(keys, token, NOW, &claims);
-}
-
 static enum token_status with_header(const char *header) {
-    return verify(foreign_token(header, FOREIGN_CLAIMS, EVP_sha256(), FOREIGN_SECRET));
+    return foreign_verify(foreign_token(header, FOREIGN_CLAIMS, EVP_sha256(), FOREIGN_SECRET));
 }
 
-static void test_headers(void **state) {
+static void a_header_that_is_not_ours_is_refused(void **state) {
     (void)state;
     static const char *const refused[] = {
         "{\"alg\":\"none\",\"typ\":\"at+jwt\"}",
@@ -70,7 +51,7 @@ static void test_headers(void **state) {
 }
 
 /* A key id, or a key that the token brings itself, chooses nothing: ours is tried, and no other. */
-static void test_key_hints_are_not_followed(void **state) {
+static void hints_at_a_key_are_not_followed(void **state) {
     (void)state;
     static const char *const headers[] = {
         "{\"alg\":\"HS256\",\"typ\":\"at+jwt\",\"kid\":\"../../../../dev/null\"}",
@@ -81,26 +62,31 @@ static void test_key_hints_are_not_followed(void **state) {
     };
     for (size_t i = 0; i < COUNT(headers); i++) {
         assert_int_equal(with_header(headers[i]), TOKEN_OK);
-        assert_int_equal(verify(foreign_token(headers[i], FOREIGN_CLAIMS, EVP_sha256(), OTHER_SECRET)),
+        assert_int_equal(
+            foreign_verify(foreign_token(headers[i], FOREIGN_CLAIMS, EVP_sha256(), OTHER_SECRET)),
+            TOKEN_INVALID);
+        assert_int_equal(foreign_verify(foreign_token(headers[i], FOREIGN_CLAIMS, EVP_sha256(), "")),
                          TOKEN_INVALID);
-        assert_int_equal(verify(foreign_token(headers[i], FOREIGN_CLAIMS, EVP_sha256(), "")), TOKEN_INVALID);
     }
 }
 
-static void test_signatures(void **state) {
+static void a_signature_with_another_key_or_digest_is_refused(void **state) {
     (void)state;
-    assert_int_equal(verify(foreign_token(FOREIGN_HEADER, FOREIGN_CLAIMS, EVP_sha256(), OTHER_SECRET)),
+    assert_int_equal(
+        foreign_verify(foreign_token(FOREIGN_HEADER, FOREIGN_CLAIMS, EVP_sha256(), OTHER_SECRET)),
+        TOKEN_INVALID);
+    assert_int_equal(foreign_verify(foreign_token(FOREIGN_HEADER, FOREIGN_CLAIMS, EVP_sha256(), "")),
                      TOKEN_INVALID);
-    assert_int_equal(verify(foreign_token(FOREIGN_HEADER, FOREIGN_CLAIMS, EVP_sha256(), "")), TOKEN_INVALID);
-    assert_int_equal(verify(foreign_token(FOREIGN_HEADER, FOREIGN_CLAIMS, EVP_sha384(), FOREIGN_SECRET)),
-                     TOKEN_INVALID);
-    assert_int_equal(verify(foreign_token("{\"alg\":\"HS384\",\"typ\":\"at+jwt\"}", FOREIGN_CLAIMS,
-                                          EVP_sha384(), FOREIGN_SECRET)),
+    assert_int_equal(
+        foreign_verify(foreign_token(FOREIGN_HEADER, FOREIGN_CLAIMS, EVP_sha384(), FOREIGN_SECRET)),
+        TOKEN_INVALID);
+    assert_int_equal(foreign_verify(foreign_token("{\"alg\":\"HS384\",\"typ\":\"at+jwt\"}", FOREIGN_CLAIMS,
+                                                  EVP_sha384(), FOREIGN_SECRET)),
                      TOKEN_INVALID);
 }
 
 /* The same key and claims, but of the type that libraries write by themselves: no access token. */
-static void test_another_library(void **state) {
+static void what_another_library_writes_is_no_access_token(void **state) {
     (void)state;
     jwt_t *jwt;
     assert_int_equal(jwt_new(&jwt), 0);
@@ -109,30 +95,30 @@ static void test_another_library(void **state) {
         jwt_set_alg(jwt, JWT_ALG_HS256, (const unsigned char *)FOREIGN_SECRET, strlen(FOREIGN_SECRET)), 0);
     char *token = jwt_encode_str(jwt);
     assert_non_null(token);
-    assert_int_equal(verify(token), TOKEN_INVALID);
+    assert_int_equal(foreign_verify(token), TOKEN_INVALID);
     free(token);
     jwt_free(jwt);
 }
 
 /* Each byte of a token counts: none can be another, and none can be left out. */
-static void test_every_byte_is_signed(void **state) {
+static void every_byte_is_signed(void **state) {
     (void)state;
     char token[FOREIGN_SIZE];
     strcpy(token, foreign_token(FOREIGN_HEADER, FOREIGN_CLAIMS, EVP_sha256(), FOREIGN_SECRET));
-    assert_int_equal(verify(token), TOKEN_OK);
+    assert_int_equal(foreign_verify(token), TOKEN_OK);
     for (size_t i = 0; token[i]; i++) {
         char original = token[i];
         token[i] = original == 'A' ? 'B' : 'A';
-        if (verify(token) != TOKEN_INVALID)
+        if (foreign_verify(token) != TOKEN_INVALID)
             fail_msg("accepted with byte %zu changed", i);
         token[i] = '\0';
-        if (verify(token) != TOKEN_INVALID)
+        if (foreign_verify(token) != TOKEN_INVALID)
             fail_msg("accepted when cut at byte %zu", i);
         token[i] = original;
     }
 }
 
-static void test_shapes(void **state) {
+static void a_token_of_another_shape_is_refused(void **state) {
     (void)state;
     const char *token = foreign_token(FOREIGN_HEADER, FOREIGN_CLAIMS, EVP_sha256(), FOREIGN_SECRET);
     static const char *const forms[] = {"%s.", "%s..", "%s=",    ".%s",    " %s",
@@ -141,17 +127,17 @@ static void test_shapes(void **state) {
     for (size_t i = 0; i < COUNT(forms); i++) {
         const char *rest = strstr(forms[i], "%s") + 2;
         snprintf(text, sizeof text, "%.*s%s%s", (int)(rest - 2 - forms[i]), forms[i], token, rest);
-        if (verify(text) != TOKEN_INVALID)
+        if (foreign_verify(text) != TOKEN_INVALID)
             fail_msg("accepted a token of the form '%s'", forms[i]);
     }
     static const char *const junk[] = {"",    ".",     "..",       "...",           "a",
                                        "a.b", "a.b.c", "e30.e30.", "\xff.\xff.\xff"};
     for (size_t i = 0; i < COUNT(junk); i++)
-        assert_int_equal(verify(junk[i]), TOKEN_INVALID);
+        assert_int_equal(foreign_verify(junk[i]), TOKEN_INVALID);
 }
 
 /* With the right signature over what is not base64url: padding, and parts that are missing or too many. */
-static void test_signed_but_malformed(void **state) {
+static void what_is_signed_but_malformed_is_refused(void **state) {
     (void)state;
     char header[128] = "", claims[1024] = "";
     append_base64url(header, FOREIGN_HEADER, strlen(FOREIGN_HEADER));
@@ -164,31 +150,31 @@ static void test_signed_but_malformed(void **state) {
         char token[FOREIGN_SIZE];
         snprintf(token, sizeof token, "%s%s%s%s%s", forms[i][0], header, forms[i][1], claims, forms[i][2]);
         append_signature(token, EVP_sha256(), FOREIGN_SECRET);
-        if (verify(token) != TOKEN_INVALID)
+        if (foreign_verify(token) != TOKEN_INVALID)
             fail_msg("accepted '%sHEADER%sCLAIMS%s'", forms[i][0], forms[i][1], forms[i][2]);
     }
 }
 
-static void test_too_long_is_refused(void **state) {
+static void a_token_that_is_too_long_is_refused(void **state) {
     (void)state;
     char claims[8192];
     for (int room = 2000; room <= 6000; room += 4000) {
         snprintf(claims, sizeof claims, "{\"pad\":\"%0*d\",%s", room, 0, &FOREIGN_CLAIMS[1]);
         const char *token = foreign_token(FOREIGN_HEADER, claims, EVP_sha256(), FOREIGN_SECRET);
-        assert_int_equal(verify(token), strlen(token) <= TOKEN_MAX_SIZE ? TOKEN_OK : TOKEN_INVALID);
+        assert_int_equal(foreign_verify(token), strlen(token) <= TOKEN_MAX_SIZE ? TOKEN_OK : TOKEN_INVALID);
     }
 }
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_headers),
-        cmocka_unit_test(test_key_hints_are_not_followed),
-        cmocka_unit_test(test_signatures),
-        cmocka_unit_test(test_another_library),
-        cmocka_unit_test(test_every_byte_is_signed),
-        cmocka_unit_test(test_shapes),
-        cmocka_unit_test(test_signed_but_malformed),
-        cmocka_unit_test(test_too_long_is_refused),
+        cmocka_unit_test(a_header_that_is_not_ours_is_refused),
+        cmocka_unit_test(hints_at_a_key_are_not_followed),
+        cmocka_unit_test(a_signature_with_another_key_or_digest_is_refused),
+        cmocka_unit_test(what_another_library_writes_is_no_access_token),
+        cmocka_unit_test(every_byte_is_signed),
+        cmocka_unit_test(a_token_of_another_shape_is_refused),
+        cmocka_unit_test(what_is_signed_but_malformed_is_refused),
+        cmocka_unit_test(a_token_that_is_too_long_is_refused),
     };
-    return cmocka_run_group_tests(tests, make_keys, free_keys);
+    return cmocka_run_group_tests(tests, foreign_keys_make, foreign_keys_free);
 }

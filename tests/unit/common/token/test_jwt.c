@@ -74,18 +74,6 @@ static const struct token_key *key_of(const struct token_keys *keys) {
     return keys->set->signing;
 }
 
-static char *issue(struct token_keys *keys) {
-    struct token_claims claims;
-    char *token = token_issue(keys, "shop-1", "order:read", NOW, &claims);
-    assert_non_null(token);
-    return token;
-}
-
-static enum token_status verify(struct token_keys *keys, const char *token) {
-    struct token_claims claims;
-    return token_verify(keys, token, NOW, &claims);
-}
-
 /* What libjwt says by itself. */
 static int library(const char *token, const char *key) {
     jwt_t *jwt = NULL;
@@ -95,25 +83,25 @@ static int library(const char *token, const char *key) {
     return fault;
 }
 
-static void test_each_kind_verifies_what_it_signed_and_no_other(void **state) {
+static void each_kind_verifies_what_it_signed_and_no_other(void **state) {
     (void)state;
     for (size_t kind = 0; kind < KINDS; kind++) {
-        char *token = issue(owners[kind]);
+        char *token = foreign_issue(owners[kind]);
         assert_int_equal(strlen(strrchr(token, '.') + 1), signature_lens[kind]);
-        assert_int_equal(verify(owners[kind], token), TOKEN_OK);
+        assert_int_equal(foreign_status(owners[kind], token), TOKEN_OK);
         for (size_t other = 0; other < KINDS; other++) {
-            assert_int_equal(verify(others[other], token), TOKEN_INVALID);
+            assert_int_equal(foreign_status(others[other], token), TOKEN_INVALID);
             assert_int_equal(token_jwt_verify(key_of(others[other]), token), TOKEN_INVALID);
         }
         free(token);
     }
 }
 
-static void test_header_says_algorithm_type_and_kid(void **state) {
+static void the_header_says_algorithm_type_and_kid(void **state) {
     (void)state;
     for (size_t kind = 0; kind < KINDS; kind++) {
         const struct token_key *key = key_of(owners[kind]);
-        char expected[256], *token = issue(owners[kind]);
+        char expected[256], *token = foreign_issue(owners[kind]);
         uint8_t header[TOKEN_MAX_SIZE];
         size_t len;
         snprintf(expected, sizeof expected, "{\"alg\":\"%s\"%s%s%s,\"typ\":\"at+jwt\"}", algorithms[kind],
@@ -126,22 +114,23 @@ static void test_header_says_algorithm_type_and_kid(void **state) {
 }
 
 /* Also the bits that the last character has to spare, which libjwt drops. */
-static void test_every_character_of_a_signature_counts(void **state) {
+static void every_character_of_a_signature_counts(void **state) {
     (void)state;
     static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_=+/.";
     for (size_t kind = 0; kind < KINDS; kind++) {
-        char *token = issue(owners[kind]);
+        char *token = foreign_issue(owners[kind]);
         size_t last = strlen(token) - 1;
         for (char *at = strrchr(token, '.') + 1; *at; at++) {
             char original = *at;
             *at = original == 'A' ? 'B' : 'A';
-            if (verify(owners[kind], token) != TOKEN_INVALID)
+            if (foreign_status(owners[kind], token) != TOKEN_INVALID)
                 fail_msg("%s: accepted with another '%c'", algorithms[kind], original);
             *at = original;
         }
         for (const char *digit = digits, original = token[last]; *digit; digit++) {
             token[last] = *digit;
-            assert_int_equal(verify(owners[kind], token), *digit == original ? TOKEN_OK : TOKEN_INVALID);
+            assert_int_equal(foreign_status(owners[kind], token),
+                             *digit == original ? TOKEN_OK : TOKEN_INVALID);
             token[last] = original;
         }
         free(token);
@@ -149,7 +138,7 @@ static void test_every_character_of_a_signature_counts(void **state) {
 }
 
 /* RFC 7515 A.3. */
-static void test_signature_of_the_standard(void **state) {
+static void the_signature_of_the_standard_is_good(void **state) {
     (void)state;
     static const char pem[] = "-----BEGIN PUBLIC KEY-----\n"
                               "MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEf83OJ3D2xF1Bg8vub9tLe1gHMzV7\n"
@@ -165,36 +154,36 @@ static void test_signature_of_the_standard(void **state) {
     token_key_done(&key);
 }
 
-static void test_signatures_of_zeros_or_of_another_length(void **state) {
+static void signatures_of_zeros_or_of_another_length_are_refused(void **state) {
     (void)state;
     for (size_t kind = 0; kind < KINDS; kind++) {
-        char text[TOKEN_MAX_SIZE + 1], *token = issue(owners[kind]);
+        char text[TOKEN_MAX_SIZE + 1], *token = foreign_issue(owners[kind]);
         int start = (int)(strrchr(token, '.') + 1 - token);
         snprintf(text, sizeof text, "%sA", token);
-        assert_int_equal(verify(owners[kind], text), TOKEN_INVALID);
+        assert_int_equal(foreign_status(owners[kind], text), TOKEN_INVALID);
         for (size_t len = 0; len < signature_lens[kind]; len++) {
             snprintf(text, sizeof text, "%.*s", start + (int)len, token);
-            assert_int_equal(verify(owners[kind], text), TOKEN_INVALID);
+            assert_int_equal(foreign_status(owners[kind], text), TOKEN_INVALID);
         }
         memset(token + start, 'A', signature_lens[kind]);
-        assert_int_equal(verify(owners[kind], token), TOKEN_INVALID);
+        assert_int_equal(foreign_status(owners[kind], token), TOKEN_INVALID);
         assert_int_equal(token_jwt_verify(key_of(owners[kind]), token), TOKEN_INVALID);
         free(token);
     }
 }
 
 /* Of 200 signatures some have an r or s that begins with a zero byte. */
-static void test_signatures_of_a_curve_have_one_length(void **state) {
+static void signatures_of_a_curve_have_one_length(void **state) {
     (void)state;
     for (int i = 0; i < 200; i++) {
-        char *token = issue(owners[EC_PAIR]);
+        char *token = foreign_issue(owners[EC_PAIR]);
         assert_int_equal(strlen(strrchr(token, '.') + 1), signature_lens[EC_PAIR]);
-        assert_int_equal(verify(owners[EC_PAIR], token), TOKEN_OK);
+        assert_int_equal(foreign_status(owners[EC_PAIR], token), TOKEN_OK);
         free(token);
     }
 }
 
-static void test_no_key_is_no_key(void **state) {
+static void no_key_is_no_key(void **state) {
     (void)state;
     char token[FOREIGN_SIZE];
     strcpy(token, foreign_token(FOREIGN_HEADER, FOREIGN_CLAIMS, EVP_sha256(), OTHER_SECRET));
@@ -205,7 +194,7 @@ static void test_no_key_is_no_key(void **state) {
     assert_int_equal(token_jwt_verify(&key, token), TOKEN_INVALID);
 }
 
-static void test_no_algorithm(void **state) {
+static void a_token_without_an_algorithm_is_refused(void **state) {
     (void)state;
     char token[FOREIGN_SIZE];
     strcpy(token, foreign_token("{\"alg\":\"none\",\"typ\":\"at+jwt\"}", FOREIGN_CLAIMS, EVP_sha256(), ""));
@@ -213,14 +202,14 @@ static void test_no_algorithm(void **state) {
         assert_int_equal(library(token, NULL), 0);
         for (size_t kind = 0; kind < KINDS; kind++) {
             assert_int_equal(token_jwt_verify(key_of(owners[kind]), token), TOKEN_INVALID);
-            assert_int_equal(verify(owners[kind], token), TOKEN_INVALID);
+            assert_int_equal(foreign_status(owners[kind], token), TOKEN_INVALID);
         }
         strrchr(token, '.')[1] = '\0';
     }
 }
 
 /* HMAC with the text of the public key: to libjwt a good token, of whatever kind the key is. */
-static void test_public_key_is_no_secret(void **state) {
+static void a_public_key_is_no_secret(void **state) {
     (void)state;
     for (size_t kind = RSA_PAIR; kind < KINDS; kind++) {
         const struct token_key *key = key_of(owners[kind]);
@@ -229,12 +218,12 @@ static void test_public_key_is_no_secret(void **state) {
         const char *token = foreign_token(header, FOREIGN_CLAIMS, EVP_sha256(), key->verify_with);
         assert_int_equal(library(token, key->verify_with), 0);
         assert_int_equal(token_jwt_verify(key, token), TOKEN_INVALID);
-        assert_int_equal(verify(owners[kind], token), TOKEN_INVALID);
+        assert_int_equal(foreign_status(owners[kind], token), TOKEN_INVALID);
     }
 }
 
 /* The signature is right. The rest is not, and libjwt does not mind. */
-static void test_what_the_library_lets_pass(void **state) {
+static void what_the_library_lets_pass_is_refused(void **state) {
     (void)state;
     static const struct {
         const char *header, *claims;
@@ -265,13 +254,13 @@ static void test_what_the_library_lets_pass(void **state) {
         append_base64url(token, cases[i].claims, len);
         append_signature(token, EVP_sha256(), FOREIGN_SECRET);
         assert_int_equal(library(token, FOREIGN_SECRET), 0);
-        if (verify(owners[SECRET], token) != cases[i].expected)
+        if (foreign_status(owners[SECRET], token) != cases[i].expected)
             fail_msg("%s.%s", cases[i].header, cases[i].claims);
     }
 }
 
 /* libjwt reads the claims before it looks at the signature: what nests too deep does not get there. */
-static void test_deep_claims(void **state) {
+static void claims_that_nest_too_deep_are_refused(void **state) {
     (void)state;
     char claims[2600] = "{\"a\":";
     memset(claims + 5, '[', 1200);
@@ -279,16 +268,16 @@ static void test_deep_claims(void **state) {
     strcpy(claims + 2405, "}");
     const char *token = foreign_token(FOREIGN_HEADER, claims, EVP_sha256(), OTHER_SECRET);
     assert_true(strlen(token) <= TOKEN_MAX_SIZE);
-    assert_int_equal(verify(owners[SECRET], token), TOKEN_INVALID);
+    assert_int_equal(foreign_status(owners[SECRET], token), TOKEN_INVALID);
 }
 
 /* OpenSSL's errors are the thread's: what libjwt leaves there would be read as another's. */
-static void test_no_errors_are_left_on_the_thread(void **state) {
+static void no_errors_are_left_on_the_thread(void **state) {
     (void)state;
     for (size_t kind = 0; kind < KINDS; kind++) {
-        char *token = issue(owners[kind]);
+        char *token = foreign_issue(owners[kind]);
         assert_int_equal(ERR_peek_error(), 0);
-        assert_int_equal(verify(owners[kind], token), TOKEN_OK);
+        assert_int_equal(foreign_status(owners[kind], token), TOKEN_OK);
         assert_int_equal(ERR_peek_error(), 0);
         assert_int_equal(token_jwt_verify(key_of(others[kind]), token), TOKEN_INVALID);
         assert_int_equal(ERR_peek_error(), 0);
@@ -307,12 +296,12 @@ static void *allocate(size_t size) {
 }
 
 /* Short of memory a good token is not called a bad one, which libjwt does. */
-static void test_lack_of_memory_is_no_bad_token(void **state) {
+static void a_lack_of_memory_is_no_bad_token(void **state) {
     (void)state;
     jwt_set_alloc(allocate, realloc, free);
     json_set_alloc_funcs(malloc, free); /* jwt_set_alloc has changed them too */
     for (size_t kind = 0; kind < KINDS; kind++) {
-        char *token = issue(owners[kind]);
+        char *token = foreign_issue(owners[kind]);
         enum token_status status = TOKEN_NO_MEMORY;
         size_t nth = 0;
         while (status == TOKEN_NO_MEMORY) {
@@ -330,19 +319,19 @@ static void test_lack_of_memory_is_no_bad_token(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_each_kind_verifies_what_it_signed_and_no_other),
-        cmocka_unit_test(test_header_says_algorithm_type_and_kid),
-        cmocka_unit_test(test_every_character_of_a_signature_counts),
-        cmocka_unit_test(test_signatures_of_zeros_or_of_another_length),
-        cmocka_unit_test(test_signature_of_the_standard),
-        cmocka_unit_test(test_signatures_of_a_curve_have_one_length),
-        cmocka_unit_test(test_no_key_is_no_key),
-        cmocka_unit_test(test_no_algorithm),
-        cmocka_unit_test(test_public_key_is_no_secret),
-        cmocka_unit_test(test_what_the_library_lets_pass),
-        cmocka_unit_test(test_deep_claims),
-        cmocka_unit_test(test_no_errors_are_left_on_the_thread),
-        cmocka_unit_test(test_lack_of_memory_is_no_bad_token),
+        cmocka_unit_test(each_kind_verifies_what_it_signed_and_no_other),
+        cmocka_unit_test(the_header_says_algorithm_type_and_kid),
+        cmocka_unit_test(every_character_of_a_signature_counts),
+        cmocka_unit_test(signatures_of_zeros_or_of_another_length_are_refused),
+        cmocka_unit_test(the_signature_of_the_standard_is_good),
+        cmocka_unit_test(signatures_of_a_curve_have_one_length),
+        cmocka_unit_test(no_key_is_no_key),
+        cmocka_unit_test(a_token_without_an_algorithm_is_refused),
+        cmocka_unit_test(a_public_key_is_no_secret),
+        cmocka_unit_test(what_the_library_lets_pass_is_refused),
+        cmocka_unit_test(claims_that_nest_too_deep_are_refused),
+        cmocka_unit_test(no_errors_are_left_on_the_thread),
+        cmocka_unit_test(a_lack_of_memory_is_no_bad_token),
     };
     return cmocka_run_group_tests(tests, make_keys, free_keys);
 }

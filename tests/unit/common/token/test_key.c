@@ -64,7 +64,7 @@ static void read_text(const char *pem, struct token_key *key) {
     assert_null(read_key("key.pem", key));
 }
 
-static void test_rsa_key_is_named_and_published(void **state) {
+static void an_rsa_key_is_named_and_published(void **state) {
     (void)state;
     struct token_key key;
     read_text(rsa_pem, &key);
@@ -76,7 +76,7 @@ static void test_rsa_key_is_named_and_published(void **state) {
     token_key_done(&key);
 }
 
-static void test_ec_key_is_named_and_published(void **state) {
+static void an_ec_key_is_named_and_published(void **state) {
     (void)state;
     struct token_key key;
     read_text(ec_pem, &key);
@@ -91,7 +91,7 @@ static void test_ec_key_is_named_and_published(void **state) {
 }
 
 /* libjwt gets the key alone, whatever else is in the file, and verifies with no private key. */
-static void test_texts_hold_the_key_alone(void **state) {
+static void the_texts_hold_the_key_alone(void **state) {
     (void)state;
     struct token_key key;
     char text[1024];
@@ -107,7 +107,7 @@ static void test_texts_hold_the_key_alone(void **state) {
     token_key_done(&key);
 }
 
-static void test_secret_is_taken_as_it_is(void **state) {
+static void a_secret_is_taken_as_it_is(void **state) {
     (void)state;
     struct token_key key;
     const char *fault;
@@ -133,7 +133,7 @@ static void assert_no_key(const char *expected) {
     token_key_done(&key);
 }
 
-static void test_what_is_no_key_for_us(void **state) {
+static void what_is_no_key_for_us_is_refused(void **state) {
     (void)state;
     const struct {
         const char *fault;
@@ -162,7 +162,7 @@ static void test_what_is_no_key_for_us(void **state) {
     assert_no_key("is gone");
 }
 
-static void test_short_secret(void **state) {
+static void a_short_secret_is_refused(void **state) {
     (void)state;
     struct token_key key = {0};
     const char *fault = NULL;
@@ -172,12 +172,12 @@ static void test_short_secret(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_rsa_key_is_named_and_published),
-        cmocka_unit_test(test_ec_key_is_named_and_published),
-        cmocka_unit_test(test_texts_hold_the_key_alone),
-        cmocka_unit_test(test_secret_is_taken_as_it_is),
-        cmocka_unit_test(test_what_is_no_key_for_us),
-        cmocka_unit_test(test_short_secret),
+        cmocka_unit_test(an_rsa_key_is_named_and_published),
+        cmocka_unit_test(an_ec_key_is_named_and_published),
+        cmocka_unit_test(the_texts_hold_the_key_alone),
+        cmocka_unit_test(a_secret_is_taken_as_it_is),
+        cmocka_unit_test(what_is_no_key_for_us_is_refused),
+        cmocka_unit_test(a_short_secret_is_refused),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }

@@ -57,21 +57,9 @@ static struct token_keys *open_keys(const char *folder, bool issues) {
     return keys;
 }
 
-static char *issue(struct token_keys *keys) {
-    struct token_claims claims;
-    char *token = token_issue(keys, "shop-1", "order:read", NOW, &claims);
-    assert_non_null(token);
-    return token;
-}
-
-static enum token_status verify(struct token_keys *keys, const char *token) {
-    struct token_claims claims;
-    return token_verify(keys, token, NOW, &claims);
-}
-
 static bool becomes(struct token_keys *keys, const char *token, enum token_status expected) {
     for (int64_t end = clock_mono_ms() + 30000; clock_mono_ms() < end; clock_sleep_ms(20))
-        if (verify(keys, token) == expected)
+        if (foreign_status(keys, token) == expected)
             return true;
     return false;
 }
@@ -94,12 +82,12 @@ static size_t published(struct token_keys *keys) {
     return count;
 }
 
-static void test_public_key_verifies_what_the_private_one_signed(void **state) {
+static void a_public_key_verifies_what_the_private_one_signed(void **state) {
     (void)state;
     struct token_keys *issuer = open_keys(private_folder, true), *reader = open_keys(public_folder, false);
-    char *token = issue(issuer);
+    char *token = foreign_issue(issuer);
     struct token_claims claims;
-    assert_int_equal(verify(issuer, token), TOKEN_OK);
+    assert_int_equal(foreign_status(issuer, token), TOKEN_OK);
     assert_int_equal(token_verify(reader, token, NOW, &claims), TOKEN_OK);
     assert_string_equal(claims.client_id, "shop-1");
     assert_int_equal(token_verify(reader, token, NOW + 3600, &claims), TOKEN_EXPIRED);
@@ -109,7 +97,7 @@ static void test_public_key_verifies_what_the_private_one_signed(void **state) {
     token_keys_free(reader);
 }
 
-static void test_published_keys_are_public(void **state) {
+static void published_keys_are_public(void **state) {
     (void)state;
     folder_put_private(private_folder, "a-next.pem", rsa);
     struct token_keys *issuer = open_keys(private_folder, true);
@@ -128,7 +116,7 @@ static void test_published_keys_are_public(void **state) {
     unlink(folder_path(private_folder, "a-next.pem"));
 }
 
-static void test_secret_is_not_published(void **state) {
+static void a_secret_is_not_published(void **state) {
     (void)state;
     struct token_keys *keys = token_keys_new(&foreign_options);
     assert_int_equal(published(keys), 0);
@@ -141,7 +129,7 @@ static void assert_unusable(bool issues, const char *why) {
         fail_msg("taken: %s", why);
 }
 
-static void test_folders_that_are_refused(void **state) {
+static void folders_without_good_keys_are_refused(void **state) {
     (void)state;
     assert_unusable(false, "a private key where only public ones are needed");
     folder_put_text(private_folder, "next.pem", "nonsense");
@@ -170,14 +158,14 @@ static void test_folders_that_are_refused(void **state) {
 }
 
 /* Neither kind of key takes the other's tokens, whatever their headers say. */
-static void test_secret_and_key_pairs_do_not_mix(void **state) {
+static void secret_and_key_pairs_do_not_mix(void **state) {
     (void)state;
     struct token_keys *pairs = open_keys(private_folder, true), *secret = token_keys_new(&foreign_options);
-    char *signed_by_pair = issue(pairs), *signed_by_secret = issue(secret);
-    assert_int_equal(verify(pairs, signed_by_pair), TOKEN_OK);
-    assert_int_equal(verify(secret, signed_by_secret), TOKEN_OK);
-    assert_int_equal(verify(secret, signed_by_pair), TOKEN_INVALID);
-    assert_int_equal(verify(pairs, signed_by_secret), TOKEN_INVALID);
+    char *signed_by_pair = foreign_issue(pairs), *signed_by_secret = foreign_issue(secret);
+    assert_int_equal(foreign_status(pairs, signed_by_pair), TOKEN_OK);
+    assert_int_equal(foreign_status(secret, signed_by_secret), TOKEN_OK);
+    assert_int_equal(foreign_status(secret, signed_by_pair), TOKEN_INVALID);
+    assert_int_equal(foreign_status(pairs, signed_by_secret), TOKEN_INVALID);
     free(signed_by_pair);
     free(signed_by_secret);
     token_keys_free(pairs);
@@ -205,7 +193,7 @@ static const char *forge(const char *header, EVP_PKEY *key, const char *secret) 
 
 /* The public key's own text as a secret, which is the classic, and other ways to name a key to one's taste.
  */
-static void test_algorithm_is_the_keys(void **state) {
+static void the_algorithm_is_that_of_the_key(void **state) {
     (void)state;
     folder_put_private(private_folder, "current.pem", rsa);
     struct token_keys *keys = open_keys(private_folder, true);
@@ -219,9 +207,9 @@ static void test_algorithm_is_the_keys(void **state) {
     fclose(file);
 
     snprintf(header, sizeof header, "{\"alg\":\"RS256\",\"typ\":\"at+jwt\",\"kid\":\"%s\"}", kid);
-    assert_int_equal(verify(keys, forge(header, rsa, NULL)), TOKEN_OK);
-    assert_int_equal(verify(keys, forge(header, NULL, pem)), TOKEN_INVALID);
-    assert_int_equal(verify(keys, forge(header, second, NULL)), TOKEN_INVALID);
+    assert_int_equal(foreign_status(keys, forge(header, rsa, NULL)), TOKEN_OK);
+    assert_int_equal(foreign_status(keys, forge(header, NULL, pem)), TOKEN_INVALID);
+    assert_int_equal(foreign_status(keys, forge(header, second, NULL)), TOKEN_INVALID);
     static const char *const refused[] = {
         "{\"alg\":\"HS256\",\"typ\":\"at+jwt\",\"kid\":\"%s\"}",
         "{\"alg\":\"none\",\"typ\":\"at+jwt\",\"kid\":\"%s\"}",
@@ -237,8 +225,8 @@ static void test_algorithm_is_the_keys(void **state) {
     for (size_t i = 0; i < COUNT(refused); i++) {
         const char *rest = strstr(refused[i], "%s");
         snprintf(header, sizeof header, "%.*s%s%s", (int)(rest - refused[i]), refused[i], kid, rest + 2);
-        if (verify(keys, forge(header, rsa, NULL)) != TOKEN_INVALID ||
-            verify(keys, forge(header, NULL, pem)) != TOKEN_INVALID)
+        if (foreign_status(keys, forge(header, rsa, NULL)) != TOKEN_INVALID ||
+            foreign_status(keys, forge(header, NULL, pem)) != TOKEN_INVALID)
             fail_msg("accepted the header %s", header);
     }
     static const char *const others[] = {
@@ -250,8 +238,8 @@ static void test_algorithm_is_the_keys(void **state) {
         "{\"alg\":\"HS256\",\"typ\":\"at+jwt\"}",
     };
     for (size_t i = 0; i < COUNT(others); i++) {
-        assert_int_equal(verify(keys, forge(others[i], rsa, NULL)), TOKEN_INVALID);
-        assert_int_equal(verify(keys, forge(others[i], NULL, "")), TOKEN_INVALID);
+        assert_int_equal(foreign_status(keys, forge(others[i], rsa, NULL)), TOKEN_INVALID);
+        assert_int_equal(foreign_status(keys, forge(others[i], NULL, "")), TOKEN_INVALID);
     }
     json_decref(set);
     token_keys_free(keys);
@@ -260,41 +248,41 @@ static void test_algorithm_is_the_keys(void **state) {
 }
 
 /* Next, current, retired: no token fails on the way, and one whose key is gone does, also if it was known. */
-static void test_rotation(void **state) {
+static void a_rotation_loses_no_token(void **state) {
     (void)state;
     struct token_keys *issuer = open_keys(private_folder, true), *reader = open_keys(public_folder, false);
-    char *old = issue(issuer);
-    assert_int_equal(verify(reader, old), TOKEN_OK);
+    char *old = foreign_issue(issuer);
+    assert_int_equal(foreign_status(reader, old), TOKEN_OK);
 
     folder_put_private(private_folder, "next.pem", second);
     folder_put_public(public_folder, "next.pem", second);
     while (published(issuer) != 2 || published(reader) != 2)
         clock_sleep_ms(20);
-    char *token = issue(issuer);
+    char *token = foreign_issue(issuer);
     assert_memory_equal(token, old, strcspn(old, ".")); /* signed by the same key as before */
     free(token);
 
     folder_rename(private_folder, "current.pem", "retired.pem");
     folder_rename(private_folder, "next.pem", "current.pem");
     for (int64_t end = clock_mono_ms() + 30000; clock_mono_ms() < end; clock_sleep_ms(20)) {
-        token = issue(issuer);
-        assert_int_equal(verify(reader, token), TOKEN_OK);
-        assert_int_equal(verify(issuer, token), TOKEN_OK);
+        token = foreign_issue(issuer);
+        assert_int_equal(foreign_status(reader, token), TOKEN_OK);
+        assert_int_equal(foreign_status(issuer, token), TOKEN_OK);
         if (strncmp(token, old, strcspn(old, ".")) != 0)
             break;
         free(token);
         token = NULL;
     }
     assert_non_null(token);
-    assert_int_equal(verify(issuer, old), TOKEN_OK);
-    assert_int_equal(verify(reader, old), TOKEN_OK);
+    assert_int_equal(foreign_status(issuer, old), TOKEN_OK);
+    assert_int_equal(foreign_status(reader, old), TOKEN_OK);
 
     unlink(folder_path(private_folder, "retired.pem"));
     folder_rename(public_folder, "next.pem", "current.pem");
     assert_true(becomes(issuer, old, TOKEN_INVALID));
     assert_true(becomes(reader, old, TOKEN_INVALID));
-    assert_int_equal(verify(issuer, token), TOKEN_OK);
-    assert_int_equal(verify(reader, token), TOKEN_OK);
+    assert_int_equal(foreign_status(issuer, token), TOKEN_OK);
+    assert_int_equal(foreign_status(reader, token), TOKEN_OK);
     free(old);
     free(token);
     token_keys_free(issuer);
@@ -302,22 +290,22 @@ static void test_rotation(void **state) {
 }
 
 /* A leaked key is deleted in a hurry: nothing else that is wrong with the folder may keep it. */
-static void test_deleted_key_is_void_whatever_else_is_wrong(void **state) {
+static void a_deleted_key_is_void_whatever_else_is_wrong(void **state) {
     (void)state;
     struct token_keys *keys = open_keys(private_folder, true); /* signs with second */
-    char *leaked = issue(keys);
+    char *leaked = foreign_issue(keys);
     folder_rename(private_folder, "current.pem", "leaked.pem");
     folder_put_private(private_folder, "current.pem", rsa);
     while (published(keys) != 2)
         clock_sleep_ms(20);
-    assert_int_equal(verify(keys, leaked), TOKEN_OK);
-    char *good = issue(keys);
+    assert_int_equal(foreign_status(keys, leaked), TOKEN_OK);
+    char *good = foreign_issue(keys);
     folder_put_text(private_folder, "broken.pem", "-----BEGIN");
     unlink(folder_path(private_folder, "leaked.pem"));
     assert_true(becomes(keys, leaked, TOKEN_INVALID));
-    assert_int_equal(verify(keys, good), TOKEN_OK);
-    char *next = issue(keys);
-    assert_int_equal(verify(keys, next), TOKEN_OK);
+    assert_int_equal(foreign_status(keys, good), TOKEN_OK);
+    char *next = foreign_issue(keys);
+    assert_int_equal(foreign_status(keys, next), TOKEN_OK);
     free(next);
 
     /* The key that signs is the leaked one, and there is no other: then nobody gets a token. */
@@ -336,13 +324,13 @@ static void test_deleted_key_is_void_whatever_else_is_wrong(void **state) {
 }
 
 /* Also of delivery-svc, and when the last file is gone. */
-static void test_last_key_that_is_deleted_is_void(void **state) {
+static void the_last_key_is_void_once_it_is_deleted(void **state) {
     (void)state;
     struct token_keys *issuer = open_keys(private_folder, true), *reader;
     folder_put_public(public_folder, "current.pem", second);
     reader = open_keys(public_folder, false);
-    char *token = issue(issuer);
-    assert_int_equal(verify(reader, token), TOKEN_OK);
+    char *token = foreign_issue(issuer);
+    assert_int_equal(foreign_status(reader, token), TOKEN_OK);
     folder_rename(public_folder, "current.pem", "current.gone");
     assert_true(becomes(reader, token, TOKEN_INVALID));
     folder_rename(public_folder, "current.gone", "current.pem");
@@ -353,18 +341,18 @@ static void test_last_key_that_is_deleted_is_void(void **state) {
 }
 
 /* Between the two renames of a rotation no file is called current.pem. */
-static void test_key_signs_on_under_another_name(void **state) {
+static void a_key_signs_on_under_another_name(void **state) {
     (void)state;
     struct token_keys *keys = open_keys(private_folder, true);
-    char *token = issue(keys);
+    char *token = foreign_issue(keys);
     folder_put_private(private_folder, "next.pem", rsa);
     folder_rename(private_folder, "current.pem", "retired.pem");
     while (published(keys) != 2)
         clock_sleep_ms(20);
     clock_sleep_ms(1500);
-    char *later = issue(keys);
+    char *later = foreign_issue(keys);
     assert_memory_equal(later, token, strcspn(token, "."));
-    assert_int_equal(verify(keys, token), TOKEN_OK);
+    assert_int_equal(foreign_status(keys, token), TOKEN_OK);
     folder_rename(private_folder, "retired.pem", "current.pem");
     unlink(folder_path(private_folder, "next.pem"));
     free(token);
@@ -372,18 +360,18 @@ static void test_key_signs_on_under_another_name(void **state) {
     token_keys_free(keys);
 }
 
-static void test_broken_change_leaves_the_keys(void **state) {
+static void a_broken_change_leaves_the_keys(void **state) {
     (void)state;
     struct token_keys *keys = open_keys(private_folder, true);
-    char *token = issue(keys);
+    char *token = foreign_issue(keys);
     folder_put_text(private_folder, "next.pem", "-----BEGIN");
     clock_sleep_ms(1500); /* it may have looked; if not, the test sees less, but is not wrong */
-    assert_int_equal(verify(keys, token), TOKEN_OK);
+    assert_int_equal(foreign_status(keys, token), TOKEN_OK);
     assert_int_equal(published(keys), 1);
     folder_put_public(private_folder, "next.pem", first);
     while (published(keys) != 2)
         clock_sleep_ms(20);
-    assert_int_equal(verify(keys, token), TOKEN_OK);
+    assert_int_equal(foreign_status(keys, token), TOKEN_OK);
     free(token);
     token_keys_free(keys);
     unlink(folder_path(private_folder, "next.pem"));
@@ -395,15 +383,15 @@ static void *work(void *cls) {
     struct token_keys *keys = cls;
     size_t failures = 0;
     while (!atomic_load(&enough)) {
-        char *token = issue(keys);
-        failures += verify(keys, token) != TOKEN_OK || verify(keys, token) != TOKEN_OK;
+        char *token = foreign_issue(keys);
+        failures += foreign_status(keys, token) != TOKEN_OK || foreign_status(keys, token) != TOKEN_OK;
         free(token);
     }
     return failures ? keys : NULL;
 }
 
 /* Keys change under the hands of those who use them. */
-static void test_change_under_load(void **state) {
+static void keys_change_under_load(void **state) {
     (void)state;
     struct token_keys *keys = open_keys(private_folder, true);
     pthread_t threads[2];
@@ -430,18 +418,18 @@ static void test_change_under_load(void **state) {
 int main(void) {
     log_setup("test", LOG_ERROR, LOG_TEXT);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_public_key_verifies_what_the_private_one_signed),
-        cmocka_unit_test(test_published_keys_are_public),
-        cmocka_unit_test(test_secret_is_not_published),
-        cmocka_unit_test(test_folders_that_are_refused),
-        cmocka_unit_test(test_secret_and_key_pairs_do_not_mix),
-        cmocka_unit_test(test_algorithm_is_the_keys),
-        cmocka_unit_test(test_rotation),
-        cmocka_unit_test(test_deleted_key_is_void_whatever_else_is_wrong),
-        cmocka_unit_test(test_last_key_that_is_deleted_is_void),
-        cmocka_unit_test(test_key_signs_on_under_another_name),
-        cmocka_unit_test(test_broken_change_leaves_the_keys),
-        cmocka_unit_test(test_change_under_load),
+        cmocka_unit_test(a_public_key_verifies_what_the_private_one_signed),
+        cmocka_unit_test(published_keys_are_public),
+        cmocka_unit_test(a_secret_is_not_published),
+        cmocka_unit_test(folders_without_good_keys_are_refused),
+        cmocka_unit_test(secret_and_key_pairs_do_not_mix),
+        cmocka_unit_test(the_algorithm_is_that_of_the_key),
+        cmocka_unit_test(a_rotation_loses_no_token),
+        cmocka_unit_test(a_deleted_key_is_void_whatever_else_is_wrong),
+        cmocka_unit_test(the_last_key_is_void_once_it_is_deleted),
+        cmocka_unit_test(a_key_signs_on_under_another_name),
+        cmocka_unit_test(a_broken_change_leaves_the_keys),
+        cmocka_unit_test(keys_change_under_load),
     };
     return cmocka_run_group_tests(tests, make_folders, remove_folders);
 }

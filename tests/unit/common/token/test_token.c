@@ -1,6 +1,6 @@
 /* Access tokens: what we issue is accepted, and each claim is checked (RFC 9068). */
 #include "common/base/clock.h"
-#include "fakes/foreign_token.h"
+#include "fakes/foreign_keys.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -16,27 +16,8 @@
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 #define NOW FOREIGN_NOW
 
-static struct token_keys *keys;
-
-static int make_keys(void **state) {
-    (void)state;
-    keys = token_keys_new(&foreign_options);
-    return keys ? 0 : -1;
-}
-
-static int free_keys(void **state) {
-    (void)state;
-    token_keys_free(keys);
-    return 0;
-}
-
-static enum token_status verify(const char *token) {
-    struct token_claims claims;
-    return token_verify(keys, token, NOW, &claims);
-}
-
 static enum token_status with_payload(const char *payload) {
-    return verify(foreign_token(FOREIGN_HEADER, payload, EVP_sha256(), FOREIGN_SECRET));
+    return foreign_verify(foreign_token(FOREIGN_HEADER, payload, EVP_sha256(), FOREIGN_SECRET));
 }
 
 /* The status of a token that is right but for one claim. */
@@ -53,12 +34,12 @@ static enum token_status with_claim(const char *name, const char *value) {
     return status;
 }
 
-static void test_issued_is_verified(void **state) {
+static void what_is_issued_is_verified(void **state) {
     (void)state;
     struct token_claims issued, found;
-    char *token = token_issue(keys, "shop-1", "order:create order:read", NOW, &issued);
+    char *token = token_issue(foreign_keys, "shop-1", "order:create order:read", NOW, &issued);
     assert_non_null(token);
-    assert_int_equal(token_verify(keys, token, NOW, &found), TOKEN_OK);
+    assert_int_equal(token_verify(foreign_keys, token, NOW, &found), TOKEN_OK);
     assert_string_equal(found.client_id, "shop-1");
     assert_string_equal(found.scope, "order:create order:read");
     assert_int_equal(found.issued_at, NOW);
@@ -67,47 +48,47 @@ static void test_issued_is_verified(void **state) {
     assert_string_equal(issued.client_id, "shop-1");
     assert_int_equal(issued.expires_at, NOW + 3600);
 
-    assert_int_equal(token_verify(keys, token, NOW + 3599, &found), TOKEN_OK);
-    assert_int_equal(token_verify(keys, token, NOW + 3600, &found), TOKEN_EXPIRED);
+    assert_int_equal(token_verify(foreign_keys, token, NOW + 3599, &found), TOKEN_OK);
+    assert_int_equal(token_verify(foreign_keys, token, NOW + 3600, &found), TOKEN_EXPIRED);
     free(token);
 }
 
-static void test_issued_header(void **state) {
+static void the_header_is_ours(void **state) {
     (void)state;
     struct token_claims claims;
     char expected[128] = "";
     append_base64url(expected, FOREIGN_HEADER, strlen(FOREIGN_HEADER));
     strcat(expected, ".");
-    char *token = token_issue(keys, "shop-1", "order:read", NOW, &claims);
+    char *token = token_issue(foreign_keys, "shop-1", "order:read", NOW, &claims);
     assert_non_null(token);
     assert_memory_equal(token, expected, strlen(expected));
     free(token);
 }
 
-static void test_ids_differ(void **state) {
+static void ids_differ(void **state) {
     (void)state;
     struct token_claims first, second;
-    free(token_issue(keys, "shop-1", "order:read", NOW, &first));
-    free(token_issue(keys, "shop-1", "order:read", NOW, &second));
+    free(token_issue(foreign_keys, "shop-1", "order:read", NOW, &first));
+    free(token_issue(foreign_keys, "shop-1", "order:read", NOW, &second));
     assert_int_not_equal(uuid_compare(&first.id, &second.id), 0);
 }
 
 /* iat has whole seconds, the jti has milliseconds. */
-static void test_time_of_issue_is_in_the_id(void **state) {
+static void the_time_of_issue_is_in_the_id(void **state) {
     (void)state;
     struct token_claims claims;
     int64_t now_ms = clock_epoch_ms();
-    free(token_issue(keys, "shop-1", "order:read", now_ms / 1000, &claims));
+    free(token_issue(foreign_keys, "shop-1", "order:read", now_ms / 1000, &claims));
     assert_true(token_issued_ms(&claims) >= now_ms && token_issued_ms(&claims) < now_ms + 5000);
 
-    free(token_issue_from(keys, "shop-1", "order:read", now_ms / 1000, now_ms + 9000, &claims));
+    free(token_issue_from(foreign_keys, "shop-1", "order:read", now_ms / 1000, now_ms + 9000, &claims));
     assert_true(token_issued_ms(&claims) == now_ms + 9000);
     assert_int_equal(claims.issued_at, now_ms / 1000);
-    free(token_issue_from(keys, "shop-1", "order:read", now_ms / 1000, 1000, &claims));
+    free(token_issue_from(foreign_keys, "shop-1", "order:read", now_ms / 1000, 1000, &claims));
     assert_true(token_issued_ms(&claims) >= now_ms);
 }
 
-static void test_id_without_that_time_leaves_iat(void **state) {
+static void an_id_without_that_time_leaves_iat(void **state) {
     (void)state;
     static const char *const ids[] = {
         "0190163d-8694-739b-aea5-966c26f8ad91", /* of another year */
@@ -125,26 +106,26 @@ static void test_id_without_that_time_leaves_iat(void **state) {
     }
 }
 
-static void test_client_and_scope_must_fit(void **state) {
+static void client_and_scope_must_fit(void **state) {
     (void)state;
     struct token_claims claims = {.client_id = "untouched"};
     char text[1024];
     memset(text, 'a', sizeof text);
     text[TOKEN_CLIENT_ID_SIZE] = '\0';
-    assert_null(token_issue(keys, text, "order:read", NOW, &claims));
+    assert_null(token_issue(foreign_keys, text, "order:read", NOW, &claims));
     memset(text, 'a', sizeof text);
     text[TOKEN_SCOPE_SIZE] = '\0';
-    assert_null(token_issue(keys, "shop-1", text, NOW, &claims));
+    assert_null(token_issue(foreign_keys, "shop-1", text, NOW, &claims));
     assert_string_equal(claims.client_id, "untouched");
 
     text[TOKEN_CLIENT_ID_SIZE - 1] = '\0';
-    char *token = token_issue(keys, text, "order:read", NOW, &claims);
+    char *token = token_issue(foreign_keys, text, "order:read", NOW, &claims);
     assert_non_null(token);
-    assert_int_equal(verify(token), TOKEN_OK);
+    assert_int_equal(foreign_verify(token), TOKEN_OK);
     free(token);
 }
 
-static void test_short_secret_is_refused(void **state) {
+static void a_short_secret_is_refused(void **state) {
     (void)state;
     struct token_options weak = foreign_options;
     weak.secret = "";
@@ -153,7 +134,7 @@ static void test_short_secret_is_refused(void **state) {
     assert_null(token_keys_new(&weak));
 }
 
-static void test_claims(void **state) {
+static void each_claim_is_checked(void **state) {
     (void)state;
     static const struct {
         const char *name, *value; /* NULL: left out */
@@ -208,7 +189,7 @@ static void test_claims(void **state) {
 }
 
 /* What JSON readers take differently from one another is no claim. */
-static void test_payloads(void **state) {
+static void ambiguous_payloads_are_refused(void **state) {
     (void)state;
     static const char *const refused[] = {
         FOREIGN_START ",\"exp\":9223372036854775808}",
@@ -230,26 +211,26 @@ static void test_payloads(void **state) {
 }
 
 /* An expired token of someone else is no token of ours that expired. */
-static void test_expired_is_said_of_our_tokens_only(void **state) {
+static void expired_is_said_of_our_tokens_only(void **state) {
     (void)state;
     static const char expired[] = FOREIGN_START ",\"exp\":1}";
     assert_int_equal(with_payload(expired), TOKEN_EXPIRED);
-    assert_int_equal(verify(foreign_token(FOREIGN_HEADER, expired, EVP_sha256(), "another secret")),
+    assert_int_equal(foreign_verify(foreign_token(FOREIGN_HEADER, expired, EVP_sha256(), "another secret")),
                      TOKEN_INVALID);
     assert_int_equal(with_payload("{\"iss\":\"another\",\"exp\":1}"), TOKEN_INVALID);
 }
 
-static void test_claims_stay_untouched_on_failure(void **state) {
+static void claims_stay_untouched_on_failure(void **state) {
     (void)state;
     struct token_claims claims = {.client_id = "before"};
     const char *token =
         foreign_token(FOREIGN_HEADER, FOREIGN_START ",\"exp\":1}", EVP_sha256(), FOREIGN_SECRET);
-    assert_int_equal(token_verify(keys, token, NOW, &claims), TOKEN_EXPIRED);
+    assert_int_equal(token_verify(foreign_keys, token, NOW, &claims), TOKEN_EXPIRED);
     assert_string_equal(claims.client_id, "before");
 }
 
 /* That a token was verified before changes nothing: not its times, and not that every byte counts. */
-static void test_second_look(void **state) {
+static void a_second_look_is_like_the_first(void **state) {
     (void)state;
     struct token_claims claims;
     char token[FOREIGN_SIZE];
@@ -257,19 +238,19 @@ static void test_second_look(void **state) {
                                 EVP_sha256(), FOREIGN_SECRET));
     for (int look = 0; look < 2; look++) {
         claims = (struct token_claims){0};
-        assert_int_equal(token_verify(keys, token, NOW, &claims), TOKEN_OK);
+        assert_int_equal(token_verify(foreign_keys, token, NOW, &claims), TOKEN_OK);
         assert_string_equal(claims.client_id, "shop-1");
         assert_string_equal(claims.scope, "order:create order:read");
         assert_int_equal(claims.expires_at, NOW + 1);
-        assert_int_equal(token_verify(keys, token, NOW - 1, &claims), TOKEN_INVALID);
-        assert_int_equal(token_verify(keys, token, NOW + 1, &claims), TOKEN_EXPIRED);
+        assert_int_equal(token_verify(foreign_keys, token, NOW - 1, &claims), TOKEN_INVALID);
+        assert_int_equal(token_verify(foreign_keys, token, NOW + 1, &claims), TOKEN_EXPIRED);
     }
     char *middle = strchr(token, '.') + 5;
     *middle = *middle == 'A' ? 'B' : 'A';
-    assert_int_equal(verify(token), TOKEN_INVALID);
+    assert_int_equal(foreign_verify(token), TOKEN_INVALID);
 }
 
-static void test_has_scope(void **state) {
+static void a_scope_is_found_as_a_whole_word(void **state) {
     (void)state;
     static const struct {
         const char *list, *scope;
@@ -327,19 +308,19 @@ static void the_secret_is_replaced_on_demand(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_secret_is_replaced_on_demand),
-        cmocka_unit_test(test_issued_is_verified),
-        cmocka_unit_test(test_issued_header),
-        cmocka_unit_test(test_ids_differ),
-        cmocka_unit_test(test_time_of_issue_is_in_the_id),
-        cmocka_unit_test(test_id_without_that_time_leaves_iat),
-        cmocka_unit_test(test_client_and_scope_must_fit),
-        cmocka_unit_test(test_short_secret_is_refused),
-        cmocka_unit_test(test_claims),
-        cmocka_unit_test(test_payloads),
-        cmocka_unit_test(test_expired_is_said_of_our_tokens_only),
-        cmocka_unit_test(test_claims_stay_untouched_on_failure),
-        cmocka_unit_test(test_second_look),
-        cmocka_unit_test(test_has_scope),
+        cmocka_unit_test(what_is_issued_is_verified),
+        cmocka_unit_test(the_header_is_ours),
+        cmocka_unit_test(ids_differ),
+        cmocka_unit_test(the_time_of_issue_is_in_the_id),
+        cmocka_unit_test(an_id_without_that_time_leaves_iat),
+        cmocka_unit_test(client_and_scope_must_fit),
+        cmocka_unit_test(a_short_secret_is_refused),
+        cmocka_unit_test(each_claim_is_checked),
+        cmocka_unit_test(ambiguous_payloads_are_refused),
+        cmocka_unit_test(expired_is_said_of_our_tokens_only),
+        cmocka_unit_test(claims_stay_untouched_on_failure),
+        cmocka_unit_test(a_second_look_is_like_the_first),
+        cmocka_unit_test(a_scope_is_found_as_a_whole_word),
     };
-    return cmocka_run_group_tests(tests, make_keys, free_keys);
+    return cmocka_run_group_tests(tests, foreign_keys_make, foreign_keys_free);
 }

@@ -1,0 +1,53 @@
+"""However many orders others have, a list reads about as many as it shows."""
+
+import pytest
+from harness import System, eventually
+
+OTHERS = 20000
+# The oldest orders are those of a client that has ordered nothing since. All clients have a customer of one name.
+FILL = f"""
+    INSERT INTO orders (id, client_id, customer_id, status, total_amount, created_at, updated_at)
+    SELECT ('00000000-0000-7000-8000-' || lpad(n::text, 12, '0'))::uuid,
+           CASE WHEN n <= 40 THEN 'old' ELSE 'shop-' || n %% 50 END,
+           CASE WHEN n %% 2 = 0 THEN 'guest' ELSE 'customer-' || n END,
+           CASE WHEN n <= 40 AND n %% 4 < 2 OR n %% 1000 = 0 THEN 'SHIPPED' ELSE 'DELIVERED' END, 1, now(), now()
+      FROM generate_series(1, {OTHERS}) n;
+    INSERT INTO order_items SELECT id, 1, 'p', 1, 1 FROM orders;
+    UPDATE orders SET quiet_since = now() + interval '1 day';
+    ANALYZE"""
+
+
+@pytest.fixture(scope="module")
+def filled(parts):
+    with System(parts) as system:
+        order = system.order_svc()
+        assert order.command("--migrate").returncode == 0
+        for statement in FILL.split(";"):
+            system.query(statement)
+        yield system
+
+
+def rows_read(system):
+    return system.query("SELECT seq_tup_read + idx_tup_fetch FROM pg_stat_user_tables WHERE relname = 'orders'")[0][0]
+
+
+def is_alone(system):
+    return system.query("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()")[0][0] == 1
+
+
+@pytest.mark.parametrize("scope", ["order:read", "order:read order:read:all"])
+@pytest.mark.parametrize("query, shown", [("", 20), ("customer_id=guest", 20), ("customer_id=none", 0),
+                                          ("status=SHIPPED", 20), ("customer_id=guest&status=SHIPPED", 10),
+                                          ("status=DELIVERED", 20), ("customer_id=guest&status=DELIVERED", 10)])
+def test_list_reads_what_it_shows(filled, scope, query, shown):
+    order = filled.order_svc(RECONCILE_AFTER="24h").start()
+    try:
+        before = rows_read(filled)
+        page = filled.client("old", scope, daemon=order).get(f"/orders?limit=20&{query}")
+        assert page.status_code == 200, page.text
+        if scope == "order:read":
+            assert len(page.json()["orders"]) == shown
+    finally:
+        order.stop()
+    eventually(lambda: is_alone(filled), what="the end of all sessions, which write their statistics then")
+    assert rows_read(filled) - before < OTHERS / 10
