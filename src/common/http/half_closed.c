@@ -13,7 +13,7 @@ static bool is_half_closed(int socket) {
     return poll(&fd, 1, 0) == 1 && (fd.revents & (POLLRDHUP | POLLHUP | POLLERR)) == POLLRDHUP;
 }
 
-static void make_room(int socket) {
+static void allow_long_answer(int socket) {
     int room = ROOM;
     (void)setsockopt(socket, SOL_SOCKET, SO_SNDBUF, &room, sizeof room);
 }
@@ -24,7 +24,7 @@ void http_half_closed_begin(struct http_half_closed *half, int socket) {
         socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) != 0)
         return;
     int client = fcntl(socket, F_DUPFD_CLOEXEC, 0);
-    make_room(pair[0]);
+    allow_long_answer(pair[0]);
     half->active = client >= 0 && dup3(pair[0], socket, O_CLOEXEC) >= 0;
     half->client = client;
     half->answer = pair[1];
@@ -39,7 +39,7 @@ void http_half_closed_begin(struct http_half_closed *half, int socket) {
 int http_half_closed_end(struct http_half_closed *half) {
     char bytes[16384];
     ssize_t got, sent = 0;
-    make_room(half->client);
+    allow_long_answer(half->client);
     while (sent >= 0 && (got = recv(half->answer, bytes, sizeof bytes, MSG_DONTWAIT)) > 0)
         for (ssize_t at = 0; at < got && sent >= 0; at += sent)
             sent = send(half->client, bytes + at, (size_t)(got - at), MSG_DONTWAIT | MSG_NOSIGNAL);
