@@ -169,8 +169,8 @@ static bool complete(const struct db_params *params) {
     return !params || !params->failed;
 }
 
-static enum db_status execute(struct db *db, const struct db_query *query, const struct db_params *params,
-                              struct db_result **result) {
+static enum db_status run_prepared(struct db *db, const struct db_query *query,
+                                   const struct db_params *params, struct db_result **result) {
     const char *values[DB_MAX_PARAMS];
     int lengths[DB_MAX_PARAMS], formats[DB_MAX_PARAMS];
     int count = params ? params->count : 0;
@@ -194,7 +194,7 @@ static enum db_status attempt(struct db *db, const struct db_query *query, const
     int64_t began_ns = clock_mono_ns();
     metric_add(db->used, 1);
     metric_add(db->idle, -1);
-    status = execute(db, query, params, result);
+    status = run_prepared(db, query, params, result);
     metric_add(db->idle, 1);
     metric_add(db->used, -1);
     db_measure_statement(db, query->name, began_ns, status);

@@ -5,7 +5,7 @@
 #include "common/base/clock.h"
 #include "common/base/log.h"
 #include "common/base/outage.h"
-#include "common/metrics/metrics.h"
+#include "consumer_series.h"
 #include "receives.h"
 
 #include <poll.h>
@@ -47,7 +47,7 @@ struct consumer {
     pthread_cond_t changed;     /* busy or stopping was set */
     bool busy;                  /* more messages wait than one worker takes at a time */
     size_t count;
-    struct metric_series *done, *retried, *dead, *durations;
+    struct consumer_series series;
     struct worker workers[];
 };
 
@@ -180,7 +180,7 @@ static void log_failure(struct worker *w, const struct consumer_message *m, bool
               "%s: message %s of %s failed, receive %u of %d%s: %s", w->consumer->name, m->message->id,
               m->message->group_id, m->message->receive_count, queue_max_receive_count(w->receiver), number,
               m->reason);
-    metric_add(dead ? w->consumer->dead : w->consumer->retried, 1);
+    metric_add(dead ? w->consumer->series.dead : w->consumer->series.retried, 1);
 }
 
 /* Sends the messages that cannot succeed to the dead-letter queue. One that the queue does not take now is tried
@@ -260,7 +260,7 @@ static bool consumer_process(struct worker *w, const struct queue_batch *batch) 
         if (status == DB_UNAVAILABLE)
             status = hold(w, messages, n);
         for (size_t i = 0; i < n; i++)
-            metric_add(w->consumer->done, messages[i].outcome == CONSUMER_DONE);
+            metric_add(w->consumer->series.done, messages[i].outcome == CONSUMER_DONE);
         bury(w, messages, n);
         if (status != DB_UNAVAILABLE)
             plan_retries(w, messages, n, seconds);
@@ -269,7 +269,7 @@ static bool consumer_process(struct worker *w, const struct queue_batch *batch) 
             seconds[i] = pause;
     }
     consumer_settle(w, messages, seconds, n);
-    metric_observe(w->consumer->durations, clock_mono_ns() - began_ns, NULL);
+    metric_observe(w->consumer->series.durations, clock_mono_ns() - began_ns, NULL);
     return status != DB_UNAVAILABLE;
 }
 
@@ -340,14 +340,6 @@ static void *consume(void *cls) {
     return NULL;
 }
 
-static void consumer_measure(struct consumer *c) {
-    const char *queue = c->options.queue.name;
-    c->done = metric_series(METRIC_MESSAGES, METRIC_LABELS(queue, "done"));
-    c->retried = metric_series(METRIC_MESSAGES, METRIC_LABELS(queue, "retried"));
-    c->dead = metric_series(METRIC_MESSAGES, METRIC_LABELS(queue, "dead_lettered"));
-    c->durations = metric_series(METRIC_PROCESS_DURATION, METRIC_LABELS(queue));
-}
-
 static void consumer_close_worker(struct worker *w) {
     queue_close(w->receiver);
     queue_close(w->queue);
@@ -373,7 +365,7 @@ struct consumer *consumer_start(const struct consumer_options *options) {
     c->options = *options;
     snprintf(c->name, sizeof c->name, "consumer of %s", options->queue.name);
     c->outage.name = c->name;
-    consumer_measure(c);
+    consumer_series_make(&c->series, options->queue.name);
     pthread_mutex_init(&c->lock, NULL);
     pthread_cond_init(&c->changed, NULL);
     c->stop_fd = eventfd(0, EFD_CLOEXEC);

@@ -201,6 +201,8 @@ static double weight_in(const char *accept, const char *type) {
 }
 
 enum metrics_format metrics_negotiate(const char *accept) {
-    double open = accept ? weight_in(accept, "application/openmetrics-text") : 0;
+    if (!accept)
+        return METRICS_PROMETHEUS;
+    double open = weight_in(accept, "application/openmetrics-text");
     return open > 0 && open >= weight_in(accept, "text/plain") ? METRICS_OPENMETRICS : METRICS_PROMETHEUS;
 }

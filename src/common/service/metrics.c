@@ -68,7 +68,7 @@ static const struct http_route metrics_routes[] = {
 };
 
 /* What is counted where metrics are not known. */
-static void collect(void *cls) {
+static void collect_service(void *cls) {
     struct service *service = cls;
     metric_set(metric_series(METRIC_LOG_DROPPED, NULL), (int64_t)log_dropped());
     metric_set(metric_series(METRIC_BREAKER_OPEN, METRIC_LABELS("sqs")),
@@ -82,7 +82,7 @@ void *service_metrics_start(void *app) {
     struct service *service = app;
     struct http_options options;
     metric_set(metric_series(METRIC_BUILD, METRIC_LABELS(service->daemon->name, SERVICE_VERSION)), 1);
-    if (!metrics_collect(collect, service))
+    if (!metrics_collect(collect_service, service))
         return NULL;
     if (!config_metrics(service->config, &options))
         return app;
@@ -91,12 +91,12 @@ void *service_metrics_start(void *app) {
     service->metrics = http_start(&options);
     if (service->metrics)
         return app;
-    metrics_forget(collect, service);
+    metrics_forget(collect_service, service);
     return NULL;
 }
 
 void service_metrics_stop(void *app, int64_t deadline_ms) {
     struct service *service = app;
     http_stop(service->metrics, deadline_ms);
-    metrics_forget(collect, service);
+    metrics_forget(collect_service, service);
 }

@@ -142,8 +142,7 @@ static void without_room_nothing_is_recorded_but_that(void **state) {
     metric_add(last, 1);
     metric_set(last, 1);
     metric_observe(last, 1, NULL);
-    assert_written(METRICS_PROMETHEUS,
-                   "\norders_metrics_dropped_series_total 9\n"); /* 8 were there before */
+    assert_written(METRICS_PROMETHEUS, "\norders_metrics_dropped_series_total 9\n"); /* 8 were there before */
 }
 
 static void before_the_start_nothing_is_recorded(void **state) {
