@@ -12,7 +12,9 @@ import signal
 import statistics
 import subprocess
 import sys
+import threading
 import time
+import urllib.request
 import uuid
 
 HERE = pathlib.Path(__file__).parent
@@ -33,7 +35,7 @@ TABLES = "orders, order_items, idempotency_keys, order_outbox"
 HTTP_THREADS, CONSUMER_THREADS = 2, 4  # the daemons' defaults, for the bare programs too
 TICK = os.sysconf("SC_CLK_TCK")
 
-Load = collections.namedtuple("Load", "requests rate median_us")
+Load = collections.namedtuple("Load", "requests rate median_us p99_us")
 
 
 class Failed(Exception):
@@ -111,7 +113,7 @@ def good_load(output):
     """Reads the output of load.lua. Any wrong answer makes the measurement invalid."""
     load = json.loads(output.splitlines()[-1])
     check(load["requests"] > 0 and not any(load["errors"].values()), f"wrk: {load}")
-    return Load(load["requests"], load["requests"] / load["seconds"], load["median_us"])
+    return Load(load["requests"], load["requests"] / load["seconds"], load["median_us"], load["p99_us"])
 
 
 def migrate(daemon):
@@ -168,6 +170,23 @@ class Lab:
             port = process.stdout.readline().strip()
             yield f"http://127.0.0.1:{port}"
             process.stdin.close()
+
+    @contextlib.contextmanager
+    def scraped(self, daemon):
+        """The metrics of the daemon (None: of nobody) are read each second within the block."""
+        ended = threading.Event()
+
+        def scrape():
+            while not ended.wait(1):
+                urllib.request.urlopen(daemon.metrics_url, timeout=10).read()
+
+        thread = threading.Thread(target=scrape if daemon else lambda: None)
+        thread.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            thread.join()
 
     # Databases
 

@@ -48,8 +48,8 @@ end
 
 function done(summary, latency)
   local e = summary.errors
-  io.write(string.format('{"requests":%d,"seconds":%.6f,"median_us":%d,', summary.requests, summary.duration / 1e6,
-    latency:percentile(50)))
+  io.write(string.format('{"requests":%d,"seconds":%.6f,"median_us":%d,"p99_us":%d,', summary.requests,
+    summary.duration / 1e6, latency:percentile(50), latency:percentile(99)))
   io.write(string.format('"errors":{"connect":%d,"read":%d,"write":%d,"status":%d,"timeout":%d}}\n', e.connect, e.read,
     e.write, e.status, e.timeout))
 end

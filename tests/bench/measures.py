@@ -133,6 +133,37 @@ def cpu(lab):
             Row("CPU time of order-svc per read", "", "us", per_read, None, 15, 8, less=True)]
 
 
+def observed(lab):
+    """What it costs to be seen: metrics that are read each second, and traces of 1 % and of all requests, against neither.
+    The collector answers at once, on the same processors."""
+    kinds = {"metrics": {}, "metrics, 1 % of traces": {"OTEL_TRACES_SAMPLER_ARG": "0.01"}, "metrics, all traces": {}}
+    rows, loads = [], {}
+    answer = b"HTTP/1.1 200 OK\r\nContent-Type: application/x-protobuf\r\nContent-Length: 0\r\n\r\n"
+    with contextlib.ExitStack() as stack:
+        collector = {"OTEL_EXPORTER_OTLP_ENDPOINT": stack.enter_context(lab.bare(answer))}
+        unseen = stack.enter_context(lab.orders(METRICS_PORT="0", **tools.AWAY))
+        systems = {kind: stack.enter_context(lab.orders(**settings, **(collector if "traces" in kind else {}), **tools.AWAY))
+                   for kind, settings in kinds.items()}
+        for _ in range(lab.rounds):
+            for kind, system in [("", unseen), *systems.items()]:
+                lab.clear(system.name)
+                with lab.scraped(system.order if kind else None):
+                    for what, load in (("POST /orders", lambda s=system: lab.post(s, 64)),
+                                       ("GET", lambda s=system: lab.wrk(s.order.url, tools.get_request(s),
+                                                                        values=stored_ids(s)))):
+                        before = tools.cpu_seconds(system.order.process)
+                        done = load()
+                        spent = (tools.cpu_seconds(system.order.process) - before) / done.requests * 1e6
+                        loads.setdefault((kind, what), []).append((done.rate, spent, done.p99_us / 1000))
+    for kind in kinds:
+        for what in ("POST /orders", "GET"):
+            floors = (0.98, 1.02, None) if kind == "metrics" else (None, None, None)
+            for i, (figure, unit) in enumerate([("", "requests/s"), (", CPU time", "us"), (", p99", "ms")]):
+                rows.append(Row(f"{what} with {kind}{figure}", "with neither", unit, [load[i] for load in loads[kind, what]],
+                                [load[i] for load in loads["", what]], floors[i], None, less=i > 0))
+    return rows
+
+
 def memory(lab):
     """Resident memory of the daemons: some time after their start, and the peak under load."""
     idle, loaded = {"order-svc": [], "delivery-svc": []}, {"order-svc": [], "delivery-svc": []}
@@ -288,5 +319,5 @@ def plans_of_all(lab):
 
 
 MEASURES = {"post": post, "single": single, "get": get, "replay": replay, "token": token, "latency": latency,
-            "backlog": backlog, "cpu": cpu, "memory": memory, "start": start, "pages": pages}
+            "backlog": backlog, "cpu": cpu, "observed": observed, "memory": memory, "start": start, "pages": pages}
 FULL = {"full": full, "plans": plans_of_all}

@@ -58,9 +58,9 @@ const struct config_knob config_knobs[] = {
      "maximum number of requests in one transaction"},
 
     {"METRICS_PORT", CONFIG_INTEGER, CONFIG_ORDER, "9464", 0, 65535, NULL, FIELD(order_metrics_port),
-     "port of GET /metrics; 9465 in delivery-svc; 0 switches it off"},
+     "port of GET /metrics; 9465 in delivery-svc; 0 switches metrics off"},
     {"METRICS_PORT", CONFIG_INTEGER, CONFIG_DELIVERY, "9465", 0, 65535, NULL, FIELD(delivery_metrics_port),
-     "port of GET /metrics; 9465 in delivery-svc; 0 switches it off"},
+     "port of GET /metrics; 9465 in delivery-svc; 0 switches metrics off"},
     {"METRICS_BIND_ADDRESS", CONFIG_STRING, CONFIG_BOTH, "127.0.0.1", 1, 45, NULL,
      FIELD(metrics_bind_address), "address to listen on for GET /metrics, which asks for no token"},
 

@@ -199,7 +199,8 @@ static int run_command(const struct service_daemon *daemon, const struct config 
 static int run_service(const struct service_daemon *daemon, const struct config_command *command) {
     struct service *service = calloc(1, daemon->app_size);
     struct db_identity *identity = db_identity_new();
-    if (!service || !identity || !metrics_start()) {
+    struct http_options metrics;
+    if (!service || !identity || (config_metrics(command->config, &metrics) && !metrics_start())) {
         free(service);
         db_identity_free(identity);
         log_error(NULL, "out of memory");
