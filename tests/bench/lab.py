@@ -333,7 +333,7 @@ class Lab:
         for path in self.folder.glob("pgbench.*"):
             times += [int(line.split()[2]) for line in path.read_text().splitlines()]
             path.unlink()
-        return Load(done, float(re.search(r"tps = ([\d.]+)", output).group(1)), statistics.median(times or [0]))
+        return Load(done, float(re.search(r"tps = ([\d.]+)", output).group(1)), statistics.median(times or [0]), None)
 
 
 # What a process uses
