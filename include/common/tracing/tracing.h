@@ -49,6 +49,9 @@ void tracing_stop(int64_t wait_ms);
 /* Whether there is a collector. */
 bool tracing_is_on(void);
 
+/* Names the trace that this thread works for (NULL: none), so that log lines have its ids. Does nothing when off. */
+void tracing_set_current(const char *trace);
+
 enum span_kind { /* as OTLP numbers them */
                  SPAN_INTERNAL = 1,
                  SPAN_SERVER,

@@ -5,6 +5,7 @@
 #include "common/http/server.h"
 #include "common/queue/queue.h"
 #include "common/token/token.h"
+#include "common/tracing/tracing.h"
 
 void config_db(const struct config *config, const char *application_name, struct db_options *out) {
     *out = (struct db_options){
@@ -70,6 +71,23 @@ void config_token(const struct config *config, struct token_options *out) {
         .issuer = config->jwt_issuer,
         .audience = config->jwt_audience,
         .lifetime_s = config->jwt_expires_in / 1000,
+    };
+}
+
+void config_tracing(const struct config *config, const char *service, struct tracing_options *out) {
+    bool named = *config->otel_service_name;
+    *out = (struct tracing_options){
+        .disabled = config->otel_disabled,
+        .endpoint = config->otlp_endpoint,
+        .traces_endpoint = config->otlp_traces_endpoint,
+        .headers = config->otlp_headers,
+        .traces_headers = config->otlp_traces_headers,
+        .timeout_ms = config->otlp_timeout,
+        .service = named ? config->otel_service_name : service,
+        .named = named,
+        .resource = config->otel_resource_attributes,
+        .sampler = (enum tracing_sampler)config->otel_sampler,
+        .ratio = config->otel_sampler_arg,
     };
 }
 

@@ -34,6 +34,11 @@ bool tracing_is_on(void) {
     return tracing.exporter;
 }
 
+void tracing_set_current(const char *trace) {
+    if (tracing.exporter)
+        trace_set_current(trace);
+}
+
 int64_t span_now(void) {
     struct timespec now;
     clock_gettime(CLOCK_REALTIME, &now);
