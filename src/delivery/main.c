@@ -13,6 +13,7 @@
 static const struct service_part parts[] = {
     {.name = "revocation consumer",
      .consume = revocation_consumer_handle,
+     .action = "store revocations",
      .probe = &revocation_store_probe,
      .single = true,
      .queue = config_revocations_queue},
@@ -22,6 +23,7 @@ static const struct service_part parts[] = {
      .place = PLACE(outbox)},
     {.name = "order consumer",
      .consume = order_consumer_handle,
+     .action = "create shipments",
      .probe = &shipment_store_probe,
      .queue = config_orders_queue},
     {.name = "carrier", .job = carrier_run},

@@ -5,6 +5,7 @@
 #include "common/base/clock.h"
 #include "common/base/log.h"
 #include "common/base/outage.h"
+#include "consumer_trace.h"
 
 #include <poll.h>
 #include <pthread.h>
@@ -88,7 +89,10 @@ static const struct consumer_message *blocker(const struct worker *w,
 
 static enum db_status handle(struct worker *w, struct consumer_message messages[], size_t n) {
     const struct consumer_options *o = &w->consumer->options;
+    struct span span;
+    consumer_trace_apply(&span, messages, n);
     enum db_status status = o->handle(o->app, w->db, messages, n);
+    consumer_trace_applied(&span, o->action, messages, n, status);
     for (size_t i = 0; i < n && status != DB_OK; i++) {
         messages[i].outcome = CONSUMER_RETRY;
         snprintf(messages[i].reason, sizeof messages[i].reason, "%s",
@@ -165,10 +169,12 @@ static void log_failure(struct worker *w, const struct consumer_message *m, bool
     if (dead)
         snprintf(number, sizeof number, ", dead letter number %llu since the start",
                  atomic_fetch_add(&w->consumer->dead_letters, 1) + 1);
+    tracing_set_current(m->trace);
     log_write(dead ? LOG_ERROR : LOG_WARN, *correlation_id ? correlation_id : NULL,
               "%s: message %s of %s failed, receive %u of %d%s: %s", w->consumer->name, m->message->id,
               m->message->group_id, m->message->receive_count, queue_max_receive_count(w->receiver), number,
               m->reason);
+    tracing_set_current(NULL);
 }
 
 /* Sends the messages that cannot succeed to the dead-letter queue. One that the queue does not take now is tried
@@ -180,6 +186,7 @@ static void bury(struct worker *w, struct consumer_message messages[], size_t n)
         keep_hidden(w, messages, n);
         bool dead = queue_bury(w->queue, messages[i].message, messages[i].reason) == QUEUE_OK;
         messages[i].outcome = dead ? CONSUMER_DONE : CONSUMER_RETRY;
+        messages[i].buried = dead;
         if (dead)
             log_failure(w, &messages[i], true);
         else
@@ -233,14 +240,16 @@ static void consumer_settle(struct worker *w, const struct consumer_message mess
                  name, queue_error(w->queue));
 }
 
-/* False when the database is unavailable. */
-static bool consumer_process(struct worker *w, const struct queue_batch *batch) {
+/* The messages were asked for at asked_ns. False when the database is unavailable. */
+static bool consumer_process(struct worker *w, const struct queue_batch *batch, int64_t asked_ns) {
+    struct consumer_trace trace;
     struct consumer_message messages[QUEUE_BATCH];
     int seconds[QUEUE_BATCH] = {0}; /* when stopping: redeliver immediately, to another consumer */
     size_t n = batch->count;
     enum db_status status = DB_OK;
     for (size_t i = 0; i < n; i++)
         messages[i] = (struct consumer_message){.message = &batch->messages[i]};
+    consumer_trace_begin(&trace, w->consumer->options.queue.name, asked_ns, messages, n);
     if (!stopping(w)) {
         w->hidden_ms = clock_mono_ms();
         status = apply(w, messages, n);
@@ -254,6 +263,7 @@ static bool consumer_process(struct worker *w, const struct queue_batch *batch) 
             seconds[i] = pause;
     }
     consumer_settle(w, messages, seconds, n);
+    consumer_trace_end(&trace, messages, n);
     return status != DB_UNAVAILABLE;
 }
 
@@ -307,12 +317,13 @@ static void *consume(void *cls) {
             continue;
         }
         struct queue_batch batch;
+        int64_t asked_ns = span_now();
         enum queue_status status = consumer_receive(w, &batch);
         if (status == QUEUE_OK) {
             recovered(w);
             if (*queue_error(w->receiver))
                 log_error(NULL, "%s: %s", w->consumer->name, queue_error(w->receiver));
-            database = batch.count == 0 || consumer_process(w, &batch);
+            database = batch.count == 0 || consumer_process(w, &batch, asked_ns);
         } else if (status != QUEUE_INTERRUPTED) {
             consumer_rest(w, "queue", queue_error(w->receiver));
             queue = false;

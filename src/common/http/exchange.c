@@ -101,6 +101,7 @@ static enum MHD_Result send_reply(struct http_exchange *x) {
     /* The route, not the path: a path may contain anything, even a token by mistake. */
     log_debug(request->request_id, "%s %s %u", x->method,
               request->route ? request->route->pattern : "(no route)", request->reply.status);
+    http_trace_end(x);
     return result;
 }
 
@@ -125,7 +126,8 @@ static enum MHD_Result exchange_begin(struct http_server *server, struct MHD_Con
     x->request.app = server->options.app;
     atomic_fetch_add(&server->in_flight, 1);
     adopt_request_id(&x->request);
-    trace_adopt(http_header(&x->request, "traceparent"), x->request.traceparent);
+    http_trace_begin(x, version);
+    tracing_set_current(x->request.traceparent);
     if (!http_framing_is_clear(x, version))
         return send_reply(x);
     unsigned long long length = announced_length(x);
@@ -160,17 +162,23 @@ static enum MHD_Result exchange_process(struct http_exchange *x) {
     return http_dispatch(x) ? MHD_YES : send_reply(x);
 }
 
-enum MHD_Result http_exchange_step(void *server, struct MHD_Connection *connection, const char *path,
-                                   const char *method, const char *version, const char *data, size_t *size,
-                                   void **context) {
-    struct http_exchange *x = *context;
-    if (!x)
-        return exchange_begin(server, connection, path, method, version, context);
+static enum MHD_Result exchange_go_on(struct http_exchange *x, const char *data, size_t *size) {
+    tracing_set_current(x->request.traceparent);
     if (x->stage == HTTP_ANSWERED)
         return send_reply(x);
     if (*size)
         return exchange_receive(x, data, size);
     return exchange_process(x);
+}
+
+enum MHD_Result http_exchange_step(void *server, struct MHD_Connection *connection, const char *path,
+                                   const char *method, const char *version, const char *data, size_t *size,
+                                   void **context) {
+    struct http_exchange *x = *context;
+    enum MHD_Result result = x ? exchange_go_on(x, data, size)
+                               : exchange_begin(server, connection, path, method, version, context);
+    tracing_set_current(NULL);
+    return result;
 }
 
 void http_exchange_end(void *cls, struct MHD_Connection *connection, void **context,
@@ -181,6 +189,7 @@ void http_exchange_end(void *cls, struct MHD_Connection *connection, void **cont
     if (!x)
         return;
     http_connection_limit(http_connection_of(connection)); /* for the next request */
+    http_trace_end(x);
     buf_free(&x->request.body);
     buf_free(&x->request.reply.body);
     arena_free(&x->request.arena);

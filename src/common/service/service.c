@@ -8,6 +8,7 @@
 #include "common/cache/cache.h"
 #include "common/service/health.h"
 #include "common/service/worker.h"
+#include "common/tracing/tracing.h"
 #include "lifecycle.h"
 
 #include <stdlib.h>
@@ -15,6 +16,8 @@
 
 enum {
     MAX_PARTS = 32,
+    TRACING_LEAST_MS = 250, /* for sending the last spans */
+    TRACING_MOST_MS = 3000,
     REDIS_QUIET_MS = 10000, /* longer than its breaker stays open */
 };
 
@@ -27,6 +30,22 @@ static bool migrate(const struct service *service) {
 static void *start_migrations(void *app) {
     const struct service *service = app;
     return service->config->app_env == ENV_PRODUCTION || migrate(service) ? app : NULL;
+}
+
+static void *start_tracing(void *app) {
+    const struct service *service = app;
+    struct tracing_options options;
+    config_tracing(service->config, service->daemon->name, &options);
+    return tracing_start(&options) ? app : NULL;
+}
+
+/* All other parts have stopped. However little time they have left, the last spans get some. */
+static void stop_tracing(void *app, int64_t deadline_ms) {
+    (void)app;
+    int64_t left_ms = deadline_ms - clock_mono_ms();
+    tracing_stop(left_ms < TRACING_LEAST_MS  ? TRACING_LEAST_MS
+                 : left_ms > TRACING_MOST_MS ? TRACING_MOST_MS
+                                             : left_ms);
 }
 
 static void *start_keys(void *app) {
@@ -101,6 +120,7 @@ static void stop_http(void *app, int64_t deadline_ms) {
 }
 
 static const struct service_part first_parts[] = {
+    {.name = "tracing", .start = start_tracing, .stop = stop_tracing},
     {.name = "token keys", .start = start_keys, .stop = stop_keys},
     {.name = "migrations", .start = start_migrations},
     {.name = "health", .start = start_health, .stop = stop_health},
