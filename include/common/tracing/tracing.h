@@ -38,7 +38,8 @@ struct tracing_options { /* strings are borrowed until tracing_stop */
     int64_t pause_ms, retry_ms; /* between exports, and after a failed one; 0: as in production. For tests. */
 };
 
-/* Starts the thread, when there is an endpoint. Once in main, after metrics_start, before the threads that make spans.
+/* Starts the thread, when there is an endpoint. After metrics_start and queue_global_setup (which sets up libcurl), and
+ * before the threads that make spans.
  * False when out of memory or threads. */
 bool tracing_start(const struct tracing_options *options) MUST_CHECK;
 
