@@ -1,5 +1,5 @@
 /* The spans of requests on their way through a lane and a batch. */
-#include "private.h"
+#include "trace.h"
 
 #include <stdio.h>
 #include <string.h>

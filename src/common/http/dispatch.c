@@ -1,5 +1,6 @@
 /* The two stages of a request: guard and prepare on an HTTP thread, run in a batch on a worker's. */
 #include "private.h"
+#include "trace.h"
 
 #include "common/base/clock.h"
 #include "common/base/log.h"

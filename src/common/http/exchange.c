@@ -1,5 +1,6 @@
 /* One request's way through libmicrohttpd: its head, its body, the wait for a worker, and the reply. */
 #include "private.h"
+#include "trace.h"
 
 #include "common/base/log.h"
 

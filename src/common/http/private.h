@@ -138,18 +138,6 @@ bool http_dispatch(struct http_exchange *x);
 /* The workers' function (batch.h): runs the route of a batch. cls is the server. */
 void http_run_batch(void *cls, size_t lane, void *worker, struct batch_item *items[], size_t n);
 
-/* Begins the span of a request, and sets its traceparent and tracestate. version is that of its request line. */
-void http_trace_begin(struct http_exchange *x, const char *version);
-/* Ends it: the request was answered, or its client is gone. Later calls do nothing. */
-void http_trace_end(struct http_exchange *x);
-/* The request begins to wait for a worker; the worker has taken it. */
-void http_trace_queued(struct http_exchange *x);
-void http_trace_taken(struct http_exchange *x);
-/* The span of a batch. It is in the trace of the first request that is recorded, and linked with the others. */
-void http_trace_batch(struct span *span, struct http_request *const requests[], size_t n);
-void http_trace_batch_end(struct span *span, const struct http_route *route,
-                          struct http_request *const requests[], size_t n, enum outcome outcome);
-
 /* Turns the reply into a 503 if memory ran out for any part of it. Called once, before the reply is sent. */
 void http_reply_shortage(struct http_request *request);
 

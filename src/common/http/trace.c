@@ -1,5 +1,5 @@
 /* The span of a request, from its head to its answer. */
-#include "private.h"
+#include "trace.h"
 
 #include <microhttpd.h>
 #include <stdio.h>

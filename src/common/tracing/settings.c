@@ -40,7 +40,7 @@ bool tracing_parse_ratio(const char *text, double *ratio) {
     return true;
 }
 
-static int hex_value(char c) {
+static int pair_digit(char c) {
     const char *digits = "0123456789abcdef", *at = c ? strchr(digits, tolower((unsigned char)c)) : NULL;
     return at ? (int)(at - digits) : -1;
 }
@@ -56,8 +56,8 @@ static bool decode(const char *text, size_t len, char *out, size_t size) {
     for (; i < len; i++) {
         int c = (unsigned char)text[i];
         if (c == '%') {
-            int high = i + 2 < len ? hex_value(text[i + 1]) : -1;
-            int low = i + 2 < len ? hex_value(text[i + 2]) : -1;
+            int high = i + 2 < len ? pair_digit(text[i + 1]) : -1;
+            int low = i + 2 < len ? pair_digit(text[i + 2]) : -1;
             if (high < 0 || low < 0)
                 return false;
             c = high * 16 + low;
