@@ -182,8 +182,9 @@ static uint64_t read_varint(struct reader *r) {
     return 0;
 }
 
-/* Finds a field. Of a number *value is the number, of bytes r is left at them and *value is their length. */
-static bool find_field(struct reader *r, unsigned wanted, uint64_t *value) {
+/* Finds a field of this type. Of a number *value is the number, of bytes r is left at them and *value is their length. */
+static bool find_field(struct reader *r, unsigned field, unsigned type, uint64_t *value) {
+    *value = 0;
     while (r->at && r->at < r->end) {
         uint64_t tag = read_varint(r), skip = 0;
         switch (tag & 7) {
@@ -204,7 +205,7 @@ static bool find_field(struct reader *r, unsigned wanted, uint64_t *value) {
         }
         if (!r->at || skip > (uint64_t)(r->end - r->at))
             return false;
-        if (tag >> 3 == wanted)
+        if (tag == (field << 3 | type))
             return true;
         r->at += skip;
     }
@@ -214,8 +215,8 @@ static bool find_field(struct reader *r, unsigned wanted, uint64_t *value) {
 int64_t response_rejected(const uint8_t *data, size_t len) {
     struct reader r = {data, data + len};
     uint64_t size, rejected;
-    if (len == 0 || !find_field(&r, 1, &size) || size > (uint64_t)(r.end - r.at))
+    if (len == 0 || !find_field(&r, 1, BYTES, &size) || size > (uint64_t)(r.end - r.at))
         return 0;
     r.end = r.at + size;
-    return find_field(&r, 1, &rejected) ? (int64_t)rejected : 0;
+    return find_field(&r, 1, VARINT, &rejected) ? (int64_t)rejected : 0;
 }

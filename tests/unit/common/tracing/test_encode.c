@@ -138,6 +138,8 @@ static void answers_of_a_collector_are_read(void **state) {
         free(copy);
     }
     assert_int_equal(response_rejected((const uint8_t *)"{\"partialSuccess\":{}}", 21), 0);
+    static const uint8_t other_types[] = "\x0d\x08\x03\x08\x03\x0a\x02\x0a\x03";
+    assert_int_equal(response_rejected(other_types, sizeof other_types - 1), 0);
     static const uint8_t endless[] = "\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff";
     assert_int_equal(response_rejected(endless, sizeof endless - 1), 0);
 }
