@@ -25,14 +25,14 @@ files() { find . \( -path ./build -o -path ./.run -o -path ./.git \) -prune -o -
 
 format() { files -name '*.[ch]' | xargs -0 clang-format --dry-run -Werror; }
 
-# only_in ROOM HEADERS: only this room may include these third-party headers.
-only_in() { grep -rnE "#include <($2)" src include | grep -vE "^(src|include)/common/$1/"; }
+# only_in ROOM HEADERS: only this room (or rooms: a|b) may include these third-party headers.
+only_in() { grep -rnE "#include <($2)" src include | grep -vE "^(src|include)/common/($1)/"; }
 
 third_party() {
     only_in http 'microhttpd|gnutls'
     only_in db 'libpq|postgresql'
     only_in cache hiredis
-    only_in queue curl
+    only_in 'queue|tracing' curl
     only_in token jwt
     only_in service zlib
 }

@@ -16,13 +16,14 @@
 static enum consumer_outcome read_order_message(struct consumer_message *in, struct arena *arena,
                                                 const struct shipment_pace *pace, struct shipment *out) {
     const struct queue_message *message = in->message;
-    char traceparent[TRACEPARENT_SIZE];
-    trace_adopt(message->traceparent, traceparent);
+    char fresh[TRACEPARENT_SIZE] = "";
+    if (!*in->trace)
+        trace_adopt(NULL, fresh);
     *out = (struct shipment){.id = uuid_new(), .status = SHIPMENT_PROCESSING, .created_ms = clock_epoch_ms()};
     out->next_ms = shipment_next_ms(out, pace, out->created_ms);
     /* Without a correlation id, the message's id is used. */
     out->correlation_id = *message->correlation_id ? message->correlation_id : message->id;
-    out->traceparent = arena_strdup(arena, traceparent);
+    out->traceparent = arena_strdup(arena, *in->trace ? in->trace : fresh);
     bool good =
         shipment_order_parse(message->body, message->body_len, arena, out, in->reason, sizeof in->reason);
     return good ? CONSUMER_DONE : CONSUMER_HOPELESS;

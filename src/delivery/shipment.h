@@ -4,6 +4,7 @@
 #include "common/base/attributes.h"
 #include "common/base/uuid.h"
 #include "common/db/params.h"
+#include "common/tracing/tracing.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -19,7 +20,7 @@ struct shipment { /* strings are borrowed */
     const char *client_id; /* whose order it is; NULL: not known */
     enum shipment_status status;
     const char *tracking_number, *carrier;    /* NULL: not known */
-    const char *correlation_id, *traceparent; /* of the order; every event carries them */
+    const char *correlation_id, *traceparent; /* of the order; with its tracestate */
     int64_t created_ms, updated_ms;
     int64_t delivered_ms; /* DB_NO_TIME until then */
     int64_t next_ms;      /* when the simulated carrier moves it; DB_NO_TIME: never */
@@ -44,11 +45,13 @@ struct shipment_change { /* strings are borrowed */
     enum shipment_status status;
     const char *tracking_number, *carrier; /* NULL: unchanged */
     const char *actor, *request_id;        /* for the audit trail */
+    const char *trace;                     /* of the request; NULL: there is none */
     /* The result. */
     enum shipment_verdict verdict;
     enum shipment_status before;
     const char *description;  /* of a change, for the audit trail */
     struct shipment shipment; /* after the change; not set when unknown */
+    struct span span;         /* of the change, in the trace of the order; see shipment_trace.h */
 };
 
 struct shipment_event { /* a row of the audit trail; strings are borrowed */

@@ -4,6 +4,7 @@
 #include "common/base/clock.h"
 #include "common/events/outbox_rows.h"
 #include "shipment_json.h"
+#include "shipment_trace.h"
 
 #include <stdlib.h>
 
@@ -241,8 +242,9 @@ static int compare_shipment_id(const void *key, const void *row) {
     return uuid_compare(key, &((const struct shipment *)row)->id);
 }
 
-static void add_change(struct db_params *p, const int column[static COLUMNS],
-                       const struct shipment_change *change, struct buf *payload) {
+static void add_change(struct db_params *p, const int column[static COLUMNS], struct shipment_change *change,
+                       struct buf *payload) {
+    char trace[TRACE_SIZE];
     const struct shipment *shipment = &change->shipment;
     struct uuid event_id = uuid_new();
     buf_clear(payload);
@@ -264,7 +266,7 @@ static void add_change(struct db_params *p, const int column[static COLUMNS],
     db_add_uuid(p, column[EVENT_ID], &event_id);
     db_add_text(p, column[PAYLOAD], payload->len ? payload->data : NULL);
     db_add_text(p, column[CORRELATION_ID], shipment->correlation_id);
-    db_add_text(p, column[TRACEPARENT], shipment->traceparent);
+    db_add_text(p, column[TRACEPARENT], shipment_trace_begin(change, trace));
 }
 
 static enum db_status write_changes(struct db *db, struct shipment_change *const changes[], size_t n) {
@@ -324,18 +326,21 @@ enum db_status shipment_store_change(struct db *db, const struct shipment_pace *
                                      struct shipment_change *const changes[], size_t n,
                                      struct shipment_rows *rows) {
     struct change_work work = {pace, changes, n, rows};
-    return db_transaction(db, change_shipments, &work);
+    enum db_status status = db_transaction(db, change_shipments, &work);
+    shipment_trace_end(changes, n, status == DB_OK);
+    return status;
 }
 
 struct advance_work {
     const struct shipment_pace *pace;
     int64_t from_ms, last_ms; /* of the walk: where it is, and the last shipment that was due */
     struct shipment_rows due;
+    struct shipment_change steps[SHIPMENT_MAX_DUE], *changes[SHIPMENT_MAX_DUE];
+    size_t count; /* of changes */
 };
 
 static enum db_status advance_shipments(struct db *db, void *arg) {
     struct advance_work *work = arg;
-    struct shipment_change steps[SHIPMENT_MAX_DUE], *changes[SHIPMENT_MAX_DUE];
     char tracking[SHIPMENT_MAX_DUE][SHIPMENT_TRACKING_SIZE];
     struct db_params p = {0};
     db_int_param(&p, SHIPMENT_MAX_DUE);
@@ -344,19 +349,21 @@ static enum db_status advance_shipments(struct db *db, void *arg) {
     db_params_free(&p);
     if (status != DB_OK)
         return status;
-    for (size_t i = 0; i < work->due.count; i++) {
+    for (; work->count < work->due.count; work->count++) {
+        size_t i = work->count;
         if (work->due.list[i].next_ms > work->last_ms)
             work->last_ms = work->due.list[i].next_ms;
-        shipment_carrier_step(&work->due.list[i], tracking[i], &steps[i]);
-        changes[i] = &steps[i];
+        shipment_carrier_step(&work->due.list[i], tracking[i], &work->steps[i]);
+        work->changes[i] = &work->steps[i];
     }
-    return apply_changes(db, work->pace, &work->due, changes, work->due.count);
+    return apply_changes(db, work->pace, &work->due, work->changes, work->count);
 }
 
 enum db_status shipment_store_advance(struct db *db, const struct shipment_pace *pace, struct db_walk *walk,
                                       size_t *count) {
     struct advance_work work = {.pace = pace, .from_ms = db_walk_from(walk, SWEEP_MS)};
     enum db_status status = db_transaction(db, advance_shipments, &work);
+    shipment_trace_end(work.changes, work.count, status == DB_OK);
     if (status == DB_OK) {
         *count = work.due.count;
         if (work.due.count == SHIPMENT_MAX_DUE)

@@ -92,6 +92,7 @@ void shipments_status_prepare(struct http_request *request) {
         return;
     change->actor = *request->claims.client_id ? request->claims.client_id : "anonymous";
     change->request_id = request->request_id;
+    change->trace = http_trace(request);
     if (shipment_change_parse(request->body.data, request->body.len, &request->arena, change, &faults))
         request->command = change;
     else

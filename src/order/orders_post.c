@@ -98,7 +98,7 @@ static void complete_order(struct http_request *request, struct creation *c) {
     c->store.expires_ms = c->order.created_ms + life_ms;
     c->store.event_id = uuid_new();
     c->store.request_id = request->request_id;
-    c->store.traceparent = request->traceparent;
+    c->store.traceparent = http_trace(request);
     request->arena.failed |= !order_fingerprint(&c->order, c->store.fingerprint);
     if (!c->store.key && life_ms)
         use_fingerprint(request, c);

@@ -1,8 +1,8 @@
 /* The SQL of publishing ORDER_CREATED again. */
 #include "reconcile_store.h"
 
-#include "common/base/trace.h"
 #include "common/events/outbox_rows.h"
+#include "common/tracing/tracing.h"
 #include "order_json.h"
 #include "order_store.h"
 
@@ -97,7 +97,7 @@ static enum db_status announce(struct db *db, const struct order orders[], size_
         struct uuid event_id = uuid_new();
         char id[UUID_TEXT_SIZE], traceparent[TRACEPARENT_SIZE];
         uuid_format(&orders[i].id, id);
-        trace_adopt(NULL, traceparent);
+        span_root("repeat ORDER_CREATED", traceparent);
         buf_clear(&payload);
         order_created_json(&payload, &orders[i], &event_id);
         outbox_rows_add(&rows, &event_id, &orders[i].id, &payload, id, traceparent);

@@ -1,7 +1,7 @@
 /* The SQL of publishing revocations again. */
-#include "common/base/trace.h"
 #include "common/base/uuid.h"
 #include "common/events/outbox_rows.h"
+#include "common/tracing/tracing.h"
 #include "revocation_json.h"
 #include "revocation_store.h"
 
@@ -52,7 +52,7 @@ static void repeat_add(struct outbox_rows *rows, const struct uuid *event_id, co
                        const struct buf *payload) {
     char id[UUID_TEXT_SIZE], traceparent[TRACEPARENT_SIZE];
     uuid_format(event_id, id);
-    trace_adopt(NULL, traceparent);
+    span_root("repeat revocation", traceparent);
     outbox_rows_add(rows, event_id, group, payload, id, traceparent);
 }
 

@@ -1,9 +1,9 @@
 /* The SQL of the revoked tokens. */
 #include "revocation_store.h"
 
-#include "common/base/trace.h"
 #include "common/base/uuid.h"
 #include "common/events/outbox_rows.h"
+#include "common/tracing/tracing.h"
 #include "revocation_json.h"
 
 /* clang-format off */
@@ -93,7 +93,7 @@ enum db_status revocation_store_end(struct db *db, const struct client_revocatio
     struct buf payload = {0};
     char traceparent[TRACEPARENT_SIZE];
     struct uuid event_id = uuid_new(), group = revocation_client_group(end->client_id);
-    trace_adopt(NULL, traceparent);
+    span_root("revoke client", traceparent);
     revocation_client_json(&payload, end, &event_id);
     db_text_param(&p, end->client_id);
     db_time_param(&p, end->before_ms);

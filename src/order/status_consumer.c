@@ -140,8 +140,10 @@ static enum db_status handle_status(void *cls, struct db *db, struct consumer_me
 }
 
 void *status_consumer_start(void *app) {
-    static const struct service_part part = {
-        .queue = config_status_queue, .probe = &order_store_probe, .consume = handle_status};
+    static const struct service_part part = {.queue = config_status_queue,
+                                             .probe = &order_store_probe,
+                                             .consume = handle_status,
+                                             .action = "update orders"};
     struct status_consumer *self = calloc(1, sizeof *self);
     if (!self)
         return NULL;

@@ -146,7 +146,7 @@ static void plan_revocation(struct http_request *request) {
     *revocation = (struct token_revocation){
         .what = {claims->id, claims->expires_at, claims->client_id, token_issued_ms(claims)},
         .correlation_id = request->request_id,
-        .traceparent = request->traceparent};
+        .traceparent = http_trace(request)};
     request->command = revocation;
 }
 

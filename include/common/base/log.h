@@ -32,7 +32,8 @@ unsigned long long log_dropped(void);
 
 bool log_enabled(enum log_level level);
 
-/* request_id ties the line to a request or message. NULL when it belongs to none. */
+/* request_id ties the line to a request or message. NULL when it belongs to none. A line in JSON also has trace_id and
+ * span_id, when the thread works for a trace that is recorded (trace_set_current in trace.h). */
 void log_write(enum log_level level, const char *request_id, const char *format, ...) PRINTF_LIKE(3, 4);
 
 #define log_debug(request_id, ...)                                                                           \

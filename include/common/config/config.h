@@ -74,6 +74,11 @@ struct config {
     bool carrier_simulation;
     int64_t carrier_assign_delay, carrier_ship_delay, carrier_deliver_delay;
     int64_t shutdown_delay, shutdown_timeout;
+    bool otel_disabled;
+    char *otlp_endpoint, *otlp_traces_endpoint;
+    struct secret_source otlp_headers, otlp_traces_headers;
+    char *otel_service_name, *otel_resource_attributes, *otel_sampler_arg;
+    int64_t otlp_timeout, otel_sampler;
     const char
         *level_file; /* the .env file that log_level may come from; borrowed; NULL: the environment has it */
     struct buf warnings; /* lines about what was accepted or ignored, but may surprise */
@@ -140,12 +145,15 @@ struct cache_options;
 struct queue_options;
 struct token_options;
 struct http_options;
+struct tracing_options;
 void config_db(const struct config *config, const char *application_name, struct db_options *out);
 void config_cache(const struct config *config, struct cache_options *out);
 void config_orders_queue(const struct config *config, struct queue_options *out);
 void config_status_queue(const struct config *config, struct queue_options *out);
 void config_revocations_queue(const struct config *config, struct queue_options *out);
 void config_token(const struct config *config, struct token_options *out);
+/* service is the name of the daemon, unless the configuration has another. */
+void config_tracing(const struct config *config, const char *service, struct tracing_options *out);
 /* Leaves out routes, guard and workers, which the daemon adds. */
 void config_http(const struct config *config, struct http_options *out);
 /* False when there shall be no such server. */

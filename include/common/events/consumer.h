@@ -9,6 +9,7 @@
 #include "common/base/attributes.h"
 #include "common/db/db.h"
 #include "common/queue/queue.h"
+#include "common/tracing/tracing.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -28,7 +29,9 @@ enum consumer_outcome {
 
 struct consumer_message {
     const struct queue_message *message;
+    char trace[TRACE_SIZE];            /* for what follows from the message; "": it came without a trace */
     enum consumer_outcome outcome;     /* out */
+    bool buried;                       /* became a dead letter; set by the consumer */
     char reason[CONSUMER_REASON_SIZE]; /* out: why it failed, for the log and its dead letter; printable */
 };
 
@@ -46,6 +49,7 @@ struct consumer_options {
      * outage does not use up their receives. */
     const struct db_query *probe;
     consumer_fn *handle;
+    const char *action; /* what handle does, for its span: "create shipments"; static */
     void *app;
 };
 

@@ -34,19 +34,25 @@ struct http_reservation {
 struct http_request {
     void *app; /* of http_options */
     const struct http_route *route;
-    struct arena arena;                         /* memory that lives as long as the request */
-    char request_id[HTTP_REQUEST_ID_SIZE];      /* the caller's X-Request-Id, or ours */
-    char traceparent[TRACEPARENT_SIZE];         /* the caller's trace, or a new one */
-    const char *params[HTTP_MAX_PARAMS];        /* path parameters in their order */
-    struct buf body;                            /* for prepare; freed before run */
-    struct address address;                     /* the client's, where the route has a scope or a body */
-    struct token_claims claims;                 /* of the verified token, where the route has a scope */
+    struct arena arena;                    /* memory that lives as long as the request */
+    char request_id[HTTP_REQUEST_ID_SIZE]; /* the caller's X-Request-Id, or ours */
+    char traceparent[TRACEPARENT_SIZE];    /* of the request's span: in the caller's trace, or a new one */
+    const char *trace;                     /* the same with its tracestate, see http_trace */
+    const char *params[HTTP_MAX_PARAMS];   /* path parameters in their order */
+    struct buf body;                       /* for prepare; freed before run */
+    struct address address;                /* the client's, where the route has a scope or a body */
+    struct token_claims claims;            /* of the verified token, where the route has a scope */
     struct limit_state limits[HTTP_MAX_LIMITS]; /* reported to the client with the reply; see http_within */
     size_t limit_count;
     struct http_reservation reserved;
     void *command; /* from prepare to run */
     struct http_reply reply;
 };
+
+/* The trace for what follows from the request: its traceparent and tracestate. Lives as long as the request. */
+static inline const char *http_trace(const struct http_request *request) {
+    return request->trace ? request->trace : request->traceparent;
+}
 
 /* What came with the request. On an HTTP thread only. Borrowed; NULL when missing. A header or argument that was
  * sent twice is returned once; http_header_count counts it. */

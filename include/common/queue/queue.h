@@ -1,4 +1,5 @@
-/* SQS: one client of one FIFO queue, over libcurl, in the AWS JSON 1.0 protocol. The only room that includes curl.
+/* SQS: one client of one FIFO queue, over libcurl, in the AWS JSON 1.0 protocol. Only this room and
+ * tracing include curl.
  *
  * A client belongs to one thread at a time, but any thread may call queue_interrupt. It keeps its connection. Calls
  * block, with a deadline. When too many calls fail, a breaker refuses further ones for a while. Requests are signed
@@ -7,6 +8,7 @@
 
 #include "common/base/attributes.h"
 #include "common/base/secret.h"
+#include "common/base/trace.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -17,6 +19,7 @@
 #define QUEUE_NAME_SIZE 81
 #define QUEUE_URL_SIZE 512
 #define QUEUE_CORRELATION_SIZE 129
+#define QUEUE_ID_SIZE 101 /* of a MessageId */
 #define QUEUE_FILES                                                                                          \
     10 /* file descriptors of a client at most: old and new connection, libcurl's wake-ups and resolver */
 
@@ -50,6 +53,9 @@ void queue_global_cleanup(void);
 struct queue *queue_open(const struct queue_options *options);
 void queue_close(struct queue *queue); /* NULL is fine */
 
+/* The name of the queue, from the options. */
+const char *queue_name(const struct queue *queue);
+
 /* Makes the current call, and every later one, return QUEUE_INTERRUPTED. Any thread. */
 void queue_interrupt(struct queue *queue);
 
@@ -67,9 +73,11 @@ struct queue_entry { /* a message to send */
     const char *deduplication_id; /* MessageDeduplicationId */
     const char *correlation_id;   /* attribute; NULL or "": none */
     const char *traceparent;      /* attribute; NULL or "": none */
+    const char *tracestate;       /* attribute; NULL or "": none */
     const char *reason;           /* attribute, of a dead letter; NULL or "": none */
     bool accepted;                /* out */
     bool refused;                 /* out: SenderFault, sending it again does not help */
+    char id[QUEUE_ID_SIZE];       /* out: of the accepted message; "": the server told none */
 };
 
 /* Sends 1..QUEUE_BATCH entries in one call. On QUEUE_OK check each entry: a batch may be accepted in part. Not
@@ -85,6 +93,7 @@ struct queue_message { /* a received message; strings belong to the batch */
     const char *group_id;
     const char *correlation_id; /* "" when the message has none */
     const char *traceparent;    /* "" when the message has none */
+    const char *tracestate;     /* "" when the message has none; not checked */
     unsigned receive_count;     /* ApproximateReceiveCount, from 1 */
     int64_t sent_ms;            /* SentTimestamp */
 };

@@ -40,6 +40,7 @@ struct service_part {
     const char *outbox; /* the table whose rows go to the queue */
 
     consumer_fn *consume; /* what to do with the queue's messages; its app is the app */
+    const char *action;   /* what that is, for traces: "create shipments" */
     const struct db_query *probe;
     bool single; /* one thread, instead of CONSUMER_THREADS */
 

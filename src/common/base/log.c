@@ -3,6 +3,7 @@
 #include "common/base/buf.h"
 #include "common/base/clock.h"
 #include "common/base/json_write.h"
+#include "common/base/trace.h"
 #include "common/base/utf8.h"
 #include "log_writer.h"
 
@@ -96,6 +97,9 @@ static void append_json(struct buf *line, enum log_level level, const char *requ
         buf_str(line, ",\"request_id\":");
         json_append_text(line, request_id);
     }
+    const char *trace = trace_current();
+    if (trace)
+        buf_printf(line, ",\"trace_id\":\"%.32s\",\"span_id\":\"%.16s\"", trace + 3, trace + 36);
     buf_str(line, "}\n");
 }
 

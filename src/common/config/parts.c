@@ -5,6 +5,7 @@
 #include "common/http/server.h"
 #include "common/queue/queue.h"
 #include "common/token/token.h"
+#include "common/tracing/tracing.h"
 
 void config_db(const struct config *config, const char *application_name, struct db_options *out) {
     *out = (struct db_options){
@@ -90,6 +91,23 @@ bool config_metrics(const struct config *config, struct http_options *out) {
         .unmeasured = true,
     };
     return out->port > 0;
+}
+
+void config_tracing(const struct config *config, const char *service, struct tracing_options *out) {
+    bool named = *config->otel_service_name;
+    *out = (struct tracing_options){
+        .disabled = config->otel_disabled,
+        .endpoint = config->otlp_endpoint,
+        .traces_endpoint = config->otlp_traces_endpoint,
+        .headers = config->otlp_headers,
+        .traces_headers = config->otlp_traces_headers,
+        .timeout_ms = config->otlp_timeout,
+        .service = named ? config->otel_service_name : service,
+        .named = named,
+        .resource = config->otel_resource_attributes,
+        .sampler = (enum tracing_sampler)config->otel_sampler,
+        .ratio = config->otel_sampler_arg,
+    };
 }
 
 void config_http(const struct config *config, struct http_options *out) {

@@ -3,6 +3,7 @@
 
 #include "common/cache/cache.h"
 #include "common/http/address.h"
+#include "common/tracing/tracing.h"
 
 #include <string.h>
 #include <sys/socket.h>
@@ -118,6 +119,32 @@ static void check_bind_address(const char *name, const char *text, struct buf *e
     config_append_bad(errors, text);
 }
 
+static void check_tracing(const struct config *config, struct buf *errors) {
+    const struct {
+        const char *knob, *url;
+    } urls[] = {{"OTEL_EXPORTER_OTLP_ENDPOINT", config->otlp_endpoint},
+                {"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", config->otlp_traces_endpoint}};
+    for (size_t i = 0; i < 2; i++) {
+        if (!*urls[i].url || tracing_url_is_valid(urls[i].url))
+            continue;
+        buf_printf(errors, "%s: must be http://host:port or https://host, perhaps with a path", urls[i].knob);
+        config_append_bad(errors, urls[i].url);
+    }
+    if (!tracing_pairs_are_valid(config->otlp_headers.text))
+        buf_str(errors, "OTEL_EXPORTER_OTLP_HEADERS: must be name=value pairs, separated by commas\n");
+    if (!tracing_pairs_are_valid(config->otlp_traces_headers.text))
+        buf_str(errors, "OTEL_EXPORTER_OTLP_TRACES_HEADERS: must be name=value pairs, separated by commas\n");
+    if (!tracing_pairs_are_valid(config->otel_resource_attributes)) {
+        buf_str(errors, "OTEL_RESOURCE_ATTRIBUTES: must be name=value pairs, separated by commas");
+        config_append_bad(errors, config->otel_resource_attributes);
+    }
+    double ratio;
+    if (!tracing_parse_ratio(config->otel_sampler_arg, &ratio)) {
+        buf_str(errors, "OTEL_TRACES_SAMPLER_ARG: must be a number from 0 to 1");
+        config_append_bad(errors, config->otel_sampler_arg);
+    }
+}
+
 void config_unsafe(const struct config *config, struct buf *out) {
     if (config->service & CONFIG_BOTH && !*config->jwt_keys &&
         strcmp(config->jwt_secret.text, CONFIG_DEFAULT_JWT_SECRET) == 0)
@@ -139,6 +166,7 @@ void config_check_rules(struct config *config, struct buf *errors) {
     check_bind_address("METRICS_BIND_ADDRESS", config->metrics_bind_address, errors);
     check_credentials(config, errors);
     check_issuer(config, errors);
+    check_tracing(config, errors);
     if (config->redis_tls && !cache_has_tls())
         buf_str(errors, "REDIS_TLS: must be false, as this build has no TLS support in hiredis\n");
     if (!*config->tls_cert_file != !*config->tls_key_file)

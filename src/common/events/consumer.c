@@ -6,7 +6,9 @@
 #include "common/base/log.h"
 #include "common/base/outage.h"
 #include "consumer_series.h"
+#include "consumer_trace.h"
 #include "receives.h"
+#include "retry.h"
 
 #include <poll.h>
 #include <pthread.h>
@@ -69,30 +71,16 @@ static void recovered(struct worker *w) {
     w->failures = 0;
 }
 
-static bool consumer_same_group(const struct consumer_message *a, const struct consumer_message *b) {
-    return strcmp(a->message->group_id, b->message->group_id) == 0;
-}
-
-/* Whether the next receive moves the message to the dead-letter queue. */
-static bool is_last_receive(const struct worker *w, const struct queue_message *message) {
-    return message->receive_count >= (unsigned)queue_max_receive_count(w->receiver);
-}
-
-/* The message that m must wait for: one of its group that failed and will be redelivered. NULL when there is none.
- * A message that failed for the last time is not redelivered, so nothing waits for it. Otherwise the later messages
- * would be moved to the dead-letter queue with it, untried. A message that cannot succeed blocks nothing either. */
-static const struct consumer_message *blocker(const struct worker *w,
-                                              const struct consumer_message messages[], size_t m) {
-    for (size_t i = 0; i < m; i++)
-        if (messages[i].outcome == CONSUMER_RETRY && consumer_same_group(&messages[i], &messages[m]) &&
-            !is_last_receive(w, messages[i].message))
-            return &messages[i];
-    return NULL;
+static unsigned most_receives(const struct worker *w) {
+    return (unsigned)queue_max_receive_count(w->receiver);
 }
 
 static enum db_status handle(struct worker *w, struct consumer_message messages[], size_t n) {
     const struct consumer_options *o = &w->consumer->options;
+    struct span span;
+    consumer_trace_apply(&span, messages, n);
     enum db_status status = o->handle(o->app, w->db, messages, n);
+    consumer_trace_applied(&span, o->action, messages, n, status);
     for (size_t i = 0; i < n && status != DB_OK; i++) {
         messages[i].outcome = CONSUMER_RETRY;
         snprintf(messages[i].reason, sizeof messages[i].reason, "%s",
@@ -134,7 +122,8 @@ static enum db_status apply(struct worker *w, struct consumer_message messages[]
         messages[i].reason[0] = '\0';
     for (size_t i = 0; i < n; i++) {
         keep_hidden(w, messages, n);
-        enum db_status one = blocker(w, messages, i) ? DB_OK : handle(w, &messages[i], 1);
+        enum db_status one =
+            retry_blocker(messages, i, most_receives(w)) ? DB_OK : handle(w, &messages[i], 1);
         if (one == DB_UNAVAILABLE || db_is_busy(one))
             return DB_UNAVAILABLE;
     }
@@ -146,7 +135,7 @@ static enum db_status probe(struct worker *w) {
 }
 
 static bool has_last_receive(const struct worker *w, const struct consumer_message messages[], size_t n) {
-    while (n > 0 && !is_last_receive(w, messages[n - 1].message))
+    while (n > 0 && !retry_is_last(messages[n - 1].message, most_receives(w)))
         n--;
     return n > 0;
 }
@@ -176,11 +165,13 @@ static void log_failure(struct worker *w, const struct consumer_message *m, bool
     if (dead)
         snprintf(number, sizeof number, ", dead letter number %llu since the start",
                  atomic_fetch_add(&w->consumer->dead_letters, 1) + 1);
+    tracing_set_current(m->trace);
     log_write(dead ? LOG_ERROR : LOG_WARN, *correlation_id ? correlation_id : NULL,
               "%s: message %s of %s failed, receive %u of %d%s: %s", w->consumer->name, m->message->id,
               m->message->group_id, m->message->receive_count, queue_max_receive_count(w->receiver), number,
               m->reason);
     metric_add(dead ? w->consumer->series.dead : w->consumer->series.retried, 1);
+    tracing_set_current(NULL);
 }
 
 /* Sends the messages that cannot succeed to the dead-letter queue. One that the queue does not take now is tried
@@ -192,6 +183,7 @@ static void bury(struct worker *w, struct consumer_message messages[], size_t n)
         keep_hidden(w, messages, n);
         bool dead = queue_bury(w->queue, messages[i].message, messages[i].reason) == QUEUE_OK;
         messages[i].outcome = dead ? CONSUMER_DONE : CONSUMER_RETRY;
+        messages[i].buried = dead;
         if (dead)
             log_failure(w, &messages[i], true);
         else
@@ -207,17 +199,17 @@ static void plan_retries(struct worker *w, const struct consumer_message message
     for (size_t i = 0; i < n; i++) {
         if (messages[i].outcome == CONSUMER_DONE)
             continue;
-        const struct consumer_message *first = blocker(w, messages, i);
+        const struct consumer_message *first = retry_blocker(messages, i, most_receives(w));
         if (first)
             seconds[i] = seconds[first - messages];
-        else if (is_last_receive(w, messages[i].message))
+        else if (retry_is_last(messages[i].message, most_receives(w)))
             seconds[i] = 0;
         else
             seconds[i] =
                 (int)(backoff_ms(messages[i].message->receive_count - 1, RETRY_BASE_MS, RETRY_CAP_MS) / 1000 +
                       1);
         if (!first || messages[i].reason[0])
-            log_failure(w, &messages[i], is_last_receive(w, messages[i].message));
+            log_failure(w, &messages[i], retry_is_last(messages[i].message, most_receives(w)));
     }
 }
 
@@ -245,8 +237,9 @@ static void consumer_settle(struct worker *w, const struct consumer_message mess
                  name, queue_error(w->queue));
 }
 
-/* False when the database is unavailable. */
-static bool consumer_process(struct worker *w, const struct queue_batch *batch) {
+/* The messages were asked for at asked_ns. False when the database is unavailable. */
+static bool consumer_process(struct worker *w, const struct queue_batch *batch, int64_t asked_ns) {
+    struct consumer_trace trace;
     struct consumer_message messages[QUEUE_BATCH];
     int seconds[QUEUE_BATCH] = {0}; /* when stopping: redeliver immediately, to another consumer */
     size_t n = batch->count;
@@ -254,6 +247,7 @@ static bool consumer_process(struct worker *w, const struct queue_batch *batch) 
     enum db_status status = DB_OK;
     for (size_t i = 0; i < n; i++)
         messages[i] = (struct consumer_message){.message = &batch->messages[i]};
+    consumer_trace_begin(&trace, w->consumer->options.queue.name, asked_ns, messages, n);
     if (!stopping(w)) {
         w->hidden_ms = clock_mono_ms();
         status = apply(w, messages, n);
@@ -270,6 +264,7 @@ static bool consumer_process(struct worker *w, const struct queue_batch *batch) 
     }
     consumer_settle(w, messages, seconds, n);
     metric_observe(w->consumer->series.durations, clock_mono_ns() - began_ns, NULL);
+    consumer_trace_end(&trace, messages, n);
     return status != DB_UNAVAILABLE;
 }
 
@@ -323,6 +318,7 @@ static void *consume(void *cls) {
             continue;
         }
         struct queue_batch batch;
+        int64_t asked_ns = span_now();
         enum queue_status status = consumer_receive(w, &batch);
         if (status == QUEUE_OK) {
             recovered(w);
@@ -330,7 +326,7 @@ static void *consume(void *cls) {
                 receives_compare(&w->receives, w->receiver, w->consumer->name);
             if (*queue_error(w->receiver))
                 log_error(NULL, "%s: %s", w->consumer->name, queue_error(w->receiver));
-            database = batch.count == 0 || consumer_process(w, &batch);
+            database = batch.count == 0 || consumer_process(w, &batch, asked_ns);
         } else if (status != QUEUE_INTERRUPTED) {
             consumer_rest(w, "queue", queue_error(w->receiver));
             queue = false;

@@ -3,6 +3,7 @@
 
 #include "common/base/clock.h"
 #include "common/base/log.h"
+#include "outbox_trace.h"
 
 #include <string.h>
 
@@ -62,23 +63,28 @@ static bool keep_back(struct page *p, size_t row, bool refused) {
         return false;
     p->held->groups[p->held->count++] = db_uuid(p->rows, row, OUTBOX_GROUP_ID);
     const char *correlation_id = text(p, row, OUTBOX_CORRELATION_ID);
+    tracing_set_current(text(p, row, OUTBOX_TRACEPARENT));
     log_error(*correlation_id ? correlation_id : NULL, "%s: event %s of %s was refused and waits: %s",
               p->table, text(p, row, OUTBOX_EVENT_ID), text(p, row, OUTBOX_GROUP_ID), queue_error(p->queue));
+    tracing_set_current(NULL);
     return true;
 }
 
 /* Makes one call. False when the remaining rows must wait. */
 static bool send_picked(struct page *p, const size_t picked[], size_t n) {
     struct queue_entry entries[QUEUE_BATCH];
-    for (size_t i = 0; i < n; i++)
+    struct outbox_trace trace;
+    for (size_t i = 0; i < n; i++) {
         entries[i] = (struct queue_entry){
             .body = text(p, picked[i], OUTBOX_PAYLOAD),
             .group_id = text(p, picked[i], OUTBOX_GROUP_ID),
             .deduplication_id = text(p, picked[i], OUTBOX_EVENT_ID),
             .correlation_id = text(p, picked[i], OUTBOX_CORRELATION_ID),
-            .traceparent = text(p, picked[i], OUTBOX_TRACEPARENT),
         };
+        outbox_trace_begin(&trace, i, text(p, picked[i], OUTBOX_TRACEPARENT), &entries[i]);
+    }
     enum queue_status status = queue_send(p->queue, entries, n);
+    outbox_trace_end(&trace, p->queue, entries, n);
     if (status == QUEUE_REFUSED && n > 1) {
         p->most = 1; /* send the rows one by one, to find the one that is refused */
         return true;

@@ -1,6 +1,7 @@
 /* The two stages of a request: guard and prepare on an HTTP thread, run in a batch on a worker's. */
 #include "measure.h"
 #include "private.h"
+#include "trace.h"
 
 #include "common/base/clock.h"
 #include "common/base/log.h"
@@ -50,6 +51,7 @@ bool http_dispatch(struct http_exchange *x) {
     if (!batch_reserve(x->server->pool, lane_of(x)))
         return shed(request);
     http_measure_queued(x->server->measures, lane_of(x));
+    http_trace_queued(x);
     http_suspend(x);
     batch_push(x->server->pool, lane_of(x),
                &x->item); /* a worker owns the exchange from here on: http_run_batch */
@@ -132,7 +134,10 @@ static void answer_rest(const struct http_server *server, const struct http_rout
  * the others. Each request may wait for the same lock, so the retries end after RETRY_MS. */
 static void run_route(const struct http_server *server, const struct http_route *route,
                       struct http_worker *worker, struct http_request *requests[], size_t n) {
+    struct span span;
+    http_trace_batch(&span, requests, n);
     enum outcome outcome = route->run(worker, requests, n);
+    http_trace_batch_end(&span, route, requests, n, outcome);
     if ((outcome == OUTCOME_REFUSED || outcome == OUTCOME_BUSY) && n > 1) {
         int64_t enough_ms = clock_mono_ms() + RETRY_MS;
         for (size_t i = 0; i < n && clock_mono_ms() < enough_ms; i++)
@@ -152,6 +157,7 @@ void http_run_batch(void *cls, size_t lane, void *worker, struct batch_item *ite
     http_measure_taken(server->measures, lane, items[0], n);
     for (size_t i = 0; i < n; i++) {
         struct http_exchange *x = exchange_of_item(items[i]);
+        http_trace_taken(x);
         if (!expired && items[i]->queued_ms >= oldest) {
             fresh[kept++] = &x->request;
             continue;

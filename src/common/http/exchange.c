@@ -1,6 +1,7 @@
 /* One request's way through libmicrohttpd: its head, its body, the wait for a worker, and the reply. */
 #include "measure.h"
 #include "private.h"
+#include "trace.h"
 
 #include "common/base/clock.h"
 
@@ -114,6 +115,7 @@ static enum MHD_Result send_reply(struct http_exchange *x) {
     enum MHD_Result result = MHD_queue_response(x->connection, request->reply.status, response);
     MHD_destroy_response(response);
     http_log_answer(x);
+    http_trace_end(x);
     return result;
 }
 
@@ -139,7 +141,8 @@ static enum MHD_Result exchange_begin(struct http_server *server, struct MHD_Con
     count_at(x, &server->receiving);
     http_measure_begin(x);
     adopt_request_id(&x->request);
-    trace_adopt(http_header(&x->request, "traceparent"), x->request.traceparent);
+    http_trace_begin(x, version);
+    tracing_set_current(x->request.traceparent);
     if (!http_framing_is_clear(x, version))
         return send_reply(x);
     unsigned long long length = announced_length(x);
@@ -176,17 +179,23 @@ static enum MHD_Result exchange_process(struct http_exchange *x) {
     return is_answered(x) || !http_trailers_fit(x) || !http_dispatch(x) ? send_reply(x) : MHD_YES;
 }
 
-enum MHD_Result http_exchange_step(void *server, struct MHD_Connection *connection, const char *path,
-                                   const char *method, const char *version, const char *data, size_t *size,
-                                   void **context) {
-    struct http_exchange *x = *context;
-    if (!x)
-        return exchange_begin(server, connection, path, method, version, context);
+static enum MHD_Result exchange_go_on(struct http_exchange *x, const char *data, size_t *size) {
+    tracing_set_current(x->request.traceparent);
     if (x->stage == HTTP_ANSWERED)
         return send_reply(x);
     if (*size)
         return exchange_receive(x, data, size);
     return exchange_process(x);
+}
+
+enum MHD_Result http_exchange_step(void *server, struct MHD_Connection *connection, const char *path,
+                                   const char *method, const char *version, const char *data, size_t *size,
+                                   void **context) {
+    struct http_exchange *x = *context;
+    enum MHD_Result result = x ? exchange_go_on(x, data, size)
+                               : exchange_begin(server, connection, path, method, version, context);
+    tracing_set_current(NULL);
+    return result;
 }
 
 void http_exchange_end(void *cls, struct MHD_Connection *connection, void **context,
@@ -198,6 +207,7 @@ void http_exchange_end(void *cls, struct MHD_Connection *connection, void **cont
     http_connection_limit(http_connection_of(connection)); /* for the next request */
     http_connection_sending(http_connection_of(connection), false);
     http_measure_end(x);
+    http_trace_end(x);
     count_at(x, NULL);
     http_settle(&x->request);
     buf_free(&x->request.body);

@@ -5,6 +5,7 @@
 #include "common/base/log_limit.h"
 #include "common/base/outage.h"
 #include "common/http/server.h"
+#include "common/tracing/tracing.h"
 #include "connection.h"
 
 #include <microhttpd.h>
@@ -56,6 +57,10 @@ struct http_exchange {
     atomic_size_t *counted; /* the counter of the server that counts it; NULL: none */
     int64_t whole_ms;       /* when it had arrived to its end; 0: it was answered before */
     enum { HTTP_RECEIVING, HTTP_WAITING, HTTP_ANSWERED } stage;
+    struct span span;                   /* of the request */
+    const char *span_method, *protocol; /* for its span; static; set when that is recorded */
+    char batch[TRACEPARENT_SIZE];       /* the span of its batch, when that is in another trace; "": none */
+    int64_t queued_ns;                  /* when it began to wait for a worker, for a span */
 };
 
 static inline struct http_exchange *http_exchange_of(struct http_request *request) {

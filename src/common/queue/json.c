@@ -98,6 +98,7 @@ void queue_json_send(struct buf *out, const char *url, const struct queue_entry 
         buf_str(out, ",\"MessageAttributes\":{");
         put_attribute(out, "correlationId", entries[i].correlation_id);
         put_attribute(out, "traceparent", entries[i].traceparent);
+        put_attribute(out, "tracestate", entries[i].tracestate);
         put_attribute(out, "reason", entries[i].reason);
         buf_char(out, '}');
     }
@@ -227,6 +228,7 @@ bool queue_json_read_sent(const json_t *answer, struct queue_entry entries[], si
         if (!read_entry_id(element, n, &k))
             continue;
         const char *md5 = json_member_string(element, "MD5OfMessageBody");
+        (void)copy_member(element, "MessageId", entries[k].id, sizeof entries[k].id);
         entries[k].accepted = md5_matches(entries[k].body, strlen(entries[k].body), md5);
         if (!entries[k].accepted)
             snprintf(words, QUEUE_ERROR_SIZE, "the server's MD5 of the body differs");
@@ -241,10 +243,11 @@ bool queue_json_read_sent(const json_t *answer, struct queue_entry entries[], si
     return true;
 }
 
-static const char *read_attribute(const json_t *item, const char *name) {
+/* An attribute of fewer than size bytes; "" when there is none. */
+static const char *read_attribute(const json_t *item, const char *name, size_t size) {
     const json_t *attribute = json_object_get(json_object_get(item, "MessageAttributes"), name);
     const char *text = json_member_string(attribute, "StringValue");
-    return text && strlen(text) < QUEUE_CORRELATION_SIZE ? text : "";
+    return text && strlen(text) < size ? text : "";
 }
 
 /* Sets as much of m as there is. False, with the reason in words, when the message cannot be given out. */
@@ -257,8 +260,9 @@ static bool read_message(const json_t *item, struct queue_message *m, char words
         .body = json_string_value(body),
         .body_len = json_string_length(body),
         .group_id = json_member_string(attributes, "MessageGroupId"),
-        .correlation_id = read_attribute(item, "correlationId"),
-        .traceparent = read_attribute(item, "traceparent"),
+        .correlation_id = read_attribute(item, "correlationId", QUEUE_CORRELATION_SIZE),
+        .traceparent = read_attribute(item, "traceparent", QUEUE_CORRELATION_SIZE),
+        .tracestate = read_attribute(item, "tracestate", TRACESTATE_SIZE),
         .receive_count = (unsigned)read_number(attributes, "ApproximateReceiveCount", 1, MAX_RECEIVE_COUNT),
         .sent_ms = read_number(attributes, "SentTimestamp", 0, INT64_MAX),
     };

@@ -110,8 +110,10 @@ static enum queue_status queue_action(struct queue *q, const char *action, struc
 
 /* url is a member of q, which is set once q is ready. */
 static enum queue_status send_to(struct queue *q, const char *url, struct queue_entry entries[], size_t n) {
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < n; i++) {
         entries[i].accepted = entries[i].refused = false;
+        entries[i].id[0] = '\0';
+    }
     enum queue_status status = queue_ready(q);
     if (status != QUEUE_OK)
         return status;
@@ -139,6 +141,7 @@ enum queue_status queue_bury(struct queue *q, const struct queue_message *messag
                                 .deduplication_id = message->id,
                                 .correlation_id = message->correlation_id,
                                 .traceparent = message->traceparent,
+                                .tracestate = message->tracestate,
                                 .reason = reason};
     enum queue_status status = send_to(q, q->dead_letter_url, &entry, 1);
     if (status != QUEUE_OK || entry.accepted)

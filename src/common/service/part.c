@@ -26,6 +26,7 @@ struct consumer *service_consumer(struct service *service, const struct service_
                                        .wait_s = (int)(service->config->sqs_wait_time / 1000),
                                        .probe = part->probe,
                                        .handle = part->consume,
+                                       .action = part->action,
                                        .app = self};
     part->queue(service->config, &options.queue);
     options.queue.breaker = &service->sqs_breaker;

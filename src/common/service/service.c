@@ -9,6 +9,7 @@
 #include "common/metrics/metrics.h"
 #include "common/service/health.h"
 #include "common/service/worker.h"
+#include "common/tracing/tracing.h"
 #include "files.h"
 #include "lifecycle.h"
 #include "metrics.h"
@@ -19,6 +20,8 @@
 
 enum {
     MAX_PARTS = 32,
+    TRACING_LEAST_MS = 250, /* for sending the last spans */
+    TRACING_MOST_MS = 3000,
     REDIS_QUIET_MS = 10000, /* longer than its breaker stays open */
 };
 
@@ -53,6 +56,22 @@ static void reload_log(void *app) {
         return;
     }
     log_set_level((enum log_level)level);
+}
+
+static void *start_tracing(void *app) {
+    const struct service *service = app;
+    struct tracing_options options;
+    config_tracing(service->config, service->daemon->name, &options);
+    return tracing_start(&options) ? app : NULL;
+}
+
+/* All other parts have stopped. However little time they have left, the last spans get some. */
+static void stop_tracing(void *app, int64_t deadline_ms) {
+    (void)app;
+    int64_t left_ms = deadline_ms - clock_mono_ms();
+    tracing_stop(left_ms < TRACING_LEAST_MS  ? TRACING_LEAST_MS
+                 : left_ms > TRACING_MOST_MS ? TRACING_MOST_MS
+                                             : left_ms);
 }
 
 static void *start_keys(void *app) {
@@ -146,6 +165,7 @@ static void stop_http(void *app, int64_t deadline_ms) {
 static const struct service_part first_parts[] = {
     {.name = "log", .start = start_log, .reload = reload_log},
     {.name = "metrics", .start = service_metrics_start, .stop = service_metrics_stop},
+    {.name = "tracing", .start = start_tracing, .stop = stop_tracing, .files = QUEUE_FILES},
     {.name = "token keys", .start = start_keys, .stop = stop_keys, .reload = reload_keys},
     {.name = "migrations", .start = start_migrations},
     {.name = "health",

@@ -11,6 +11,7 @@
 #include "common/http/route.h"
 #include "common/queue/json.h"
 #include "common/token/private.h"
+#include "common/tracing/tracing.h"
 #include "fakes/fake_revocations.h"
 
 #include <setjmp.h>
@@ -334,6 +335,19 @@ static bool log_line(void) {
 }
 
 /* jansson drops characters when memory is short: so the process ends, or the document is whole. */
+static bool tracing_starts(void) {
+    const struct tracing_options options = {.endpoint = "http://127.0.0.1:1",
+                                            .traces_endpoint = "",
+                                            .timeout_ms = 1000,
+                                            .service = "s",
+                                            .resource = "a=b",
+                                            .ratio = "1"};
+    bool started = tracing_start(&options);
+    assert_int_equal(tracing_is_on(), started);
+    tracing_stop(0);
+    return started;
+}
+
 static void parse_in_child(size_t nth) {
     static const char text[] =
         "{\"a name of some length\":\"a text that is longer than that\",\"n\":[12345678901234567,1.5]}";
@@ -382,6 +396,7 @@ int main(void) {
         {"requests to the queue", queue_requests},
         {"an answer of the queue", queue_answer},
         {"a line of the log", log_line},
+        {"tracing starts", tracing_starts},
     };
     const struct CMUnitTest tests[] = {cmocka_unit_test(json_is_whole_or_the_process_ends)};
     return memory_run(scenarios, COUNT(scenarios)) + cmocka_run_group_tests(tests, NULL, NULL);

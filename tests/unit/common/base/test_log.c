@@ -1,5 +1,6 @@
 /* Log lines as they reach standard error: captured in a file that stands in for it. */
 #include "common/base/log.h"
+#include "common/base/trace.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -63,6 +64,25 @@ static void the_request_id_is_left_out_when_there_is_none(void **state) {
     log_info(NULL, "started");
     json_t *entry = parse_line(capture_end());
     assert_null(json_object_get(entry, "request_id"));
+    json_decref(entry);
+}
+
+static void the_ids_of_a_recorded_trace_are_told(void **state) {
+    (void)state;
+    log_setup("s", LOG_INFO, LOG_JSON);
+    trace_set_current("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01 state=1");
+    capture_begin();
+    log_info("req-1", "x");
+    json_t *entry = parse_line(capture_end());
+    assert_string_equal(member(entry, "trace_id"), "0af7651916cd43dd8448eb211c80319c");
+    assert_string_equal(member(entry, "span_id"), "b7ad6b7169203331");
+    json_decref(entry);
+    trace_set_current(NULL);
+    capture_begin();
+    log_info("req-1", "x");
+    entry = parse_line(capture_end());
+    assert_null(json_object_get(entry, "trace_id"));
+    assert_null(json_object_get(entry, "span_id"));
     json_decref(entry);
 }
 
@@ -191,6 +211,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(json_lines_have_their_members_in_order),
         cmocka_unit_test(the_request_id_is_left_out_when_there_is_none),
+        cmocka_unit_test(the_ids_of_a_recorded_trace_are_told),
         cmocka_unit_test(lines_below_the_level_are_not_written),
         cmocka_unit_test(no_input_forges_a_json_line),
         cmocka_unit_test(bytes_that_are_not_utf8_do_not_spoil_the_line),

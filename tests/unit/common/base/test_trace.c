@@ -7,6 +7,8 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <stdio.h>
+#include <string.h>
 
 #include "fakes/rows.h"
 
@@ -78,11 +80,96 @@ static void new_traces_are_valid_and_differ(void **state) {
     assert_memory_not_equal(first + 36, second + 36, 16);
 }
 
+#define SAMPLED "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+#define X32 "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
+#define X128 X32 X32 X32 X32
+#define X256 X128 X128
+
+static const struct {
+    const char *text, *kept;
+} states[] = {
+    {"", ""},
+    {"a=1", "a=1"},
+    {"a=1,b=2", "a=1,b=2"},
+    {" \ta=1 ,, b=2\t,", "a=1,b=2"},
+    {"foo@bar=1,0a_-*/=x y", "foo@bar=1,0a_-*/=x y"},
+    {",,", ""},
+    {"a", ""},
+    {"a=", ""},
+    {"=1", ""},
+    {"A=1", ""},
+    {"a=1,b", ""},
+    {"a=1=2", ""},
+    {"a b=1", ""},
+    {"a=\001", ""},
+    {"a=\303\244", ""},
+    {"a=" X256, "a=" X256},
+    {"a=" X256 "x", ""},
+    {"a=" X256 ",b=1,c=" X256 ",d=2", "b=1,d=2"}, /* the long ones leave first */
+    {"a=1,b=" X32 X32 X32 ",c=" X32 X32 X32 ",d=" X32 X32 X32 ",e=" X32 X32 X32 ",f=" X32 X32 X32 ",g=1",
+     "a=1,b=" X32 X32 X32 ",c=" X32 X32 X32 ",d=" X32 X32 X32 ",e=" X32 X32 X32 ",f=" X32 X32 X32 ",g=1"},
+    {"a=1,b=" X32 X32 X32 "0123456789ab,c=" X32 X32 X32 ",d=" X32 X32 X32 ",e=" X32 X32 X32 ",f=" X32 X32 X32
+     ",g=1",
+     "a=1,b=" X32 X32 X32 "0123456789ab,c=" X32 X32 X32 ",d=" X32 X32 X32 ",e=" X32 X32 X32
+     ",f=" X32 X32 X32},
+};
+
+static void a_tracestate_is_kept_or_dropped(void **state) {
+    (void)state;
+    for_each_row(i, states, "%s", states[i].text) {
+        char out[TRACESTATE_SIZE];
+        trace_state_clean(states[i].text, out);
+        assert_string_equal(out, states[i].kept);
+    }
+}
+
+static void a_tracestate_has_32_entries_at_most(void **state) {
+    (void)state;
+    char text[512] = "", out[TRACESTATE_SIZE];
+    for (int i = 0; i < 32; i++)
+        snprintf(text + strlen(text), 16, "%sk%d=1", i ? "," : "", i);
+    trace_state_clean(text, out);
+    assert_string_equal(out, text);
+    strcat(text, ",last=1");
+    trace_state_clean(text, out);
+    assert_string_equal(out, "");
+}
+
+static void a_trace_has_two_halves(void **state) {
+    (void)state;
+    char out[TRACE_SIZE];
+    trace_join(SAMPLED, "", out);
+    assert_string_equal(out, SAMPLED);
+    assert_string_equal(trace_state(out), "");
+    trace_join(SAMPLED " old=1", "a=1,b=2", out);
+    assert_string_equal(out, SAMPLED " a=1,b=2");
+    assert_string_equal(trace_state(out), "a=1,b=2");
+    assert_true(trace_is_recorded(out) && trace_is_recorded(SAMPLED));
+    assert_false(trace_is_recorded(NULL) || trace_is_recorded("") || trace_is_recorded(SAMPLED "x"));
+    assert_false(trace_is_recorded("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00"));
+}
+
+static void a_thread_has_a_current_trace(void **state) {
+    (void)state;
+    assert_null(trace_current());
+    trace_set_current(SAMPLED " a=1");
+    assert_string_equal(trace_current(), SAMPLED);
+    trace_set_current("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00");
+    assert_null(trace_current());
+    trace_set_current(SAMPLED);
+    trace_set_current(NULL);
+    assert_null(trace_current());
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(valid_parents_are_carried_on),
         cmocka_unit_test(anything_else_starts_a_new_trace),
         cmocka_unit_test(new_traces_are_valid_and_differ),
+        cmocka_unit_test(a_tracestate_is_kept_or_dropped),
+        cmocka_unit_test(a_tracestate_has_32_entries_at_most),
+        cmocka_unit_test(a_trace_has_two_halves),
+        cmocka_unit_test(a_thread_has_a_current_trace),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

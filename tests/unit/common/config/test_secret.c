@@ -14,7 +14,7 @@
 
 #include "fakes/rows.h"
 
-#define SECRET "a secret of our own, 32 bytes and more"
+#define SECRET "key=a secret of our own with more than 32 bytes" /* headers are pairs */
 #define LONG_SECRET_SIZE 5000
 
 /* The environment of a test. */

@@ -63,6 +63,7 @@ static void messages_to_send_are_written(void **state) {
          .deduplication_id = "f",
          .correlation_id = "c",
          .traceparent = "t",
+         .tracestate = "s=1",
          .reason = "r"}};
     struct buf b = {0};
     queue_json_send(&b, URL, entries, 3);
@@ -75,6 +76,7 @@ static void messages_to_send_are_written(void **state) {
             "{\"Id\":\"2\",\"MessageBody\":\"y\",\"MessageGroupId\":\"i\",\"MessageDeduplicationId\":\"f\","
             "\"MessageAttributes\":{\"correlationId\":{\"DataType\":\"String\",\"StringValue\":\"c\"},"
             "\"traceparent\":{\"DataType\":\"String\",\"StringValue\":\"t\"},"
+            "\"tracestate\":{\"DataType\":\"String\",\"StringValue\":\"s=1\"},"
             "\"reason\":{\"DataType\":\"String\",\"StringValue\":\"r\"}}}]}");
 }
 
@@ -227,6 +229,17 @@ static void what_became_of_sent_messages_is_read(void **state) {
     }
 }
 
+static void the_id_of_a_sent_message_is_read(void **state) {
+    (void)state;
+    json_t *answer = parse("{\"Successful\":[{\"Id\":\"0\",\"MessageId\":\"m-1\"},{\"Id\":\"1\"}]}");
+    struct queue_entry entries[] = {{.body = "ok"}, {.body = "ok"}};
+    char words[QUEUE_ERROR_SIZE] = "";
+    assert_true(queue_json_read_sent(answer, entries, 2, words));
+    assert_string_equal(entries[0].id, "m-1");
+    assert_string_equal(entries[1].id, "");
+    json_decref(answer);
+}
+
 #define MESSAGE(id, group, more)                                                                             \
     "{\"MessageId\":\"" id                                                                                   \
     "\",\"ReceiptHandle\":\"r\",\"Body\":\"ok\",\"Attributes\":{\"MessageGroupId\":\"" group "\"}" more "}"
@@ -280,7 +293,7 @@ static void a_message_is_read_in_full(void **state) {
               "\"Attributes\":{\"MessageGroupId\":\"g\",\"ApproximateReceiveCount\":\"2\",\"SentTimestamp\":"
               "\"99\"},"
               "\"MessageAttributes\":{\"correlationId\":{\"DataType\":\"String\",\"StringValue\":\"c\"},"
-              "\"traceparent\":{\"StringValue\":\"t\"}}}]}");
+              "\"traceparent\":{\"StringValue\":\"t\"},\"tracestate\":{\"StringValue\":\"s=1\"}}}]}");
     struct queue_batch batch = {0};
     char words[QUEUE_ERROR_SIZE] = "";
     assert_true(queue_json_read_received(answer, &batch, words));
@@ -294,6 +307,7 @@ static void a_message_is_read_in_full(void **state) {
     assert_string_equal(m->group_id, "g");
     assert_string_equal(m->correlation_id, "c");
     assert_string_equal(m->traceparent, "t");
+    assert_string_equal(m->tracestate, "s=1");
     assert_int_equal(m->receive_count, 2);
     assert_int_equal(m->sent_ms, 99);
     json_decref(batch.storage);
@@ -323,6 +337,7 @@ static void what_a_message_says_of_itself_is_bounded(void **state) {
         assert_int_equal(batch.messages[0].sent_ms, 0);
         assert_string_equal(batch.messages[0].correlation_id, ""); /* too long to be ours */
         assert_string_equal(batch.messages[0].traceparent, "");
+        assert_string_equal(batch.messages[0].tracestate, "");
         json_decref(batch.storage);
         json_decref(answer);
     }
@@ -402,6 +417,7 @@ int main(void) {
         cmocka_unit_test(all_messages_are_counted),
         cmocka_unit_test(names_that_do_not_fit_are_refused),
         cmocka_unit_test(what_became_of_sent_messages_is_read),
+        cmocka_unit_test(the_id_of_a_sent_message_is_read),
         cmocka_unit_test(messages_are_read),
         cmocka_unit_test(a_message_is_read_in_full),
         cmocka_unit_test(what_a_message_says_of_itself_is_bounded),
