@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# Runs Jaeger, which stores traces in memory and shows them. The first time, it is built with Go, for some minutes.
+# Runs Jaeger, which keeps traces in memory and answers questions about them. The first time, it is built with Go, for some
+# minutes. It has no pages for a browser: those are not in its Go module.
 #   jaeger.sh build      builds build/jaeger/jaeger and prints its path
 #   jaeger.sh start DIR  starts it on free ports of 127.0.0.1, and prints the settings of DIR/env: OTEL_EXPORTER_OTLP_ENDPOINT
-#                        for the daemons, JAEGER_URL for a browser
+#                        for the daemons, JAEGER_URL for its API
 #   jaeger.sh stop DIR   stops it; its traces are gone
 set -euo pipefail
 # shellcheck source=scripts/lib.sh
@@ -29,15 +30,13 @@ start_jaeger() { # DIR
     running "$dir/jaeger.pid" && { cat "$dir/env" && return; }
     mkdir -p "$dir"
     otlp=$(free_port) query=$(free_port) admin=$(free_port)
-    # All that it would listen on, besides: agents and collectors of other protocols.
+    # Other protocols, which nobody uses here.
     for name in collector.http-server collector.grpc-server collector.otlp.grpc query.grpc-server; do
         options+=("--$name.host-port=127.0.0.1:0")
     done
     SPAN_STORAGE_TYPE=memory spawn "$dir/jaeger.pid" "$dir/jaeger.log" "$binary" "${options[@]}" \
         --collector.otlp.enabled=true --collector.otlp.http.host-port="127.0.0.1:$otlp" \
-        --query.http-server.host-port="127.0.0.1:$query" --admin.http.host-port="127.0.0.1:$admin" \
-        --processor.jaeger-binary.server-host-port=127.0.0.1:0 --processor.jaeger-compact.server-host-port=127.0.0.1:0 \
-        --processor.zipkin-compact.server-host-port=127.0.0.1:0 --http-server.host-port=127.0.0.1:0
+        --query.http-server.host-port="127.0.0.1:$query" --admin.http.host-port="127.0.0.1:$admin"
     wait_until 60 answers "http://127.0.0.1:$query/api/services" || {
         tail -n 20 "$dir/jaeger.log" >&2
         die "cannot start Jaeger; above is the end of $dir/jaeger.log"
