@@ -2,13 +2,15 @@
 
 import importlib.util
 import json
+import os
 import re
 import subprocess
 
 import pytest
+import requests
 import yaml
 from certificates import authority
-from harness import ROOT, Api, System, basket, eventually, http
+from harness import PATIENCE, ROOT, Api, System, basket, eventually, free_port, http
 from observer import DEPLOYED, Prometheus
 from test_token_keys import GRANT, KINDS, Folders
 
@@ -186,3 +188,31 @@ def test_every_rule_works(prometheus):
 def test_an_alert_fires(load, prometheus):
     summary = eventually(lambda: prometheus.firing().get("DeadLettersWaiting"), timeout=180, what="the alert")
     assert summary == f"1 messages of {load.system.settings['ORDERS_QUEUE']} were given up"
+
+
+def test_observe_script_starts_prometheus_with_targets_and_rules(load, tmp_path):
+    script, folder = ROOT / "scripts/observe.sh", tmp_path / "prometheus"
+    addresses = [daemon.metrics_url.split("/")[2] for daemon in load.system.daemons]
+
+    def run(*words):
+        done = subprocess.run([script, *words], capture_output=True, text=True, check=False, timeout=PATIENCE,
+                              stdin=subprocess.DEVNULL, env=os.environ | {"PROMETHEUS_PORT": str(port)})
+        assert done.returncode == 0, done.stderr
+        return done.stdout.strip()
+
+    port = free_port()
+    try:
+        url = run("start", folder, *addresses)
+        assert url == f"http://127.0.0.1:{port}" == run("start", folder, *addresses), "the second one changes nothing"
+
+        def ask(path):
+            return requests.get(f"{url}/api/v1/{path}", timeout=PATIENCE).json()["data"]
+
+        eventually(lambda: {target["health"] for target in ask("targets")["activeTargets"]} == {"up"})
+        targets = {(one["labels"]["job"], one["labels"]["instance"]) for one in ask("targets")["activeTargets"]}
+        assert targets == {("order-svc", addresses[0]), ("delivery-svc", addresses[1]), ("prometheus", f"127.0.0.1:{port}")}
+        assert sum(len(group["rules"]) for group in ask("rules")["groups"]) == len(ALL_RULES)
+    finally:
+        run("stop", folder)
+    with pytest.raises(requests.ConnectionError):
+        requests.get(url, timeout=PATIENCE)
