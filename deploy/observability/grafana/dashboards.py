@@ -31,7 +31,7 @@ def stat(title, query, unit="short", steps=None, text=""):
 
 
 def graph(title, queries, unit="short", text="", w=8):
-    queries = [(queries, title)] if isinstance(queries, str) else queries
+    queries = [(queries, "all")] if isinstance(queries, str) else queries
     return {"title": title, "type": "timeseries", "w": w, "h": 8, "unit": unit, "queries": queries, "text": text}
 
 
