@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs the Debian packages that are missing, and libjwt: install-deps.sh SET...
-# The sets are: run build test fuzz check bench maven.
+# The sets are: run build test observe fuzz check bench maven.
 set -euo pipefail
 # shellcheck source=scripts/lib.sh
 source "$(dirname "$0")/lib.sh"
@@ -11,6 +11,7 @@ declare -A sets=(
     [build]="gcc=gcc libc6-dev cmake=cmake ninja-build=ninja pkg-config=pkg-config libmicrohttpd-dev libgnutls28-dev
         libpq-dev libhiredis-dev libcurl4-openssl-dev libjansson-dev libssl-dev zlib1g-dev"
     [test]="prometheus=promtool libcmocka-dev valgrind=valgrind python3-venv"
+    [observe]="prometheus=prometheus"
     [fuzz]="clang=clang libclang-rt-dev"
     [check]="clang-format=clang-format clang-tidy=clang-tidy shellcheck=shellcheck git=git systemd=systemd-analyze
         binutils=readelf universal-ctags=ctags"

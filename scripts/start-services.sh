@@ -2,6 +2,7 @@
 # Starts the whole system: builds it, starts the parts it needs, migrates the database, starts both daemons.
 # Each part (PostgreSQL, Redis, ElasticMQ) is a private one in .run, unless the environment sets its address
 # (DB_HOST, REDIS_HOST, SQS_ENDPOINT) or the address in .env differs from env.example.
+#   start-services.sh [--observe]    --observe also starts a Prometheus in .run, with the alerts of deploy/observability
 set -euo pipefail
 # shellcheck source=scripts/lib.sh
 source "$(dirname "$0")/lib.sh"
@@ -9,6 +10,8 @@ source "$(dirname "$0")/lib.sh"
 run=$ROOT/.run
 bin=$ROOT/build/release
 daemons=(order-svc delivery-svc)
+[[ $# == 0 || $* == --observe ]] || die "usage: start-services.sh [--observe]"
+observe=${1:-}
 
 port_setting() { # DAEMON
     local name=${1%-svc}
@@ -43,6 +46,22 @@ await_health() { # DAEMON
     done
 }
 
+metrics_of() { # DAEMON
+    local port
+    port=$(value_in "$run/$1.config" METRICS_PORT)
+    ((port)) || die "METRICS_PORT is 0, so there is nothing to observe"
+    echo "127.0.0.1:$port"
+}
+
+start_prometheus() {
+    [[ $observe ]] || return 0
+    local addresses=() name url
+    "$ROOT/scripts/install-deps.sh" observe
+    for name in "${daemons[@]}"; do addresses+=("$(metrics_of "$name")"); done
+    url=$("$ROOT/scripts/observe.sh" start "$run/prometheus" "${addresses[@]}")
+    say "Prometheus shows metrics and alerts: $url"
+}
+
 private=()
 if ours DB_HOST DB_PORT; then private+=(postgres); fi
 if ours REDIS_HOST REDIS_PORT; then private+=(redis); fi
@@ -51,6 +70,7 @@ if ours SQS_ENDPOINT; then private+=(elasticmq); fi
 "$ROOT/scripts/install-deps.sh" build run
 if everything_runs; then
     say "everything is running already: $(url order-svc) $(url delivery-svc)"
+    start_prometheus
     exit 0
 fi
 for name in "${daemons[@]}"; do
@@ -84,4 +104,5 @@ for name in "${daemons[@]}"; do
     await_health "$name"
     say "$name is healthy: $(url "$name")"
 done
+start_prometheus
 say "logs are in .run/log; try demo/demo.sh; stop with scripts/stop-services.sh"

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Stops the daemons and private parts in .run. The data stays; --clean deletes it.
+# Stops the daemons, the private parts and Prometheus in .run. The data stays; --clean deletes it.
 set -euo pipefail
 # shellcheck source=scripts/lib.sh
 source "$(dirname "$0")/lib.sh"
@@ -13,6 +13,10 @@ for name in delivery-svc order-svc; do
     say "stopping $name"
     stop "$run/$name.pid"
 done
+if running "$run/prometheus/prometheus.pid"; then
+    say "stopping Prometheus"
+    "$ROOT/scripts/observe.sh" stop "$run/prometheus"
+fi
 for part in elasticmq redis postgres; do
     running "$run/$part.pid" || continue
     say "stopping $part"

@@ -18,4 +18,6 @@ void order_series_make(struct order_series *out) {
         .views_memory = lookups("views", "memory"),
         .views_redis = lookups("views", "redis"),
     };
+    for (enum order_status status = ORDER_SHIPPED; status <= ORDER_DELIVERED; status++)
+        out->moved[status] = metric_series(METRIC_ORDERS_MOVED, METRIC_LABELS(order_status_name(status)));
 }

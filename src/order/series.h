@@ -2,6 +2,7 @@
 #pragma once
 
 #include "common/metrics/metrics.h"
+#include "order.h"
 
 #include <stdbool.h>
 
@@ -11,6 +12,7 @@ struct order_lookups {
 };
 
 struct order_series {
+    struct metric_series *moved[ORDER_DELIVERED + 1]; /* by the status that was reached */
     struct metric_series *created, *status_delay, *repeated_orders, *repeated_revocations;
     struct order_lookups receipts_memory, receipts_redis, views_memory, views_redis;
 };

@@ -43,23 +43,27 @@ static struct order *order_with_id(struct order orders[], size_t count, const st
     return NULL;
 }
 
+enum effect { NOTHING, CHANGED, MOVED }; /* MOVED: the order has another status */
+
 /* Applies the events in their order to the locked orders. changed receives the orders that changed. */
 static size_t apply_events(struct consumer_message messages[], size_t n,
                            const struct order_status_event events[], struct order orders[],
-                           size_t order_count, bool applied[], const struct order *changed[]) {
+                           size_t order_count, enum effect effects[], const struct order *changed[]) {
     bool dirty[QUEUE_BATCH] = {false};
     size_t count = 0;
     for (size_t i = 0; i < n; i++) {
-        applied[i] = false;
+        effects[i] = NOTHING;
         if (messages[i].outcome != CONSUMER_DONE)
             continue;
         struct order *order = order_with_id(orders, order_count, &events[i].order_id);
+        enum order_status before = order ? order->status : ORDER_PENDING_SHIPMENT;
         if (!order) {
             messages[i].outcome = CONSUMER_HOPELESS; /* orders are committed before they are published */
             snprintf(messages[i].reason, sizeof messages[i].reason, "there is no such order");
         } else if (order_apply_status(order, events[i].status, events[i].tracking_number, events[i].carrier,
                                       clock_epoch_ms())) {
-            dirty[order - orders] = applied[i] = true;
+            dirty[order - orders] = true;
+            effects[i] = order->status == before ? CHANGED : MOVED;
         }
     }
     for (size_t i = 0; i < order_count; i++)
@@ -75,7 +79,7 @@ struct status_work {
     const struct uuid *ids;
     size_t id_count;
     struct arena *arena;
-    bool *applied;                /* out: the event changed its order */
+    enum effect *effects;         /* out: what each event did to its order */
     const struct order **changed; /* out */
     size_t changed_count;
 };
@@ -88,7 +92,7 @@ static enum db_status update_orders(struct db *db, void *arg) {
     if (status != DB_OK)
         return status;
     work->changed_count =
-        apply_events(work->messages, work->n, work->events, orders, count, work->applied, work->changed);
+        apply_events(work->messages, work->n, work->events, orders, count, work->effects, work->changed);
     return work->changed_count ? order_store_update(db, work->changed, work->changed_count) : DB_OK;
 }
 
@@ -107,32 +111,35 @@ static void remember_views(struct status_consumer *self, const struct db *db,
 }
 
 static void measure_updates(const struct order_app *app, const struct order_status_event events[],
-                            const bool applied[], size_t n) {
+                            const enum effect effects[], size_t n) {
     int64_t now = clock_epoch_ms();
-    for (size_t i = 0; i < n; i++)
-        if (applied[i] && events[i].changed_ms && events[i].changed_ms <= now)
+    for (size_t i = 0; i < n; i++) {
+        if (effects[i] == MOVED)
+            metric_add(app->series.moved[events[i].status], 1);
+        if (effects[i] && events[i].changed_ms && events[i].changed_ms <= now)
             metric_observe(app->series.status_delay, (now - events[i].changed_ms) * 1000000, NULL);
+    }
 }
 
 static enum db_status handle_status(void *cls, struct db *db, struct consumer_message messages[], size_t n) {
     struct order_status_event events[QUEUE_BATCH];
     struct uuid ids[QUEUE_BATCH];
     const struct order *changed[QUEUE_BATCH];
-    bool applied[QUEUE_BATCH] = {false};
+    enum effect effects[QUEUE_BATCH] = {NOTHING};
     struct arena arena = {0};
     struct status_work work = {.messages = messages,
                                .n = n,
                                .events = events,
                                .ids = ids,
                                .arena = &arena,
-                               .applied = applied,
+                               .effects = effects,
                                .changed = changed};
     work.id_count = parse_events(messages, n, &arena, events, ids);
     enum db_status status = arena.failed ? DB_NO_MEMORY : DB_OK;
     if (status == DB_OK && work.id_count)
         status = db_transaction(db, update_orders, &work);
     if (status == DB_OK && work.changed_count) {
-        measure_updates(((struct status_consumer *)cls)->app, events, applied, n);
+        measure_updates(((struct status_consumer *)cls)->app, events, effects, n);
         remember_views(cls, db, changed, work.changed_count);
     }
     arena_free(&arena);

@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 import requests
-from harness import System, basket, eventually, free_port
+from harness import PrivateParts, System, basket, eventually, free_port
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_prometheus
 
@@ -114,8 +114,11 @@ def test_an_order_is_counted_on_its_whole_way(system):
     created = value(system.order, "orders_created_total")
     shipments = value(system.delivery, "orders_shipment_delay_seconds_count") or 0
     updates = value(system.order, "orders_status_delay_seconds_count") or 0
+    moved = {status: value(system.order, "orders_moved_total", status=status) for status in ("SHIPPED", "DELIVERED")}
     deliver(system, 5)
     assert value(system.order, "orders_created_total") == created + 5
+    for status, count in moved.items():
+        assert value(system.order, "orders_moved_total", status=status) == count + 5
     assert value(system.delivery, "orders_shipment_delay_seconds_count") >= shipments + 5
     assert value(system.order, "orders_status_delay_seconds_count") >= updates + 10  # SHIPPED and DELIVERED
     queue = system.settings["ORDERS_QUEUE"]
@@ -176,6 +179,28 @@ def test_one_replica_asks_the_queues_for_all(parts):
         asked = fresh.query("SELECT sum(calls) FROM (SELECT count(*) AS calls FROM delivery_queue_depths"
                             " WHERE counted_at IS NOT NULL) AS counted")
         assert asked == [(2,)]
+
+
+def test_what_the_database_tells_is_hidden_while_it_is_away():
+    private = PrivateParts()
+    gauges = ("orders_outbox_events", "orders_outbox_oldest_age_seconds", "orders_queue_messages", "orders_open",
+              "orders_oldest_pending_age_seconds", "orders_database_size_bytes")
+    try:
+        with System(private) as alone:
+            alone.start()
+
+            def shown():
+                found = {name for daemon in alone.daemons for name, _ in samples(daemon)}
+                return [name for name in gauges if name in found]
+
+            eventually(lambda: shown() == list(gauges), what="all gauges")
+            private.stop("postgres")
+            eventually(lambda: shown() == [], what="the end of the gauges")
+            assert value(alone.order, "orders_observed_timestamp_seconds") > 0
+            private.start("postgres")
+            eventually(lambda: shown() == list(gauges), what="all gauges again")
+    finally:
+        private.close()
 
 
 def test_many_scrapes_at_once_and_nonsense(system):

@@ -48,6 +48,7 @@ enum metric {
     METRIC_MESSAGES,
     METRIC_PROCESS_DURATION,
     METRIC_ORDERS_CREATED,
+    METRIC_ORDERS_MOVED,
     METRIC_ORDERS_BY_STATUS,
     METRIC_OLDEST_PENDING,
     METRIC_SHIPMENT_DELAY,
@@ -105,6 +106,8 @@ void metric_add(struct metric_series *series, int64_t amount);
 void metric_set(struct metric_series *series, int64_t value);
 /* Takes a gauge out of what is shown, until it is set again: its value is not known. */
 void metric_unset(struct metric_series *series);
+/* The same for all series of a metric. */
+void metric_unset_all(enum metric metric);
 /* Adds a value to a histogram. traceparent (NULL: none) may become its example: only of a trace that is recorded. */
 void metric_observe(struct metric_series *series, int64_t value, const char *traceparent);
 

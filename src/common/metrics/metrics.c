@@ -126,6 +126,13 @@ void metric_unset(struct metric_series *series) {
         atomic_store_explicit(&series->hidden, true, memory_order_relaxed);
 }
 
+void metric_unset_all(enum metric metric) {
+    struct metric_series *series;
+    for (size_t i = 0; (series = metric_at(i)); i++)
+        if (series->metric == metric)
+            metric_unset(series);
+}
+
 static void keep_example(struct metric_series *series, int64_t value, const char *traceparent) {
     struct metric_example *example = &series->example;
     if (!traceparent || !trace_is_sampled(traceparent) ||

@@ -69,9 +69,6 @@ static enum db_status observe_outbox(struct db *db, const char *table) {
     if (status == DB_OK) {
         metric_set(rows, count);
         metric_set(age, age_ms * MS_NS);
-    } else {
-        metric_unset(rows);
-        metric_unset(age);
     }
     return status;
 }
@@ -96,6 +93,15 @@ static enum db_status observe_database(const struct observer *o, struct db *db) 
     return status;
 }
 
+/* While the database is away, nobody knows. The time of METRIC_OBSERVED stays, and tells since when. */
+static void hide_all(void) {
+    static const enum metric gauges[] = {METRIC_DATABASE_SIZE,    METRIC_OUTBOX_ROWS,
+                                         METRIC_OUTBOX_AGE,       METRIC_QUEUE_MESSAGES,
+                                         METRIC_ORDERS_BY_STATUS, METRIC_OLDEST_PENDING};
+    for (size_t i = 0; i < sizeof gauges / sizeof *gauges; i++)
+        metric_unset_all(gauges[i]);
+}
+
 static int64_t observe(void *self, struct db *db, enum db_status *status) {
     struct observer *o = self;
     if (clock_mono_ms() >= o->next_ms) {
@@ -104,6 +110,10 @@ static int64_t observe(void *self, struct db *db, enum db_status *status) {
     }
     for (size_t i = 0; *status == DB_OK && i < o->queue_count; i++)
         *status = observe_queue(o, db, i);
+    if (*status != DB_OK) {
+        hide_all();
+        o->next_ms = 0; /* soon again */
+    }
     return PERIOD_MS + (int64_t)random_below(JITTER_MS);
 }
 
