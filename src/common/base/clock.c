@@ -2,7 +2,7 @@
 #include "common/base/clock.h"
 
 #include <errno.h>
-#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -61,13 +61,10 @@ void clock_format(int64_t epoch_ms, char text[static TIME_TEXT_SIZE]) {
 bool clock_parse(const char *text, int64_t *epoch_ms) {
     struct tm utc = {0};
     char again[TIME_TEXT_SIZE];
-    int ms;
-    if (sscanf(text, "%4d-%2d-%2dT%2d:%2d:%2d.%3dZ", &utc.tm_year, &utc.tm_mon, &utc.tm_mday, &utc.tm_hour,
-               &utc.tm_min, &utc.tm_sec, &ms) != 7)
+    const char *fraction = strptime(text, "%Y-%m-%dT%H:%M:%S", &utc);
+    if (!fraction || *fraction != '.')
         return false;
-    utc.tm_year -= 1900;
-    utc.tm_mon -= 1;
-    *epoch_ms = (int64_t)timegm(&utc) * 1000 + ms;
+    *epoch_ms = (int64_t)timegm(&utc) * 1000 + strtol(fraction + 1, NULL, 10);
     clock_format(*epoch_ms, again); /* the same text, unless it was not quite of this form */
     return strcmp(again, text) == 0;
 }

@@ -3,6 +3,7 @@
 
 #include <dirent.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <time.h>
@@ -24,31 +25,41 @@ static int64_t count_files(void) {
     return count > 0 ? count : 0;
 }
 
-/* Reads fields 20 (threads), 22 (start, in ticks since boot), 23 (virtual memory) and 24 (resident pages) of
- * /proc/self/stat (proc(5)). The second field, a name in parentheses, may contain anything. */
+/* A field of /proc/self/stat, counted from 1 as in proc(5). The fields begin behind the second one, a name in parentheses
+ * that may contain anything. */
+static int64_t stat_field(const char *text, int number) {
+    const char *at = strrchr(text, ')');
+    for (int field = 2; at && field < number; field++)
+        at = strchr(at + 1, ' ');
+    return at ? strtoll(at, NULL, 10) : 0;
+}
+
+enum {
+    STAT_THREADS = 20,
+    STAT_START = 22,
+    STAT_VIRTUAL = 23,
+    STAT_PAGES = 24
+}; /* START in ticks since boot */
+
 static void read_stat(void) {
     char text[1024];
     FILE *file = fopen("/proc/self/stat", "re");
     size_t len = file ? fread(text, 1, sizeof text - 1, file) : 0;
     if (file)
         fclose(file);
-    text[len] = '\0';
-    const char *rest = strrchr(text, ')');
-    long long threads, start, virtual, pages;
-    if (!rest ||
-        sscanf(rest + 1,
-               " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %lld %*d %lld %lld %lld",
-               &threads, &start, &virtual, &pages) != 4)
+    if (len == 0)
         return;
+    text[len] = '\0';
     struct timespec boot, now;
     clock_gettime(CLOCK_BOOTTIME, &boot);
     clock_gettime(CLOCK_REALTIME, &now);
     int64_t booted = (now.tv_sec - boot.tv_sec) * NANO + now.tv_nsec - boot.tv_nsec;
-    gauge(METRIC_THREADS, threads);
-    gauge(METRIC_VIRTUAL_MEMORY, virtual);
-    gauge(METRIC_RSS, pages * sysconf(_SC_PAGESIZE));
+    gauge(METRIC_THREADS, stat_field(text, STAT_THREADS));
+    gauge(METRIC_VIRTUAL_MEMORY, stat_field(text, STAT_VIRTUAL));
+    gauge(METRIC_RSS, stat_field(text, STAT_PAGES) * sysconf(_SC_PAGESIZE));
     /* Whole hundredths, as booted varies by some microseconds. */
-    gauge(METRIC_START_TIME, (booted / 10000000 + start * 100 / sysconf(_SC_CLK_TCK)) * 10000000);
+    gauge(METRIC_START_TIME,
+          (booted / 10000000 + stat_field(text, STAT_START) * 100 / sysconf(_SC_CLK_TCK)) * 10000000);
 }
 
 void metrics_process(void *cls) {
