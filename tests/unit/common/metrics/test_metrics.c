@@ -96,6 +96,9 @@ static void a_gauge_is_set_and_unset(void **state) {
     assert_not_written("orders_outbox_oldest_age_seconds");
     metric_set(age, 1);
     assert_written(METRICS_PROMETHEUS, "} 0.000000001\n");
+    metric_set(metric_series(METRIC_OUTBOX_AGE, METRIC_LABELS("delivery_outbox")), 1);
+    metric_unset_all(METRIC_OUTBOX_AGE);
+    assert_not_written("orders_outbox_oldest_age_seconds");
 }
 
 static void a_histogram_has_buckets_that_add_up(void **state) {
