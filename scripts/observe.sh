@@ -44,7 +44,8 @@ start() { # ORDER-SVC DELIVERY-SVC
     targets prometheus "127.0.0.1:$port"
     targets alertmanager
     running "$dir/prometheus.pid" || spawn "$dir/prometheus.pid" "$dir/log" prometheus --config.file="$dir/prometheus.yml" \
-        --storage.tsdb.path="$dir/data" --web.listen-address="127.0.0.1:$port"
+        --storage.tsdb.path="$dir/data" --web.listen-address="127.0.0.1:$port" \
+        --enable-feature=exemplar-storage
     if ! wait_until 60 answers; then
         tail -n 20 "$dir/log" >&2
         die "cannot start Prometheus; above is the end of $dir/log"
