@@ -110,6 +110,13 @@ def test_requests_are_counted_by_route_and_never_by_path(system):
     assert value(system.order, "http_server_active_requests") == 0
 
 
+def test_failures_are_counted_from_zero_on(system):
+    for method, route in (("POST", "/orders"), ("GET", "/orders/:id")):
+        for status in ("500", "503"):
+            assert value(system.order, "http_server_request_duration_seconds_count", http_request_method=method,
+                         http_route=route, http_response_status_code=status) is not None
+
+
 def test_an_order_is_counted_on_its_whole_way(system):
     created = value(system.order, "orders_created_total")
     shipments = value(system.delivery, "orders_shipment_delay_seconds_count") or 0

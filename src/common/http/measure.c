@@ -46,6 +46,27 @@ static void make_row(struct row *row, const char *method, const char *route) {
     row->route = route;
 }
 
+/* Several threads may find the same series at once. */
+static struct metric_series *series_at(place *at, enum metric metric, const char *const values[]) {
+    struct metric_series *series = atomic_load_explicit(at, memory_order_acquire);
+    if (!series) {
+        series = metric_series(metric, values);
+        atomic_store_explicit(at, series, memory_order_release);
+    }
+    return series;
+}
+
+/* NULL for no status: no answer was sent. */
+static struct metric_series *durations_of(struct row *row, unsigned status) {
+    char code[16];
+    unsigned class = status / 100 - 1, rest = status % 100;
+    if (class >= CLASSES)
+        return NULL;
+    place *at = &row->durations[class * CODES + (rest < CODES ? rest : CODES - 1)];
+    snprintf(code, sizeof code, "%u", status);
+    return series_at(at, METRIC_HTTP_DURATION, METRIC_LABELS(row->method, row->route, code));
+}
+
 static void make_lane(struct lane_measures *lane, const struct http_route *route) {
     const char *const values[] = {route->method, route->pattern};
     lane->depth = metric_series(METRIC_LANE_DEPTH, values);
@@ -66,6 +87,8 @@ static void make_series(struct http_measures *m, const struct http_options *o) {
         const struct http_route *route = &o->routes[i];
         make_row(&m->rows[2 * i], route->method, route->pattern);
         make_row(&m->rows[2 * i + 1], "HEAD", route->pattern);
+        (void)durations_of(&m->rows[2 * i], 500); /* from 0 on: Prometheus sees no increase in a new series */
+        (void)durations_of(&m->rows[2 * i], 503);
         if (route->run)
             make_lane(&m->lanes[i], route);
     }
@@ -118,27 +141,6 @@ static struct row *row_of(const struct http_exchange *x) {
     return &m->rows[2 * m->routes + i];
 }
 
-/* Several threads may find the same series at once. */
-static struct metric_series *series_at(place *at, enum metric metric, const char *const values[]) {
-    struct metric_series *series = atomic_load_explicit(at, memory_order_acquire);
-    if (!series) {
-        series = metric_series(metric, values);
-        atomic_store_explicit(at, series, memory_order_release);
-    }
-    return series;
-}
-
-static void measure_duration(struct row *row, const struct http_exchange *x) {
-    char code[16];
-    unsigned status = x->request.reply.status, class = status / 100 - 1, rest = status % 100;
-    if (class >= CLASSES)
-        return; /* no answer was sent */
-    place *at = &row->durations[class * CODES + (rest < CODES ? rest : CODES - 1)];
-    snprintf(code, sizeof code, "%u", status);
-    metric_observe(series_at(at, METRIC_HTTP_DURATION, METRIC_LABELS(row->method, row->route, code)),
-                   clock_mono_ns() - x->began_ns, x->request.traceparent);
-}
-
 void http_measure_begin(struct http_exchange *x) {
     if (!x->server->measures)
         return;
@@ -155,7 +157,8 @@ void http_measure_end(struct http_exchange *x) {
         return;
     struct row *row = row_of(x);
     const char *const values[] = {row->method, row->route};
-    measure_duration(row, x);
+    metric_observe(durations_of(row, x->request.reply.status), clock_mono_ns() - x->began_ns,
+                   x->request.traceparent);
     metric_observe(series_at(&row->response_size, METRIC_HTTP_RESPONSE_SIZE, values), (int64_t)x->sent, NULL);
     if (x->received)
         metric_observe(series_at(&row->request_size, METRIC_HTTP_REQUEST_SIZE, values), (int64_t)x->received,
