@@ -148,6 +148,6 @@ def test_limits_of_containers_and_units_agree_with_the_bound(system):
     for path in ("docker-compose.yml", "deploy/docker-compose.production.yml"):
         for number in re.findall(r"mem_limit: (\d+)m", pathlib.Path(ROOT, path).read_text()):
             assert wanted <= int(number) * MB, path
-    for path in ("deploy/systemd/order-svc.service", "deploy/systemd/delivery-svc.service"):
+    for path in ("deploy/systemd/order-svc@.service", "deploy/systemd/delivery-svc@.service"):
         number = re.search(r"MemoryMax=(\d+)M", pathlib.Path(ROOT, path).read_text())[1]
         assert wanted <= int(number) * MB, path
