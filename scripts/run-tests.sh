@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs the tests: all of them under ASan and UBSan, unit and integration tests under TSan, unit tests under
+# Runs the tests: all of them under ASan and UBSan, those that say something about threads under TSan, unit tests under
 # valgrind, and a few seconds of fuzzing.
 #   run-tests.sh [--quick] [-R REGEX]     --quick: only the unit tests under ASan; REGEX: as ctest's -R
 set -euo pipefail
