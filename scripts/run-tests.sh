@@ -18,6 +18,7 @@ while (($# > 0)); do
 done
 
 logs=$ROOT/build/log
+jobs=$(($(nproc) + 1)) # tests wait more than they work
 parts=$ROOT/build/test-parts
 passed=() failed=()
 
@@ -26,7 +27,7 @@ run_tests() {
     local name=$1
     shift
     say "testing build/$name"
-    if "$@" --test-dir "$ROOT/build/$name" --output-on-failure --no-tests=$none -j "$(nproc)" "${select[@]}" |
+    if "$@" --test-dir "$ROOT/build/$name" --output-on-failure --no-tests=$none -j "$jobs" "${select[@]}" |
         tee "$logs/$name-test.log"; then
         passed+=("$name")
     else
