@@ -25,12 +25,12 @@ def request(system, path="/orders", body=None, host=b"x"):
             b"Authorization: Bearer %s\r\n\r\n" % (b"POST" if body else b"GET", path.encode(), host, len(body), token)) + body
 
 
-def answer(port, data, before_end=lambda: None):
-    """All that comes after the client has sent the data, and its end."""
+def answer(port, data):
+    """All that comes after the client has sent the data and its end, in one packet."""
     received = b""
     with socket.create_connection(("127.0.0.1", port), timeout=60) as raw:
+        raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, 1)
         raw.sendall(data)
-        before_end()
         raw.shutdown(socket.SHUT_WR)
         while more := raw.recv(65536):
             received += more
