@@ -31,6 +31,16 @@ static bool store(struct config *config, const struct config_knob *knob, const c
     return true;
 }
 
+bool config_refuse(const struct config_knob *knob, const char *text, struct buf *errors) {
+    buf_printf(errors, "%s: must be ", knob->name);
+    config_describe(knob, errors);
+    if (knob->type == CONFIG_SECRET)
+        buf_char(errors, '\n');
+    else
+        config_append_bad(errors, text);
+    return false;
+}
+
 /* An invalid value is reported, and stored all the same. The rules then check it too, and the config is discarded
  * anyway. False when out of memory. */
 static bool read_knob(struct config *config, const struct config_knob *knob, const char *text,
@@ -38,14 +48,8 @@ static bool read_knob(struct config *config, const struct config_knob *knob, con
     if (!text || !*text)
         text = knob->fallback;
     int64_t value = 0;
-    if (!config_parse_value(knob, text, &value)) {
-        buf_printf(errors, "%s: must be ", knob->name);
-        config_describe(knob, errors);
-        if (knob->type == CONFIG_SECRET)
-            buf_char(errors, '\n');
-        else
-            config_append_bad(errors, text);
-    }
+    if (!config_parse_value(knob, text, &value))
+        (void)config_refuse(knob, text, errors);
     return store(config, knob, (const char *[]){text, file}, value);
 }
 

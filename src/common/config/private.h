@@ -19,5 +19,8 @@ bool config_is_service_link(const char *name, const char *value, const char *(*l
 /* Ends a line about an invalid value with the start of the value, without characters that would break the line. */
 void config_append_bad(struct buf *errors, const char *text);
 
+/* Appends what is wrong with a value that config_parse_value has not accepted. The value of a secret is not quoted. False. */
+bool config_refuse(const struct config_knob *knob, const char *text, struct buf *errors);
+
 /* Appends a line for each rule that the values break, and warnings to those of the config. */
 void config_check_rules(struct config *config, struct buf *errors);

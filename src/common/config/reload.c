@@ -10,17 +10,6 @@ static const struct config_knob *knob_named(const char *name) {
     return knob;
 }
 
-/* Appends what is wrong with a value. The value of a secret is not quoted. */
-static bool refuse(const struct config_knob *knob, const char *text, struct buf *errors) {
-    buf_printf(errors, "%s: must be ", knob->name);
-    config_describe(knob, errors);
-    if (knob->type == CONFIG_SECRET)
-        buf_char(errors, '\n');
-    else
-        config_append_bad(errors, text);
-    return false;
-}
-
 bool config_reread_level(const struct config *config, int64_t *level, struct buf *errors) {
     const struct config_knob *knob = knob_named("LOG_LEVEL");
     struct buf text = {0};
@@ -30,7 +19,7 @@ bool config_reread_level(const struct config *config, int64_t *level, struct buf
     bool good = config_find_in_env_file(config->level_file, knob->name, &text, errors);
     const char *value = text.len > 0 ? text.data : knob->fallback;
     if (good && !config_parse_value(knob, value, level))
-        good = refuse(knob, value, errors);
+        good = config_refuse(knob, value, errors);
     buf_free(&text);
     return good;
 }
@@ -46,7 +35,7 @@ bool config_reread_jwt_secret(const struct config *config, char text[static SECR
         return false;
     }
     if (!config_parse_value(knob, text, &length))
-        return refuse(knob, text, errors);
+        return config_refuse(knob, text, errors);
     if (config->app_env != ENV_PRODUCTION || strcmp(text, CONFIG_DEFAULT_JWT_SECRET) != 0)
         return true;
     buf_str(errors, "JWT_SECRET: the default is public and for development only\n");
