@@ -19,6 +19,17 @@ static const char *const methods[] = {"GET",    "HEAD",    "POST",  "PUT",     "
                                       "DELETE", "OPTIONS", "TRACE", "CONNECT", "_OTHER"};
 enum { METHODS = sizeof methods / sizeof *methods };
 
+static size_t method_index(const char *method) {
+    size_t i = 0;
+    while (i < METHODS - 1 && strcmp(method, methods[i]) != 0)
+        i++;
+    return i;
+}
+
+const char *http_known_method(const char *method) {
+    return methods[method_index(method)];
+}
+
 static const char *const reasons[HTTP_REFUSALS] = {"rate_limit", "lane_full", "memory", "waited_too_long"};
 
 typedef _Atomic(struct metric_series *) place;
@@ -133,12 +144,9 @@ void http_measure_refusal(struct http_measures *m, enum http_refusal why) {
 static struct row *row_of(const struct http_exchange *x) {
     struct http_measures *m = x->server->measures;
     const struct http_route *route = x->request.route;
-    size_t i = 0;
     if (route)
         return &m->rows[2 * (size_t)(route - x->server->options.routes) + (strcmp(x->method, "HEAD") == 0)];
-    while (i < METHODS - 1 && strcmp(x->method, methods[i]) != 0)
-        i++;
-    return &m->rows[2 * m->routes + i];
+    return &m->rows[2 * m->routes + method_index(x->method)];
 }
 
 void http_measure_begin(struct http_exchange *x) {

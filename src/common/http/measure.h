@@ -18,6 +18,9 @@ enum http_refusal {
     HTTP_REFUSALS
 };
 
+/* The method, static, when it is a known one, else "_OTHER": an unknown one could be anything. */
+const char *http_known_method(const char *method);
+
 /* NULL when out of memory, or when the options say that nothing is counted: all functions take it. */
 struct http_measures *http_measures_new(const struct http_options *options);
 void http_measures_free(struct http_measures *measures);

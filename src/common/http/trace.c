@@ -1,20 +1,12 @@
 /* The span of a request, from its head to its answer. */
 #include "trace.h"
 
+#include "measure.h"
+
 #include <microhttpd.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
-
-/* Methods that have a name in spans. Any other could be anything. */
-static const char *known_method(const char *method) {
-    static const char *const known[] = {"GET",     "HEAD",    "POST",  "PUT",  "DELETE",
-                                        "CONNECT", "OPTIONS", "TRACE", "PATCH"};
-    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
-        if (strcmp(method, known[i]) == 0)
-            return known[i];
-    return "_OTHER";
-}
 
 static enum MHD_Result collect_state(void *cls, enum MHD_ValueKind kind, const char *key, const char *value) {
     (void)kind;
@@ -53,7 +45,7 @@ void http_trace_begin(struct http_exchange *x, const char *version) {
         adopt_state(x);
     if (!x->span.recorded)
         return;
-    x->span_method = known_method(x->method);
+    x->span_method = http_known_method(x->method);
     x->protocol = strcmp(version, "HTTP/1.0") == 0 ? "1.0" : "1.1";
 }
 

@@ -8,29 +8,12 @@
 
 #include "common/events/consumer_trace.h"
 #include "common/events/outbox_trace.h"
+#include "fakes/no_collector.h"
 
 #include <string.h>
 
 #define SAMPLED "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 #define UNSAMPLED "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00"
-
-static int start(void **state) {
-    (void)state;
-    const struct tracing_options options = {.endpoint = "http://127.0.0.1:1",
-                                            .traces_endpoint = "",
-                                            .timeout_ms = 1000,
-                                            .service = "s",
-                                            .resource = "",
-                                            .ratio = "1",
-                                            .pause_ms = 60000};
-    return tracing_start(&options) ? 0 : -1;
-}
-
-static int stop(void **state) {
-    (void)state;
-    tracing_stop(0);
-    return 0;
-}
 
 static void a_row_becomes_two_attributes(void **state) {
     (void)state;
@@ -123,9 +106,11 @@ static void the_span_of_a_message_is_the_parent_of_what_follows(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_row_becomes_two_attributes),
-        cmocka_unit_test_setup_teardown(the_span_of_a_send_is_what_is_passed_on, start, stop),
+        cmocka_unit_test_setup_teardown(the_span_of_a_send_is_what_is_passed_on, no_collector_start,
+                                        no_collector_stop),
         cmocka_unit_test(without_a_collector_a_trace_is_passed_on_as_it_came),
-        cmocka_unit_test_setup_teardown(the_span_of_a_message_is_the_parent_of_what_follows, start, stop),
+        cmocka_unit_test_setup_teardown(the_span_of_a_message_is_the_parent_of_what_follows,
+                                        no_collector_start, no_collector_stop),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -8,6 +8,7 @@
 
 #include "common/base/trace.h"
 #include "common/http/trace.h"
+#include "fakes/no_collector.h"
 
 #include <string.h>
 
@@ -21,24 +22,6 @@ static void arrive(size_t i, const char *traceparent) {
     requests[i] = &exchanges[i].request;
     span_enter(&exchanges[i].span, SPAN_SERVER, traceparent);
     memcpy(requests[i]->traceparent, exchanges[i].span.traceparent, TRACEPARENT_SIZE);
-}
-
-static int start(void **state) {
-    (void)state;
-    const struct tracing_options options = {.endpoint = "http://127.0.0.1:1",
-                                            .traces_endpoint = "",
-                                            .timeout_ms = 1000,
-                                            .service = "s",
-                                            .resource = "",
-                                            .ratio = "1",
-                                            .pause_ms = 60000};
-    return tracing_start(&options) ? 0 : -1;
-}
-
-static int stop(void **state) {
-    (void)state;
-    tracing_stop(0);
-    return 0;
 }
 
 static const struct http_route route = {.method = "POST", .pattern = "/orders"};
@@ -78,8 +61,10 @@ static void a_batch_without_recorded_requests_has_no_span(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(the_first_recorded_request_is_the_parent, start, stop),
-        cmocka_unit_test_setup_teardown(a_batch_without_recorded_requests_has_no_span, start, stop),
+        cmocka_unit_test_setup_teardown(the_first_recorded_request_is_the_parent, no_collector_start,
+                                        no_collector_stop),
+        cmocka_unit_test_setup_teardown(a_batch_without_recorded_requests_has_no_span, no_collector_start,
+                                        no_collector_stop),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
