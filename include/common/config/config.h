@@ -70,7 +70,7 @@ struct config {
     struct secret_source jwt_secret;
     int64_t jwt_expires_in;
     bool demo_clients, delivery_anonymous;
-    int64_t idempotency_ttl, idempotency_fingerprint_ttl, order_view_ttl, reconcile_after;
+    int64_t idempotency_ttl, idempotency_fingerprint_ttl, order_view_ttl, reconcile_after, events_retention;
     bool carrier_simulation;
     int64_t carrier_assign_delay, carrier_ship_delay, carrier_deliver_delay;
     int64_t shutdown_delay, shutdown_timeout;
