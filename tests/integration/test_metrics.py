@@ -223,7 +223,7 @@ def test_many_scrapes_at_once_and_nonsense(system):
 def test_the_port_can_be_switched_off_and_must_be_free(parts):
     with System(parts) as one:
         quiet = one.order_svc(METRICS_PORT="0").start()
-        assert not [line for line in quiet.log_lines() if "metrics" in line["message"]]
+        assert not [line for line in quiet.log_lines() if "metrics" in line["body"]]
         port = free_port()
         first = one.delivery_svc(METRICS_PORT=str(port)).start()
         second = one.delivery_svc(METRICS_PORT=str(port)).launch()

@@ -2,6 +2,7 @@
 #include "common/base/log.h"
 #include "common/base/buf.h"
 #include "common/base/clock.h"
+#include "common/base/instance.h"
 #include "common/base/json_write.h"
 #include "common/base/trace.h"
 #include "common/base/utf8.h"
@@ -25,7 +26,9 @@ static struct {
     bool journal; /* standard error is systemd's journal */
 } setup = {.service = "", .level = LOG_INFO};
 
-static const char *const level_names[] = {"debug", "info", "warn", "error"};
+/* As OpenTelemetry names and numbers them. */
+static const char *const severity_texts[] = {"DEBUG", "INFO", "WARN", "ERROR"};
+static const int severity_numbers[] = {5, 9, 13, 17};
 static const int journal_priorities[] = {7, 6, 4, 3};
 static const char *const level_labels[] = {"DEBUG", "INFO ", "WARN ", "ERROR"};
 
@@ -86,12 +89,12 @@ static void format_message(char message[static MESSAGE_SIZE], const char *format
     make_utf8(message);
 }
 
+/* The names are those of OpenTelemetry's log data model, in the spelling that it gives for logs in JSON. */
 static void append_json(struct buf *line, enum log_level level, const char *request_id, const char *message) {
     buf_str(line, "{\"timestamp\":");
     json_append_time(line, clock_epoch_ms());
-    buf_printf(line, ",\"level\":\"%s\",\"service\":", level_names[level]);
-    json_append_text(line, setup.service);
-    buf_str(line, ",\"message\":");
+    buf_printf(line, ",\"severity_text\":\"%s\",\"severity_number\":%d,\"body\":", severity_texts[level],
+               severity_numbers[level]);
     json_append_text(line, message);
     if (request_id) {
         buf_str(line, ",\"request_id\":");
@@ -99,8 +102,12 @@ static void append_json(struct buf *line, enum log_level level, const char *requ
     }
     const char *trace = trace_current();
     if (trace)
-        buf_printf(line, ",\"trace_id\":\"%.32s\",\"span_id\":\"%.16s\"", trace + 3, trace + 36);
-    buf_str(line, "}\n");
+        buf_printf(line, ",\"trace_id\":\"%.32s\",\"span_id\":\"%.16s\",\"trace_flags\":\"%.2s\"", trace + 3,
+                   trace + 36, trace + 53);
+    buf_str(line, ",\"service.name\":");
+    json_append_text(line, setup.service);
+    buf_printf(line, ",\"service.version\":\"%s\",\"service.instance.id\":\"%s\"}\n", SERVICE_VERSION,
+               instance_id());
 }
 
 /* The length in bytes of the control character at the start of text; 0 if there is none. */
@@ -149,7 +156,8 @@ static void write_line(bool direct, enum log_level level, const char *request_id
     else
         append_json(&line, level, request_id, message);
 
-    static const char no_memory[] = "{\"level\":\"error\",\"message\":\"out of memory for a log line\"}\n";
+    static const char no_memory[] =
+        "{\"severity_text\":\"ERROR\",\"severity_number\":17,\"body\":\"out of memory for a log line\"}\n";
     const char *data = line.failed ? no_memory : line.data;
     size_t len = line.failed ? sizeof no_memory - 1 : line.len;
     if (direct || !log_writer_put(data, len))

@@ -74,8 +74,10 @@ static void print_config(const struct config *config) {
 
 /* Sets up the log, and tells what is unsafe or surprising. */
 static void log_warnings(enum config_service service, const struct config *config) {
-    log_setup(service == CONFIG_ORDER ? "order-service" : "delivery-service",
-              (enum log_level)config->log_level, (enum log_format)config->log_format);
+    const char *name = config->otel_service_name; /* as in spans; a command has none */
+    if (!name || !*name)
+        name = service == CONFIG_ORDER ? "order-service" : "delivery-service";
+    log_setup(name, (enum log_level)config->log_level, (enum log_format)config->log_format);
     struct buf lines = {0};
     config_unsafe(config, &lines);
     buf_append(&lines, config->warnings.data, config->warnings.len);

@@ -141,7 +141,7 @@ static int count(const char *text, const char *words) {
 
 /* The sum of the lines that were dropped, as they are told. */
 static unsigned long long told_dropped(const char *text) {
-    static const char before[] = "\"message\":\"", behind[] = " log line(s) were dropped";
+    static const char before[] = "\"body\":\"", behind[] = " log line(s) were dropped";
     unsigned long long sum = 0;
     for (; (text = strstr(text, before)) != NULL; text++) {
         char *end;
