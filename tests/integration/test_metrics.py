@@ -3,6 +3,7 @@
 import concurrent.futures
 import gzip
 import subprocess
+import uuid
 
 import pytest
 import requests
@@ -148,12 +149,25 @@ def test_replays_and_lookups_of_caches_are_told_apart(system):
     assert value(system.order, "orders_cache_lookups_total", cache="receipts", result="hit") > hits
 
 
+def given_up(daemon, queue, reason):
+    return value(daemon, "orders_messages_total", messaging_destination_name=queue, outcome="dead_lettered", reason=reason)
+
+
+def test_a_status_of_an_unknown_order_is_counted_as_such(system):
+    queue, order_id = system.settings["DELIVERY_STATUS_QUEUE"], str(uuid.uuid4())
+    before = given_up(system.order, queue, "unknown_order")
+    system.send("DELIVERY_STATUS_QUEUE", {
+        "eventType": "ORDER_STATUS_UPDATE", "eventId": str(uuid.uuid4()), "orderId": order_id,
+        "previousStatus": "PENDING_SHIPMENT", "currentStatus": "SHIPPED", "timestamp": "2026-01-02T03:04:05.678Z"})
+    eventually(lambda: given_up(system.order, queue, "unknown_order") == before + 1, what="the dead letter")
+    assert given_up(system.order, queue, "malformed") == 0
+
+
 def test_dead_letters_and_queues_are_counted(system):
     queue = system.settings["ORDERS_QUEUE"]
-    before = value(system.delivery, "orders_messages_total", messaging_destination_name=queue, outcome="dead_lettered")
+    before = given_up(system.delivery, queue, "malformed")
     system.send("ORDERS_QUEUE", "poison")
-    eventually(lambda: value(system.delivery, "orders_messages_total", messaging_destination_name=queue,
-                             outcome="dead_lettered") == before + 1, what="the dead letter")
+    eventually(lambda: given_up(system.delivery, queue, "malformed") == before + 1, what="the dead letter")
     eventually(lambda: value(system.delivery, "orders_queue_messages", messaging_destination_name=queue,
                              state="dead_letter") == 1, timeout=60, what="the dead letter in the queue's numbers")
     assert value(system.order, "orders_outbox_events", outbox="order_outbox") is not None

@@ -76,6 +76,10 @@ FLOW = [
     graph("4. Messages by outcome per second", [
         (rate("orders_messages_total", "messaging_destination_name, outcome"),
          "{{messaging_destination_name}} {{outcome}}")]),
+    graph("4. Messages that were not processed, per second", [
+        (rate("orders_messages_total", "messaging_destination_name, reason", 'reason!=""'),
+         "{{messaging_destination_name}} {{reason}}")],
+        text="Why they come back or became dead letters."),
     graph("4. Time to process a batch", quantiles("messaging_process_duration_seconds", "messaging_destination_name"),
           "s"),
     graph("5. From an order to its shipment", quantiles("orders_shipment_delay_seconds"), "s"),

@@ -8,6 +8,7 @@
 
 #include "common/base/buf.h"
 #include "common/events/consumer.h"
+#include "common/metrics/metrics.h"
 
 #include <pthread.h>
 #include <stdio.h>
@@ -199,7 +200,7 @@ enum db_status db_run(struct db *db, const struct db_query *query, const struct 
     return DB_UNAVAILABLE;
 }
 
-/* Fates: ok, bad and hopeless (known before the transaction), and what the database says of the transaction
+/* Fates: ok, bad, hopeless and unknown (known before the transaction), and what the database says of the transaction
  * it is in; busy only in company. */
 static enum db_status handle(void *app, struct db *db, struct consumer_message messages[], size_t n) {
     (void)app;
@@ -212,12 +213,16 @@ static enum db_status handle(void *app, struct db *db, struct consumer_message m
         messages[i].outcome = CONSUMER_DONE;
         if (strcmp(fate, "bad") == 0)
             messages[i].outcome = CONSUMER_RETRY;
-        if (strcmp(fate, "hopeless") == 0)
+        if (strcmp(fate, "hopeless") == 0 || strcmp(fate, "unknown") == 0)
             messages[i].outcome = CONSUMER_HOPELESS;
+        if (strcmp(fate, "unknown") == 0)
+            messages[i].cause = CONSUMER_UNKNOWN_ORDER;
         if (messages[i].outcome != CONSUMER_DONE)
             snprintf(messages[i].reason, sizeof messages[i].reason, "it is %s", fate);
         if (strcmp(fate, "refused") == 0)
             status = DB_REFUSED;
+        if (strcmp(fate, "large") == 0)
+            status = DB_NO_MEMORY;
         if (strcmp(fate, "broken") == 0)
             status = DB_FAILED;
         if (strcmp(fate, "busy") == 0 && n > 1)
@@ -319,6 +324,64 @@ static void what_the_dead_letter_queue_does_not_take_comes_back(void **state) {
                         "do 123; bury 1: it is hopeless; bury 3: it is hopeless; delete 2; back 1+30; ");
 }
 
+/* Which messages of one batch are counted: "outcome reason number". */
+static const struct {
+    const char *batch;
+    bool refuses_dead_letters, stops;
+    const char *counts;
+} counted[] = {
+    {.batch = "1 g ok 1,2 h ok 1", .counts = "done  2; "},
+    {.batch = "1 g hopeless 1,2 h unknown 1,3 i unknown 1,4 j ok 1",
+     .counts = "done  1; dead_lettered malformed 1; dead_lettered unknown_order 2; "},
+    {.batch = "1 g refused 1,2 g ok 1,3 h ok 1",
+     .counts = "done  1; retried refused_by_database 1; retried blocked 1; "},
+    {.batch = "1 g refused 3,2 g hopeless 1",
+     .counts = "dead_lettered malformed 1; dead_lettered too_many_receives 1; "},
+    {.batch = "1 g bad 1", .counts = "retried refused_by_database 1; "},
+    {.batch = "1 g large 1", .counts = "retried out_of_memory 1; "},
+    {.batch = "1 g lost 2,2 g ok 1,3 h ok 1", .counts = "retried database_away 3; "},
+    {.batch = "1 g hopeless 1,2 h lost-alone 1,3 i broken 1",
+     .counts = "dead_lettered malformed 1; retried database_away 2; "},
+    {.batch = "1 g hopeless 1,2 h hopeless 3",
+     .refuses_dead_letters = true,
+     .counts = "dead_lettered too_many_receives 1; retried dead_letter_queue_away 1; "},
+    {.batch = "1 g ok 1,2 h ok 1", .stops = true, .counts = "retried stopping 2; "},
+};
+
+static void note_counts(struct buf *out) {
+    static const char begin[] = "\norders_messages_total{messaging_destination_name=\"q.fifo\",outcome=\"";
+    struct buf text = {0};
+    metrics_write(&text, METRICS_PROMETHEUS);
+    buf_str(out, "");
+    for (const char *at = text.data; (at = strstr(at, begin)) != NULL; at++) {
+        char outcome[32], reason[32] = "";
+        int number = -1;
+        const char *line = at + strlen(begin);
+        if (sscanf(line, "%31[^\"]\",reason=\"%31[^\"]\"} %d", outcome, reason, &number) != 3)
+            assert_int_equal(sscanf(line, "%31[^\"]\"} %d", outcome, &number), 2);
+        if (number)
+            buf_printf(out, "%s %s %d; ", outcome, reason, number);
+    }
+    buf_free(&text);
+}
+
+static void each_message_is_counted_with_its_reason(void **state) {
+    (void)state;
+    for_each_row(i, counted, "%s", counted[i].batch) {
+        struct buf counts = {0};
+        assert_true(metrics_start());
+        world.refuses_dead_letters = counted[i].refuses_dead_letters;
+        world.stop_while_receiving = counted[i].stops;
+        run(counted[i].batch);
+        world.refuses_dead_letters = world.stop_while_receiving = false;
+        note_counts(&counts);
+        metrics_stop();
+        if (strcmp(counts.data, counted[i].counts) != 0)
+            fail_msg("%s:\n  %s\nnot %s", counted[i].batch, counts.data, counted[i].counts);
+        buf_free(&counts);
+    }
+}
+
 static void messages_stay_hidden_while_they_are_at_work(void **state) {
     (void)state;
     int before = world.visibility_timeout_s;
@@ -417,6 +480,7 @@ int main(void) {
         cmocka_unit_test(others_help_only_while_the_queue_is_busy),
         cmocka_unit_test(what_was_accepted_is_deleted_and_the_rest_put_back),
         cmocka_unit_test(what_the_dead_letter_queue_does_not_take_comes_back),
+        cmocka_unit_test(each_message_is_counted_with_its_reason),
         cmocka_unit_test(messages_stay_hidden_while_they_are_at_work),
         cmocka_unit_test(what_the_database_cannot_take_now_is_held),
         cmocka_unit_test(a_message_at_its_last_receive_waits_for_the_database),
