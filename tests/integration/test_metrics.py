@@ -1,7 +1,9 @@
 """GET /metrics: what Prometheus makes of it, and whether the numbers are those of what happened."""
 
 import concurrent.futures
+import contextlib
 import gzip
+import socket
 import subprocess
 import uuid
 
@@ -173,6 +175,26 @@ def test_dead_letters_and_queues_are_counted(system):
     assert value(system.order, "orders_outbox_events", outbox="order_outbox") is not None
     assert value(system.order, "orders_open", status="PENDING_SHIPMENT") is not None
     assert value(system.order, "orders_database_size_bytes") > 1e6
+
+
+def test_clients_that_wait_to_be_accepted_are_counted(parts):
+    """With all connections in use, further ones wait in the kernel. They are served when others go."""
+    with System(parts, HTTP_MAX_CONNECTIONS="10", HTTP_THREADS="1", HTTP_TIMEOUT="1h") as system:
+        daemon = system.order_svc().start()
+        assert value(daemon, "orders_http_waiting_connections") == 0
+        assert value(daemon, "orders_http_max_waiting_connections") >= 100
+        with contextlib.ExitStack() as clients:
+            address = ("127.0.0.1", daemon.port)
+            used = [clients.enter_context(socket.create_connection(address)) for _ in range(10)]
+            eventually(lambda: value(daemon, "orders_http_connections") == 10)
+            waiting = [clients.enter_context(socket.create_connection(address)) for _ in range(7)]
+            eventually(lambda: value(daemon, "orders_http_waiting_connections") == 7)
+            for one in used:
+                one.close()
+            eventually(lambda: value(daemon, "orders_http_waiting_connections") == 0)
+            for one in waiting:
+                one.sendall(b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n")
+                assert one.recv(100).startswith(b"HTTP/1.1 200 ")
 
 
 def test_the_process_and_its_parts_are_described(system):
