@@ -22,7 +22,7 @@ static const char accepted[] = "Authorization, Content-Type, Idempotency-Key, If
                                "X-Request-Id, traceparent, tracestate";
 
 /* Takes the next entry of the list, without the blanks around it. False at the end. */
-static bool next_entry(const char **list, const char **entry, size_t *len) {
+static bool next_origin(const char **list, const char **entry, size_t *len) {
     if (!*list)
         return false;
     const char *end = strchrnul(*list, ',');
@@ -92,7 +92,7 @@ bool cors_origins_valid(const char *list, struct buf *fault) {
     size_t len;
     if (!*list)
         return true;
-    while (next_entry(&list, &entry, &len)) {
+    while (next_origin(&list, &entry, &len)) {
         char origin[ORIGIN_SIZE];
         size_t kept = len < sizeof origin ? len : sizeof origin - 1;
         memcpy(origin, entry, kept);
@@ -109,7 +109,7 @@ bool cors_origins_valid(const char *list, struct buf *fault) {
 bool cors_origin_listed(const char *list, const char *origin) {
     const char *entry;
     size_t len, wanted = strlen(origin);
-    while (next_entry(&list, &entry, &len))
+    while (next_origin(&list, &entry, &len))
         if (len == wanted && len > 0 && memcmp(entry, origin, len) == 0)
             return true;
     return false;
