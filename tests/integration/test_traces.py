@@ -112,7 +112,7 @@ def traced(parts, collector):
                 "LOG_LEVEL": "debug"}
     with System(parts, **settings) as system:
         system.order_svc(OTEL_SERVICE_NAME="orders").start()
-        system.delivery_svc().start()
+        system.delivery_svc(OTEL_RESOURCE_ATTRIBUTES=settings["OTEL_RESOURCE_ATTRIBUTES"] + ",service.instance.id=pod-7").start()
         yield system
 
 
@@ -252,10 +252,16 @@ def test_log_lines_of_a_request_have_the_ids_of_its_span(journey, traced):
     lines = [line for line in traced.order.log_lines() if line.get("request_id") == journey.request_id]
     told = {(line["trace_id"], line["span_id"], line["trace_flags"]) for line in lines}
     assert told == {(server.trace, server.id, "01")}
-    for name in "service.name", "service.version", "service.instance.id":
-        assert {line[name] for line in lines} == {server.resource[name]}
     others = [line for line in traced.order.log_lines() if "request_id" not in line]
     assert others and not [line for line in others if "trace_id" in line and line["trace_id"] != server.trace]
+
+
+def test_log_lines_and_spans_name_their_process_alike(journey, traced):
+    process = one(journey.named(f"process {journey.orders}"))
+    assert (process.resource["service.name"], process.resource["service.instance.id"]) == ("overridden", "pod-7")
+    for daemon, span in (traced.order, one(journey.named("POST /orders"))), (traced.delivery, process):
+        for name in "service.name", "service.version", "service.instance.id":
+            assert {line[name] for line in daemon.log_lines()} == {span.resource[name]}
 
 
 def test_the_recipe_of_a_collector_reads_each_member_of_a_line(journey, traced):

@@ -15,6 +15,14 @@ enum log_format { LOG_AUTO, LOG_JSON, LOG_TEXT }; /* LOG_AUTO: text on a termina
 /* Call once in main before any thread starts. service becomes service.name; it is borrowed and must stay valid. */
 void log_setup(const char *service, enum log_level level, enum log_format format);
 
+#define LOG_RESOURCE_SIZE 256
+
+enum log_resource { LOG_SERVICE_NAME, LOG_SERVICE_VERSION, LOG_SERVICE_INSTANCE, LOG_RESOURCES };
+
+/* After log_setup, before any thread starts: what lines have as service.name, service.version or service.instance.id,
+ * instead of the service, the version of the build, or instance_id. Copied, and cut after LOG_RESOURCE_SIZE - 1 bytes. */
+void log_set_resource(enum log_resource member, const char *value);
+
 /* Both any time, on any thread: the minimum level from now on; and whether debug lines are written whatever it is. */
 void log_set_level(enum log_level level);
 void log_set_verbose(bool verbose);

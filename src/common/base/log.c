@@ -20,6 +20,7 @@
 /* Set once, before the process starts threads; but for the level, which an operator may change. */
 static struct {
     const char *service;
+    char resource[LOG_RESOURCES][LOG_RESOURCE_SIZE]; /* set by hand; "": not */
     _Atomic(enum log_level) level;
     atomic_bool verbose;
     bool text;
@@ -45,9 +46,14 @@ static bool is_journal(void) {
 
 void log_setup(const char *service, enum log_level level, enum log_format format) {
     setup.service = service;
+    memset(setup.resource, 0, sizeof setup.resource);
     setup.level = level;
     setup.text = format == LOG_TEXT || (format == LOG_AUTO && isatty(STDERR_FILENO));
     setup.journal = is_journal();
+}
+
+void log_set_resource(enum log_resource member, const char *value) {
+    snprintf(setup.resource[member], sizeof setup.resource[member], "%s", value);
 }
 
 void log_set_level(enum log_level level) {
@@ -89,6 +95,18 @@ static void format_message(char message[static MESSAGE_SIZE], const char *format
     make_utf8(message);
 }
 
+static void append_resource(struct buf *line) {
+    const struct {
+        const char *name, *value;
+    } members[] = {[LOG_SERVICE_NAME] = {"service.name", setup.service},
+                   [LOG_SERVICE_VERSION] = {"service.version", SERVICE_VERSION},
+                   [LOG_SERVICE_INSTANCE] = {"service.instance.id", instance_id()}};
+    for (size_t i = 0; i < LOG_RESOURCES; i++) {
+        buf_printf(line, ",\"%s\":", members[i].name);
+        json_append_text(line, *setup.resource[i] ? setup.resource[i] : members[i].value);
+    }
+}
+
 /* The names are those of OpenTelemetry's log data model, in the spelling that it gives for logs in JSON. */
 static void append_json(struct buf *line, enum log_level level, const char *request_id, const char *message) {
     buf_str(line, "{\"timestamp\":");
@@ -104,10 +122,8 @@ static void append_json(struct buf *line, enum log_level level, const char *requ
     if (trace)
         buf_printf(line, ",\"trace_id\":\"%.32s\",\"span_id\":\"%.16s\",\"trace_flags\":\"%.2s\"", trace + 3,
                    trace + 36, trace + 53);
-    buf_str(line, ",\"service.name\":");
-    json_append_text(line, setup.service);
-    buf_printf(line, ",\"service.version\":\"%s\",\"service.instance.id\":\"%s\"}\n", SERVICE_VERSION,
-               instance_id());
+    append_resource(line);
+    buf_str(line, "}\n");
 }
 
 /* The length in bytes of the control character at the start of text; 0 if there is none. */

@@ -95,6 +95,21 @@ static void the_ids_of_a_recorded_trace_are_told(void **state) {
     json_decref(entry);
 }
 
+static void what_a_line_tells_of_its_process_can_be_set(void **state) {
+    (void)state;
+    log_setup("order-service", LOG_INFO, LOG_JSON);
+    log_set_resource(LOG_SERVICE_NAME, "shop \"7\"");
+    log_set_resource(LOG_SERVICE_VERSION, "2.0-rc");
+    log_set_resource(LOG_SERVICE_INSTANCE, "pod-1");
+    capture_begin();
+    log_info(NULL, "x");
+    json_t *entry = parse_line(capture_end());
+    assert_string_equal(member(entry, "service.name"), "shop \"7\"");
+    assert_string_equal(member(entry, "service.version"), "2.0-rc");
+    assert_string_equal(member(entry, "service.instance.id"), "pod-1");
+    json_decref(entry);
+}
+
 static void severities_have_the_numbers_of_opentelemetry(void **state) {
     (void)state;
     static const struct {
@@ -240,6 +255,7 @@ int main(void) {
         cmocka_unit_test(json_lines_have_their_members_in_order),
         cmocka_unit_test(the_request_id_is_left_out_when_there_is_none),
         cmocka_unit_test(the_ids_of_a_recorded_trace_are_told),
+        cmocka_unit_test(what_a_line_tells_of_its_process_can_be_set),
         cmocka_unit_test(severities_have_the_numbers_of_opentelemetry),
         cmocka_unit_test(lines_below_the_level_are_not_written),
         cmocka_unit_test(no_input_forges_a_json_line),
