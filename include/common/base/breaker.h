@@ -36,5 +36,5 @@ bool breaker_note(struct breaker *breaker, bool success, int64_t now_ms);
 /* Opens the breaker at once: the part has said that it will not do what is asked of it. */
 void breaker_trip(struct breaker *breaker, int64_t now_ms);
 
-/* Whether it refuses calls, or only tries a few. */
-bool breaker_is_open(struct breaker *breaker);
+/* Whether it refuses calls, or only tries a few. It does not while nobody calls: the next call would be tried. */
+bool breaker_is_open(struct breaker *breaker, int64_t now_ms);

@@ -69,9 +69,9 @@ void breaker_trip(struct breaker *b, int64_t now_ms) {
     pthread_mutex_unlock(&b->lock);
 }
 
-bool breaker_is_open(struct breaker *b) {
+bool breaker_is_open(struct breaker *b, int64_t now_ms) {
     pthread_mutex_lock(&b->lock);
-    bool open = b->state != BREAKER_CLOSED;
+    bool open = b->state != BREAKER_CLOSED && now_ms < b->next_ms;
     pthread_mutex_unlock(&b->lock);
     return open;
 }

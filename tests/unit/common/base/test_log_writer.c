@@ -20,7 +20,7 @@
 enum {
     THREADS = 4,
     LINES = 2000,    /* of each thread: several times what a pipe and the buffers hold */
-    FEW = 100,       /* lines that fit */
+    FEW = 70,        /* lines that fit */
     WAIT_MS = 100,   /* that log_stop waits for a reader */
     PATIENCE_S = 60, /* until a child that hangs is killed */
     TEXT_SIZE = 1 << 24,
