@@ -6,7 +6,7 @@
 
 #include <cmocka.h>
 
-#include "fakes/consumer_world.h"
+#include "fakes/consumer_run.h"
 #include "fakes/rows.h"
 
 static const struct {

@@ -8,7 +8,7 @@
 
 #include "common/metrics/metrics.h"
 
-#include "fakes/consumer_world.h"
+#include "fakes/consumer_run.h"
 #include "fakes/rows.h"
 
 /* Which messages of one batch are counted: "outcome reason number". */
