@@ -20,4 +20,6 @@ RUN apt-get update \
 COPY --from=build /usr/local/bin/order-svc /usr/local/bin/delivery-svc /usr/local/bin/
 USER 10001:10001
 EXPOSE 3001 3002
+# of the default command; a container of delivery-svc has ["delivery-svc", "--health"], as in docker-compose.yml
+HEALTHCHECK --interval=5s --timeout=3s --retries=6 CMD ["order-svc", "--health"]
 CMD ["order-svc"]

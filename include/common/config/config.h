@@ -18,6 +18,9 @@ enum config_service {
     CONFIG_BOTH = 3,
     CONFIG_COMMAND = 4, /* a command of either, which needs the database only */
     CONFIG_ALL = 7,
+    CONFIG_ORDER_PROBE = 8, /* the health check of a daemon, which needs its address only, and no secret */
+    CONFIG_DELIVERY_PROBE = 16,
+    CONFIG_PROBE = 24,
 };
 
 enum config_type {
@@ -127,12 +130,14 @@ bool config_reread_jwt_secret(const struct config *config, char text[static SECR
 /* The command line of a daemon. Loads the configuration, sets up the log, and handles the options that need no
  * daemon. Call it before any thread starts.
  *
- * --env FILE --help --version --list-metrics --check-config --print-config --migrate
+ * --env FILE --help --version --list-metrics --check-config --print-config --migrate --health
  *
  * In production the process leaves no core dump and lets no debugger attach from then on. */
 struct config_command {
     struct config *config; /* NULL: exit with exit_code */
     bool migrate_only;
+    const char
+        *probe;      /* ask the daemon that runs with these settings for this path, and exit; NULL: do not */
     bool check_only; /* the settings are good: check what the machine offers, and exit */
     int exit_code;
     int argument; /* index of the first argument that is not an option: a subcommand; argc if there is none */

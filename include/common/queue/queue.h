@@ -1,5 +1,5 @@
-/* SQS: one client of one FIFO queue, over libcurl, in the AWS JSON 1.0 protocol. Only this room and
- * tracing include curl.
+/* SQS: one client of one FIFO queue, over libcurl, in the AWS JSON 1.0 protocol. Only this room,
+ * tracing and service include curl.
  *
  * A client belongs to one thread at a time, but any thread may call queue_interrupt. It keeps its connection. Calls
  * block, with a deadline. When too many calls fail, a breaker refuses further ones for a while. Requests are signed

@@ -149,7 +149,7 @@ void config_unsafe(const struct config *config, struct buf *out) {
     if (config->service & CONFIG_BOTH && !*config->jwt_keys &&
         strcmp(config->jwt_secret.text, CONFIG_DEFAULT_JWT_SECRET) == 0)
         buf_str(out, "JWT_SECRET: the default is public and for development only\n");
-    if (strcmp(config->db_password.text, CONFIG_DEFAULT_DB_PASSWORD) == 0)
+    if (config->service & CONFIG_ALL && strcmp(config->db_password.text, CONFIG_DEFAULT_DB_PASSWORD) == 0)
         buf_str(out, "DB_PASSWORD: the default is public and for development only\n");
     if (config->demo_clients)
         buf_str(out, "DEMO_CLIENTS: the demo clients have public secrets and are for development only\n");

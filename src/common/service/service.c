@@ -14,6 +14,7 @@
 #include "lifecycle.h"
 #include "metrics.h"
 #include "observe.h"
+#include "probe.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -257,6 +258,11 @@ int service_main(const struct service_daemon *daemon, int argc, char *argv[]) {
     struct config_command command = config_command_line(daemon->config, argc, argv);
     if (!command.config)
         return command.exit_code;
+    if (command.probe) {
+        int well = probe_daemon(command.config, command.probe);
+        config_free(command.config);
+        return well;
+    }
     bool serves = !command.migrate_only && command.argument == argc;
     int code = serves && !files_suffice(daemon, command.config) ? 1 : 0;
     if (code == 0 && !command.check_only)
