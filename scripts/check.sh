@@ -75,6 +75,16 @@ metrics() {
         echo "docs/OBSERVABILITY.md is outdated; run scripts/metrics.sh --write build/check"
 }
 
+manual() {
+    local daemon
+    for daemon in order-svc delivery-svc; do
+        scripts/man.sh $daemon build/check | cmp -s - docs/man/$daemon.8 ||
+            echo "docs/man/$daemon.8 is outdated; run scripts/man.sh --write build/check"
+    done
+    diff <(sed -n 's/^project(.* VERSION \([0-9.]*\).*/\1/p' CMakeLists.txt) <(sed -n '1s/.*(\(.*\)).*/\1/p' debian/changelog) ||
+        echo "debian/changelog has another version than CMakeLists.txt"
+}
+
 scripts() { files -name '*.sh' -o -path './.ci/run' | xargs -0 shellcheck -x; }
 
 # expect BINARY WHAT PATTERN: prints WHAT unless a line of standard input matches. (grep -q would end too early and
@@ -132,6 +142,7 @@ check "the daemons do not include each other" daemons_apart
 check "no .c file above 400 lines (tests: 450), no .h file above 160" file_lengths
 check "env.example and docs/CONFIGURATION.md have every setting" settings
 check "docs/OBSERVABILITY.md has every metric" metrics
+check "the manual pages have every setting, and the packages the version" manual
 check "the binaries are hardened" hardened
 check "the exposure of the systemd units is 2.0 at most" units
 check "shellcheck finds nothing in the scripts" scripts
