@@ -28,18 +28,19 @@ machine() { # RELEASE
 FROM debian:$1-slim
 RUN apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qqy install --no-install-recommends \
     systemd systemd-sysv dbus postgresql redis-server ca-certificates curl jq openssl
-CMD ["/sbin/init"]
+CMD ["sh", "-c", "mount --make-rshared / && exec /sbin/init"]
 END
 }
 
-# systemd needs a hierarchy of cgroups to write into. Some machines have version 2 beside version 1.
+# systemd needs mounts that it shares with its units, for their credentials, and a hierarchy of cgroups to write into. Some
+# machines have version 2 beside version 1.
 start_machine() { # RELEASE
     local groups=/sys/fs/cgroup
     [[ ! -d $groups/unified ]] || groups=$groups/unified
     docker run -d --name "$network" --network "$network" --cgroupns=host -v "$groups:/sys/fs/cgroup:rw" \
-        --cap-add SYS_ADMIN --security-opt seccomp=unconfined --security-opt apparmor=unconfined \
+        --cap-add SYS_ADMIN --cap-add SYS_PTRACE --security-opt seccomp=unconfined --security-opt apparmor=unconfined \
         --tmpfs /run --tmpfs /run/lock --tmpfs /tmp -e container=docker "order-processing-machine:$1" >/dev/null
-    wait_until 60 inside 'systemctl is-system-running | grep -qx "running\|degraded"' || die "systemd does not come up"
+    wait_until 60 inside 'systemctl is-system-running 2>/dev/null | grep -qx "running\|degraded"' || die "systemd does not come up"
 }
 
 inside() { docker exec -i "$network" bash -c "set -e; $1"; }
@@ -50,10 +51,7 @@ repack() { # FILE
     dir=$(mktemp -d)
     dpkg-deb -R "$1" "$dir/x"
     sed -i 's/^Version: .*/&+next/; s/\(order-processing-common (= [^)]*\))/\1+next)/' "$dir/x/DEBIAN/control"
-    if [[ -d $dir/x/etc/order-processing ]]; then
-        sed -i '1i # the settings of the next release' "$dir"/x/etc/order-processing/*.env
-        (cd "$dir/x" && find usr etc -type f -exec md5sum {} + | grep -v ' etc/' >DEBIAN/md5sums)
-    fi
+    find "$dir/x/etc/order-processing" -name '*.env' -exec sed -i '1i # the settings of the next release' {} +
     dpkg-deb --root-owner-group -b "$dir/x" "$dir" >/dev/null
     cat "$dir"/*.deb
     rm -rf "$dir"
