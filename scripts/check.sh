@@ -83,9 +83,11 @@ manual() {
     done
     diff <(sed -n 's/^project(.* VERSION \([0-9.]*\).*/\1/p' CMakeLists.txt) <(sed -n '1s/.*(\(.*\)).*/\1/p' debian/changelog) ||
         echo "debian/changelog has another version than CMakeLists.txt"
+    grep -qx "appVersion: $(sed -n 's/^project(.* VERSION \([0-9.]*\).*/\1/p' CMakeLists.txt)" packaging/helm/order-processing/Chart.yaml ||
+        echo "the Helm chart has another appVersion than CMakeLists.txt"
 }
 
-scripts() { files -name '*.sh' -o -path './.ci/run' | xargs -0 shellcheck -x; }
+scripts() { files -name '*.sh' -o -path './.ci/*' | xargs -0 shellcheck -x; }
 
 # expect BINARY WHAT PATTERN: prints WHAT unless a line of standard input matches. (grep -q would end too early and
 # kill the writer.)
