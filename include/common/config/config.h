@@ -12,6 +12,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct credential_chain;
+
 enum config_service {
     CONFIG_ORDER = 1,
     CONFIG_DELIVERY = 2,
@@ -66,6 +68,12 @@ struct config {
     int64_t redis_port, redis_db, redis_timeout;
     char *sqs_endpoint, *aws_region;
     struct secret_source aws_access_key_id, aws_secret_access_key, aws_session_token;
+    char *aws_role_arn, *aws_token_file, *aws_session_name, *aws_sts_endpoint;
+    char *aws_shared_file, *aws_profile, *aws_container_url, *aws_container_path;
+    struct secret_source aws_container_token;
+    char *aws_metadata_endpoint;
+    bool aws_metadata_disabled;
+    struct credential_chain *credentials; /* of AWS, made of these */
     char *orders_queue, *orders_dlq, *delivery_status_queue, *delivery_status_dlq;
     char *revocations_queue, *revocations_dlq;
     int64_t sqs_visibility_timeout, sqs_max_receive_count, sqs_wait_time, consumer_threads;
@@ -148,11 +156,13 @@ struct config_command config_command_line(enum config_service service, int argc,
 struct db_options;
 struct cache_options;
 struct queue_options;
+struct credential_options;
 struct token_options;
 struct http_options;
 struct tracing_options;
 void config_db(const struct config *config, const char *application_name, struct db_options *out);
 void config_cache(const struct config *config, struct cache_options *out);
+void config_credentials(const struct config *config, struct credential_options *out);
 void config_orders_queue(const struct config *config, struct queue_options *out);
 void config_status_queue(const struct config *config, struct queue_options *out);
 void config_revocations_queue(const struct config *config, struct queue_options *out);

@@ -7,6 +7,7 @@
 #include "common/base/log.h"
 #include "common/cache/cache.h"
 #include "common/metrics/metrics.h"
+#include "common/queue/credentials.h"
 #include "common/service/health.h"
 #include "common/service/worker.h"
 #include "common/tracing/tracing.h"
@@ -44,8 +45,11 @@ static void tell_faults(struct buf *errors) {
     buf_free(errors);
 }
 
+/* The log works since the settings were read. */
 static void *start_log(void *app) {
-    return app; /* the log works since the settings were read */
+    const struct service *service = app;
+    log_info(NULL, "AWS credentials come from %s", credentials_source(service->config->credentials));
+    return app;
 }
 
 static void reload_log(void *app) {
