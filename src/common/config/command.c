@@ -1,6 +1,6 @@
 /* The command line that both daemons share. */
+#include "common/config/command.h"
 #include "common/base/log.h"
-#include "common/config/config.h"
 #include "common/metrics/metrics.h"
 
 #include <getopt.h>

@@ -174,7 +174,7 @@ static bool from_shared_file(const struct credential_options *o, struct credenti
 }
 
 /* Reads the answer of a call that succeeded with 200. */
-static bool read_answer(long status, const struct buf *answer, struct credential *out, char *why) {
+static bool read_endpoint_answer(long status, const struct buf *answer, struct credential *out, char *why) {
     if (status != 0 && status != 200)
         snprintf(why, CREDENTIAL_WHY_SIZE, "the endpoint answered with %ld", status);
     return status == 200 && credential_from_json(answer->data, answer->len - 1, out, why);
@@ -195,7 +195,7 @@ static bool from_container(const struct credential_options *o, struct credential
     if (*token)
         buf_printf(&r.headers[0], "Authorization: %s", token);
     explicit_bzero(text, sizeof text);
-    bool good = read_answer(url.failed ? 0 : call(&r, &answer, why), &answer, out, why);
+    bool good = read_endpoint_answer(url.failed ? 0 : call(&r, &answer, why), &answer, out, why);
     buf_free(&url);
     forget(&answer);
     return good;
@@ -240,8 +240,9 @@ static bool from_metadata(const struct credential_options *o, struct credential 
     }
     if (good) {
         buf_printf(&path, "%s%s", roles, answer.data);
-        good = !path.failed &&
-               read_answer(ask_metadata(o, "GET", path.data, token.data, &answer, why), &answer, out, why);
+        good =
+            !path.failed && read_endpoint_answer(ask_metadata(o, "GET", path.data, token.data, &answer, why),
+                                                 &answer, out, why);
     }
     forget(&token);
     forget(&answer);

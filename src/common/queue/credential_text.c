@@ -15,7 +15,7 @@ enum {
 };
 
 /* Copies text of a source. False when it is missing, too long, or would break a header. */
-static bool copy(char *out, size_t size, const char *text, size_t len) {
+static bool copy_word(char *out, size_t size, const char *text, size_t len) {
     if (!text || len == 0 || len >= size)
         return false;
     for (size_t i = 0; i < len; i++)
@@ -30,9 +30,9 @@ static bool copy(char *out, size_t size, const char *text, size_t len) {
 static bool fill(struct credential *out, const char *key, size_t key_len, const char *secret,
                  size_t secret_len, const char *token, size_t token_len, char *why) {
     *out = (struct credential){0};
-    const char *bad = !copy(out->key, sizeof out->key, key, key_len)               ? "access key ID"
-                      : !copy(out->secret, sizeof out->secret, secret, secret_len) ? "secret access key"
-                      : token && token_len && !copy(out->token, sizeof out->token, token, token_len)
+    const char *bad = !copy_word(out->key, sizeof out->key, key, key_len)               ? "access key ID"
+                      : !copy_word(out->secret, sizeof out->secret, secret, secret_len) ? "secret access key"
+                      : token && token_len && !copy_word(out->token, sizeof out->token, token, token_len)
                           ? "session token"
                           : NULL;
     if (!bad)
@@ -119,14 +119,14 @@ bool credential_from_xml(const char *text, struct credential *out, char why[stat
     }
     if (!fill(out, key, key_len, secret, secret_len, token, token_len, why))
         return false;
-    if (copy(time, sizeof time, expires, time_len) && credential_time(time, &out->expires_ms))
+    if (copy_word(time, sizeof time, expires, time_len) && credential_time(time, &out->expires_ms))
         return true;
     snprintf(why, CREDENTIAL_WHY_SIZE, "no usable time of expiry in the answer");
     return false;
 }
 
 /* Takes the next line without blanks around it; false at the end. */
-static bool next_line(const char **text, const char **line, size_t *len) {
+static bool next_profile_line(const char **text, const char **line, size_t *len) {
     if (!**text)
         return false;
     *line = *text;
@@ -161,7 +161,7 @@ bool credential_from_profile(const char *text, const char *profile, struct crede
     size_t lens[3] = {0}, len, value_len;
     bool inside = false, found = false;
     *out = (struct credential){0};
-    while (next_line(&text, &line, &len)) {
+    while (next_profile_line(&text, &line, &len)) {
         if (len >= 2 && *line == '[' && line[len - 1] == ']') {
             inside = len - 2 == strlen(profile) && strncmp(line + 1, profile, len - 2) == 0;
             found |= inside;

@@ -145,8 +145,8 @@ static struct curl_slist *make_headers(const char *action, const char *token) {
 }
 
 /* Credentials are replaced while we run, so each call uses those of its moment. */
-static bool find_credentials(const struct queue *q, struct credential *out,
-                             char why[static CURL_ERROR_SIZE]) {
+static bool credential_of_now(const struct queue *q, struct credential *out,
+                              char why[static CURL_ERROR_SIZE]) {
     char reason[CREDENTIAL_WHY_SIZE];
     *out = (struct credential){0};
     if (!q->options.credentials || credentials_now(q->options.credentials, out, reason))
@@ -159,7 +159,7 @@ static bool find_credentials(const struct queue *q, struct credential *out,
 static CURLcode post(struct queue *q, const char *action, const struct buf *body, int wait_s,
                      char why[static CURL_ERROR_SIZE]) {
     struct credential credential;
-    if (!find_credentials(q, &credential, why))
+    if (!credential_of_now(q, &credential, why))
         return CURLE_LOGIN_DENIED;
     struct curl_slist *headers = make_headers(action, credential.token);
     bool ready = headers && !body->failed && sign(q, &credential);

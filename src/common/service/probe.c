@@ -15,7 +15,7 @@ enum {
     MAX_ANSWER = 4096,
 };
 
-static size_t take_answer(char *data, size_t size, size_t n, void *cls) {
+static size_t take_probe_answer(char *data, size_t size, size_t n, void *cls) {
     struct buf *answer = cls;
     if (answer->len + n > MAX_ANSWER)
         return 0;
@@ -57,7 +57,7 @@ static bool set_probe_options(CURL *easy, const struct buf *url, struct buf *ans
     bad |= curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, 0L);
     bad |= curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, 0L);
     bad |= curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)LIMIT_MS);
-    bad |= curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, take_answer);
+    bad |= curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, take_probe_answer);
     bad |= curl_easy_setopt(easy, CURLOPT_WRITEDATA, answer);
     bad |= curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, why);
     return bad == 0;

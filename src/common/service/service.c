@@ -6,6 +6,7 @@
 #include "common/base/json.h"
 #include "common/base/log.h"
 #include "common/cache/cache.h"
+#include "common/config/command.h"
 #include "common/metrics/metrics.h"
 #include "common/queue/credentials.h"
 #include "common/service/health.h"

@@ -1,5 +1,5 @@
 /* The command line both daemons share. */
-#include "common/config/config.h"
+#include "common/config/command.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
