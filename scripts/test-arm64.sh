@@ -17,8 +17,8 @@ RUN dpkg --add-architecture arm64 && apt-get -qq update && apt-get -qqy install 
     libcmocka-dev:arm64
 END
 
-# Runs in the container: the source comes from standard input, the daemons go to standard output. A test of memory limits and
-# one of signals look at the process, which is qemu's.
+# Runs in the container: the source comes from standard input, the daemons go to standard output. One test looks at the time and
+# memory of its process, which qemu does not tell. So it is that one, and no other, that may fail.
 # shellcheck disable=SC2016 # it is expanded there
 build_there='
     set -e
@@ -26,7 +26,9 @@ build_there='
     mkdir /src && cd /src && tar -x
     cmake -G Ninja -B build/arm64 -DCMAKE_BUILD_TYPE=RelWithDebInfo -DCMAKE_TOOLCHAIN_FILE=cmake/aarch64.cmake
     cmake --build build/arm64
-    ctest --test-dir build/arm64 -L unit -j2 --output-on-failure
+    ctest --test-dir build/arm64 -L unit -E "^unit/common/metrics/test_metrics$" -j2 --output-on-failure
+    qemu-aarch64 build/arm64/tests/common_metrics_test_metrics >/tmp/metrics 2>&1 || true
+    grep -q "PASSED" /tmp/metrics && ! grep "FAILED" /tmp/metrics | grep -v "the_process_is_described\|listed below\|FAILED TEST"
     tar -c -C build/arm64 order-svc delivery-svc >&3'
 
 say "building, and testing under qemu"

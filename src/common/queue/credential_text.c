@@ -49,8 +49,11 @@ static size_t length(const char *text) {
 /* Appends what the source says of an error, without characters that would break the line. */
 static void say(char *why, const char *what, const char *text, size_t len) {
     int at = snprintf(why, CREDENTIAL_WHY_SIZE, "%s", what);
-    for (size_t i = 0; i < len && i < WORDS && at < CREDENTIAL_WHY_SIZE - 1; i++)
-        why[at++] = text[i] < ' ' || text[i] > '~' ? '?' : text[i];
+    for (size_t i = 0; i < len && i < WORDS && at < CREDENTIAL_WHY_SIZE - 1; i++, at++) {
+        why[at] = text[i];
+        if (text[i] < ' ' || text[i] > '~')
+            why[at] = '?';
+    }
     why[at] = '\0';
 }
 
