@@ -32,7 +32,7 @@ third_party() {
     only_in http 'microhttpd|gnutls'
     only_in db 'libpq|postgresql'
     only_in cache hiredis
-    only_in 'queue|tracing' curl
+    only_in 'queue|tracing|service' curl
     only_in token jwt
     only_in service zlib
 }
@@ -75,7 +75,19 @@ metrics() {
         echo "docs/OBSERVABILITY.md is outdated; run scripts/metrics.sh --write build/check"
 }
 
-scripts() { files -name '*.sh' -o -path './.ci/run' | xargs -0 shellcheck -x; }
+manual() {
+    local daemon
+    for daemon in order-svc delivery-svc; do
+        scripts/man.sh $daemon build/check | cmp -s - docs/man/$daemon.8 ||
+            echo "docs/man/$daemon.8 is outdated; run scripts/man.sh --write build/check"
+    done
+    diff <(sed -n 's/^project(.* VERSION \([0-9.]*\).*/\1/p' CMakeLists.txt) <(sed -n '1s/.*(\(.*\)).*/\1/p' debian/changelog) ||
+        echo "debian/changelog has another version than CMakeLists.txt"
+    grep -qx "appVersion: $(sed -n 's/^project(.* VERSION \([0-9.]*\).*/\1/p' CMakeLists.txt)" packaging/helm/order-processing/Chart.yaml ||
+        echo "the Helm chart has another appVersion than CMakeLists.txt"
+}
+
+scripts() { files -name '*.sh' -o -path './.ci/*' | xargs -0 shellcheck -x; }
 
 # expect BINARY WHAT PATTERN: prints WHAT unless a line of standard input matches. (grep -q would end too early and
 # kill the writer.)
@@ -132,6 +144,7 @@ check "the daemons do not include each other" daemons_apart
 check "no .c file above 400 lines (tests: 450), no .h file above 160" file_lengths
 check "env.example and docs/CONFIGURATION.md have every setting" settings
 check "docs/OBSERVABILITY.md has every metric" metrics
+check "the manual pages have every setting, and the packages the version" manual
 check "the binaries are hardened" hardened
 check "the exposure of the systemd units is 2.0 at most" units
 check "shellcheck finds nothing in the scripts" scripts

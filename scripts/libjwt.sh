@@ -45,6 +45,7 @@ END
 compile() { # FOLDER: with the flags that our own code has
     local flags='-O2 -g -D_FORTIFY_SOURCE=3 -fstack-protector-strong -fstack-clash-protection'
     [[ $(uname -m) != x86_64 ]] || flags+=' -fcf-protection'
+    flags+=" \"-ffile-prefix-map=$1=.\"" # its name is random
     mkdir "$1/source"
     cd "$1/source"
     cmake -E tar xf "$cache/$source" # tar would need xz

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "common/db/db.h"
+#include "common/queue/credentials.h"
 #include "common/queue/queue.h"
 
 #include <stdio.h>
@@ -20,6 +21,25 @@ struct live_queue {
     struct queue_options options;
 };
 
+/* Those of the environment, for all queues of the program. */
+static inline struct credential_chain *live_credentials(void) {
+    static struct credential_chain *chain;
+    const struct credential_options options = {.key = {.text = setting("AWS_ACCESS_KEY_ID", "")},
+                                               .secret = {.text = setting("AWS_SECRET_ACCESS_KEY", "")},
+                                               .token = {.text = setting("AWS_SESSION_TOKEN", "")},
+                                               .region = "",
+                                               .role_arn = "",
+                                               .token_file = "",
+                                               .session_name = "",
+                                               .sts_endpoint = "",
+                                               .shared_file = "",
+                                               .profile = "",
+                                               .container_url = "",
+                                               .container_path = "",
+                                               .metadata_endpoint = ""};
+    return chain ? chain : (chain = credentials_open(&options));
+}
+
 static inline void live_queue_init(struct live_queue *q, const char *purpose) {
     struct uuid id = uuid_new();
     char text[UUID_TEXT_SIZE];
@@ -28,9 +48,7 @@ static inline void live_queue_init(struct live_queue *q, const char *purpose) {
     snprintf(q->dead_letters, sizeof q->dead_letters, "%.30s-%s-dlq.fifo", purpose, text);
     q->options = (struct queue_options){.endpoint = setting("SQS_ENDPOINT", "http://localhost:9324"),
                                         .region = setting("AWS_REGION", "us-east-1"),
-                                        .access_key = {.text = setting("AWS_ACCESS_KEY_ID", "")},
-                                        .secret_key = {.text = setting("AWS_SECRET_ACCESS_KEY", "")},
-                                        .session_token = {.text = setting("AWS_SESSION_TOKEN", "")},
+                                        .credentials = live_credentials(),
                                         .name = q->name,
                                         .dead_letter_name = q->dead_letters,
                                         .max_receive_count = 2,

@@ -7,7 +7,8 @@ import subprocess
 import pytest
 from harness import DELIVERY_SVC, ORDER_SVC, PATIENCE, ROOT, System, eventually
 
-UNITS = sorted((ROOT / "deploy/systemd").glob("*.service"))
+UNITS = sorted((ROOT / "deploy/systemd").glob("*@.service"))
+MIGRATIONS = sorted((ROOT / "deploy/systemd").glob("*-migrate.service"))
 
 
 @pytest.mark.parametrize("program", [ORDER_SVC, DELIVERY_SVC])
@@ -47,8 +48,25 @@ def test_units_are_templates_with_a_watchdog():
     for unit in UNITS:
         text = unit.read_text()
         assert "\nWatchdogSec=" in text and "_SERVICE_PORT=%i" in text
-        instance = unit.name.replace("@", "@3001")
-        done = subprocess.run(["systemd-analyze", "verify", "--man=no", instance], capture_output=True, text=True,
-                              env=os.environ | {"SYSTEMD_UNIT_PATH": f"{unit.parent}:"}, check=False)
-        faults = [line for line in done.stderr.splitlines() if unit.name.split("@")[0] in line and "is not executable" not in line]
-        assert not faults, faults
+        verify(unit, unit.name.replace("@", "@3001"))
+
+
+def verify(unit, instance):
+    done = subprocess.run(["systemd-analyze", "verify", "--man=no", instance], capture_output=True, text=True,
+                          env=os.environ | {"SYSTEMD_UNIT_PATH": f"{unit.parent}:"}, check=False)
+    name = unit.name.removesuffix(".service").rstrip("@")
+    faults = [line for line in done.stderr.splitlines() if name in line and "is not executable" not in line]
+    assert not faults, faults
+
+
+def hardening(unit):
+    """What a unit says from its limits on."""
+    return [line for line in unit.read_text().partition("\nLimitNOFILE=")[2].splitlines() if "=" in line and "WantedBy" not in line]
+
+
+def test_migrations_run_once_and_as_hardened_as_the_daemon():
+    assert [unit.name for unit in MIGRATIONS] == ["delivery-svc-migrate.service", "order-svc-migrate.service"]
+    for unit, daemon in zip(MIGRATIONS, UNITS, strict=True):
+        assert "\nType=oneshot\n" in unit.read_text() and "--migrate\n" in unit.read_text()
+        assert hardening(unit) == hardening(daemon) != []
+        verify(unit, unit.name)

@@ -12,12 +12,17 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct credential_chain;
+
 enum config_service {
     CONFIG_ORDER = 1,
     CONFIG_DELIVERY = 2,
     CONFIG_BOTH = 3,
     CONFIG_COMMAND = 4, /* a command of either, which needs the database only */
     CONFIG_ALL = 7,
+    CONFIG_ORDER_PROBE = 8, /* the health check of a daemon, which needs its address only, and no secret */
+    CONFIG_DELIVERY_PROBE = 16,
+    CONFIG_PROBE = 24,
 };
 
 enum config_type {
@@ -63,6 +68,12 @@ struct config {
     int64_t redis_port, redis_db, redis_timeout;
     char *sqs_endpoint, *aws_region;
     struct secret_source aws_access_key_id, aws_secret_access_key, aws_session_token;
+    char *aws_role_arn, *aws_token_file, *aws_session_name, *aws_sts_endpoint;
+    char *aws_shared_file, *aws_profile, *aws_container_url, *aws_container_path;
+    struct secret_source aws_container_token;
+    char *aws_metadata_endpoint;
+    bool aws_metadata_disabled;
+    struct credential_chain *credentials; /* of AWS, made of these */
     char *orders_queue, *orders_dlq, *delivery_status_queue, *delivery_status_dlq;
     char *revocations_queue, *revocations_dlq;
     int64_t sqs_visibility_timeout, sqs_max_receive_count, sqs_wait_time, consumer_threads;
@@ -124,30 +135,17 @@ bool config_reread_level(const struct config *config, int64_t *level, struct buf
 bool config_reread_jwt_secret(const struct config *config, char text[static SECRET_SIZE],
                               struct buf *errors) MUST_CHECK;
 
-/* The command line of a daemon. Loads the configuration, sets up the log, and handles the options that need no
- * daemon. Call it before any thread starts.
- *
- * --env FILE --help --version --list-metrics --check-config --print-config --migrate
- *
- * In production the process leaves no core dump and lets no debugger attach from then on. */
-struct config_command {
-    struct config *config; /* NULL: exit with exit_code */
-    bool migrate_only;
-    bool check_only; /* the settings are good: check what the machine offers, and exit */
-    int exit_code;
-    int argument; /* index of the first argument that is not an option: a subcommand; argc if there is none */
-};
-struct config_command config_command_line(enum config_service service, int argc, char *argv[]);
-
 /* The options of the parts, from config. They borrow its strings. */
 struct db_options;
 struct cache_options;
 struct queue_options;
+struct credential_options;
 struct token_options;
 struct http_options;
 struct tracing_options;
 void config_db(const struct config *config, const char *application_name, struct db_options *out);
 void config_cache(const struct config *config, struct cache_options *out);
+void config_credentials(const struct config *config, struct credential_options *out);
 void config_orders_queue(const struct config *config, struct queue_options *out);
 void config_status_queue(const struct config *config, struct queue_options *out);
 void config_revocations_queue(const struct config *config, struct queue_options *out);

@@ -1,13 +1,12 @@
-/* SQS: one client of one FIFO queue, over libcurl, in the AWS JSON 1.0 protocol. Only this room and
- * tracing include curl.
+/* SQS: one client of one FIFO queue, over libcurl, in the AWS JSON 1.0 protocol. Only this room,
+ * tracing and service include curl.
  *
  * A client belongs to one thread at a time, but any thread may call queue_interrupt. It keeps its connection. Calls
  * block, with a deadline. When too many calls fail, a breaker refuses further ones for a while. Requests are signed
- * (SigV4) when an access key is set. */
+ * (SigV4) when there are credentials. */
 #pragma once
 
 #include "common/base/attributes.h"
-#include "common/base/secret.h"
 #include "common/base/trace.h"
 
 #include <stdbool.h>
@@ -24,12 +23,12 @@
     10 /* file descriptors of a client at most: old and new connection, libcurl's wake-ups and resolver */
 
 struct breaker;
+struct credential_chain;
 struct queue;
 
 struct queue_options { /* what it points to is borrowed and must outlive the client */
     const char *endpoint, *region;
-    struct secret_source access_key, secret_key,
-        session_token; /* of this moment, in each call; "": unsigned */
+    struct credential_chain *credentials; /* asked in each call; NULL: requests are not signed */
     const char *name;
     const char *dead_letter_name;
     int max_receive_count;

@@ -1,6 +1,6 @@
 /* The command line that both daemons share. */
+#include "common/config/command.h"
 #include "common/base/log.h"
-#include "common/config/config.h"
 #include "common/metrics/metrics.h"
 #include "common/tracing/tracing.h"
 
@@ -10,13 +10,18 @@
 #include <string.h>
 #include <sys/prctl.h>
 
-enum action { BAD_USAGE, RUN, MIGRATE, HELP, VERSION, METRICS, CHECK, PRINT };
+enum action { BAD_USAGE, RUN, MIGRATE, HELP, VERSION, METRICS, CHECK, PRINT, HEALTH };
 
 static const struct option options[] = {
-    {"env", required_argument, NULL, 'e'},      {"help", no_argument, NULL, HELP},
-    {"version", no_argument, NULL, VERSION},    {"list-metrics", no_argument, NULL, METRICS},
-    {"check-config", no_argument, NULL, CHECK}, {"print-config", no_argument, NULL, PRINT},
-    {"migrate", no_argument, NULL, MIGRATE},    {NULL, 0, NULL, 0},
+    {"env", required_argument, NULL, 'e'},
+    {"help", no_argument, NULL, HELP},
+    {"version", no_argument, NULL, VERSION},
+    {"list-metrics", no_argument, NULL, METRICS},
+    {"check-config", no_argument, NULL, CHECK},
+    {"print-config", no_argument, NULL, PRINT},
+    {"migrate", no_argument, NULL, MIGRATE},
+    {"health", optional_argument, NULL, HEALTH},
+    {NULL, 0, NULL, 0},
 };
 
 static const char *daemon_name(enum config_service service) {
@@ -26,7 +31,8 @@ static const char *daemon_name(enum config_service service) {
 static void print_usage(FILE *out, enum config_service service) {
     fprintf(
         out,
-        "usage: %s [--env FILE] [--check-config | --print-config | --migrate | --list-metrics | --help | --version]\n",
+        "usage: %s [--env FILE] [--check-config | --print-config | --migrate | --health[=live] | --list-metrics |\n"
+        "       --help | --version]\n",
         daemon_name(service));
     if (service == CONFIG_ORDER)
         fputs("       order-svc [--env FILE] client add|list|rotate|retire|scope|disable|enable|delete ...\n"
@@ -36,15 +42,18 @@ static void print_usage(FILE *out, enum config_service service) {
 
 static void print_help(enum config_service service) {
     print_usage(stdout, service);
-    puts("\n"
-         "  --env FILE      read NAME=value lines from FILE; the environment takes precedence\n"
-         "  --check-config  check the configuration, report every error, and exit\n"
-         "  --print-config  print all values, secrets as ***, and exit\n"
-         "  --migrate       apply the pending database migrations, and exit\n"
-         "  --list-metrics  print a table of the metrics of both daemons, and exit\n"
-         "  --version       print the version, and exit\n"
-         "\n"
-         "Environment variables, with their defaults:\n");
+    puts(
+        "\n"
+        "  --env FILE      read NAME=value lines from FILE; the environment takes precedence\n"
+        "  --check-config  check the configuration, report every error, and exit\n"
+        "  --print-config  print all values, secrets as ***, and exit\n"
+        "  --migrate       apply the pending database migrations, and exit\n"
+        "  --health        ask the daemon that runs here whether it is ready, with the same settings for its address;\n"
+        "                  exit with 0 if it is, else with 1 and a line that says why; --health=live: whether it lives\n"
+        "  --list-metrics  print a table of the metrics of both daemons, and exit\n"
+        "  --version       print the version, and exit\n"
+        "\n"
+        "Environment variables, with their defaults:\n");
     struct buf values = {0};
     for (size_t i = 0; i < config_knob_count; i++) {
         const struct config_knob *knob = &config_knobs[i];
@@ -108,6 +117,13 @@ static void close_memory(const struct config *config) {
         (void)prctl(PR_SET_DUMPABLE, 0);
 }
 
+/* The settings that an action needs. */
+static enum config_service settings_of(enum config_service service, enum action action, bool subcommand) {
+    if (action == HEALTH)
+        return service == CONFIG_ORDER ? CONFIG_ORDER_PROBE : CONFIG_DELIVERY_PROBE;
+    return action == MIGRATE || subcommand ? CONFIG_COMMAND : service;
+}
+
 /* What can be told without a configuration. False when it is not one of these actions. */
 static bool tell(enum config_service service, enum action action) {
     struct buf table = {0};
@@ -148,8 +164,16 @@ static struct config *command_load(enum config_service service, enum config_serv
     return config;
 }
 
-/* Sets *argument to the index of the first argument that is not an option. */
-static enum action parse_options(int argc, char *argv[], const char **env_file, int *argument) {
+/* The path of --health or --health=WHAT; NULL when there is no such health. */
+static const char *health_path(const char *what) {
+    if (!what || strcmp(what, "ready") == 0)
+        return "/health/ready";
+    return strcmp(what, "live") == 0 ? "/health/live" : NULL;
+}
+
+/* Sets the command's argument to the index of the first argument that is not an option, and its probe. */
+static enum action parse_options(int argc, char *argv[], const char **env_file,
+                                 struct config_command *command) {
     enum action action = RUN;
     optind = 0; /* resets getopt */
     for (int option; (option = getopt_long(argc, argv, "+", options, NULL)) != -1;) {
@@ -159,15 +183,17 @@ static enum action parse_options(int argc, char *argv[], const char **env_file, 
             *env_file = optarg;
         else
             action = (enum action)option;
+        if (option == HEALTH && !(command->probe = health_path(optarg)))
+            return BAD_USAGE;
     }
-    *argument = optind;
+    command->argument = optind;
     return action;
 }
 
 struct config_command config_command_line(enum config_service service, int argc, char *argv[]) {
     struct config_command command = {.exit_code = 2, .argument = argc};
     const char *env_file = NULL;
-    enum action action = parse_options(argc, argv, &env_file, &command.argument);
+    enum action action = parse_options(argc, argv, &env_file, &command);
     if (action == BAD_USAGE) {
         print_usage(stderr, service);
         return command;
@@ -176,21 +202,26 @@ struct config_command config_command_line(enum config_service service, int argc,
         command.exit_code = 0;
         return command;
     }
-    bool daemon = action != MIGRATE && command.argument == argc;
-    struct config *config = command_load(service, daemon ? service : CONFIG_COMMAND, env_file);
+    if (action != HEALTH)
+        command.probe = NULL;
+    struct config *config =
+        command_load(service, settings_of(service, action, command.argument < argc), env_file);
     command.exit_code = config ? 0 : 1;
+    command.config = config;
+    if (action == HEALTH)
+        return command;
     if (config && action == PRINT)
         print_config(config);
     if (config && action != PRINT)
         log_warnings(service, config);
     if (!config || action == PRINT) {
         config_free(config);
+        command.config = NULL;
         return command;
     }
     command.check_only = action == CHECK;
     if (!command.check_only)
         close_memory(config);
-    command.config = config;
     command.migrate_only = action == MIGRATE;
     return command;
 }

@@ -1,4 +1,5 @@
 /* The configuration: all knobs, read from the environment. */
+#include "common/queue/credentials.h"
 #include "private.h"
 
 #include <stdlib.h>
@@ -74,17 +75,24 @@ static bool read_all(struct config *config, const char *(*lookup)(const char *na
     return true;
 }
 
+static bool open_credentials(struct config *config) {
+    struct credential_options options;
+    config_credentials(config, &options);
+    return (config->credentials = credentials_open(&options)) != NULL;
+}
+
 struct config *config_load(enum config_service service, const char *(*lookup)(const char *name),
                            struct buf *errors) {
     size_t before = errors->len;
     struct config *config = calloc(1, sizeof *config);
     if (config)
         config->service = service;
-    if (config && read_all(config, lookup, errors))
+    bool whole = config && read_all(config, lookup, errors);
+    if (whole)
         config_check_rules(config, errors);
-    else
+    if (!whole || (!errors->failed && errors->len == before && !open_credentials(config)))
         buf_str(errors, "out of memory\n");
-    if (!config || errors->failed || errors->len > before) {
+    if (!config || errors->failed || errors->len > before || !config->credentials) {
         config_free(config);
         return NULL;
     }
@@ -97,6 +105,7 @@ void config_free(struct config *config) {
     for (size_t i = 0; i < config_knob_count; i++)
         for (size_t j = 0; j < texts_of(&config_knobs[i]); j++)
             free(*text_of(config, &config_knobs[i], j));
+    credentials_close(config->credentials);
     buf_free(&config->warnings);
     free(config);
 }

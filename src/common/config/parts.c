@@ -3,9 +3,12 @@
 #include "common/config/config.h"
 #include "common/db/db.h"
 #include "common/http/server.h"
+#include "common/queue/credentials.h"
 #include "common/queue/queue.h"
 #include "common/token/token.h"
 #include "common/tracing/tracing.h"
+
+#include <string.h>
 
 void config_db(const struct config *config, const char *application_name, struct db_options *out) {
     *out = (struct db_options){
@@ -36,14 +39,44 @@ void config_cache(const struct config *config, struct cache_options *out) {
     };
 }
 
+/* Only AWS has metadata of machines, and nothing of AWS takes unsigned requests. */
+static bool is_aws(const char *endpoint) {
+    static const char *const domains[] = {".amazonaws.com", ".amazonaws.com.cn"};
+    size_t len = strlen(endpoint);
+    for (size_t i = 0; i < 2; i++)
+        if (len > strlen(domains[i]) && strcmp(endpoint + len - strlen(domains[i]), domains[i]) == 0)
+            return strncmp(endpoint, "https://", 8) == 0;
+    return false;
+}
+
+void config_credentials(const struct config *config, struct credential_options *out) {
+    const char *metadata = config->aws_metadata_endpoint;
+    if (!*metadata && is_aws(config->sqs_endpoint))
+        metadata = "http://169.254.169.254";
+    *out = (struct credential_options){
+        .key = config->aws_access_key_id,
+        .secret = config->aws_secret_access_key,
+        .token = config->aws_session_token,
+        .region = config->aws_region,
+        .role_arn = config->aws_role_arn,
+        .token_file = config->aws_token_file,
+        .session_name = config->aws_session_name,
+        .sts_endpoint = config->aws_sts_endpoint,
+        .shared_file = config->aws_shared_file,
+        .profile = config->aws_profile,
+        .container_url = config->aws_container_url,
+        .container_path = config->aws_container_path,
+        .container_token = config->aws_container_token,
+        .metadata_endpoint = config->aws_metadata_disabled ? "" : metadata,
+    };
+}
+
 static struct queue_options queue_options(const struct config *config, const char *name,
                                           const char *dead_letter_name) {
     return (struct queue_options){
         .endpoint = config->sqs_endpoint,
         .region = config->aws_region,
-        .access_key = config->aws_access_key_id,
-        .secret_key = config->aws_secret_access_key,
-        .session_token = config->aws_session_token,
+        .credentials = config->credentials,
         .name = name,
         .dead_letter_name = dead_letter_name,
         .max_receive_count = (int)config->sqs_max_receive_count,

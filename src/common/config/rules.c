@@ -4,13 +4,14 @@
 #include "common/cache/cache.h"
 #include "common/http/address.h"
 #include "common/http/cors.h"
+#include "common/queue/credentials.h"
 #include "common/tracing/tracing.h"
 
 #include <string.h>
 #include <sys/socket.h>
 
 /* Must be http://host:port or https://host, with nothing after it. */
-static void check_endpoint(const char *url, struct buf *errors) {
+static void check_endpoint(const char *name, const char *url, struct buf *errors) {
     static const char host_characters[] =
         "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-:[]";
     const char *host = "";
@@ -21,7 +22,7 @@ static void check_endpoint(const char *url, struct buf *errors) {
     size_t len = strspn(host, host_characters);
     if (len > 0 && host[len] == '\0')
         return;
-    buf_str(errors, "SQS_ENDPOINT: must be http://host:port or https://host, without a path");
+    buf_printf(errors, "%s: must be http://host:port or https://host, without a path", name);
     config_append_bad(errors, url);
 }
 
@@ -77,6 +78,31 @@ static void check_queues(const struct config *config, struct buf *errors) {
     }
 }
 
+/* Where credentials come from. The region becomes part of a host name. */
+static void check_sources(const struct config *config, struct buf *errors) {
+    const char *region = config->aws_region, *path = config->aws_container_path;
+    if (!*config->aws_role_arn != !*config->aws_token_file)
+        buf_printf(errors, "%s: must be set when %s is\n",
+                   *config->aws_role_arn ? "AWS_WEB_IDENTITY_TOKEN_FILE" : "AWS_ROLE_ARN",
+                   *config->aws_role_arn ? "AWS_ROLE_ARN" : "AWS_WEB_IDENTITY_TOKEN_FILE");
+    if (*config->aws_role_arn && region[strspn(region, "abcdefghijklmnopqrstuvwxyz0123456789-")]) {
+        buf_str(errors, "AWS_REGION: must consist of a-z 0-9 -");
+        config_append_bad(errors, region);
+    }
+    if (*config->aws_sts_endpoint)
+        check_endpoint("AWS_ENDPOINT_URL_STS", config->aws_sts_endpoint, errors);
+    if (*config->aws_metadata_endpoint)
+        check_endpoint("AWS_EC2_METADATA_SERVICE_ENDPOINT", config->aws_metadata_endpoint, errors);
+    if (*config->aws_container_url && !credentials_url_is_safe(config->aws_container_url)) {
+        buf_str(errors, "AWS_CONTAINER_CREDENTIALS_FULL_URI: must be https://, or http:// on this machine");
+        config_append_bad(errors, config->aws_container_url);
+    }
+    if (*path && *path != '/') {
+        buf_str(errors, "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI: must begin with /");
+        config_append_bad(errors, path);
+    }
+}
+
 static void check_credentials(const struct config *config, struct buf *errors) {
     bool key = *config->aws_access_key_id.text, secret = *config->aws_secret_access_key.text;
     if (key && !secret)
@@ -85,6 +111,7 @@ static void check_credentials(const struct config *config, struct buf *errors) {
         buf_str(errors, "AWS_ACCESS_KEY_ID: must be set when AWS_SECRET_ACCESS_KEY is\n");
     if (*config->aws_session_token.text && !key)
         buf_str(errors, "AWS_ACCESS_KEY_ID: must be set when AWS_SESSION_TOKEN is\n");
+    check_sources(config, errors);
 }
 
 /* An issuer may be a URL. Then it must be possible to append paths to it (RFC 8414 §2). */
@@ -159,7 +186,7 @@ void config_unsafe(const struct config *config, struct buf *out) {
     if (config->service & CONFIG_BOTH && !*config->jwt_keys &&
         strcmp(config->jwt_secret.text, CONFIG_DEFAULT_JWT_SECRET) == 0)
         buf_str(out, "JWT_SECRET: the default is public and for development only\n");
-    if (strcmp(config->db_password.text, CONFIG_DEFAULT_DB_PASSWORD) == 0)
+    if (config->service & CONFIG_ALL && strcmp(config->db_password.text, CONFIG_DEFAULT_DB_PASSWORD) == 0)
         buf_str(out, "DB_PASSWORD: the default is public and for development only\n");
     if (config->demo_clients)
         buf_str(out, "DEMO_CLIENTS: the demo clients have public secrets and are for development only\n");
@@ -169,7 +196,7 @@ void config_unsafe(const struct config *config, struct buf *out) {
 
 void config_check_rules(struct config *config, struct buf *errors) {
     check_ports(config->db_host, config->db_port, errors);
-    check_endpoint(config->sqs_endpoint, errors);
+    check_endpoint("SQS_ENDPOINT", config->sqs_endpoint, errors);
     check_queues(config, errors);
     check_proxies(config->trusted_proxies, errors);
     check_origins(config->cors_origins, errors);

@@ -4,6 +4,7 @@
 #include "common/base/breaker.h"
 #include "common/base/clock.h"
 #include "common/base/json.h"
+#include "common/queue/credentials.h"
 #include "private.h"
 
 #include <curl/curl.h>
@@ -47,18 +48,15 @@ static bool set_options(struct queue *q) {
     return bad == 0;
 }
 
-/* Temporary credentials are replaced while we run, so each call uses those of its moment. */
-static bool sign(struct queue *q) {
-    const struct queue_options *o = &q->options;
-    char id[SECRET_SIZE], secret[SECRET_SIZE], method[128];
-    const char *key = secret_now(&o->access_key, id);
-    if (!*key)
+static bool sign(struct queue *q, const struct credential *credential) {
+    char method[128];
+    if (!*credential->key)
         return true;
-    snprintf(method, sizeof method, "aws:amz:%s:sqs", o->region);
+    snprintf(method, sizeof method, "aws:amz:%s:sqs", q->options.region);
     unsigned bad = 0;
     bad |= curl_easy_setopt(q->easy, CURLOPT_AWS_SIGV4, method);
-    bad |= curl_easy_setopt(q->easy, CURLOPT_USERNAME, key);
-    bad |= curl_easy_setopt(q->easy, CURLOPT_PASSWORD, secret_now(&o->secret_key, secret));
+    bad |= curl_easy_setopt(q->easy, CURLOPT_USERNAME, credential->key);
+    bad |= curl_easy_setopt(q->easy, CURLOPT_PASSWORD, credential->secret);
     return bad == 0;
 }
 
@@ -136,10 +134,8 @@ static CURLcode transfer(struct queue *q) {
     return result;
 }
 
-static struct curl_slist *make_headers(const struct queue *q, const char *action) {
+static struct curl_slist *make_headers(const char *action, const char *token) {
     struct curl_slist *headers = NULL;
-    char secret[SECRET_SIZE];
-    const char *token = secret_now(&q->options.session_token, secret);
     if (exchange_add_header(&headers, "Content-Type: ", "application/x-amz-json-1.0") &&
         exchange_add_header(&headers, "X-Amz-Target: AmazonSQS.", action) &&
         (!*token || exchange_add_header(&headers, "X-Amz-Security-Token: ", token)))
@@ -148,11 +144,27 @@ static struct curl_slist *make_headers(const struct queue *q, const char *action
     return NULL;
 }
 
+/* Credentials are replaced while we run, so each call uses those of its moment. */
+static bool credential_of_now(const struct queue *q, struct credential *out,
+                              char why[static CURL_ERROR_SIZE]) {
+    char reason[CREDENTIAL_WHY_SIZE];
+    *out = (struct credential){0};
+    if (!q->options.credentials || credentials_now(q->options.credentials, out, reason))
+        return true;
+    snprintf(why, CURL_ERROR_SIZE, "no AWS credentials: %.200s", reason);
+    return false;
+}
+
 /* One HTTP exchange. Leaves the body of the answer in q->answer, or the error message of a failure in why. */
 static CURLcode post(struct queue *q, const char *action, const struct buf *body, int wait_s,
                      char why[static CURL_ERROR_SIZE]) {
-    struct curl_slist *headers = make_headers(q, action);
-    if (!headers || body->failed || !sign(q)) {
+    struct credential credential;
+    if (!credential_of_now(q, &credential, why))
+        return CURLE_LOGIN_DENIED;
+    struct curl_slist *headers = make_headers(action, credential.token);
+    bool ready = headers && !body->failed && sign(q, &credential);
+    explicit_bzero(&credential, sizeof credential);
+    if (!ready) {
         curl_slist_free_all(headers);
         return CURLE_OUT_OF_MEMORY;
     }

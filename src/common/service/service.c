@@ -6,7 +6,9 @@
 #include "common/base/json.h"
 #include "common/base/log.h"
 #include "common/cache/cache.h"
+#include "common/config/command.h"
 #include "common/metrics/metrics.h"
+#include "common/queue/credentials.h"
 #include "common/service/health.h"
 #include "common/service/worker.h"
 #include "common/tracing/tracing.h"
@@ -14,6 +16,7 @@
 #include "lifecycle.h"
 #include "metrics.h"
 #include "observe.h"
+#include "probe.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -43,8 +46,11 @@ static void tell_faults(struct buf *errors) {
     buf_free(errors);
 }
 
+/* The log works since the settings were read. */
 static void *start_log(void *app) {
-    return app; /* the log works since the settings were read */
+    const struct service *service = app;
+    log_info(NULL, "AWS credentials come from %s", credentials_source(service->config->credentials));
+    return app;
 }
 
 static void reload_log(void *app) {
@@ -259,6 +265,11 @@ int service_main(const struct service_daemon *daemon, int argc, char *argv[]) {
     struct config_command command = config_command_line(daemon->config, argc, argv);
     if (!command.config)
         return command.exit_code;
+    if (command.probe) {
+        int well = probe_daemon(command.config, command.probe);
+        config_free(command.config);
+        return well;
+    }
     bool serves = !command.migrate_only && command.argument == argc;
     int code = serves && !files_suffice(daemon, command.config) ? 1 : 0;
     if (code == 0 && !command.check_only)

@@ -1,5 +1,5 @@
 /* The command line both daemons share. */
-#include "common/config/config.h"
+#include "common/config/command.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -66,6 +66,29 @@ static void check_config_reports_and_exits(void **state) {
     assert_passed(run((char *[]){name, check, NULL}, out));
     setenv("BATCH_SIZE", "none", 1);
     assert_left(run((char *[]){name, check, NULL}, out), 1);
+}
+
+static void health_needs_an_address_only(void **state) {
+    (void)state;
+    char ready[] = "--health", live[] = "--health=live", other[] = "--health=dead", migrate[] = "--migrate";
+    unsetenv("JWT_SECRET");
+    unsetenv("DB_PASSWORD");
+    struct config_command command = run((char *[]){name, ready, NULL}, out);
+    assert_string_equal(command.probe, "/health/ready");
+    assert_int_equal(command.config->order_port, 3001);
+    config_free(command.config);
+    command = run((char *[]){name, live, NULL}, out);
+    assert_string_equal(command.probe, "/health/live");
+    config_free(command.config);
+    setenv("ORDER_SERVICE_PORT", "none", 1);
+    assert_left(run((char *[]){name, ready, NULL}, out), 1);
+    unsetenv("ORDER_SERVICE_PORT");
+    assert_left(run((char *[]){name, other, NULL}, out), 2);
+    setenv("DB_PASSWORD", SECRET, 1);
+    command = run((char *[]){name, ready, migrate, NULL}, out); /* the last one counts */
+    assert_true(command.migrate_only);
+    assert_null(command.probe);
+    config_free(command.config);
 }
 
 static void print_config_hides_secrets(void **state) {
@@ -144,6 +167,7 @@ static void the_env_file_is_read_first(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(check_config_reports_and_exits, set_environment),
+        cmocka_unit_test_setup(health_needs_an_address_only, set_environment),
         cmocka_unit_test_setup(print_config_hides_secrets, set_environment),
         cmocka_unit_test_setup(help_names_the_daemons_knobs, set_environment),
         cmocka_unit_test_setup(version_is_printed, set_environment),
