@@ -151,3 +151,17 @@ def test_position_whose_partition_is_gone_has_expired(parts):
         names = {name for name, in system.query("SELECT inhrelid::regclass::text FROM pg_inherits")}
         assert f"order_events_{today - datetime.timedelta(days=40):%Y%m%d}" not in names
         assert f"order_events_{today + datetime.timedelta(days=7):%Y%m%d}" in names
+
+
+def test_change_that_waits_for_its_turn_has_no_number_yet(by_hand):
+    """Else its events would be before those of the change that it waits for."""
+    api, deliveries = by_hand.client(), by_hand.deliveries()
+    order_id = api.created()
+    shipment = eventually(lambda: deliveries.shipment(order_id))
+    with by_hand.parts.connect(by_hand.name) as other:
+        other.execute("SELECT pg_advisory_lock(hashtextextended(%s, 0))", [order_id])
+        deliveries.move(shipment["id"], "SHIPPED")
+        waiting = eventually(lambda: by_hand.query("SELECT backend_xid FROM pg_stat_activity WHERE datname = current_database()"
+                                                   " AND application_name = 'order-service' AND wait_event = 'advisory'"))
+        assert waiting == [(None,)]
+    eventually(lambda: api.order(order_id)["status"] == "SHIPPED")
