@@ -28,15 +28,25 @@ static bool token_is_good(const struct feed *feed, const struct http_request *re
            revocations_check(feed->app->service.auth.revocations, claims) != TOKEN_REVOKED;
 }
 
+/* Whether its client has hung up. That would show only once something is sent, and until then it had a place. */
+static bool is_left(struct feed_reader *reader, int64_t now) {
+    if (now - reader->looked_ms < IDLE_MS)
+        return false;
+    reader->looked_ms = now;
+    return http_client_is_gone(reader->request);
+}
+
 static void sweep_reader(struct feed *feed, struct feed_reader *reader, int64_t now) {
     const struct event_position *position = reader->live ? &feed->tail : &reader->place.after;
-    if (reader->stream && !reader->over && !token_is_good(feed, reader->request)) {
+    bool left = !reader->over && is_left(reader, now);
+    if (!reader->stream) {
+        if (left || now >= reader->due_ms)
+            feed_answer_poll(reader, position);
+    } else if (left || !token_is_good(feed, reader->request)) {
         feed_end_stream(reader);
-    } else if (reader->stream && !reader->over && now >= reader->due_ms && reader->out.len == 0) {
+    } else if (!reader->over && now >= reader->due_ms && reader->out.len == 0) {
         feed_reader_beat(reader, position, now);
         http_stream_wake(reader->stream);
-    } else if (!reader->stream && now >= reader->due_ms) {
-        feed_answer_poll(reader, position);
     }
 }
 

@@ -26,6 +26,7 @@ struct feed_reader {
     struct buf out;             /* bytes for the client */
     size_t count, limit;        /* events of a long poll */
     int64_t due_ms;             /* of a stream its next sign of life, of a long poll its end */
+    int64_t looked_ms;          /* when it was last looked whether its client has hung up */
     bool live;
     bool fetching; /* the feed's thread reads a page for it */
     bool over;     /* it gets nothing more */

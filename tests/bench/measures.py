@@ -197,6 +197,7 @@ def streams(lab):
                     busy.append((tools.cpu_seconds(system.order.process) - spent) * 10)
                 for _ in range(4):
                     rates[1].append(lab.post(system, 64, 1).rate)
+                    time.sleep(2)  # until it was seen that the others have hung up
                     with lab.followers(system, count, "order:read"):  # of events that do not come
                         rates[0].append(lab.post(system, 64, 1).rate)
         rows += [Row(f"memory of each of {count:,} streams", "", "KB", memory, None, 20, 8, less=True),

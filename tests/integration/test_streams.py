@@ -201,8 +201,6 @@ def test_streams_have_a_limit_and_a_client_has_half_of_it(parts):
             assert "Retry-After" in refused.headers
             assert_problem(api.get("/events", params={"after": start_of(api), "wait": 1}), 503, "OVERLOADED")
         streams[0].close()
-        order_id = one.created()  # what is sent shows that the client is gone
-        eventually(lambda: [e["order_id"] for e in streams[1].data()] == [order_id])
 
         def comes_again():
             answer = requests.get(one.url + "/events", headers=STREAM | {"Authorization": f"Bearer {one.token}"}, stream=True)

@@ -34,3 +34,7 @@ void http_stream_wake(struct http_stream *stream);
 void http_keep(struct http_request *request);
 /* The reply of a kept request is complete. The caller does not own it any more. */
 void http_answer(struct http_request *request);
+
+/* Whether the client of a stream or of a kept request has hung up. libmicrohttpd does not look while they wait. Any thread
+ * that owns the request, or before the stream's close. */
+bool http_client_is_gone(struct http_request *request);

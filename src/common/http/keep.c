@@ -1,7 +1,9 @@
-/* Kept requests, which are answered after their batch. */
+/* Kept requests, which are answered after their batch, and their clients. */
 #include "stream.h"
 
 #include "common/base/clock.h"
+
+#include <poll.h>
 
 /* The worker that ran the batch and whoever answers may come in either order. The last one resumes the request. */
 enum { KEPT = 1, ANSWERED = 2, LET_GO = 4 };
@@ -29,4 +31,12 @@ void http_answer(struct http_request *request) {
 bool http_let_go(struct http_exchange *x) {
     unsigned before = atomic_fetch_or(&x->keeping, LET_GO);
     return !(before & KEPT) || (before & ANSWERED);
+}
+
+bool http_client_is_gone(struct http_request *request) {
+    struct MHD_Connection *connection = http_exchange_of(request)->connection;
+    struct pollfd fd = {
+        .fd = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd,
+        .events = POLLRDHUP};
+    return poll(&fd, 1, 0) > 0;
 }
