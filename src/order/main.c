@@ -12,6 +12,9 @@
 #include "routes.h"
 #include "status_consumer.h"
 #include "token_command.h"
+#include "webhook_fanout.h"
+#include "webhook_keeper.h"
+#include "webhook_sender.h"
 
 #define PLACE(member) offsetof(struct order_app, member)
 
@@ -38,6 +41,13 @@ static const struct service_part parts[] = {
      .files = DB_FILES + QUEUE_FILES},
     {.name = "repeater of revocations", .job = revocation_repeat_run},
     {.name = "key expiry", .job = expiry_run},
+    {.name = "webhook sender",
+     .start = webhook_sender_start,
+     .stop = webhook_sender_stop,
+     .place = PLACE(webhook_sender),
+     .files = WEBHOOK_SENDER_FILES},
+    {.name = "webhook fan-out", .job = webhook_fanout_run},
+    {.name = "webhook keeper", .job = webhook_keeper_run},
     {0},
 };
 

@@ -71,6 +71,9 @@ struct config {
     int64_t jwt_expires_in;
     bool demo_clients, delivery_anonymous;
     int64_t idempotency_ttl, idempotency_fingerprint_ttl, order_view_ttl, reconcile_after;
+    struct secret_source webhook_secrets_key;
+    char *webhook_allow_networks, *webhook_schedule;
+    int64_t webhook_timeout, webhook_retention;
     bool carrier_simulation;
     int64_t carrier_assign_delay, carrier_ship_delay, carrier_deliver_delay;
     int64_t shutdown_delay, shutdown_timeout;
@@ -87,12 +90,17 @@ struct config {
 /* Refused in production. */
 #define CONFIG_DEFAULT_JWT_SECRET "dev-secret-key-change-in-production"
 #define CONFIG_DEFAULT_DB_PASSWORD "admin123"
+#define CONFIG_DEFAULT_WEBHOOK_KEY "dev-webhook-key-change-in-production"
 
 extern const struct config_knob config_knobs[];
 extern const size_t config_knob_count;
 
 /* Reads a duration such as 24h into milliseconds. False when it is none. */
 bool config_parse_duration(const char *text, int64_t *ms) MUST_CHECK;
+
+/* Reads up to max durations that are separated by commas. False when one is none, or when there are more. */
+bool config_parse_durations(const char *text, int64_t ms[], size_t max, size_t *count) MUST_CHECK;
+#define CONFIG_MAX_DURATIONS 16
 
 /* Appends what a knob accepts: "a whole number from 1 to 64". */
 void config_describe(const struct config_knob *knob, struct buf *out);

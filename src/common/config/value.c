@@ -40,6 +40,25 @@ bool config_parse_duration(const char *text, int64_t *ms) {
     return false;
 }
 
+bool config_parse_durations(const char *text, int64_t ms[], size_t max, size_t *count) {
+    char one[32];
+    for (*count = 0; *count < max; (*count)++) {
+        size_t len = strcspn(text, ",");
+        if (len >= sizeof one)
+            return false;
+        memcpy(one, text, len);
+        one[len] = '\0';
+        if (!config_parse_duration(one, &ms[*count]))
+            return false;
+        if (text[len] == '\0') {
+            ++*count;
+            return true;
+        }
+        text += len + 1;
+    }
+    return false;
+}
+
 /* The index of value in a list like "json|text", or -1. */
 static int64_t find_choice(const char *choices, const char *value) {
     size_t len = strlen(value);

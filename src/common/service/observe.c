@@ -97,7 +97,8 @@ static enum db_status observe_database(const struct observer *o, struct db *db) 
 static void hide_all(void) {
     static const enum metric gauges[] = {METRIC_DATABASE_SIZE,    METRIC_OUTBOX_ROWS,
                                          METRIC_OUTBOX_AGE,       METRIC_QUEUE_MESSAGES,
-                                         METRIC_ORDERS_BY_STATUS, METRIC_OLDEST_PENDING};
+                                         METRIC_ORDERS_BY_STATUS, METRIC_OLDEST_PENDING,
+                                         METRIC_WEBHOOK_WAITING,  METRIC_WEBHOOK_LATE};
     for (size_t i = 0; i < sizeof gauges / sizeof *gauges; i++)
         metric_unset_all(gauges[i]);
 }
