@@ -4,6 +4,7 @@
 #include "clients.h"
 #include "common/cache/cache.h"
 #include "expiry.h"
+#include "history.h"
 #include "memory.h"
 #include "open_orders_store.h"
 #include "order_store.h"
@@ -20,6 +21,7 @@
 
 static const struct service_part parts[] = {
     {.name = "memory", .start = memory_start, .stop = memory_stop},
+    {.name = "history", .start = history_start, .stop = history_stop, .files = DB_FILES},
     {.name = "clients",
      .start = clients_start,
      .stop = clients_stop,

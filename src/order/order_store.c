@@ -2,6 +2,7 @@
 #include "order_store.h"
 
 #include "common/events/outbox_rows.h"
+#include "event_rows.h"
 
 #include <string.h>
 
@@ -15,9 +16,9 @@ static const struct db_query create_query = {
     "order_create",
     "WITH input AS ("
     "  SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::bigint[], $5::timestamptz[], $6::text[],"
-    "                       $7::bytea[], $8::timestamptz[], $9::uuid[], $10::text[], $11::text[], $12::text[])"
-    "    AS t(id, client_id, customer_id, cents, created_at, key,"
-    "         fingerprint, expires_at, event_id, payload, correlation_id, traceparent)"
+    "                       $7::bytea[], $8::timestamptz[], $9::uuid[], $10::text[], $11::text[], $12::text[], $18::text[])"
+    "    WITH ORDINALITY AS t(id, client_id, customer_id, cents, created_at, key,"
+    "         fingerprint, expires_at, event_id, payload, correlation_id, traceparent, data, n)"
     "), claimed AS ("
     "  INSERT INTO idempotency_keys AS k (client_id, key, fingerprint, order_id, expires_at)"
     "  SELECT client_id, key, fingerprint, id, expires_at FROM input WHERE key IS NOT NULL"
@@ -40,6 +41,11 @@ static const struct db_query create_query = {
     "), announced AS ("
     "  " OUTBOX_INSERT("order_outbox")
     "  SELECT event_id, id, payload, correlation_id, traceparent FROM fresh"
+    "), recorded AS ("
+    "  " EVENT_INSERT
+    "  SELECT " EVENT_POSITION ", n, created_at, id, client_id, customer_id, 'order.created', NULL,"
+    "         'PENDING_SHIPMENT', 'client:' || client_id, correlation_id, nullif(substr(traceparent, 4, 32), ''), data"
+    "    FROM fresh"
     ")"
     " SELECT id FROM fresh"};
 /* clang-format on */
@@ -131,21 +137,31 @@ static const struct db_query list_queries[LISTS] = {
 };
 /* clang-format on */
 
-static const struct db_query lock_query = {"order_lock",
-                                           "SELECT " ORDER_COLUMNS " "
-                                           "  FROM orders o JOIN order_items i ON i.order_id = o.id"
-                                           " WHERE o.id = ANY ($1::uuid[])"
-                                           " ORDER BY o.id, i.position"
-                                           "   FOR NO KEY UPDATE OF o"};
+/* A transaction gets its number with its first row lock. If it then waited for the next row, the one that it waits for
+ * could have a higher number, and the history of that order would be out of order. So it first waits for its turn with each
+ * of the orders, which takes no number. */
+static const struct db_query lock_query = {
+    "order_lock",
+    "SELECT " ORDER_COLUMNS " "
+    "  FROM orders o JOIN order_items i ON i.order_id = o.id"
+    " WHERE o.id = ANY ($1::uuid[])"
+    "   AND (SELECT count(pg_advisory_xact_lock(turn))"
+    "          FROM (SELECT DISTINCT hashtextextended(id::text, 0) AS turn FROM unnest($1::uuid[]) id"
+    "                 ORDER BY turn) turns) >= 0"
+    " ORDER BY o.id, i.position"
+    "   FOR NO KEY UPDATE OF o"};
 
 static const struct db_query update_query = {
     "order_update",
-    "UPDATE orders o"
-    "   SET status = t.status, tracking_number = t.tracking_number, carrier = t.carrier,"
-    "       version = t.version, updated_at = t.updated_at, quiet_since = now()"
-    "  FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::bigint[], $6::timestamptz[])"
-    "    AS t(id, status, tracking_number, carrier, version, updated_at)"
-    " WHERE o.id = t.id"};
+    "WITH recorded AS (" EVENT_INSERT_ROWS(
+        "$7", "$8", "$9", "$10", "$11", "$12", "$13", "$14", "$15", "$16",
+        "$17") ")"
+               "UPDATE orders o"
+               "   SET status = t.status, tracking_number = t.tracking_number, carrier = t.carrier,"
+               "       version = t.version, updated_at = t.updated_at, quiet_since = now()"
+               "  FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::bigint[], $6::timestamptz[])"
+               "    AS t(id, status, tracking_number, carrier, version, updated_at)"
+               " WHERE o.id = t.id"};
 
 static void add_orders(struct db_params *p, struct order_creation *const creations[], size_t n) {
     int id = db_array(p, DB_UUID), client = db_array(p, DB_TEXT), customer = db_array(p, DB_TEXT);
@@ -204,6 +220,9 @@ enum db_status order_store_create(struct db *db, struct order_creation *const cr
     struct db_result *result = NULL;
     add_orders(&p, creations, n);
     add_items(&p, creations, n);
+    int data = db_array(&p, DB_TEXT);
+    for (size_t i = 0; i < n; i++)
+        db_add_text(&p, data, creations[i]->event_data);
     enum db_status status = db_run(db, &create_query, &p, &result);
     db_params_free(&p);
     if (status != DB_OK)
@@ -358,7 +377,8 @@ enum db_status order_store_lock(struct db *db, const struct uuid ids[], size_t n
     return status;
 }
 
-enum db_status order_store_update(struct db *db, const struct order *const orders[], size_t n) {
+enum db_status order_store_update(struct db *db, const struct order *const orders[], size_t n,
+                                  const struct order_event events[], size_t event_count) {
     struct db_params p = {0};
     int id = db_array(&p, DB_UUID), status = db_array(&p, DB_TEXT), tracking = db_array(&p, DB_TEXT);
     int carrier = db_array(&p, DB_TEXT), version = db_array(&p, DB_INT), updated = db_array(&p, DB_TIME);
@@ -370,6 +390,7 @@ enum db_status order_store_update(struct db *db, const struct order *const order
         db_add_int(&p, version, orders[i]->version);
         db_add_time(&p, updated, orders[i]->updated_ms);
     }
+    event_rows_add(&p, events, event_count);
     enum db_status result = db_run(db, &update_query, &p, NULL);
     db_params_free(&p);
     return result;

@@ -6,6 +6,7 @@
 #include "common/base/attributes.h"
 #include "common/db/db.h"
 #include "order.h"
+#include "order_event.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -30,12 +31,13 @@ struct order_creation {
     uint8_t fingerprint[SHA256_SIZE];
     int64_t expires_ms; /* of the key */
     struct uuid event_id;
-    const char *event; /* ORDER_CREATED as JSON */
+    const char *event;      /* ORDER_CREATED as JSON */
+    const char *event_data; /* of its event in the history */
     const char *request_id, *traceparent;
     enum order_outcome outcome; /* out */
 };
 
-/* Creates the orders whose keys are not taken, with their keys and events, in one transaction. They are durable on
+/* Creates the orders whose keys are not taken, with their keys, events and history, in one transaction. They are durable on
  * DB_OK. No two creations may have the same client and key. The creations must be sorted by client and key, so that
  * workers cannot deadlock. DB_LOCK_TIMEOUT may mean that another transaction held one of the keys for too long. */
 enum db_status order_store_create(struct db *db, struct order_creation *const creations[],
@@ -66,10 +68,12 @@ struct order_page {
 enum db_status order_store_list(struct db *db, const struct order_page *page, struct arena *arena,
                                 struct order **orders, size_t *count) MUST_CHECK;
 
-/* Locks and reads the orders that exist, sorted by id (binary). ids may repeat. Only within a transaction. */
+/* Locks and reads the orders that exist, sorted by id (binary). ids may repeat. Only within a transaction, as its first
+ * statement: so its number, and the positions of its history, are behind those of all that changed these orders before. */
 enum db_status order_store_lock(struct db *db, const struct uuid ids[], size_t n, struct arena *arena,
                                 struct order **orders, size_t *count) MUST_CHECK;
 
-/* Writes status, tracking number, carrier, version and updated_ms of orders. Only within the transaction that
- * locked them. */
-enum db_status order_store_update(struct db *db, const struct order *const orders[], size_t n) MUST_CHECK;
+/* Writes status, tracking number, carrier, version and updated_ms of orders, and the events that tell of it, in their
+ * order. Only within the transaction that locked them, and once. */
+enum db_status order_store_update(struct db *db, const struct order *const orders[], size_t n,
+                                  const struct order_event events[], size_t event_count) MUST_CHECK;

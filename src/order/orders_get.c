@@ -2,30 +2,19 @@
 #include "orders.h"
 
 #include "app.h"
-#include "common/base/json.h"
 #include "common/base/json_write.h"
-#include "common/base/utf8.h"
 #include "common/base/uuid.h"
 #include "common/http/etag.h"
 #include "common/service/worker.h"
 #include "order_json.h"
+#include "order_query.h"
 #include "order_store.h"
 #include "order_views.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum {
-    LIST_DEFAULT = 20,
-    LIST_MAX = 100,
-    LIST_BYTES = 256 * 1024, /* a page ends with the order that exceeds this */
-};
-
-/* The client whose orders the request may see. NULL: those of all clients. */
-static const char *visible_client(const struct http_request *request) {
-    return token_has_scope(request->claims.scope, "order:read:all") ? NULL : request->claims.client_id;
-}
+enum { LIST_BYTES = 256 * 1024 }; /* a page ends with the order that exceeds this */
 
 struct lookup {
     struct uuid id;
@@ -81,7 +70,7 @@ void orders_get_prepare(struct http_request *request) {
         reply_no_order(request);
         return;
     }
-    lookup->client_id = visible_client(request);
+    lookup->client_id = order_visible_client(request);
     lookup->if_none_match = match ? arena_strdup(&request->arena, match) : NULL;
     request->command = lookup;
     struct order_views views = views_of(app, NULL);
@@ -163,43 +152,17 @@ struct listing {
     struct uuid before;
 };
 
-/* Copies a text argument. NULL when it was not sent. */
-static const char *read_text(struct http_request *request, const char *name, struct http_faults *faults) {
-    const char *value = http_query(request, name);
-    if (!value)
-        return NULL;
-    if (!utf8_valid(value) || !json_text_plain(value, ORDER_MAX_ID_LENGTH))
-        http_fault(faults, name, NULL, "must be 1 to %d characters without control characters",
-                   ORDER_MAX_ID_LENGTH);
-    return arena_strdup(&request->arena, value);
-}
-
-static size_t read_limit(struct http_request *request, struct http_faults *faults) {
-    const char *text = http_query(request, "limit");
-    char *end;
-    if (!text)
-        return LIST_DEFAULT;
-    errno = 0;
-    unsigned long limit = strtoul(text, &end, 10);
-    if (errno || *end || text[0] < '0' || text[0] > '9' || limit < 1 || limit > LIST_MAX)
-        http_fault(faults, "limit", NULL, "must be a number from 1 to %d", LIST_MAX);
-    return limit;
-}
-
 static void read_listing(struct http_request *request, struct listing *listing, struct http_faults *faults) {
     static const char *const known[] = {"customer_id", "status", "limit", "cursor", NULL};
-    const char *fault = http_query_fault(request, known);
     const char *status = http_query(request, "status"), *cursor = http_query(request, "cursor");
     struct order_page *page = &listing->page;
-    if (fault)
-        http_fault(faults, utf8_valid(fault) ? fault : "?", NULL,
-                   "is unknown, was sent twice, or has no value");
-    page->client_id = visible_client(request);
-    page->customer_id = read_text(request, "customer_id", faults);
+    order_query_known(request, known, faults);
+    page->client_id = order_visible_client(request);
+    page->customer_id = order_query_text(request, "customer_id", faults);
     if (status && !order_status_parse(status, &listing->status))
         http_fault(faults, "status", NULL, "must be PENDING_SHIPMENT, SHIPPED or DELIVERED");
     page->status = status ? &listing->status : NULL;
-    page->limit = read_limit(request, faults);
+    page->limit = order_query_limit(request, faults);
     if (cursor && !uuid_parse(cursor, &listing->before))
         http_fault(faults, "cursor", NULL, "must be the next_cursor of an earlier answer");
     page->before = cursor ? &listing->before : NULL;

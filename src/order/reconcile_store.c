@@ -61,7 +61,7 @@ enum db_status reconcile_store_look(struct db *db, struct db_walk *walk, struct 
 struct reconcile_work {
     const struct reconcile_span *span;
     int64_t after_ms;
-    struct uuid ids[RECONCILE_LIMIT];
+    struct order_wanted claimed[RECONCILE_LIMIT];
     size_t count;
     int64_t last_ms; /* since when the last of them was silent */
 };
@@ -78,7 +78,7 @@ static enum db_status claim(struct db *db, struct reconcile_work *work) {
     db_time_param(&p, db_walk_from(work->span->walk, SWEEP_MS));
     enum db_status status = db_run(db, &claim_query, &p, &result);
     for (size_t row = 0; row < db_rows(result) && row < RECONCILE_LIMIT; row++) {
-        work->ids[work->count++] = db_uuid(result, row, CLAIM_ID);
+        work->claimed[work->count++] = (struct order_wanted){.id = db_uuid(result, row, CLAIM_ID)};
         if (db_int(result, row, CLAIM_QUIET) > work->last_ms)
             work->last_ms = db_int(result, row, CLAIM_QUIET);
     }
@@ -89,18 +89,21 @@ static enum db_status claim(struct db *db, struct reconcile_work *work) {
 
 /* The request that created the order is long over. So the correlation id is the order's id, and the trace is
  * new. */
-static enum db_status announce(struct db *db, const struct order orders[], size_t n) {
+static enum db_status announce(struct db *db, const struct order_wanted claimed[], size_t n) {
     struct outbox_rows rows;
     struct buf payload = {0};
     outbox_rows_open(&rows);
     for (size_t i = 0; i < n; i++) {
+        const struct order *order = claimed[i].order;
         struct uuid event_id = uuid_new();
         char id[UUID_TEXT_SIZE], traceparent[TRACEPARENT_SIZE];
-        uuid_format(&orders[i].id, id);
+        if (!order)
+            continue;
+        uuid_format(&order->id, id);
         span_root("repeat ORDER_CREATED", traceparent);
         buf_clear(&payload);
-        order_created_json(&payload, &orders[i], &event_id);
-        outbox_rows_add(&rows, &event_id, &orders[i].id, &payload, id, traceparent);
+        order_created_json(&payload, order, &event_id);
+        outbox_rows_add(&rows, &event_id, &order->id, &payload, id, traceparent);
     }
     buf_free(&payload);
     return outbox_rows_insert(&rows, db, &announce_query);
@@ -109,13 +112,11 @@ static enum db_status announce(struct db *db, const struct order orders[], size_
 static enum db_status announce_quiet(struct db *db, void *arg) {
     struct reconcile_work *work = arg;
     struct arena arena = {0};
-    struct order *orders = NULL;
-    size_t count = 0;
     enum db_status status = claim(db, work);
     if (status == DB_OK && work->count)
-        status = order_store_lock(db, work->ids, work->count, &arena, &orders, &count);
-    if (status == DB_OK && count)
-        status = announce(db, orders, count);
+        status = order_store_find(db, work->claimed, work->count, &arena);
+    if (status == DB_OK && work->count)
+        status = announce(db, work->claimed, work->count);
     arena_free(&arena);
     return status;
 }

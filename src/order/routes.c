@@ -2,6 +2,7 @@
 #include "routes.h"
 
 #include "common/service/health.h"
+#include "events.h"
 #include "orders.h"
 #include "tokens.h"
 #include "webhooks.h"
@@ -41,6 +42,17 @@ const struct http_route order_routes[] = {
      .scope = "order:read",
      .prepare = orders_get_prepare,
      .run = orders_get_run},
+    {.method = "GET",
+     .pattern = "/orders/:id/events",
+     .scope = "order:read",
+     .prepare = order_events_prepare,
+     .run = events_run,
+     .slow = true},
+    {.method = "GET",
+     .pattern = "/events",
+     .scope = "order:read",
+     .prepare = events_prepare,
+     .run = events_run,
     {.method = "POST",
      .pattern = "/webhooks",
      .scope = "webhook:manage",

@@ -45,10 +45,48 @@ static struct order *order_with_id(struct order orders[], size_t count, const st
 
 enum effect { NOTHING, CHANGED, MOVED }; /* MOVED: the order has another status */
 
+struct status_work {
+    struct consumer_message *messages;
+    size_t n;
+    const struct order_status_event *events;
+    const struct uuid *ids;
+    size_t id_count;
+    struct arena *arena;
+    enum effect *effects;         /* out: what each event did to its order */
+    const struct order **changed; /* out */
+    size_t changed_count;
+    struct order_event history[QUEUE_BATCH]; /* out: of what changed, in its order */
+    size_t history_count;
+};
+
+/* What a change of an order leaves in its history. */
+static struct order_event tell(const struct order *order, enum order_status before,
+                               const struct consumer_message *in, struct arena *arena) {
+    struct buf data = {0};
+    order_event_changed_data(&data, order);
+    struct order_event event = {
+        .type = order_event_type_of(before, order->status),
+        .order_id = order->id,
+        .client_id = order->client_id,
+        .customer_id = order->customer_id,
+        .previous_status = order_status_name(before),
+        .status = order_status_name(order->status),
+        .actor = "delivery-service",
+        .request_id = in->message->correlation_id,
+        .trace_id = *in->trace ? arena_memdup(arena, in->trace + TRACE_ID_AT, TRACE_ID_LENGTH) : NULL,
+        .data = data.failed ? NULL : arena_memdup(arena, data.data, data.len),
+        .occurred_ms = order->updated_ms};
+    arena->failed |= data.failed;
+    buf_free(&data);
+    return event;
+}
+
 /* Applies the events in their order to the locked orders. changed receives the orders that changed. */
-static size_t apply_events(struct consumer_message messages[], size_t n,
-                           const struct order_status_event events[], struct order orders[],
-                           size_t order_count, enum effect effects[], const struct order *changed[]) {
+static size_t apply_events(struct status_work *work, struct order orders[], size_t order_count) {
+    struct consumer_message *messages = work->messages;
+    const struct order_status_event *events = work->events;
+    enum effect *effects = work->effects;
+    size_t n = work->n;
     bool dirty[QUEUE_BATCH] = {false};
     size_t count = 0;
     for (size_t i = 0; i < n; i++) {
@@ -63,26 +101,15 @@ static size_t apply_events(struct consumer_message messages[], size_t n,
         } else if (order_apply_status(order, events[i].status, events[i].tracking_number, events[i].carrier,
                                       clock_epoch_ms())) {
             dirty[order - orders] = true;
+            work->history[work->history_count++] = tell(order, before, &messages[i], work->arena);
             effects[i] = order->status == before ? CHANGED : MOVED;
         }
     }
     for (size_t i = 0; i < order_count; i++)
         if (dirty[i])
-            changed[count++] = &orders[i];
+            work->changed[count++] = &orders[i];
     return count;
 }
-
-struct status_work {
-    struct consumer_message *messages;
-    size_t n;
-    const struct order_status_event *events;
-    const struct uuid *ids;
-    size_t id_count;
-    struct arena *arena;
-    enum effect *effects;         /* out: what each event did to its order */
-    const struct order **changed; /* out */
-    size_t changed_count;
-};
 
 static enum db_status update_orders(struct db *db, void *arg) {
     struct status_work *work = arg;
@@ -91,9 +118,12 @@ static enum db_status update_orders(struct db *db, void *arg) {
     enum db_status status = order_store_lock(db, work->ids, work->id_count, work->arena, &orders, &count);
     if (status != DB_OK)
         return status;
-    work->changed_count =
-        apply_events(work->messages, work->n, work->events, orders, count, work->effects, work->changed);
-    return work->changed_count ? order_store_update(db, work->changed, work->changed_count) : DB_OK;
+    work->changed_count = apply_events(work, orders, count);
+    if (work->arena->failed)
+        return DB_NO_MEMORY;
+    if (!work->changed_count)
+        return DB_OK;
+    return order_store_update(db, work->changed, work->changed_count, work->history, work->history_count);
 }
 
 static void remember_views(struct status_consumer *self, const struct db *db,

@@ -70,7 +70,7 @@ struct config {
     struct secret_source jwt_secret;
     int64_t jwt_expires_in;
     bool demo_clients, delivery_anonymous;
-    int64_t idempotency_ttl, idempotency_fingerprint_ttl, order_view_ttl, reconcile_after;
+    int64_t idempotency_ttl, idempotency_fingerprint_ttl, order_view_ttl, reconcile_after, events_retention;
     struct secret_source webhook_secrets_key;
     char *webhook_allow_networks, *webhook_schedule;
     int64_t webhook_timeout, webhook_retention;

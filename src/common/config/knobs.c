@@ -154,6 +154,8 @@ const struct config_knob config_knobs[] = {
      "how long an equal order without a key counts as a replay; 0 disables this"},
     {"ORDER_VIEW_TTL", CONFIG_DURATION, CONFIG_ORDER, "60s", SECOND, DAY, NULL, FIELD(order_view_ttl),
      "how long a delivered order is cached in Redis and in memory"},
+    {"EVENTS_RETENTION", CONFIG_DURATION, CONFIG_ORDER, "720h", DAY, 3650 * DAY, NULL, FIELD(events_retention),
+     "how long the history of orders is kept, which is also the feed of events; whole days are dropped"},
     {"RECONCILE_AFTER", CONFIG_DURATION, CONFIG_BOTH, "10m", SECOND, 7 * DAY, NULL, FIELD(reconcile_after),
      "how long an undelivered order or a corrected shipment may be silent before its event is published again"},
 

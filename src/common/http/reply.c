@@ -23,6 +23,8 @@ static const struct {
     [PROBLEM_IDEMPOTENCY_CONFLICT] = {"IDEMPOTENCY_CONFLICT", 409,
                                       "A request with this Idempotency-Key is in progress", true},
     [PROBLEM_INVALID_TRANSITION] = {"INVALID_TRANSITION", 409, "The status cannot change this way", false},
+    [PROBLEM_CURSOR_EXPIRED] = {"CURSOR_EXPIRED", 410, "The events after this position are no longer kept",
+                                false},
     [PROBLEM_PAYLOAD_TOO_LARGE] = {"PAYLOAD_TOO_LARGE", 413, "The request body is too large", false},
     [PROBLEM_UNSUPPORTED_MEDIA_TYPE] = {"UNSUPPORTED_MEDIA_TYPE", 415, "The media type is not supported",
                                         false},

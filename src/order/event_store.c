@@ -1,0 +1,142 @@
+/* The SQL of the feed. Reads go along one index each, across the partitions. */
+#include "event_store.h"
+
+#include "event_rows.h"
+
+#include "common/base/clock.h"
+
+enum { DAY_MS = 24 * 3600 * 1000 };
+
+static const struct db_query head_query = {
+    "event_head", "SELECT order_event_epoch(), pg_snapshot_xmin(pg_current_snapshot()),"
+                  "       pg_snapshot_xmax(pg_current_snapshot()), epoch, xid, n"
+                  "  FROM order_event_floor"};
+
+#define EVENT_COLUMNS                                                                                        \
+    "epoch, xid, n, type, order_id, client_id, customer_id, previous_status, status, actor, request_id,"     \
+    " trace_id, data, (extract(epoch FROM occurred_at) * 1000)::bigint"
+enum {
+    EPOCH,
+    XID,
+    N,
+    TYPE,
+    ORDER,
+    CLIENT,
+    CUSTOMER,
+    PREVIOUS,
+    STATUS,
+    ACTOR,
+    REQUEST,
+    TRACE,
+    DATA,
+    OCCURRED
+};
+
+/* A range of (client_id, position) leaves the planner no choice: with "client_id = $8" it might walk along the positions of
+ * all clients. One order has few events: its index has only its id, and its partitions begin with the day it was made. */
+static const struct db_query read_all = {
+    "event_read", "SELECT " EVENT_COLUMNS "  FROM order_events"
+                  " WHERE (epoch, xid, n) > ($1, $2, $3) AND (epoch, xid, n) < ($4, $5, $6)"
+                  " ORDER BY epoch, xid, n LIMIT $7"};
+static const struct db_query read_client = {"event_read_client",
+                                            "SELECT " EVENT_COLUMNS "  FROM order_events"
+                                            " WHERE (client_id, epoch, xid, n) > ($8, $1, $2, $3)"
+                                            "   AND (client_id, epoch, xid, n) < ($8, $4, $5, $6)"
+                                            " ORDER BY client_id, epoch, xid, n LIMIT $7"};
+static const struct db_query read_order = {
+    "event_read_order", "SELECT " EVENT_COLUMNS "  FROM order_events"
+                        " WHERE (epoch, xid, n) > ($1, $2, $3) AND (epoch, xid, n) < ($4, $5, $6)"
+                        "   AND order_id = $9 AND ($8::text IS NULL OR client_id = $8) AND recorded_at >= $10"
+                        " ORDER BY epoch, xid, n LIMIT $7"};
+
+static struct event_position position_of(const struct db_result *result, size_t row, int column) {
+    return (struct event_position){.epoch = db_int(result, row, column),
+                                   .xid = db_int(result, row, column + 1),
+                                   .n = (int32_t)db_int(result, row, column + 2)};
+}
+
+enum db_status event_store_head(struct db *db, struct event_head *head) {
+    struct db_result *result = NULL;
+    enum db_status status = db_run(db, &head_query, NULL, &result);
+    if (status != DB_OK)
+        return status;
+    *head = (struct event_head){.end = {.epoch = db_int(result, 0, 0), .xid = db_int(result, 0, 1)},
+                                .next_xid = db_int(result, 0, 2),
+                                .floor = position_of(result, 0, 3)};
+    db_result_free(result);
+    return DB_OK;
+}
+
+/* Copies a text into arena. NULL stays NULL. */
+static const char *copied(struct arena *arena, const struct db_result *result, size_t row, int column) {
+    const char *text = db_text(result, row, column);
+    return text ? arena_strdup(arena, text) : NULL;
+}
+
+static bool read_event(const struct db_result *result, size_t row, struct arena *arena,
+                       struct order_event *event) {
+    *event = (struct order_event){.position = position_of(result, row, EPOCH),
+                                  .order_id = db_uuid(result, row, ORDER),
+                                  .client_id = copied(arena, result, row, CLIENT),
+                                  .customer_id = copied(arena, result, row, CUSTOMER),
+                                  .previous_status = copied(arena, result, row, PREVIOUS),
+                                  .status = copied(arena, result, row, STATUS),
+                                  .actor = copied(arena, result, row, ACTOR),
+                                  .request_id = copied(arena, result, row, REQUEST),
+                                  .trace_id = copied(arena, result, row, TRACE),
+                                  .data = copied(arena, result, row, DATA),
+                                  .occurred_ms = db_int(result, row, OCCURRED)};
+    return order_event_type_parse(db_text(result, row, TYPE), &event->type);
+}
+
+static enum db_status read_events(const struct db_result *result, struct arena *arena,
+                                  struct order_event **events, size_t *count) {
+    *count = db_rows(result);
+    *events = arena_array(arena, *count + 1, sizeof **events);
+    for (size_t i = 0; *events && i < *count; i++)
+        if (!read_event(result, i, arena, &(*events)[i]))
+            return DB_FAILED;
+    return arena->failed ? DB_NO_MEMORY : DB_OK;
+}
+
+static void add_range(struct db_params *p, const struct event_page *page) {
+    static const struct event_position last = {INT64_MAX, INT64_MAX, INT32_MAX};
+    const struct event_position *end = page->end ? page->end : &last;
+    db_int_param(p, page->after.epoch);
+    db_int_param(p, page->after.xid);
+    db_int_param(p, page->after.n);
+    db_int_param(p, end->epoch);
+    db_int_param(p, end->xid);
+    db_int_param(p, end->n);
+    db_int_param(p, (int64_t)page->limit);
+}
+
+enum db_status event_store_read(struct db *db, const struct event_page *page, struct arena *arena,
+                                struct order_event **events, size_t *count) {
+    const struct db_query *query = page->order_id ? &read_order : page->client_id ? &read_client : &read_all;
+    struct db_params p = {0};
+    struct db_result *result = NULL;
+    add_range(&p, page);
+    if (query != &read_all)
+        db_text_param(&p, page->client_id);
+    if (query == &read_order) {
+        db_uuid_param(&p, page->order_id);
+        db_time_param(&p, uuid_has_time(page->order_id) ? uuid_time_ms(page->order_id) - DAY_MS : 0);
+    }
+    enum db_status status = db_run(db, query, &p, &result);
+    if (status == DB_OK)
+        status = read_events(result, arena, events, count);
+    db_result_free(result);
+    db_params_free(&p);
+    return status;
+}
+
+enum db_status event_store_keep(struct db *db, int64_t retention_ms) {
+    static const struct db_query query = {"event_keep",
+                                          "SELECT order_events_partitions($1 * interval '1 millisecond')"};
+    struct db_params p = {0};
+    db_int_param(&p, retention_ms);
+    enum db_status status = db_run(db, &query, &p, NULL);
+    db_params_free(&p);
+    return status;
+}

@@ -1,0 +1,34 @@
+/* The SQL of the feed: reading the history of orders, and its partitions. */
+#pragma once
+
+#include "common/base/arena.h"
+#include "common/base/attributes.h"
+#include "common/db/db.h"
+#include "order_event.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct event_head {
+    struct event_position end;   /* all events below are committed, and visible: none will appear there */
+    struct event_position floor; /* the last one that has left the history; zero: none */
+    int64_t next_xid; /* transactions from here on have not begun; those from end on may be running */
+};
+
+/* Opens the epoch of this run of the server, if need be. */
+enum db_status event_store_head(struct db *db, struct event_head *head) MUST_CHECK;
+
+struct event_page {
+    const char *client_id;       /* NULL: of all clients */
+    const struct uuid *order_id; /* NULL: of all orders */
+    struct event_position after;
+    const struct event_position *end; /* only those below; NULL: all, which is only right for one order */
+    size_t limit;
+};
+
+/* Reads events in their order. Their text is in arena. */
+enum db_status event_store_read(struct db *db, const struct event_page *page, struct arena *arena,
+                                struct order_event **events, size_t *count) MUST_CHECK;
+
+/* Makes the partitions of the next days, and drops those that are older. */
+enum db_status event_store_keep(struct db *db, int64_t retention_ms) MUST_CHECK;

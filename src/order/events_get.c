@@ -1,0 +1,197 @@
+/* GET /events and GET /orders/:id/events: pages of the feed. */
+#include "events.h"
+
+#include "app.h"
+#include "common/base/json_write.h"
+#include "common/service/worker.h"
+#include "event_store.h"
+#include "order_query.h"
+#include "order_store.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    SCAN_ROWS = 500,         /* that are read at once, to find those that are wanted */
+    SCANS = 4,               /* then the page ends, even without any */
+    PAGE_BYTES = 256 * 1024, /* a page ends with the event that exceeds this */
+};
+
+struct reading {
+    struct event_filter filter;
+    struct uuid order_id;
+    struct event_position after;
+    bool of_order; /* the history of one order, which must exist */
+    bool from_now;
+    size_t limit;
+};
+
+static bool read_types(const char *text, unsigned *types) {
+    char name[32];
+    for (const char *at = text;; at++) {
+        size_t len = strcspn(at, ",");
+        enum order_event_type type;
+        if (len >= sizeof name)
+            return false;
+        memcpy(name, at, len);
+        name[len] = '\0';
+        if (!order_event_type_parse(name, &type))
+            return false;
+        *types |= 1u << type;
+        at += len;
+        if (!*at)
+            return true;
+    }
+}
+
+static void read_after(struct http_request *request, struct reading *reading, struct http_faults *faults) {
+    const char *after = http_query(request, "after");
+    reading->from_now = after && strcmp(after, "now") == 0;
+    if (after && !reading->from_now && !event_position_parse(after, &reading->after))
+        http_fault(faults, "after", NULL,
+                   "must be the id of an event, the next of an earlier answer, or now");
+}
+
+/* What both routes have. Answers the faults, or leaves the reading for the worker. */
+static void finish_prepare(struct http_request *request, struct reading *reading,
+                           struct http_faults *faults) {
+    const char *types = http_query(request, "types");
+    reading->filter.client_id = order_visible_client(request);
+    reading->limit = order_query_limit(request, faults);
+    read_after(request, reading, faults);
+    if (types && !read_types(types, &reading->filter.types))
+        http_fault(faults, "types", NULL,
+                   "must be types of events, such as order.shipped, separated by commas");
+    if (faults->count)
+        http_reply_faults(request, faults);
+    else
+        request->command = reading;
+}
+
+void events_prepare(struct http_request *request) {
+    static const char *const known[] = {"after", "limit", "types", "order_id", "customer_id", NULL};
+    struct http_faults faults = {0};
+    struct reading *reading = arena_alloc(&request->arena, sizeof *reading);
+    const char *order = http_query(request, "order_id");
+    if (!reading)
+        return;
+    order_query_known(request, known, &faults);
+    reading->filter.customer_id = order_query_text(request, "customer_id", &faults);
+    if (order && !uuid_parse(order, &reading->order_id))
+        http_fault(&faults, "order_id", NULL, "must be the id of an order");
+    reading->filter.order_id = order ? &reading->order_id : NULL;
+    finish_prepare(request, reading, &faults);
+}
+
+void order_events_prepare(struct http_request *request) {
+    static const char *const known[] = {"after", "limit", "types", NULL};
+    struct http_faults faults = {0};
+    struct reading *reading = arena_alloc(&request->arena, sizeof *reading);
+    if (!reading)
+        return;
+    if (!uuid_parse(request->params[0], &reading->order_id)) {
+        http_reply_problem(request, PROBLEM_ORDER_NOT_FOUND, "There is no such order");
+        return;
+    }
+    reading->filter.order_id = &reading->order_id;
+    reading->of_order = true;
+    order_query_known(request, known, &faults);
+    finish_prepare(request, reading, &faults);
+}
+
+/* Collects the events of a page. Reads on until the page is full, or all were read up to the head, or enough was read for
+ * one request. next receives the position up to which all wanted events are on the page. */
+static enum db_status collect(struct db *db, const struct reading *reading, const struct event_head *head,
+                              struct buf *page, struct event_position *next) {
+    size_t shown = 0;
+    *next = reading->after;
+    for (int scan = 0; scan < SCANS && shown < reading->limit; scan++) {
+        struct arena arena = {0};
+        struct order_event *events;
+        size_t count = 0, i = 0;
+        struct event_page rows = {.client_id = reading->filter.client_id,
+                                  .order_id = reading->filter.order_id,
+                                  .after = *next,
+                                  .end = reading->of_order ? NULL : &head->end,
+                                  .limit = reading->filter.types ? SCAN_ROWS : reading->limit - shown};
+        enum db_status status = event_store_read(db, &rows, &arena, &events, &count);
+        for (; status == DB_OK && i < count && shown < reading->limit && page->len < PAGE_BYTES; i++) {
+            *next = events[i].position;
+            if (!event_filter_matches(&reading->filter, &events[i]))
+                continue;
+            if (shown++)
+                buf_char(page, ',');
+            order_event_json(page, &events[i]);
+        }
+        arena_free(&arena);
+        if (status != DB_OK)
+            return status;
+        if (i < count)
+            return DB_OK;
+        if (count < rows.limit) {
+            if (rows.end && event_position_compare(next, rows.end) < 0)
+                *next = *rows.end;
+            return DB_OK;
+        }
+    }
+    return DB_OK;
+}
+
+/* Whether the caller may see the order of the history. If not, answers 404. */
+static enum db_status find_order(struct db *db, struct http_request *request, const struct reading *reading) {
+    struct arena arena = {0};
+    struct order_wanted wanted = {.id = reading->order_id, .client_id = reading->filter.client_id};
+    enum db_status status = order_store_find(db, &wanted, 1, &arena);
+    if (status == DB_OK && !wanted.order)
+        http_reply_problem(request, PROBLEM_ORDER_NOT_FOUND, "There is no such order");
+    arena_free(&arena);
+    return status;
+}
+
+static void reply_events(struct http_request *request, const struct buf *events,
+                         const struct event_position *next) {
+    struct buf body = {0};
+    char id[EVENT_ID_SIZE];
+    event_position_format(next, id);
+    buf_str(&body, "{\"events\":[");
+    buf_append(&body, events->data ? events->data : "", events->len);
+    buf_printf(&body, "],\"next\":\"%s\"}", id);
+    body.failed |= events->failed;
+    http_reply_json(request, 200, &body);
+}
+
+static bool is_expired(const struct event_position *after, const struct event_head *head) {
+    return (after->epoch || after->xid) && event_position_compare(after, &head->floor) < 0;
+}
+
+static enum db_status answer_page(struct db *db, struct http_request *request) {
+    struct reading *reading = request->command;
+    struct event_head head;
+    enum db_status status = event_store_head(db, &head);
+    if (status == DB_OK && reading->of_order)
+        status = find_order(db, request, reading);
+    if (status != DB_OK || request->reply.status)
+        return status;
+    if (reading->from_now)
+        reading->after = head.end;
+    if (is_expired(&reading->after, &head)) {
+        http_reply_problem(request, PROBLEM_CURSOR_EXPIRED,
+                           "Events are kept for some time only; begin without after");
+        return DB_OK;
+    }
+    struct buf events = {0};
+    struct event_position next;
+    status = collect(db, reading, &head, &events, &next);
+    if (status == DB_OK)
+        reply_events(request, &events, &next);
+    buf_free(&events);
+    return status;
+}
+
+/* Each page is a query of its own, because the pages have nothing in common. */
+enum outcome events_run(struct http_worker *worker, struct http_request *requests[], size_t n) {
+    enum db_status status = DB_OK;
+    for (size_t i = 0; status == DB_OK && i < n; i++)
+        status = answer_page(worker->db, requests[i]);
+    return db_outcome(status);
+}

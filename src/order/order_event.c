@@ -1,0 +1,128 @@
+/* Events of an order's history: names, positions, JSON, filters. */
+#include "order_event.h"
+
+#include "common/base/json_write.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char *const type_names[ORDER_EVENT_TYPES] = {
+    [ORDER_EVENT_CREATED] = "order.created",
+    [ORDER_EVENT_SHIPPED] = "order.shipped",
+    [ORDER_EVENT_DELIVERED] = "order.delivered",
+    [ORDER_EVENT_TRACKING_CHANGED] = "order.tracking_changed",
+};
+
+const char *order_event_type_name(enum order_event_type type) {
+    return type_names[type];
+}
+
+bool order_event_type_parse(const char *name, enum order_event_type *out) {
+    for (size_t i = 0; i < ORDER_EVENT_TYPES; i++) {
+        if (strcmp(name, type_names[i]) == 0) {
+            *out = (enum order_event_type)i;
+            return true;
+        }
+    }
+    return false;
+}
+
+enum order_event_type order_event_type_of(enum order_status before, enum order_status after) {
+    if (before == after)
+        return ORDER_EVENT_TRACKING_CHANGED;
+    switch (after) {
+    case ORDER_SHIPPED:
+        return ORDER_EVENT_SHIPPED;
+    case ORDER_DELIVERED:
+        return ORDER_EVENT_DELIVERED;
+    case ORDER_PENDING_SHIPMENT:
+        break;
+    }
+    return ORDER_EVENT_CREATED;
+}
+
+void event_position_format(const struct event_position *position, char text[static EVENT_ID_SIZE]) {
+    snprintf(text, EVENT_ID_SIZE, "%08x%016llx%08x", (unsigned)position->epoch,
+             (unsigned long long)position->xid, (unsigned)position->n);
+}
+
+bool event_position_parse(const char *text, struct event_position *out) {
+    char epoch[9], xid[17];
+    if (strlen(text) != EVENT_ID_SIZE - 1 || strspn(text, "0123456789abcdef") != EVENT_ID_SIZE - 1)
+        return false;
+    memcpy(epoch, text, 8);
+    memcpy(xid, text + 8, 16);
+    epoch[8] = xid[16] = '\0';
+    unsigned long long number = strtoull(xid, NULL, 16);
+    unsigned long n = strtoul(text + 24, NULL, 16);
+    if (number > INT64_MAX || n > INT32_MAX)
+        return false;
+    *out = (struct event_position){
+        .epoch = (int64_t)strtoul(epoch, NULL, 16), .xid = (int64_t)number, .n = (int32_t)n};
+    return true;
+}
+
+int event_position_compare(const struct event_position *a, const struct event_position *b) {
+    if (a->epoch != b->epoch)
+        return a->epoch < b->epoch ? -1 : 1;
+    if (a->xid != b->xid)
+        return a->xid < b->xid ? -1 : 1;
+    return (a->n > b->n) - (a->n < b->n);
+}
+
+static void optional_text(struct buf *out, const char *value) {
+    if (value)
+        json_append_text(out, value);
+    else
+        buf_str(out, "null");
+}
+
+void order_event_json(struct buf *out, const struct order_event *event) {
+    char id[EVENT_ID_SIZE];
+    event_position_format(&event->position, id);
+    buf_str(out, "{\"id\":\"");
+    buf_str(out, id);
+    buf_str(out, "\",\"type\":");
+    json_append_text(out, order_event_type_name(event->type));
+    buf_str(out, ",\"order_id\":");
+    json_append_uuid(out, &event->order_id);
+    buf_str(out, ",\"occurred_at\":");
+    json_append_time(out, event->occurred_ms);
+    buf_str(out, ",\"previous_status\":");
+    optional_text(out, event->previous_status);
+    buf_str(out, ",\"status\":");
+    json_append_text(out, event->status);
+    buf_str(out, ",\"actor\":");
+    json_append_text(out, event->actor);
+    buf_str(out, ",\"data\":");
+    buf_str(out, event->data ? event->data : "{}");
+    buf_str(out, ",\"customer_id\":");
+    json_append_text(out, event->customer_id);
+    buf_str(out, ",\"request_id\":");
+    json_append_text(out, event->request_id);
+    buf_str(out, ",\"trace_id\":");
+    optional_text(out, event->trace_id);
+    buf_char(out, '}');
+}
+
+void order_event_created_data(struct buf *out, const struct order *order) {
+    buf_str(out, "{\"total_amount\":");
+    json_append_money(out, order->total);
+    buf_char(out, '}');
+}
+
+void order_event_changed_data(struct buf *out, const struct order *order) {
+    buf_str(out, "{\"tracking_number\":");
+    optional_text(out, order->tracking_number);
+    buf_str(out, ",\"carrier\":");
+    optional_text(out, order->carrier);
+    buf_char(out, '}');
+}
+
+bool event_filter_matches(const struct event_filter *filter, const struct order_event *event) {
+    return (!filter->types || (filter->types & 1u << event->type)) &&
+           (!filter->client_id || strcmp(filter->client_id, event->client_id) == 0) &&
+           (!filter->order_id || uuid_compare(filter->order_id, &event->order_id) == 0) &&
+           (!filter->customer_id || strcmp(filter->customer_id, event->customer_id) == 0);
+}
