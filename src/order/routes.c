@@ -53,6 +53,7 @@ const struct http_route order_routes[] = {
      .scope = "order:read",
      .prepare = events_prepare,
      .run = events_run,
+     .slow = true},
     {.method = "POST",
      .pattern = "/webhooks",
      .scope = "webhook:manage",

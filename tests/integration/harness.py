@@ -38,7 +38,7 @@ SANITIZER_REPORT = re.compile(
 
 SECRETS = set()  # used, or handed out, by this run: no log may hold one
 SECRET_SETTING = re.compile(r"(SECRET|PASSWORD|TOKEN|SECRET_ACCESS_KEY)$")
-SECRET_FIELD = re.compile(r'(?:token|client_secret)(?:"\s*:\s*"|=)([^"&\s]+)')  # of JSON, or of a form
+SECRET_FIELD = re.compile(r'(?:token|secret)(?:"\s*:\s*"|=)([^"&\s]+)')  # of JSON, or of a form
 ANY_TOKEN = re.compile(r"eyJ[\w-]{6,}")  # the beginning of a JWT, also of one that was cut
 
 
