@@ -64,7 +64,7 @@ static const struct db_query record_query = {
     "    SET next_at = done.next_at"
     "   FROM done"
     "  WHERE f.webhook_id = done.webhook_id AND f.order_id = done.order_id AND f.seq > done.seq"
-    "    AND f.lease_until IS NULL"
+    "    AND f.next_at IS NOT NULL AND f.lease_until IS NULL" /* the index of lanes wants to know that */
     "    AND CASE WHEN done.delivered THEN f.next_at > done.next_at ELSE f.next_at < done.next_at END"};
 
 static const struct db_query shown_query = {
