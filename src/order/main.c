@@ -15,6 +15,7 @@
 #include "token_command.h"
 #include "webhook_fanout.h"
 #include "webhook_keeper.h"
+#include "webhook_observe.h"
 #include "webhook_sender.h"
 
 #define PLACE(member) offsetof(struct order_app, member)
@@ -53,6 +54,11 @@ static const struct service_part parts[] = {
     {0},
 };
 
+static enum db_status observe_order_svc(struct db *db) {
+    enum db_status status = observe_orders(db);
+    return status == DB_OK ? observe_webhooks(db) : status;
+}
+
 static const struct service_command commands[] = {
     {"client", client_command},
     {"token", token_command},
@@ -67,7 +73,7 @@ static const struct service_daemon order_svc = {
     .revocations = "revoked",
     .probe = &order_store_probe,
     .consumes = (service_queue *const[]){config_status_queue, NULL},
-    .observe = observe_orders,
+    .observe = observe_order_svc,
     .uses_redis = true,
     .routes = order_routes,
     .parts = parts,

@@ -20,7 +20,7 @@ enum {
     OF_RECEIVER = 8,                 /* requests at once to one receiver that is well; 1 to one in doubt */
     DOUBTFUL = WEBHOOK_PARALLEL / 2, /* to all receivers in doubt */
     LEASE_SLACK_MS = 45000,          /* how much longer than a request a delivery is ours */
-    TURN_MS = 10,                    /* at least, from one batch to the next */
+    TURN_MS = 3,                     /* at least, from one batch to the next */
     IDLE_MS = 500,                   /* until we look for what has become due */
     OUTAGE_BASE_MS = 100,
     OUTAGE_CAP_MS = 5000,
