@@ -6,6 +6,7 @@
 #include "series.h"
 
 struct clients;
+struct feed;
 struct guesses;
 struct limit;
 struct memory_cache;
@@ -17,6 +18,7 @@ struct order_app {
     struct clients *clients;
     struct guesses *guesses;
     struct limit *orders_limit;  /* new orders per client */
+    struct feed *feed;           /* who follows the events live */
     struct memory_cache *memory; /* answers that are final: receipts, views of delivered orders */
     struct outbox *outbox, *revocation_outbox;
     struct webhook_sender *webhook_sender;

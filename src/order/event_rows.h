@@ -16,19 +16,16 @@
 #define EVENT_POSITION "(SELECT order_event_epoch()), (SELECT pg_current_xact_id()::text::bigint)"
 
 /* Writes the events of event_rows_add, whose parameters begin with the number after the last one. */
-#define EVENT_INSERT_ROWS(occurred, order, client, customer, type, previous, status, actor, request, trace,      \
-                          data)                                                                                  \
-    EVENT_INSERT                                                                                                 \
-        " SELECT " EVENT_POSITION                                                                                \
-        ", n, occurred_at, order_id, client_id, customer_id, type, previous_status,"                             \
-        " status, actor, request_id, trace_id, data"                                                             \
-        " FROM unnest(" occurred "::timestamptz[], " order "::uuid[], " client "::text[], " customer             \
-        "::text[],"                                                                                              \
-        " " type "::text[], " previous "::text[], " status "::text[], " actor "::text[], " request               \
-        "::text[],"                                                                                              \
-        " " trace "::text[], " data "::text[]) WITH ORDINALITY"                                                  \
-        " AS e(occurred_at, order_id, client_id, customer_id, type, previous_status, status, actor, request_id," \
-        " trace_id, data, n)"
+#define EVENT_INSERT_ROWS(occurred, order, client, customer, type, previous, status, actor, request, trace,  \
+                          data)                                                                              \
+    EVENT_INSERT                                                                                             \
+    " SELECT " EVENT_POSITION ", n, occurred_at, order_id, client_id, customer_id, type, previous_status,"   \
+    " status, actor, request_id, trace_id, data"                                                             \
+    " FROM unnest(" occurred "::timestamptz[], " order "::uuid[], " client "::text[], " customer "::text[]," \
+    " " type "::text[], " previous "::text[], " status "::text[], " actor "::text[], " request "::text[],"   \
+    " " trace "::text[], " data "::text[]) WITH ORDINALITY"                                                  \
+    " AS e(occurred_at, order_id, client_id, customer_id, type, previous_status, status, actor, request_id," \
+    " trace_id, data, n)"
 
 /* Adds eleven array parameters, in the order of EVENT_INSERT_ROWS. */
 void event_rows_add(struct db_params *params, const struct order_event events[], size_t n);

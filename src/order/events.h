@@ -3,7 +3,12 @@
 #pragma once
 
 #include "common/http/server.h"
+#include "order_event.h"
 
 void events_prepare(struct http_request *request);
 void order_events_prepare(struct http_request *request);
 enum outcome events_run(struct http_worker *worker, struct http_request *requests[], size_t n);
+
+/* Answers with a page: events are JSON, separated by commas. The caller frees them. */
+void event_page_reply(struct http_request *request, const struct buf *events,
+                      const struct event_position *next);

@@ -5,6 +5,7 @@
 #include "common/base/json_write.h"
 #include "common/service/worker.h"
 #include "event_store.h"
+#include "feed.h"
 #include "order_query.h"
 #include "order_store.h"
 
@@ -14,6 +15,7 @@
 enum {
     SCAN_ROWS = 500,         /* that are read at once, to find those that are wanted */
     SCANS = 4,               /* then the page ends, even without any */
+    WAIT_MAX = 20,           /* seconds of a long poll */
     PAGE_BYTES = 256 * 1024, /* a page ends with the event that exceeds this */
 };
 
@@ -23,7 +25,9 @@ struct reading {
     struct event_position after;
     bool of_order; /* the history of one order, which must exist */
     bool from_now;
+    bool streams; /* as server-sent events */
     size_t limit;
+    int64_t wait_ms; /* for the first event */
 };
 
 static bool read_types(const char *text, unsigned *types) {
@@ -44,8 +48,22 @@ static bool read_types(const char *text, unsigned *types) {
     }
 }
 
+/* Whether the caller wants server-sent events. */
+static bool wants_stream(struct http_request *request) {
+    const char *accept = http_header(request, "Accept");
+    return accept && strcasestr(accept, "text/event-stream");
+}
+
+/* A stream that comes again tells the last event it has seen. A new one of all orders begins now. */
 static void read_after(struct http_request *request, struct reading *reading, struct http_faults *faults) {
-    const char *after = http_query(request, "after");
+    const char *after = reading->streams ? http_header(request, "Last-Event-ID") : NULL;
+    if (after && !event_position_parse(after, &reading->after))
+        http_fault(faults, "Last-Event-ID", NULL, "must be the id of an event");
+    if (after)
+        return;
+    after = http_query(request, "after");
+    if (!after && reading->streams && !reading->of_order)
+        after = "now";
     reading->from_now = after && strcmp(after, "now") == 0;
     if (after && !reading->from_now && !event_position_parse(after, &reading->after))
         http_fault(faults, "after", NULL,
@@ -58,6 +76,8 @@ static void finish_prepare(struct http_request *request, struct reading *reading
     const char *types = http_query(request, "types");
     reading->filter.client_id = order_visible_client(request);
     reading->limit = order_query_limit(request, faults);
+    reading->streams = wants_stream(request);
+    reading->wait_ms = 1000 * (int64_t)order_query_number(request, "wait", 1, WAIT_MAX, 0, faults);
     read_after(request, reading, faults);
     if (types && !read_types(types, &reading->filter.types))
         http_fault(faults, "types", NULL,
@@ -69,7 +89,7 @@ static void finish_prepare(struct http_request *request, struct reading *reading
 }
 
 void events_prepare(struct http_request *request) {
-    static const char *const known[] = {"after", "limit", "types", "order_id", "customer_id", NULL};
+    static const char *const known[] = {"after", "limit", "types", "order_id", "customer_id", "wait", NULL};
     struct http_faults faults = {0};
     struct reading *reading = arena_alloc(&request->arena, sizeof *reading);
     const char *order = http_query(request, "order_id");
@@ -84,7 +104,7 @@ void events_prepare(struct http_request *request) {
 }
 
 void order_events_prepare(struct http_request *request) {
-    static const char *const known[] = {"after", "limit", "types", NULL};
+    static const char *const known[] = {"after", "limit", "types", "wait", NULL};
     struct http_faults faults = {0};
     struct reading *reading = arena_alloc(&request->arena, sizeof *reading);
     if (!reading)
@@ -148,8 +168,8 @@ static enum db_status find_order(struct db *db, struct http_request *request, co
     return status;
 }
 
-static void reply_events(struct http_request *request, const struct buf *events,
-                         const struct event_position *next) {
+void event_page_reply(struct http_request *request, const struct buf *events,
+                      const struct event_position *next) {
     struct buf body = {0};
     char id[EVENT_ID_SIZE];
     event_position_format(next, id);
@@ -164,7 +184,42 @@ static bool is_expired(const struct event_position *after, const struct event_he
     return (after->epoch || after->xid) && event_position_compare(after, &head->floor) < 0;
 }
 
-static enum db_status answer_page(struct db *db, struct http_request *request) {
+static void refuse_reader(struct http_request *request) {
+    http_reply_problem(request, PROBLEM_OVERLOADED, "Too many streams and long polls are open");
+}
+
+/* Streams from reading->after. What is gone is told to the client, not answered: it would not come again after an error. */
+static void start_stream(struct feed *feed, struct http_request *request, const struct reading *reading,
+                         const struct event_head *head) {
+    struct feed_place place = {.filter = reading->filter, .after = reading->after};
+    place.resync = is_expired(&reading->after, head);
+    if (place.resync)
+        place.after = head->floor;
+    if (!feed_stream(feed, request, &place))
+        refuse_reader(request);
+    else
+        http_reply_header(request, "X-Accel-Buffering", "no");
+}
+
+static enum db_status answer_page(struct feed *feed, struct db *db, struct http_request *request,
+                                  const struct reading *reading, const struct event_head *head) {
+    struct buf events = {0};
+    struct event_position next;
+    enum db_status status = collect(db, reading, head, &events, &next);
+    struct feed_place place = {.filter = reading->filter, .after = next};
+    if (status != DB_OK)
+        ;
+    else if (!events.len && reading->wait_ms) {
+        if (!feed_wait(feed, request, &place, reading->limit, reading->wait_ms))
+            refuse_reader(request);
+    } else {
+        event_page_reply(request, &events, &next);
+    }
+    buf_free(&events);
+    return status;
+}
+
+static enum db_status answer(struct feed *feed, struct db *db, struct http_request *request) {
     struct reading *reading = request->command;
     struct event_head head;
     enum db_status status = event_store_head(db, &head);
@@ -174,24 +229,21 @@ static enum db_status answer_page(struct db *db, struct http_request *request) {
         return status;
     if (reading->from_now)
         reading->after = head.end;
-    if (is_expired(&reading->after, &head)) {
+    if (reading->streams)
+        start_stream(feed, request, reading, &head);
+    else if (is_expired(&reading->after, &head))
         http_reply_problem(request, PROBLEM_CURSOR_EXPIRED,
                            "Events are kept for some time only; begin without after");
-        return DB_OK;
-    }
-    struct buf events = {0};
-    struct event_position next;
-    status = collect(db, reading, &head, &events, &next);
-    if (status == DB_OK)
-        reply_events(request, &events, &next);
-    buf_free(&events);
+    else
+        status = answer_page(feed, db, request, reading, &head);
     return status;
 }
 
 /* Each page is a query of its own, because the pages have nothing in common. */
 enum outcome events_run(struct http_worker *worker, struct http_request *requests[], size_t n) {
+    const struct order_app *app = worker->app;
     enum db_status status = DB_OK;
     for (size_t i = 0; status == DB_OK && i < n; i++)
-        status = answer_page(worker->db, requests[i]);
+        status = answer(app->feed, worker->db, requests[i]);
     return db_outcome(status);
 }

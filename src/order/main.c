@@ -4,6 +4,7 @@
 #include "clients.h"
 #include "common/cache/cache.h"
 #include "expiry.h"
+#include "feed.h"
 #include "history.h"
 #include "memory.h"
 #include "open_orders_store.h"
@@ -23,6 +24,7 @@
 static const struct service_part parts[] = {
     {.name = "memory", .start = memory_start, .stop = memory_stop},
     {.name = "history", .start = history_start, .stop = history_stop, .files = DB_FILES},
+    {.name = "feed", .start = feed_start, .stop = feed_stop, .place = PLACE(feed), .files = DB_FILES + 1},
     {.name = "clients",
      .start = clients_start,
      .stop = clients_stop,
@@ -65,6 +67,10 @@ static const struct service_command commands[] = {
     {0},
 };
 
+static void end_waiting(void *app) {
+    feed_drain(((struct order_app *)app)->feed);
+}
+
 static const struct service_daemon order_svc = {
     .name = "order-service",
     .ledger = "order",
@@ -75,6 +81,7 @@ static const struct service_daemon order_svc = {
     .consumes = (service_queue *const[]){config_status_queue, NULL},
     .observe = observe_order_svc,
     .uses_redis = true,
+    .drain = end_waiting,
     .routes = order_routes,
     .parts = parts,
     .commands = commands,

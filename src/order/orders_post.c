@@ -6,6 +6,7 @@
 #include "common/base/json.h"
 #include "common/events/outbox.h"
 #include "common/service/worker.h"
+#include "feed.h"
 #include "idempotency_key.h"
 #include "order_json.h"
 #include "order_receipts.h"
@@ -370,8 +371,10 @@ enum outcome orders_post_run(struct http_worker *worker, struct http_request *re
         answer(open[i]);
     size_t created = count_created(all, n);
     metric_add(app->series.created, (int64_t)created);
-    if (created)
+    if (created) {
         outbox_wake(app->outbox);
+        feed_wake(app->feed);
+    }
     remember(worker, all, n);
     return db_outcome(status);
 }

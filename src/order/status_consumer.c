@@ -5,6 +5,7 @@
 #include "common/base/arena.h"
 #include "common/base/clock.h"
 #include "common/cache/cache.h"
+#include "feed.h"
 #include "order_json.h"
 #include "order_store.h"
 #include "order_views.h"
@@ -170,6 +171,7 @@ static enum db_status handle_status(void *cls, struct db *db, struct consumer_me
         status = db_transaction(db, update_orders, &work);
     if (status == DB_OK && work.changed_count) {
         measure_updates(((struct status_consumer *)cls)->app, events, effects, n);
+        feed_wake(((struct status_consumer *)cls)->app->feed);
         remember_views(cls, db, changed, work.changed_count);
     }
     arena_free(&arena);

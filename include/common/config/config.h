@@ -53,7 +53,7 @@ struct config {
     int64_t http_threads, http_max_connections, http_timeout, http_queue_limit, http_queue_timeout,
         http_memory, batch_size;
     char *trusted_proxies;
-    int64_t rate_limit, rate_limit_address, order_rate_limit, auth_failure_limit;
+    int64_t rate_limit, rate_limit_address, order_rate_limit, auth_failure_limit, stream_limit;
     char *db_host, *db_port, *db_name, *db_user, *db_sslmode, *db_sslrootcert;
     struct secret_source db_password;
     int64_t db_pool_size, db_connect_timeout, db_statement_timeout, db_lock_timeout;

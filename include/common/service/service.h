@@ -69,6 +69,8 @@ struct service_daemon {
     /* Counts for the metrics what is the daemon's alone, every 15 s; NULL: nothing. */
     enum db_status (*observe)(struct db *db);
     bool uses_redis;
+    /* Ends what requests wait for on purpose, such as streams, before the server stops; NULL: they never do. */
+    void (*drain)(void *app);
     const struct http_route *routes;
     /* Started in this order, before the HTTP server. Ends with a NULL name. */
     const struct service_part *parts;

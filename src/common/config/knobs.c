@@ -54,6 +54,8 @@ const struct config_knob config_knobs[] = {
      FIELD(order_rate_limit), "new orders per minute of one client, and its burst; 0 disables the limit"},
     {"AUTH_FAILURE_LIMIT", CONFIG_INTEGER, CONFIG_ORDER, "10", 0, 1000, NULL, FIELD(auth_failure_limit),
      "failed authentications of one client from one address in 10 minutes; 0 disables the limit"},
+    {"STREAM_LIMIT", CONFIG_INTEGER, CONFIG_ORDER, "1000", 0, 65536, NULL, FIELD(stream_limit),
+     "maximum number of event streams and long polls at once; one client may have half of them"},
     {"BATCH_SIZE", CONFIG_INTEGER, CONFIG_BOTH, "128", 1, 1024, NULL, FIELD(batch_size),
      "maximum number of requests in one transaction"},
 

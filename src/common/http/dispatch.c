@@ -1,6 +1,7 @@
 /* The two stages of a request: guard and prepare on an HTTP thread, run in a batch on a worker's. */
 #include "measure.h"
 #include "private.h"
+#include "stream.h"
 #include "trace.h"
 
 #include "common/base/clock.h"
@@ -85,8 +86,8 @@ static void answer_failure(struct http_request *request, enum outcome outcome) {
 }
 
 /* Whether the request still needs an answer. If its memory failed it needs none: the server sends a 503. */
-static bool is_unanswered(const struct http_request *request) {
-    return !request->reply.status && !request->arena.failed;
+static bool is_unanswered(struct http_request *request) {
+    return !http_is_kept(http_exchange_of(request)) && !request->reply.status && !request->arena.failed;
 }
 
 /* Whether the requests would have been served, had the database been well. */
@@ -168,8 +169,11 @@ void http_run_batch(void *cls, size_t lane, void *worker, struct batch_item *ite
     if (kept)
         run_route(server, &server->options.routes[lane], worker, fresh, kept);
     for (size_t i = 0; i < n; i++) {
-        http_hold_reply(exchange_of_item(items[i]));
-        http_resume(exchange_of_item(items[i]));
+        struct http_exchange *x = exchange_of_item(items[i]);
+        if (!http_is_kept(x))
+            http_hold_reply(x);
+        if (http_let_go(x))
+            http_resume(x);
     }
     http_measure_done(server->measures);
 }

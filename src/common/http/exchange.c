@@ -1,6 +1,7 @@
 /* One request's way through libmicrohttpd: its head, its body, the wait for a worker, and the reply. */
 #include "measure.h"
 #include "private.h"
+#include "stream.h"
 #include "trace.h"
 
 #include "common/base/clock.h"
@@ -69,7 +70,10 @@ static void count_at(struct http_exchange *x, atomic_size_t *counter) {
     x->counted = counter;
 }
 
-static struct MHD_Response *make_response(struct http_reply *reply) {
+static struct MHD_Response *make_response(struct http_exchange *x) {
+    struct http_reply *reply = &x->request.reply;
+    if (x->stream && reply->status == 200) /* else memory ran out for its headers */
+        return http_stream_response(x);
     size_t len = reply->body.len;
     char *bytes = buf_take(&reply->body);
     struct MHD_Response *response = MHD_create_response_from_buffer(
@@ -105,7 +109,7 @@ static enum MHD_Result send_reply(struct http_exchange *x) {
     http_limit_fields(request);
     http_reply_shortage(request);
     http_measure_reply(x);
-    struct MHD_Response *response = make_response(&request->reply);
+    struct MHD_Response *response = make_response(x);
     if (!response)
         return MHD_NO;
     add_headers(response, x);
@@ -210,6 +214,7 @@ void http_exchange_end(void *cls, struct MHD_Connection *connection, void **cont
     http_trace_end(x);
     count_at(x, NULL);
     http_settle(&x->request);
+    http_stream_end(x);
     buf_free(&x->request.body);
     buf_free(&x->request.reply.body);
     arena_free(&x->request.arena);

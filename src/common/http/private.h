@@ -61,6 +61,9 @@ struct http_exchange {
     const char *span_method, *protocol; /* for its span; static; set when that is recorded */
     char batch[TRACEPARENT_SIZE];       /* the span of its batch, when that is in another trace; "": none */
     int64_t queued_ns;                  /* when it began to wait for a worker, for a span */
+    struct http_stream *stream;         /* its reply, in its arena; NULL: the reply is whole */
+    atomic_uint keeping;                /* whether and how it is answered later (stream.c) */
+    int64_t kept_ns;                    /* since when */
 };
 
 static inline struct http_exchange *http_exchange_of(struct http_request *request) {

@@ -159,6 +159,8 @@ static void stop_http(void *app, int64_t deadline_ms) {
     struct service *service = app;
     health_drain(service->health);
     clock_sleep_ms(service->config->shutdown_delay);
+    if (service->daemon->drain)
+        service->daemon->drain(app);
     http_stop(service->http, deadline_ms);
 }
 

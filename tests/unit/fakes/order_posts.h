@@ -10,6 +10,7 @@
 #include "fake_identity.h"
 #include "fake_order_store.h"
 #include "order/app.h"
+#include "order/feed.h"
 #include "order/order_json.h"
 #include "order/order_receipts.h"
 #include "order/orders.h"
@@ -28,6 +29,10 @@ static struct config config = {.idempotency_ttl = KEY_LIFE_MS};
 static struct order_app app = {.service = {.config = &config}};
 static struct http_request posts[MOST_POSTS], *batch[MOST_POSTS];
 static size_t post_count;
+
+void feed_wake(struct feed *feed) {
+    (void)feed;
+}
 
 void outbox_wake(struct outbox *outbox) {
     assert_ptr_equal(outbox, app.outbox);

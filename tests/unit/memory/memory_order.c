@@ -10,6 +10,7 @@
 #include "common/service/worker.h"
 #include "order/app.h"
 #include "order/clients.h"
+#include "order/feed.h"
 #include "order/guesses.h"
 #include "order/order_json.h"
 #include "order/order_receipts.h"
@@ -54,6 +55,10 @@ enum client_status clients_authenticate(struct clients *clients, const char *id,
 const char *cache_error(const struct cache *cache) {
     (void)cache;
     return "";
+}
+
+void feed_wake(struct feed *feed) {
+    (void)feed;
 }
 
 void outbox_wake(struct outbox *outbox) {

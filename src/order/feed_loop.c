@@ -1,0 +1,280 @@
+/* The thread of the live feed: reads new events, and gives them to all who follow. */
+#include "feed_private.h"
+
+#include "common/auth/revocations.h"
+#include "common/base/backoff.h"
+#include "common/base/clock.h"
+#include "event_store.h"
+
+#include <unistd.h>
+
+enum {
+    IDLE_MS = 1000,
+    SWEEP_MS = 250, /* between looks at deadlines and tokens */
+    NOTIFY_MS = 20, /* between two NOTIFYs to the other replicas */
+    AGAIN_MS = 4,   /* until a transaction that holds events back may be over; grows */
+    AGAIN_MOST_MS = 100,
+    BACKOFF_CAP_MS = 2000,
+    PAGE = 500,    /* events that are read at once for all live readers */
+    OWN_PAGE = 50, /* for one that is behind */
+    FETCHES = 64,  /* such pages in one turn */
+};
+
+static bool token_is_good(const struct feed *feed, const struct http_request *request) {
+    const struct token_claims *claims = &request->claims;
+    return claims->expires_at > clock_epoch_ms() / 1000 &&
+           revocations_check(feed->app->service.auth.revocations, claims) != TOKEN_REVOKED;
+}
+
+static void sweep_reader(struct feed *feed, struct feed_reader *reader, int64_t now) {
+    const struct event_position *position = reader->live ? &feed->tail : &reader->place.after;
+    if (reader->stream && !reader->over && !token_is_good(feed, reader->request)) {
+        feed_end_stream(reader);
+    } else if (reader->stream && !reader->over && now >= reader->due_ms && reader->out.len == 0) {
+        feed_reader_beat(reader, position, now);
+        http_stream_wake(reader->stream);
+    } else if (!reader->stream && now >= reader->due_ms) {
+        feed_answer_poll(reader, position);
+    }
+}
+
+static void sweep(struct feed *feed) {
+    int64_t now = clock_mono_ms();
+    if (now - feed->swept_ms < SWEEP_MS)
+        return;
+    feed->swept_ms = now;
+    pthread_mutex_lock(&feed->lock);
+    for (struct feed_reader *reader = feed->first, *next; reader; reader = next) {
+        next = reader->next;
+        if (!reader->fetching && !reader->gone)
+            sweep_reader(feed, reader, now);
+    }
+    pthread_mutex_unlock(&feed->lock);
+}
+
+/* ---- The thread ---- */
+
+/* Gives an event to the live readers. before is where one stays that has no room for it. */
+static void give_to_all(struct feed *feed, const struct order_event *event,
+                        const struct event_position *before) {
+    struct buf json = {0};
+    order_event_json(&json, event);
+    for (struct feed_reader *reader = feed->first; reader && !json.failed; reader = reader->next) {
+        if (!reader->live || reader->over ||
+            event_position_compare(&event->position, &reader->place.after) <= 0)
+            continue;
+        if (feed_reader_give(reader, event, &json))
+            continue;
+        reader->live = false;
+        reader->place.after = *before;
+    }
+    buf_free(&json);
+}
+
+/* Those who were given something: streams send it, long polls are answered. */
+static void deliver(struct feed *feed) {
+    for (struct feed_reader *reader = feed->first, *next; reader; reader = next) {
+        next = reader->next;
+        if (reader->fetching || reader->gone || reader->out.len == 0)
+            continue;
+        if (reader->stream)
+            http_stream_wake(reader->stream);
+        else
+            feed_answer_poll(reader, reader->live ? &feed->tail : &reader->place.after);
+    }
+}
+
+/* Reads what is new, up to end, once for all live readers. */
+static enum db_status read_new(struct feed *feed, const struct event_position *end) {
+    struct event_position at = feed->tail; /* only this thread changes it */
+    size_t count = PAGE;
+    enum db_status status = DB_OK;
+    while (status == DB_OK && count == PAGE) {
+        struct arena arena = {0};
+        struct order_event *events;
+        struct event_page page = {.after = at, .end = end, .limit = PAGE};
+        status = event_store_read(feed->db, &page, &arena, &events, &count);
+        pthread_mutex_lock(&feed->lock);
+        for (size_t i = 0; status == DB_OK && i < count; i++) {
+            give_to_all(feed, &events[i], &at);
+            at = events[i].position;
+        }
+        if (status == DB_OK)
+            feed->tail = count < PAGE ? *end : at;
+        deliver(feed);
+        pthread_mutex_unlock(&feed->lock);
+        arena_free(&arena);
+    }
+    return status;
+}
+
+static bool has_live(struct feed *feed) {
+    pthread_mutex_lock(&feed->lock);
+    const struct feed_reader *reader = feed->first;
+    while (reader && !reader->live)
+        reader = reader->next;
+    pthread_mutex_unlock(&feed->lock);
+    return reader;
+}
+
+/* The next reader that is behind and has room. It is not freed before fetched. A reader that began at the end is live
+ * without a page. */
+static struct feed_reader *begin_fetch(struct feed *feed) {
+    pthread_mutex_lock(&feed->lock);
+    struct feed_reader *reader = feed->first;
+    for (; reader; reader = reader->next) {
+        if (reader->live || reader->over || reader->gone || !feed_reader_has_room(reader))
+            continue;
+        reader->live = event_position_compare(&reader->place.after, &feed->tail) >= 0;
+        if (!reader->live)
+            break;
+    }
+    if (reader)
+        reader->fetching = true;
+    pthread_mutex_unlock(&feed->lock);
+    return reader;
+}
+
+/* Gives a reader its own page. It is live when that was all. */
+static void give_page(struct feed_reader *reader, const struct order_event events[], size_t count) {
+    for (size_t i = 0; i < count; i++) {
+        struct buf json = {0};
+        order_event_json(&json, &events[i]);
+        bool given = !json.failed && feed_reader_give(reader, &events[i], &json);
+        buf_free(&json);
+        if (!given)
+            return;
+        reader->place.after = events[i].position;
+    }
+    reader->live = count < OWN_PAGE;
+    if (reader->live)
+        reader->place.after = reader->feed->tail;
+}
+
+static enum db_status fetch(struct feed *feed, struct feed_reader *reader) {
+    struct arena arena = {0};
+    struct order_event *events;
+    size_t count = 0;
+    struct event_page page = {.client_id = reader->place.filter.client_id,
+                              .order_id = reader->place.filter.order_id,
+                              .after = reader->place.after,
+                              .end = &feed->tail,
+                              .limit = OWN_PAGE};
+    enum db_status status = event_store_read(feed->db, &page, &arena, &events, &count);
+    pthread_mutex_lock(&feed->lock);
+    reader->fetching = false;
+    if (reader->gone)
+        feed_drop(reader);
+    else if (reader->over && !reader->stream)
+        feed_answer_poll(reader, &reader->place.after);
+    else if (status == DB_OK && !reader->over)
+        give_page(reader, events, count);
+    pthread_mutex_unlock(&feed->lock);
+    arena_free(&arena);
+    return status;
+}
+
+static enum db_status catch_up(struct feed *feed, bool *more) {
+    enum db_status status = DB_OK;
+    struct feed_reader *reader;
+    int left = FETCHES;
+    while (status == DB_OK && left-- > 0 && (reader = begin_fetch(feed)) != NULL)
+        status = fetch(feed, reader);
+    *more = left < 0;
+    pthread_mutex_lock(&feed->lock);
+    deliver(feed);
+    pthread_mutex_unlock(&feed->lock);
+    return status;
+}
+
+/* NOTIFY takes a lock that is one for the whole server until its transaction ends. So it has its own transaction, which
+ * writes nothing, and there are few. */
+static enum db_status tell_others(struct feed *feed, bool *told) {
+    static const struct db_query notify = {"feed_notify", "SELECT pg_notify('order_events', '')"};
+    int64_t now = clock_mono_ms();
+    *told = now - feed->notified_ms >= NOTIFY_MS;
+    if (!*told)
+        return DB_OK;
+    feed->notified_ms = now;
+    return db_run(feed->db, &notify, NULL, NULL);
+}
+
+static enum db_status listen(struct feed *feed) {
+    static const struct db_query query = {"feed_listen", "LISTEN order_events"};
+    if (feed->listening && feed->generation == db_generation(feed->db))
+        return DB_OK;
+    enum db_status status = db_run(feed->db, &query, NULL, NULL);
+    feed->listening = status == DB_OK;
+    feed->generation = db_generation(feed->db);
+    return status;
+}
+
+/* Reads what there is. *again_ms receives when to look again, at the latest. */
+static enum db_status read_on(struct feed *feed, bool woken, int64_t *again_ms) {
+    struct event_head head;
+    bool more = false;
+    enum db_status status = event_store_head(feed->db, &head);
+    if (status != DB_OK)
+        return status;
+    if (woken) {
+        feed->awaited_xid = head.next_xid;
+        feed->again_ms = AGAIN_MS;
+    }
+    if (has_live(feed)) {
+        status = read_new(feed, &head.end);
+    } else {
+        pthread_mutex_lock(&feed->lock);
+        feed->tail = head.end;
+        pthread_mutex_unlock(&feed->lock);
+    }
+    if (status == DB_OK)
+        status = catch_up(feed, &more);
+    bool held = head.end.xid < feed->awaited_xid;
+    *again_ms = more ? 0 : held ? feed->again_ms : IDLE_MS;
+    if (held && feed->again_ms < AGAIN_MOST_MS)
+        feed->again_ms *= 2;
+    return status;
+}
+
+static size_t readers_of(struct feed *feed) {
+    pthread_mutex_lock(&feed->lock);
+    size_t count = feed->count;
+    pthread_mutex_unlock(&feed->lock);
+    return count;
+}
+
+/* One turn. Returns the milliseconds until the next. */
+static int64_t feed_turn(struct feed *feed, bool notified) {
+    int64_t again_ms = IDLE_MS;
+    bool told = true, changed = atomic_exchange(&feed->changed, false);
+    enum db_status status = listen(feed);
+    if (status == DB_OK && changed)
+        status = tell_others(feed, &told);
+    if (!told)
+        atomic_store(&feed->changed, true);
+    bool any = readers_of(feed) > 0;
+    if (status == DB_OK && any)
+        status = read_on(feed, changed || notified, &again_ms);
+    if (any)
+        sweep(feed);
+    if (status != DB_OK) {
+        outage_begin(&feed->outage, "%s", db_error(feed->db));
+        return any ? SWEEP_MS : backoff_ms(feed->failures++, SWEEP_MS, BACKOFF_CAP_MS);
+    }
+    outage_end(&feed->outage);
+    feed->failures = 0;
+    int64_t most_ms = !told ? NOTIFY_MS : any ? SWEEP_MS : IDLE_MS;
+    return again_ms < most_ms ? again_ms : most_ms;
+}
+
+void *feed_follow(void *cls) {
+    struct feed *feed = cls;
+    bool notified = true;
+    while (!atomic_load(&feed->stopping)) {
+        uint64_t wakes;
+        int64_t pause_ms = feed_turn(feed, notified);
+        notified = db_wait_notify(feed->db, feed->wake_fd, (int)pause_ms);
+        (void)!read(feed->wake_fd, &wakes, sizeof wakes);
+    }
+    return NULL;
+}

@@ -1,0 +1,43 @@
+/* What the files of the live feed share: feed.c has its readers come and go, feed_loop.c is its thread. */
+#pragma once
+
+#include "app.h"
+#include "common/base/outage.h"
+#include "feed_reader.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+struct feed {
+    struct order_app *app;
+    struct db *db;
+    int wake_fd;
+    pthread_t thread;
+    atomic_bool stopping, changed;
+
+    /* Of the thread alone. */
+    bool listening;
+    unsigned generation; /* of the connection that listens */
+    int64_t notified_ms, swept_ms, again_ms;
+    int64_t awaited_xid; /* events of the transactions below are looked for until all of them are over */
+    unsigned failures;
+    struct outage outage;
+
+    pthread_mutex_t lock; /* guards what follows, and the readers */
+    struct feed_reader *first;
+    size_t count;
+    struct event_position tail; /* what the live readers have been given */
+    bool draining;
+};
+
+/* The thread's function; its argument is the feed. */
+void *feed_follow(void *feed);
+
+/* The following are called under the lock. */
+
+/* Forgets a reader. */
+void feed_drop(struct feed_reader *reader);
+/* Answers a long poll with what it has been given, and drops it. next is the position to go on from. */
+void feed_answer_poll(struct feed_reader *reader, const struct event_position *next);
+/* Ends a stream. It is dropped when its client has read the rest. */
+void feed_end_stream(struct feed_reader *reader);
