@@ -4,6 +4,8 @@
 -- The position of an event is (epoch, xid, n): the run of the server that wrote it, its transaction, and its number in
 -- there. Readers only see positions below the oldest transaction that still runs. So nothing ever appears behind a
 -- position that somebody has seen, although transactions commit in any order.
+--
+-- The history has nothing that identifies a customer. Readers take that from the order, where it can be erased.
 
 -- An epoch is one run of one server. A restart, a failover and a restore begin a new one, because a server that lost
 -- transactions gives their numbers away again. Its number is the time at which it began, in seconds since 1970.
@@ -37,16 +39,15 @@ CREATE TABLE order_events (
     occurred_at     timestamptz NOT NULL,
     order_id        uuid NOT NULL,
     client_id       text COLLATE "C" NOT NULL,
-    customer_id     text COLLATE "C" NOT NULL,
     type            text COLLATE "C" NOT NULL,
     previous_status text COLLATE "C",
     status          text COLLATE "C" NOT NULL,
-    actor           text COLLATE "C" NOT NULL,
+    actor           text COLLATE "C", -- NULL: the client
     request_id      text COLLATE "C" NOT NULL,
     trace_id        text COLLATE "C",
-    data            text COLLATE "C", -- a JSON object
-    PRIMARY KEY (epoch, xid, n, recorded_at)
+    data            text COLLATE "C" -- a JSON object; NULL: what the order has
 ) PARTITION BY RANGE (recorded_at);
+CREATE INDEX order_events_position_idx ON order_events (epoch, xid, n); -- unique by its making; to check that would cost
 CREATE INDEX order_events_client_idx ON order_events (client_id, epoch, xid, n);
 CREATE INDEX order_events_order_idx ON order_events (order_id);
 

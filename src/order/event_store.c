@@ -12,9 +12,6 @@ static const struct db_query head_query = {
                   "       pg_snapshot_xmax(pg_current_snapshot()), epoch, xid, n"
                   "  FROM order_event_floor"};
 
-#define EVENT_COLUMNS                                                                                        \
-    "epoch, xid, n, type, order_id, client_id, customer_id, previous_status, status, actor, request_id,"     \
-    " trace_id, data, (extract(epoch FROM occurred_at) * 1000)::bigint"
 enum {
     EPOCH,
     XID,
@@ -29,25 +26,31 @@ enum {
     REQUEST,
     TRACE,
     DATA,
-    OCCURRED
+    OCCURRED,
+    TOTAL
 };
 
 /* A range of (client_id, position) leaves the planner no choice: with "client_id = $8" it might walk along the positions of
- * all clients. One order has few events: its index has only its id, and its partitions begin with the day it was made. */
-static const struct db_query read_all = {
-    "event_read", "SELECT " EVENT_COLUMNS "  FROM order_events"
-                  " WHERE (epoch, xid, n) > ($1, $2, $3) AND (epoch, xid, n) < ($4, $5, $6)"
-                  " ORDER BY epoch, xid, n LIMIT $7"};
+ * all clients. One order has few events: its index has only its id, and its partitions begin with the day it was made. The
+ * order may have been erased. */
+#define READ(range, order)                                                                                   \
+    "WITH e AS (SELECT * FROM order_events WHERE " range " ORDER BY " order " LIMIT $7)"                     \
+    " SELECT e.epoch, e.xid, e.n, e.type, e.order_id, e.client_id, coalesce(o.customer_id, ''),"             \
+    "        e.previous_status, e.status, e.actor, e.request_id, e.trace_id, e.data,"                        \
+    "        (extract(epoch FROM e.occurred_at) * 1000)::bigint, o.total_amount"                             \
+    "   FROM e LEFT JOIN orders o ON o.id = e.order_id"                                                      \
+    "  ORDER BY e.epoch, e.xid, e.n"
+#define BETWEEN "(epoch, xid, n) > ($1, $2, $3) AND (epoch, xid, n) < ($4, $5, $6)"
+
+static const struct db_query read_all = {"event_read", READ(BETWEEN, "epoch, xid, n")};
 static const struct db_query read_client = {"event_read_client",
-                                            "SELECT " EVENT_COLUMNS "  FROM order_events"
-                                            " WHERE (client_id, epoch, xid, n) > ($8, $1, $2, $3)"
-                                            "   AND (client_id, epoch, xid, n) < ($8, $4, $5, $6)"
-                                            " ORDER BY client_id, epoch, xid, n LIMIT $7"};
+                                            READ("(client_id, epoch, xid, n) > ($8, $1, $2, $3)"
+                                                 " AND (client_id, epoch, xid, n) < ($8, $4, $5, $6)",
+                                                 "client_id, epoch, xid, n")};
 static const struct db_query read_order = {
-    "event_read_order", "SELECT " EVENT_COLUMNS "  FROM order_events"
-                        " WHERE (epoch, xid, n) > ($1, $2, $3) AND (epoch, xid, n) < ($4, $5, $6)"
-                        "   AND order_id = $9 AND ($8::text IS NULL OR client_id = $8) AND recorded_at >= $10"
-                        " ORDER BY epoch, xid, n LIMIT $7"};
+    "event_read_order", READ(BETWEEN " AND order_id = $9 AND ($8::text IS NULL OR client_id = $8)"
+                                     " AND recorded_at >= $10",
+                             "epoch, xid, n")};
 
 static struct event_position position_of(const struct db_result *result, size_t row, int column) {
     return (struct event_position){.epoch = db_int(result, row, column),
@@ -85,7 +88,8 @@ static bool read_event(const struct db_result *result, size_t row, struct arena 
                                   .request_id = copied(arena, result, row, REQUEST),
                                   .trace_id = copied(arena, result, row, TRACE),
                                   .data = copied(arena, result, row, DATA),
-                                  .occurred_ms = db_int(result, row, OCCURRED)};
+                                  .occurred_ms = db_int(result, row, OCCURRED),
+                                  .total = db_cents(result, row, TOTAL)};
     return order_event_type_parse(db_text(result, row, TYPE), &event->type);
 }
 

@@ -11,7 +11,8 @@
 enum {
     IDLE_MS = 1000,
     SWEEP_MS = 250, /* between looks at deadlines and tokens */
-    NOTIFY_MS = 20, /* between two NOTIFYs to the other replicas */
+    READ_MS = 5,    /* between two looks, so that many changes are read at once */
+    NOTIFY_MS = 50, /* between two NOTIFYs to the other replicas */
     AGAIN_MS = 4,   /* until a transaction that holds events back may be over; grows */
     AGAIN_MOST_MS = 100,
     BACKOFF_CAP_MS = 2000,
@@ -189,16 +190,17 @@ static enum db_status catch_up(struct feed *feed, bool *more) {
 
 /* NOTIFY takes a lock that is one for the whole server until its transaction ends. So it has its own transaction, which
  * writes nothing, and there are few. */
-static enum db_status tell_others(struct feed *feed, bool *told) {
+static enum db_status tell_others(struct feed *feed) {
     static const struct db_query notify = {"feed_notify", "SELECT pg_notify('order_events', '')"};
     int64_t now = clock_mono_ms();
-    *told = now - feed->notified_ms >= NOTIFY_MS;
-    if (!*told)
+    if (!feed->owed || now - feed->notified_ms < NOTIFY_MS)
         return DB_OK;
+    feed->owed = false;
     feed->notified_ms = now;
     return db_run(feed->db, &notify, NULL, NULL);
 }
 
+/* Other replicas are listened to once somebody reads here. */
 static enum db_status listen(struct feed *feed) {
     static const struct db_query query = {"feed_listen", "LISTEN order_events"};
     if (feed->listening && feed->generation == db_generation(feed->db))
@@ -243,28 +245,37 @@ static size_t readers_of(struct feed *feed) {
     return count;
 }
 
+static int64_t least(int64_t a, int64_t b) {
+    return a < b ? a : b;
+}
+
+/* What those who read here need. */
+static enum db_status serve(struct feed *feed, bool woken, int64_t *again_ms) {
+    enum db_status status = listen(feed);
+    if (status == DB_OK)
+        status = read_on(feed, woken, again_ms);
+    sweep(feed);
+    *again_ms = least(*again_ms, SWEEP_MS);
+    return status;
+}
+
 /* One turn. Returns the milliseconds until the next. */
 static int64_t feed_turn(struct feed *feed, bool notified) {
     int64_t again_ms = IDLE_MS;
-    bool told = true, changed = atomic_exchange(&feed->changed, false);
-    enum db_status status = listen(feed);
-    if (status == DB_OK && changed)
-        status = tell_others(feed, &told);
-    if (!told)
-        atomic_store(&feed->changed, true);
-    bool any = readers_of(feed) > 0;
-    if (status == DB_OK && any)
-        status = read_on(feed, changed || notified, &again_ms);
-    if (any)
-        sweep(feed);
+    bool any = readers_of(feed) > 0, changed = atomic_exchange(&feed->changed, false);
+    feed->owed |= changed;
+    enum db_status status = any ? serve(feed, changed || notified, &again_ms) : DB_OK;
+    if (status == DB_OK)
+        status = tell_others(feed);
+    if (feed->owed && !any)
+        atomic_store(&feed->changed, true); /* nobody here needs to be told of further changes */
     if (status != DB_OK) {
         outage_begin(&feed->outage, "%s", db_error(feed->db));
         return any ? SWEEP_MS : backoff_ms(feed->failures++, SWEEP_MS, BACKOFF_CAP_MS);
     }
     outage_end(&feed->outage);
     feed->failures = 0;
-    int64_t most_ms = !told ? NOTIFY_MS : any ? SWEEP_MS : IDLE_MS;
-    return again_ms < most_ms ? again_ms : most_ms;
+    return feed->owed ? least(again_ms, NOTIFY_MS) : again_ms;
 }
 
 void *feed_follow(void *cls) {
@@ -273,6 +284,8 @@ void *feed_follow(void *cls) {
     while (!atomic_load(&feed->stopping)) {
         uint64_t wakes;
         int64_t pause_ms = feed_turn(feed, notified);
+        if (pause_ms > 0)
+            clock_sleep_ms(READ_MS);
         notified = db_wait_notify(feed->db, feed->wake_fd, (int)pause_ms);
         (void)!read(feed->wake_fd, &wakes, sizeof wakes);
     }

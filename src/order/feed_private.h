@@ -18,6 +18,7 @@ struct feed {
     /* Of the thread alone. */
     bool listening;
     unsigned generation; /* of the connection that listens */
+    bool owed;           /* other replicas have not been told of the last changes */
     int64_t notified_ms, swept_ms, again_ms;
     int64_t awaited_xid; /* events of the transactions below are looked for until all of them are over */
     unsigned failures;

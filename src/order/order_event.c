@@ -2,6 +2,7 @@
 #include "order_event.h"
 
 #include "common/base/json_write.h"
+#include "common/token/token.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -78,6 +79,22 @@ static void optional_text(struct buf *out, const char *value) {
         buf_str(out, "null");
 }
 
+static void append_actor(struct buf *out, const struct order_event *event) {
+    char client[sizeof "client:" + TOKEN_CLIENT_ID_SIZE];
+    snprintf(client, sizeof client, "client:%s", event->client_id);
+    json_append_text(out, event->actor ? event->actor : client);
+}
+
+static void append_data(struct buf *out, const struct order_event *event) {
+    if (event->data) {
+        buf_str(out, event->data);
+    } else {
+        buf_str(out, "{\"total_amount\":");
+        json_append_money(out, event->total);
+        buf_char(out, '}');
+    }
+}
+
 void order_event_json(struct buf *out, const struct order_event *event) {
     char id[EVENT_ID_SIZE];
     event_position_format(&event->position, id);
@@ -94,21 +111,15 @@ void order_event_json(struct buf *out, const struct order_event *event) {
     buf_str(out, ",\"status\":");
     json_append_text(out, event->status);
     buf_str(out, ",\"actor\":");
-    json_append_text(out, event->actor);
+    append_actor(out, event);
     buf_str(out, ",\"data\":");
-    buf_str(out, event->data ? event->data : "{}");
+    append_data(out, event);
     buf_str(out, ",\"customer_id\":");
     json_append_text(out, event->customer_id);
     buf_str(out, ",\"request_id\":");
     json_append_text(out, event->request_id);
     buf_str(out, ",\"trace_id\":");
     optional_text(out, event->trace_id);
-    buf_char(out, '}');
-}
-
-void order_event_created_data(struct buf *out, const struct order *order) {
-    buf_str(out, "{\"total_amount\":");
-    json_append_money(out, order->total);
     buf_char(out, '}');
 }
 

@@ -45,18 +45,18 @@ struct order_event {                /* strings belong to the arena it was made i
     const char *client_id, *customer_id;
     const char *previous_status; /* NULL: the order is new */
     const char *status;
-    const char *actor; /* "client:demo-client", "delivery-service" */
+    const char *actor; /* such as "delivery-service"; NULL: the client */
     const char *request_id;
     const char *trace_id; /* NULL: none */
-    const char *data;     /* a JSON object; NULL: an empty one */
+    const char *data;     /* a JSON object; NULL: what the order has, its total */
+    int64_t total;        /* of the order, in cents */
     int64_t occurred_ms;
 };
 
 /* An event as GET /events shows it, and as webhooks send it. */
 void order_event_json(struct buf *out, const struct order_event *event);
 
-/* What a change tells besides the status: of a new order its total, later its tracking number and carrier. */
-void order_event_created_data(struct buf *out, const struct order *order);
+/* What a change tells besides the status: tracking number and carrier. */
 void order_event_changed_data(struct buf *out, const struct order *order);
 
 /* Which events somebody wants. Text is borrowed. */

@@ -16,9 +16,9 @@ static const struct db_query create_query = {
     "order_create",
     "WITH input AS ("
     "  SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::bigint[], $5::timestamptz[], $6::text[],"
-    "                       $7::bytea[], $8::timestamptz[], $9::uuid[], $10::text[], $11::text[], $12::text[], $18::text[])"
+    "                       $7::bytea[], $8::timestamptz[], $9::uuid[], $10::text[], $11::text[], $12::text[])"
     "    WITH ORDINALITY AS t(id, client_id, customer_id, cents, created_at, key,"
-    "         fingerprint, expires_at, event_id, payload, correlation_id, traceparent, data, n)"
+    "         fingerprint, expires_at, event_id, payload, correlation_id, traceparent, n)"
     "), claimed AS ("
     "  INSERT INTO idempotency_keys AS k (client_id, key, fingerprint, order_id, expires_at)"
     "  SELECT client_id, key, fingerprint, id, expires_at FROM input WHERE key IS NOT NULL"
@@ -43,8 +43,8 @@ static const struct db_query create_query = {
     "  SELECT event_id, id, payload, correlation_id, traceparent FROM fresh"
     "), recorded AS ("
     "  " EVENT_INSERT
-    "  SELECT " EVENT_POSITION ", n, created_at, id, client_id, customer_id, 'order.created', NULL,"
-    "         'PENDING_SHIPMENT', 'client:' || client_id, correlation_id, nullif(substr(traceparent, 4, 32), ''), data"
+    "  SELECT " EVENT_POSITION ", n, created_at, id, client_id, 'order.created', NULL, 'PENDING_SHIPMENT', NULL,"
+    "         correlation_id, nullif(substr(traceparent, 4, 32), ''), NULL"
     "    FROM fresh"
     ")"
     " SELECT id FROM fresh"};
@@ -154,8 +154,8 @@ static const struct db_query lock_query = {
 static const struct db_query update_query = {
     "order_update",
     "WITH recorded AS (" EVENT_INSERT_ROWS(
-        "$7", "$8", "$9", "$10", "$11", "$12", "$13", "$14", "$15", "$16",
-        "$17") ")"
+        "$7", "$8", "$9", "$10", "$11", "$12", "$13", "$14", "$15",
+        "$16") ")"
                "UPDATE orders o"
                "   SET status = t.status, tracking_number = t.tracking_number, carrier = t.carrier,"
                "       version = t.version, updated_at = t.updated_at, quiet_since = now()"
@@ -220,9 +220,6 @@ enum db_status order_store_create(struct db *db, struct order_creation *const cr
     struct db_result *result = NULL;
     add_orders(&p, creations, n);
     add_items(&p, creations, n);
-    int data = db_array(&p, DB_TEXT);
-    for (size_t i = 0; i < n; i++)
-        db_add_text(&p, data, creations[i]->event_data);
     enum db_status status = db_run(db, &create_query, &p, &result);
     db_params_free(&p);
     if (status != DB_OK)

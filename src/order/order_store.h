@@ -31,8 +31,7 @@ struct order_creation {
     uint8_t fingerprint[SHA256_SIZE];
     int64_t expires_ms; /* of the key */
     struct uuid event_id;
-    const char *event;      /* ORDER_CREATED as JSON */
-    const char *event_data; /* of its event in the history */
+    const char *event; /* ORDER_CREATED as JSON */
     const char *request_id, *traceparent;
     enum order_outcome outcome; /* out */
 };

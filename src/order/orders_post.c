@@ -89,7 +89,7 @@ static void use_fingerprint(struct http_request *request, struct creation *c) {
 static void complete_order(struct http_request *request, struct creation *c) {
     const struct config *config = ((const struct order_app *)request->app)->service.config;
     int64_t life_ms = c->store.key ? config->idempotency_ttl : config->idempotency_fingerprint_ttl;
-    struct buf event = {0}, data = {0};
+    struct buf event = {0};
     c->request = request;
     c->order.id = uuid_new();
     c->order.client_id = request->claims.client_id;
@@ -107,10 +107,6 @@ static void complete_order(struct http_request *request, struct creation *c) {
     request->arena.failed |= event.failed;
     c->store.event = event.failed ? NULL : arena_memdup(&request->arena, event.data, event.len);
     buf_free(&event);
-    order_event_created_data(&data, &c->order);
-    request->arena.failed |= data.failed;
-    c->store.event_data = data.failed ? NULL : arena_memdup(&request->arena, data.data, data.len);
-    buf_free(&data);
 }
 
 /* Takes a new order from the client's limit. Beyond it, a request that has a key may still be a replay, which makes no

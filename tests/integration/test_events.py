@@ -121,10 +121,9 @@ def test_event_of_an_older_transaction_appears_before_those_that_committed_first
     first = api.created()
     assert [e["order_id"] for e in events(api, f"/orders/{first}/events")[0]] == [first]
     assert events(api, after=start)[0] == []
-    old.execute("""INSERT INTO order_events (epoch, xid, n, occurred_at, order_id, client_id, customer_id, type, status, actor,
-                                             request_id)
-                   SELECT order_event_epoch(), pg_current_xact_id()::text::bigint, 1, now(), gen_random_uuid(), %s, 'c',
-                          'order.created', 'PENDING_SHIPMENT', 'test', 'late'""", ["demo-client"])
+    old.execute("""INSERT INTO order_events (epoch, xid, n, occurred_at, order_id, client_id, type, status, request_id)
+                   SELECT order_event_epoch(), pg_current_xact_id()::text::bigint, 1, now(), gen_random_uuid(), %s,
+                          'order.created', 'PENDING_SHIPMENT', 'late'""", ["demo-client"])
     old.execute("COMMIT")
     found = eventually(lambda: events(api, after=start)[0])
     assert [e["request_id"] == "late" for e in found] == [True, False]
@@ -139,10 +138,10 @@ def test_position_whose_partition_is_gone_has_expired(parts):
             day = today - datetime.timedelta(days=days)
             system.query(f"CREATE TABLE order_events_{day:%Y%m%d} PARTITION OF order_events FOR VALUES FROM ('{day}') TO"
                          f" ('{day + datetime.timedelta(days=1)}')")
-            system.query("""INSERT INTO order_events (epoch, xid, n, recorded_at, occurred_at, order_id, client_id, customer_id,
-                                                      type, status, actor, request_id)
-                            VALUES (%s, 9, 1, %s, now(), gen_random_uuid(), 'demo-client', 'c', 'order.created', 'SHIPPED',
-                                    'test', 'r')""", 100 - days, day)
+            system.query("""INSERT INTO order_events (epoch, xid, n, recorded_at, occurred_at, order_id, client_id, type,
+                                                      status, actor, request_id)
+                            VALUES (%s, 9, 1, %s, now(), gen_random_uuid(), 'demo-client', 'order.created',
+                                    'SHIPPED', 'test', 'r')""", 100 - days, day)
         order.start()
         api = system.client(daemon=order)
         kept, _ = follow(api)

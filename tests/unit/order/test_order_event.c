@@ -97,12 +97,14 @@ static void json_has_what_is_known(void **state) {
         "\"order_id\":\"01000000-0000-0000-0000-000000000000\",\"occurred_at\":\"1970-01-01T00:00:01.000Z\","
         "\"previous_status\":\"PENDING_SHIPMENT\",\"status\":\"SHIPPED\",\"actor\":\"delivery-service\","
         "\"data\":{\"carrier\":\"x\"},\"customer_id\":\"a \\\"b\\\"\",\"request_id\":\"r-1\",\"trace_id\":null}");
-    event.previous_status = event.data = NULL;
+    event.previous_status = event.data = event.actor = NULL;
+    event.total = 105997;
     event.trace_id = "t";
     buf_clear(&out);
     order_event_json(&out, &event);
     assert_non_null(strstr(out.data, "\"previous_status\":null,"));
-    assert_non_null(strstr(out.data, "\"data\":{},"));
+    assert_non_null(strstr(out.data, "\"actor\":\"client:shop\","));
+    assert_non_null(strstr(out.data, "\"data\":{\"total_amount\":1059.97},"));
     assert_non_null(strstr(out.data, "\"trace_id\":\"t\"}"));
     buf_free(&out);
 }
