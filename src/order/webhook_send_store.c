@@ -15,6 +15,7 @@ static const struct db_query claim_query = {
     "         greatest(CASE WHEN w.doubt = 0 THEN $3 ELSE 1 END - coalesce(b.sending, 0), 0) AS room"
     "    FROM webhooks w LEFT JOIN unnest($1::uuid[], $2::bigint[]) AS b(id, sending) USING (id)"
     "   WHERE w.enabled AND w.deleted_at IS NULL AND w.not_before <= now()"
+    "     AND NOT EXISTS (SELECT FROM clients c WHERE c.client_id = w.client_id AND c.disabled)"
     "), due AS ("
     "  SELECT d.id, d.next_at, hook.doubtful, row_number() OVER (PARTITION BY hook.id ORDER BY d.next_at) AS turn"
     "    FROM hook CROSS JOIN LATERAL ("

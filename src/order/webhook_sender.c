@@ -256,7 +256,8 @@ static void sender_turn(struct webhook_sender *s) {
     if (status == DB_OK) {
         s->failures = 0;
         outage_end(&s->outage);
-        s->turn_ms = clock_mono_ms() + TURN_MS;
+        int64_t ended = clock_mono_ms(), took = ended - now;
+        s->turn_ms = ended + (took > TURN_MS ? took : TURN_MS); /* half of the time is for the requests */
     } else {
         outage_begin(&s->outage, "database: %s", db_error(s->db));
         s->turn_ms = clock_mono_ms() + backoff_ms(s->failures++, OUTAGE_BASE_MS, OUTAGE_CAP_MS);

@@ -183,7 +183,7 @@ def test_path_has_the_methods_of_the_document_and_is_on_no_other_daemon(system, 
     for where, method, path, _ in ROUTES:
         documented.setdefault(path, {}).setdefault(where, set()).add(method)
     for path, methods in documented.items():
-        answer = Api(getattr(system, DAEMONS[daemon]).url).request("DELETE", path.format(**things))
+        answer = Api(getattr(system, DAEMONS[daemon]).url).request("PUT", path.format(**things))
         if daemon in methods:
             assert_problem(answer, 405, "METHOD_NOT_ALLOWED")
             assert set(answer.headers["Allow"].split(", ")) == methods[daemon]
