@@ -33,7 +33,7 @@ static const char *read_url(const json_t *root, const struct callout_policy *pol
 }
 
 /* The types as they are stored: separated by blanks. NULL for all. */
-static const char *read_types(const json_t *root, struct arena *arena, struct http_faults *faults) {
+static const char *read_event_types(const json_t *root, struct arena *arena, struct http_faults *faults) {
     json_t *list = json_object_get(root, "events"), *value;
     char joined[WEBHOOK_EVENTS_SIZE] = "";
     size_t i;
@@ -82,7 +82,7 @@ bool webhook_from_json(const char *body, size_t len, bool complete, const struct
         input->url = read_url(root, policy, arena, faults);
     else if (complete)
         http_fault(faults, "", "url", "is required");
-    input->events = read_types(root, arena, faults);
+    input->events = read_event_types(root, arena, faults);
     input->description = read_text(root, "description", WEBHOOK_MAX_DESCRIPTION, arena, faults);
     input->enabled = read_enabled(root, faults);
     json_decref(root);

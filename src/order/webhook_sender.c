@@ -6,6 +6,7 @@
 #include "common/base/clock.h"
 #include "common/base/log.h"
 #include "common/base/outage.h"
+#include "common/config/duration.h"
 #include "webhook.h"
 #include "webhook_policy.h"
 #include "webhook_send_store.h"

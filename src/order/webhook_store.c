@@ -86,19 +86,19 @@ static const struct db_query retry_query = {
 /* clang-format on */
 
 /* A text in arena; NULL for SQL NULL. */
-static const char *text_of(const struct db_result *rows, size_t row, int column, struct arena *arena) {
+static const char *text_in(const struct db_result *rows, size_t row, int column, struct arena *arena) {
     const char *text = db_text(rows, row, column);
     return text ? arena_strdup(arena, text) : NULL;
 }
 
 static void read_webhook(const struct db_result *rows, size_t row, struct arena *arena, struct webhook *out) {
     *out = (struct webhook){.id = db_uuid(rows, row, ID),
-                            .client_id = text_of(rows, row, CLIENT, arena),
-                            .url = text_of(rows, row, URL, arena),
-                            .description = text_of(rows, row, DESCRIPTION, arena),
-                            .events = text_of(rows, row, EVENTS, arena),
+                            .client_id = text_in(rows, row, CLIENT, arena),
+                            .url = text_in(rows, row, URL, arena),
+                            .description = text_in(rows, row, DESCRIPTION, arena),
+                            .events = text_in(rows, row, EVENTS, arena),
                             .enabled = db_bool(rows, row, ENABLED),
-                            .reason = text_of(rows, row, REASON, arena),
+                            .reason = text_in(rows, row, REASON, arena),
                             .old_secret_until_ms = db_int(rows, row, OLD_UNTIL),
                             .created_ms = db_int(rows, row, CREATED),
                             .updated_ms = db_int(rows, row, UPDATED)};
@@ -245,16 +245,16 @@ static void read_delivery(const struct db_result *rows, size_t row, struct arena
                           struct webhook_delivery *out) {
     *out = (struct webhook_delivery){.id = db_uuid(rows, row, D_ID),
                                      .order_id = db_uuid(rows, row, D_ORDER),
-                                     .event_id = text_of(rows, row, D_EVENT, arena),
-                                     .type = text_of(rows, row, D_TYPE, arena),
+                                     .event_id = text_in(rows, row, D_EVENT, arena),
+                                     .type = text_in(rows, row, D_TYPE, arena),
                                      .attempts = db_int(rows, row, D_ATTEMPTS),
                                      .created_ms = db_int(rows, row, D_CREATED),
                                      .next_ms = db_int(rows, row, D_NEXT),
                                      .delivered_ms = db_int(rows, row, D_DELIVERED),
                                      .last_ms = db_int(rows, row, D_LAST),
                                      .last_status = db_int(rows, row, D_STATUS),
-                                     .last_error = text_of(rows, row, D_ERROR, arena),
-                                     .last_answer = text_of(rows, row, D_ANSWER, arena)};
+                                     .last_error = text_in(rows, row, D_ERROR, arena),
+                                     .last_answer = text_in(rows, row, D_ANSWER, arena)};
 }
 
 enum db_status webhook_store_deliveries(struct db *db, const struct uuid *id, const struct uuid *before,

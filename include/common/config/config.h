@@ -67,11 +67,10 @@ struct config {
     char *revocations_queue, *revocations_dlq;
     int64_t sqs_visibility_timeout, sqs_max_receive_count, sqs_wait_time, consumer_threads;
     char *jwt_keys, *jwt_issuer, *jwt_audience;
-    struct secret_source jwt_secret;
+    struct secret_source jwt_secret, webhook_secrets_key;
     int64_t jwt_expires_in;
     bool demo_clients, delivery_anonymous;
     int64_t idempotency_ttl, idempotency_fingerprint_ttl, order_view_ttl, reconcile_after, events_retention;
-    struct secret_source webhook_secrets_key;
     char *webhook_allow_networks, *webhook_schedule;
     int64_t webhook_timeout, webhook_retention;
     bool carrier_simulation;
@@ -94,13 +93,6 @@ struct config {
 
 extern const struct config_knob config_knobs[];
 extern const size_t config_knob_count;
-
-/* Reads a duration such as 24h into milliseconds. False when it is none. */
-bool config_parse_duration(const char *text, int64_t *ms) MUST_CHECK;
-
-/* Reads up to max durations that are separated by commas. False when one is none, or when there are more. */
-bool config_parse_durations(const char *text, int64_t ms[], size_t max, size_t *count) MUST_CHECK;
-#define CONFIG_MAX_DURATIONS 16
 
 /* Appends what a knob accepts: "a whole number from 1 to 64". */
 void config_describe(const struct config_knob *knob, struct buf *out);

@@ -60,7 +60,7 @@ static size_t take_body(char *data, size_t size, size_t n, void *cls) {
     return call->body_len <= CALLOUT_MAX_BODY ? len : 0;
 }
 
-static bool set_options(struct call *call, const struct callout_options *o) {
+static bool set_call_options(struct call *call, const struct callout_options *o) {
     CURL *easy = call->easy;
     unsigned bad = 0;
     bad |= curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, o->policy.https_only ? "https" : "http,https");
@@ -93,7 +93,7 @@ static bool open_calls(struct callout *c) {
         struct call *call = &c->calls[i];
         call->callout = c;
         call->easy = curl_easy_init();
-        if (!call->easy || !set_options(call, &c->options))
+        if (!call->easy || !set_call_options(call, &c->options))
             return false;
     }
     long keep = (long)c->options.parallel;
@@ -180,7 +180,7 @@ void callout_wait(struct callout *c, int timeout_ms) {
     (void)curl_multi_perform(c->multi, &running);
 }
 
-static void read_answer(struct call *call, CURLcode result, struct callout_answer *answer) {
+static void read_call_answer(struct call *call, CURLcode result, struct callout_answer *answer) {
     long status = 0;
     curl_off_t retry_s = 0;
     *answer = (struct callout_answer){.cls = call->cls, .took_ms = clock_mono_ms() - call->began_ms};
@@ -208,7 +208,7 @@ bool callout_next(struct callout *c, struct callout_answer *answer) {
             continue;
         CURLcode result = done->data.result;
         curl_easy_getinfo(done->easy_handle, CURLINFO_PRIVATE, (char **)&call);
-        read_answer(call, result, answer);
+        read_call_answer(call, result, answer);
         end_call(c, call);
         return true;
     }

@@ -2,6 +2,7 @@
 #include "private.h"
 
 #include "common/cache/cache.h"
+#include "common/config/duration.h"
 #include "common/http/address.h"
 #include "common/tracing/tracing.h"
 

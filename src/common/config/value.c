@@ -1,6 +1,8 @@
 /* The value of one knob: read from text, shown as text, described. */
 #include "private.h"
 
+#include "common/config/duration.h"
+
 #include <ctype.h>
 #include <errno.h>
 #include <stdlib.h>
