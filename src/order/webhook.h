@@ -33,9 +33,6 @@ struct webhook_input {
     bool enabled;
 };
 
-/* The longest list of types that is stored. */
-#define WEBHOOK_EVENTS_SIZE 512
-
 /* Whether a webhook wants events of a type. */
 bool webhook_wants(const char *events, const char *type) MUST_CHECK;
 

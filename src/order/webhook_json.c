@@ -32,11 +32,21 @@ static const char *read_url(const json_t *root, const struct callout_policy *pol
     return fault ? NULL : arena_strdup(arena, url);
 }
 
+/* Adds a type to the list. False when it is not known, or is there already. */
+static bool add_type(struct buf *list, const char *name) {
+    enum order_event_type type;
+    if (!name || !order_event_type_parse(name, &type) || (list->len && webhook_wants(list->data, name)))
+        return false;
+    buf_printf(list, list->len ? " %s" : "%s", name);
+    return true;
+}
+
 /* The types as they are stored: separated by blanks. NULL for all. */
 static const char *read_event_types(const json_t *root, struct arena *arena, struct http_faults *faults) {
     json_t *list = json_object_get(root, "events"), *value;
-    char joined[WEBHOOK_EVENTS_SIZE] = "";
+    struct buf joined = {0};
     size_t i;
+    bool good = true;
     if (!list || json_is_null(list))
         return NULL;
     if (!json_is_array(list) || json_array_size(list) < 1 || json_array_size(list) > ORDER_EVENT_TYPES) {
@@ -44,16 +54,13 @@ static const char *read_event_types(const json_t *root, struct arena *arena, str
                    ORDER_EVENT_TYPES);
         return NULL;
     }
-    json_array_foreach(list, i, value) {
-        const char *name = json_string_value(value);
-        enum order_event_type type;
-        if (!name || !order_event_type_parse(name, &type) || (*joined && webhook_wants(joined, name))) {
-            http_fault(faults, "", "events", "must have known types, such as order.shipped, each once");
-            return NULL;
-        }
-        strcat(strcat(joined, *joined ? " " : ""), name); /* all types together fit */
-    }
-    return arena_strdup(arena, joined);
+    json_array_foreach(list, i, value) good = good && add_type(&joined, json_string_value(value));
+    if (!good)
+        http_fault(faults, "", "events", "must have known types, such as order.shipped, each once");
+    const char *types = good && !joined.failed ? arena_strdup(arena, joined.data) : NULL;
+    arena->failed |= joined.failed;
+    buf_free(&joined);
+    return types;
 }
 
 static bool read_enabled(const json_t *root, struct http_faults *faults) {

@@ -12,15 +12,17 @@ static const struct db_query claim_query = {
     "webhook_claim",
     "WITH hook AS ("
     "  SELECT w.id, w.doubt > 0 AS doubtful,"
-    "         greatest(CASE WHEN w.doubt = 0 THEN $3 ELSE 1 END - coalesce(b.sending, 0), 0) AS room"
-    "    FROM webhooks w LEFT JOIN unnest($1::uuid[], $2::bigint[]) AS b(id, sending) USING (id)"
+    "         greatest(CASE WHEN w.doubt = 0 THEN $3 ELSE 1 END - coalesce(r.sending, 0), 0) AS room,"
+    "         coalesce(r.from_at, '-infinity') AS from_at"
+    "    FROM webhooks w"
+    "    LEFT JOIN unnest($1::uuid[], $2::bigint[], $7::timestamptz[]) AS r(id, sending, from_at) USING (id)"
     "   WHERE w.enabled AND w.deleted_at IS NULL AND w.not_before <= now()"
     "     AND NOT EXISTS (SELECT FROM clients c WHERE c.client_id = w.client_id AND c.disabled)"
     "), due AS ("
     "  SELECT d.id, d.next_at, hook.doubtful, row_number() OVER (PARTITION BY hook.id ORDER BY d.next_at) AS turn"
     "    FROM hook CROSS JOIN LATERAL ("
     "      SELECT d.id, d.next_at FROM webhook_deliveries d"
-    "       WHERE d.webhook_id = hook.id AND d.next_at <= now() AND (d.lease_until IS NULL OR d.lease_until < now())"
+    "       WHERE d.webhook_id = hook.id AND d.next_at >= hook.from_at AND d.next_at <= now() AND (d.lease_until IS NULL OR d.lease_until < now())"
     "         AND NOT EXISTS (SELECT FROM webhook_deliveries e"
     "                          WHERE e.webhook_id = d.webhook_id AND e.order_id = d.order_id AND e.seq < d.seq"
     "                            AND e.next_at IS NOT NULL)"
@@ -41,10 +43,12 @@ static const struct db_query claim_query = {
     "   FROM taken, webhooks w"
     "  WHERE d.id = taken.id AND w.id = d.webhook_id"
     " RETURNING d.id, d.webhook_id, w.client_id, w.url, w.secret,"
-    "           CASE WHEN w.old_secret_until > now() THEN w.old_secret END, d.body, d.attempts, d.failures, w.doubt"};
-enum { C_ID, C_WEBHOOK, C_CLIENT, C_URL, C_SECRET, C_OLD_SECRET, C_BODY, C_ATTEMPTS, C_FAILURES, C_DOUBT };
+    "           CASE WHEN w.old_secret_until > now() THEN w.old_secret END, d.body, d.attempts, d.failures, w.doubt,"
+    "           floor(extract(epoch FROM d.next_at) * 1000)::bigint"};
+enum { C_ID, C_WEBHOOK, C_CLIENT, C_URL, C_SECRET, C_OLD_SECRET, C_BODY, C_ATTEMPTS, C_FAILURES, C_DOUBT, C_DUE };
 
-/* Later deliveries of a lane are due when its first one is. So whoever looks for due ones does not find them before. */
+/* Later deliveries of a lane are due when its first one is. So whoever looks for due ones does not find them before. When it
+ * is delivered, they become due now: a claim does not look for what has been due for long (webhook_receivers.h). */
 static const struct db_query record_query = {
     "webhook_record",
     "WITH result AS ("
@@ -66,7 +70,8 @@ static const struct db_query record_query = {
     "   FROM done"
     "  WHERE f.webhook_id = done.webhook_id AND f.order_id = done.order_id AND f.seq > done.seq"
     "    AND f.next_at IS NOT NULL AND f.lease_until IS NULL" /* the index of lanes wants to know that */
-    "    AND CASE WHEN done.delivered THEN f.next_at > done.next_at ELSE f.next_at < done.next_at END"};
+    "    AND CASE WHEN done.delivered THEN f.next_at > now() OR f.next_at < now() - interval '1 s'"
+    "             ELSE f.next_at < done.next_at END"};
 
 static const struct db_query shown_query = {
     "webhook_shown",
@@ -79,7 +84,8 @@ static const struct db_query shown_query = {
     " WHERE w.id = s.id"};
 
 static const struct db_query release_query = {
-    "webhook_release", "UPDATE webhook_deliveries SET lease_until = NULL WHERE id = ANY ($1)"};
+    "webhook_release", "UPDATE webhook_deliveries SET lease_until = NULL, next_at = now()"
+    " WHERE id = ANY ($1) AND next_at IS NOT NULL"};
 /* clang-format on */
 
 enum db_status webhook_send_store_prepare(struct db *db) {
@@ -98,7 +104,8 @@ static void read_claimed(const struct db_result *rows, size_t row, struct arena 
                                     .body = arena_strdup(arena, db_text(rows, row, C_BODY)),
                                     .attempts = db_int(rows, row, C_ATTEMPTS),
                                     .failures = db_int(rows, row, C_FAILURES),
-                                    .doubt = db_int(rows, row, C_DOUBT)};
+                                    .doubt = db_int(rows, row, C_DOUBT),
+                                    .due_ms = db_int(rows, row, C_DUE)};
 }
 
 enum db_status webhook_send_store_claim(struct db *db, const struct webhook_claim *claim, struct arena *arena,
@@ -106,14 +113,17 @@ enum db_status webhook_send_store_claim(struct db *db, const struct webhook_clai
     struct db_params p = {0};
     struct db_result *rows = NULL;
     int id = db_array(&p, DB_UUID), sending = db_array(&p, DB_INT);
-    for (size_t i = 0; i < claim->busy_count; i++) {
-        db_add_uuid(&p, id, &claim->busy[i].id);
-        db_add_int(&p, sending, claim->busy[i].sending);
+    for (size_t i = 0; i < claim->receivers->count; i++) {
+        db_add_uuid(&p, id, &claim->receivers->list[i].id);
+        db_add_int(&p, sending, claim->receivers->list[i].sending);
     }
     db_int_param(&p, claim->of_receiver);
     db_int_param(&p, (int64_t)claim->limit);
     db_int_param(&p, (int64_t)claim->doubtful);
     db_int_param(&p, claim->lease_ms);
+    int from = db_array(&p, DB_TIME);
+    for (size_t i = 0; i < claim->receivers->count; i++)
+        db_add_time(&p, from, claim->receivers->list[i].from_ms);
     enum db_status status = db_run(db, &claim_query, &p, &rows);
     db_params_free(&p);
     *count = db_rows(rows);

@@ -5,6 +5,7 @@
 #include "common/base/arena.h"
 #include "common/base/attributes.h"
 #include "common/db/db.h"
+#include "webhook_receivers.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -14,18 +15,11 @@
  * disk. Once for each connection (db_generation). */
 enum db_status webhook_send_store_prepare(struct db *db) MUST_CHECK;
 
-/* A webhook to which this process is sending. */
-struct webhook_busy {
-    struct uuid id;
-    int64_t sending;
-};
-
 struct webhook_claim {
-    const struct webhook_busy *busy;
-    size_t busy_count;
-    size_t limit;        /* deliveries */
-    size_t doubtful;     /* of those to receivers in doubt, at most */
-    int64_t of_receiver; /* at once to a receiver that is well; 1 to one in doubt */
+    const struct webhook_receivers *receivers; /* that are known */
+    size_t limit;                              /* deliveries */
+    size_t doubtful;                           /* of those to receivers in doubt, at most */
+    int64_t of_receiver;                       /* at once to a receiver that is well; 1 to one in doubt */
     int64_t lease_ms;
 };
 
@@ -35,6 +29,7 @@ struct webhook_claimed { /* strings are in arena */
     const char *body;
     int64_t attempts, failures; /* with this attempt; before it */
     int64_t doubt;              /* of the receiver */
+    int64_t due_ms;             /* since when */
 };
 
 /* Takes due deliveries, for as long as the lease. One whose lane has an earlier one that waits is not due. All receivers

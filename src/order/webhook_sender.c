@@ -44,7 +44,8 @@ struct webhook_sender {
     int64_t pauses[CONFIG_MAX_DURATIONS];
     struct webhook_schedule schedule;
     struct sending list[WEBHOOK_PARALLEL];
-    size_t taken;      /* of the list */
+    size_t taken; /* of the list */
+    struct webhook_receivers receivers;
     int64_t turn_ms;   /* no batch before */
     int64_t look_ms;   /* when to look for due deliveries at the latest */
     unsigned failures; /* of the database, in a row */
@@ -194,42 +195,50 @@ static void send_delivery(struct webhook_sender *s, struct sending *sending,
 }
 
 /* What a claim needs to know of what is on its way. */
-static void describe_busy(const struct webhook_sender *s, struct webhook_busy busy[],
-                          struct webhook_claim *claim) {
-    claim->busy = busy;
+static void describe_sending(struct webhook_sender *s, struct webhook_claim *claim) {
+    claim->receivers = &s->receivers;
     claim->doubtful = DOUBTFUL;
+    webhook_receivers_begin(&s->receivers, clock_mono_ms());
     for (size_t i = 0; i < WEBHOOK_PARALLEL; i++) {
         const struct sending *sending = &s->list[i];
-        size_t at = 0;
         if (sending->state == SENDING_NONE)
             continue;
-        while (at < claim->busy_count && uuid_compare(&busy[at].id, &sending->webhook_id) != 0)
-            at++;
-        if (at == claim->busy_count)
-            busy[claim->busy_count++] = (struct webhook_busy){.id = sending->webhook_id};
-        busy[at].sending++;
+        webhook_receivers_find(&s->receivers, &sending->webhook_id)->sending++;
         claim->doubtful -= sending->doubt > 0 && claim->doubtful > 0;
+    }
+}
+
+/* The delivery of each receiver that was due first tells from where to look for more. */
+static void note_taken(struct webhook_sender *s, const struct webhook_claimed *claimed, size_t n) {
+    for (size_t i = 0; i < n; i++) {
+        int64_t first_ms = claimed[i].due_ms;
+        for (size_t j = 0; j < n; j++)
+            if (claimed[j].due_ms < first_ms &&
+                uuid_compare(&claimed[j].webhook_id, &claimed[i].webhook_id) == 0)
+                first_ms = claimed[j].due_ms;
+        webhook_receivers_took(&s->receivers, &claimed[i].webhook_id, first_ms);
     }
 }
 
 /* Takes due deliveries into the free places, and begins to send them. */
 static enum db_status claim_deliveries(struct webhook_sender *s) {
-    struct webhook_busy busy[WEBHOOK_PARALLEL];
     struct webhook_claim claim = {.limit = WEBHOOK_PARALLEL - s->taken,
                                   .of_receiver = OF_RECEIVER,
                                   .lease_ms = s->app->service.config->webhook_timeout + LEASE_SLACK_MS};
     struct arena arena = {0};
     struct webhook_claimed *claimed;
     size_t count;
-    describe_busy(s, busy, &claim);
+    describe_sending(s, &claim);
     enum db_status status = webhook_send_store_claim(s->db, &claim, &arena, &claimed, &count);
     for (size_t i = 0, at = 0; status == DB_OK && i < count; i++, s->taken++) {
         while (s->list[at].state != SENDING_NONE)
             at++;
         send_delivery(s, &s->list[at], &claimed[i]);
     }
-    if (status == DB_OK)
+    if (status == DB_OK) {
+        note_taken(s, claimed, count);
         s->look_ms = clock_mono_ms() + (count ? 0 : IDLE_MS);
+    }
     arena_free(&arena);
     return status;
 }

@@ -54,8 +54,10 @@ static size_t take_header(char *data, size_t size, size_t n, void *cls) {
 static size_t take_body(char *data, size_t size, size_t n, void *cls) {
     struct call *call = cls;
     size_t len = size * n;
-    for (size_t i = 0; i < len && call->body_len + i < sizeof call->excerpt - 1; i++)
-        call->excerpt[call->body_len + i] = data[i] >= ' ' && data[i] <= '~' ? data[i] : '.';
+    for (size_t i = 0; i < len && call->body_len + i < sizeof call->excerpt - 1; i++) {
+        bool printable = data[i] >= ' ' && data[i] <= '~';
+        memcpy(&call->excerpt[call->body_len + i], printable ? &data[i] : ".", 1);
+    }
     call->body_len += len;
     return call->body_len <= CALLOUT_MAX_BODY ? len : 0;
 }
