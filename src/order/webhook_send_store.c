@@ -174,10 +174,11 @@ struct record_work {
     size_t n, shown_count;
 };
 
+/* Locks webhooks before deliveries, as everybody does. */
 static enum db_status record_both(struct db *db, void *arg) {
     const struct record_work *work = arg;
-    enum db_status status = record_sent(db, work->sent, work->n);
-    return status == DB_OK ? record_shown(db, work->shown, work->shown_count) : status;
+    enum db_status status = record_shown(db, work->shown, work->shown_count);
+    return status == DB_OK ? record_sent(db, work->sent, work->n) : status;
 }
 
 enum db_status webhook_send_store_record(struct db *db, const struct webhook_sent sent[], size_t n,

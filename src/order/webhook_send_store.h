@@ -52,8 +52,9 @@ struct webhook_sent {
 struct webhook_shown {
     struct uuid id;
     bool unwell;
-    int64_t pause_ms;   /* in which nothing is sent to it */
-    const char *reason; /* to disable it; NULL: stays as it is */
+    int64_t pause_ms;      /* in which nothing is sent to it */
+    const char *reason;    /* to disable it; NULL: stays as it is */
+    const char *client_id; /* of the one to disable, for the log */
 };
 
 /* Writes results, in one transaction. A lane whose first delivery failed waits with it. */

@@ -23,6 +23,7 @@ enum {
     LEASE_SLACK_MS = 45000,          /* how much longer than a request a delivery is ours */
     TURN_MS = 3,                     /* at least, from one batch to the next */
     IDLE_MS = 500,                   /* until we look for what has become due */
+    STOP_MS = 3000,                  /* for requests in progress, when we stop */
     OUTAGE_BASE_MS = 100,
     OUTAGE_CAP_MS = 5000,
 };
@@ -73,12 +74,6 @@ static struct webhook_shown *shown_of(struct webhook_shown *list, size_t *count,
     return &list[(*count)++];
 }
 
-static void log_disabled(const struct sending *sending, const char *reason) {
-    char id[UUID_TEXT_SIZE];
-    uuid_format(&sending->webhook_id, id);
-    log_warn(NULL, "webhook %s of %s is disabled: %s", id, sending->client_id, reason);
-}
-
 /* What follows from one answer: for the delivery, and for its receiver. */
 static void judge_answer(const struct webhook_sender *s, struct sending *sending, struct webhook_sent *sent,
                          struct webhook_shown *shown, size_t *shown_count) {
@@ -101,13 +96,23 @@ static void judge_answer(const struct webhook_sender *s, struct sending *sending
     if (!reason && result != WEBHOOK_UNWELL && (!delivered || sending->doubt == 0))
         return;
     struct webhook_shown *of = shown_of(shown, shown_count, &sending->webhook_id);
-    if (reason && !of->reason)
-        log_disabled(sending, reason);
-    of->reason = of->reason ? of->reason : reason;
+    if (reason) {
+        of->reason = reason;
+        of->client_id = sending->client_id;
+    }
     if (delivered || of->unwell)
         return;
     of->unwell = true;
     of->pause_ms = webhook_pause_ms(sending->doubt, answer->retry_after_ms);
+}
+
+static void log_disabled(const struct webhook_shown shown[], size_t n) {
+    for (size_t i = 0; i < n; i++) {
+        char id[UUID_TEXT_SIZE];
+        uuid_format(&shown[i].id, id);
+        if (shown[i].reason)
+            log_warn(NULL, "webhook %s of %s is disabled: %s", id, shown[i].client_id, shown[i].reason);
+    }
 }
 
 static void count_results(const struct webhook_sender *s, const struct webhook_sent sent[], size_t n) {
@@ -130,6 +135,7 @@ static enum db_status record_results(struct webhook_sender *s) {
     if (status != DB_OK || n == 0)
         return status;
     count_results(s, sent, n);
+    log_disabled(shown, shown_count);
     for (size_t i = 0; i < WEBHOOK_PARALLEL; i++)
         if (s->list[i].state == SENDING_DONE)
             s->list[i].state = SENDING_NONE;
@@ -277,6 +283,8 @@ static void sender_turn(struct webhook_sender *s) {
 /* How long there is nothing to do but for requests that end. */
 static int rest_ms(const struct webhook_sender *s) {
     int64_t now = clock_mono_ms(), until = s->look_ms > s->turn_ms ? s->look_ms : s->turn_ms;
+    if (s->taken == WEBHOOK_PARALLEL)
+        until = now + IDLE_MS; /* there is no place for more */
     for (size_t i = 0; i < WEBHOOK_PARALLEL; i++)
         if (s->list[i].state == SENDING_DONE)
             until = s->turn_ms;
@@ -350,7 +358,8 @@ void webhook_sender_wake(struct webhook_sender *s) {
 void webhook_sender_stop(void *sender, int64_t deadline_ms) {
     struct webhook_sender *s = sender;
     int64_t now = clock_mono_ms();
-    atomic_store(&s->stop_ms, now + (deadline_ms > now ? (deadline_ms - now) / 2 : 0));
+    int64_t half_ms = deadline_ms > now ? (deadline_ms - now) / 2 : 0;
+    atomic_store(&s->stop_ms, now + (half_ms < STOP_MS ? half_ms : STOP_MS));
     webhook_sender_wake(s);
     pthread_join(s->thread, NULL);
     callout_close(s->callout);

@@ -12,8 +12,8 @@
 
 struct webhook_sender;
 
-/* Functions of a service_part. NULL when out of memory or threads. The requests in progress may end until half of the time
- * to the deadline has passed. What is cut off is sent again. */
+/* Functions of a service_part. NULL when out of memory or threads. The requests in progress have a few seconds to end,
+ * and half of the time to the deadline at most. What is cut off is sent again. */
 void *webhook_sender_start(void *app);
 void webhook_sender_stop(void *sender, int64_t deadline_ms);
 

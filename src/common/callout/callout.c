@@ -50,13 +50,20 @@ static size_t take_header(char *data, size_t size, size_t n, void *cls) {
     return call->header_len <= MAX_HEADERS ? size * n : 0;
 }
 
+/* What others send is shown as printable ASCII. */
+static void make_plain(char *text, size_t len) {
+    for (size_t i = 0; i < len; i++)
+        if (text[i] < ' ' || text[i] > '~')
+            text[i] = '.';
+}
+
 /* Keeps the beginning. Reading ends at CALLOUT_MAX_BODY, which is not a failure. */
 static size_t take_body(char *data, size_t size, size_t n, void *cls) {
     struct call *call = cls;
     size_t len = size * n;
-    for (size_t i = 0; i < len && call->body_len + i < sizeof call->excerpt - 1; i++) {
-        bool printable = data[i] >= ' ' && data[i] <= '~';
-        memcpy(&call->excerpt[call->body_len + i], printable ? &data[i] : ".", 1);
+    if (call->body_len < sizeof call->excerpt - 1) {
+        size_t room = sizeof call->excerpt - 1 - call->body_len;
+        memcpy(call->excerpt + call->body_len, data, len < room ? len : room);
     }
     call->body_len += len;
     return call->body_len <= CALLOUT_MAX_BODY ? len : 0;
@@ -189,6 +196,8 @@ static void read_call_answer(struct call *call, CURLcode result, struct callout_
     bool cut = result == CURLE_WRITE_ERROR && call->body_len > CALLOUT_MAX_BODY; /* we did that */
     curl_easy_getinfo(call->easy, CURLINFO_RESPONSE_CODE, &status);
     memcpy(answer->excerpt, call->excerpt, sizeof answer->excerpt);
+    size_t excerpt_len = sizeof answer->excerpt - 1;
+    make_plain(answer->excerpt, call->body_len < excerpt_len ? call->body_len : excerpt_len);
     if (result == CURLE_OK || cut) {
         answer->status = (int)status;
         if (curl_easy_getinfo(call->easy, CURLINFO_RETRY_AFTER, &retry_s) == CURLE_OK && retry_s > 0)
@@ -199,6 +208,7 @@ static void read_call_answer(struct call *call, CURLcode result, struct callout_
     } else {
         snprintf(answer->error, sizeof answer->error, "%s",
                  call->why[0] ? call->why : curl_easy_strerror(result));
+        make_plain(answer->error, strlen(answer->error));
     }
 }
 
