@@ -11,6 +11,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 enum {
     SCAN_ROWS = 500,         /* that are read at once, to find those that are wanted */
@@ -48,15 +49,16 @@ static bool read_types(const char *text, unsigned *types) {
     }
 }
 
-/* Whether the caller wants server-sent events. */
+/* Whether the caller wants server-sent events before anything else. */
 static bool wants_stream(struct http_request *request) {
+    static const char type[] = "text/event-stream";
     const char *accept = http_header(request, "Accept");
-    return accept && strcasestr(accept, "text/event-stream");
+    return accept && strncasecmp(accept + strspn(accept, " \t"), type, sizeof type - 1) == 0;
 }
 
-/* A stream that comes again tells the last event it has seen. A new one of all orders begins now. */
+/* Who comes again tells the last event that it has seen. A new stream of all orders begins now. */
 static void read_after(struct http_request *request, struct reading *reading, struct http_faults *faults) {
-    const char *after = reading->streams ? http_header(request, "Last-Event-ID") : NULL;
+    const char *after = http_header(request, "Last-Event-ID");
     if (after && !event_position_parse(after, &reading->after))
         http_fault(faults, "Last-Event-ID", NULL, "must be the id of an event");
     if (after)

@@ -97,6 +97,7 @@ static size_t apply_events(struct status_work *work, struct order orders[], size
         struct order *order = order_with_id(orders, order_count, &events[i].order_id);
         enum order_status before = order ? order->status : ORDER_PENDING_SHIPMENT;
         if (!order) {
+            messages[i].cause = CONSUMER_UNKNOWN_ORDER;
             messages[i].outcome = CONSUMER_HOPELESS; /* orders are committed before they are published */
             snprintf(messages[i].reason, sizeof messages[i].reason, "there is no such order");
         } else if (order_apply_status(order, events[i].status, events[i].tracking_number, events[i].carrier,

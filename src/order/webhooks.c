@@ -143,7 +143,7 @@ static enum db_status post_webhook(struct http_worker *worker, struct http_reque
     if (status != DB_OK)
         return status;
     if (!done) {
-        http_reply_problem(request, PROBLEM_VALIDATION_ERROR, "A client has at most %d webhooks",
+        http_reply_problem(request, PROBLEM_WEBHOOK_LIMIT, "A client has at most %d webhooks",
                            WEBHOOK_MAX_OF_CLIENT);
         return DB_OK;
     }

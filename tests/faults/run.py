@@ -1,12 +1,13 @@
 """Runs the system under load and under faults drawn from a seed, then checks every promise.
 
-Usage: run.py --seed N --duration SECONDS [--only REGEX]
+Usage: run.py --seed N --duration SECONDS [--only REGEX] [--observe]
 The daemons are those of ORDER_SVC and DELIVERY_SVC. Exits with 1 when a promise was broken.
 """
 
 import argparse
 import asyncio
 import collections
+import contextlib
 import pathlib
 import re
 import signal
@@ -15,6 +16,7 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "integration"))
 
+import alerts  # noqa: E402
 import checker  # noqa: E402 (this and the next find harness through the line above)
 import clients  # noqa: E402
 import schedule  # noqa: E402
@@ -113,12 +115,17 @@ def main():
     parser.add_argument("--seed", type=int, required=True)
     parser.add_argument("--duration", type=int, required=True)
     parser.add_argument("--only", default="", help="only faults whose kind and target match this expression")
+    parser.add_argument("--observe", action="store_true", help="a Prometheus watches; no alert may stay on")
     options = parser.parse_args()
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # to stop what was started
     stage = stages.Stage()
     try:
-        journal, done, disorders, rest = asyncio.run(perform(stage, options.seed, options.duration, options.only))
-        findings = checker.check(journal, stage.losses, stage.setbacks, stage.system)
+        with alerts.Watch(stage) if options.observe else contextlib.nullcontext() as watch:
+            journal, done, disorders, rest = asyncio.run(perform(stage, options.seed, options.duration, options.only))
+            findings = checker.check(journal, stage.losses, stage.setbacks, stage.system)
+            if watch:
+                findings.fail("each alert ends after the faults", watch.await_silence())
+                watch.print()
         stop_daemons(stage, disorders)
         findings.fail("the daemons stop in order and never end by themselves", disorders)
         print(f"seed {options.seed}, {options.duration} s of faults, at rest {rest:.1f} s after the last,"
@@ -127,7 +134,7 @@ def main():
         if findings.count:
             stage.keep_logs = True
             print(f"\n{findings.count} violations; to repeat: scripts/run-faults.sh --seed {options.seed}"
-                  f" --duration {options.duration}\nlogs: {stage.system.folder}")
+                  f" --duration {options.duration}{' --observe' if options.observe else ''}\nlogs: {stage.system.folder}")
     finally:
         stage.close()
     sys.exit(findings.count > 0)

@@ -196,13 +196,16 @@ async def play(stage, faults, failures):
     table = kinds(stage.links)
 
     async def do(fault):
+        target = fault.target if fault.kind in PROCESSES else "link"
+        kind = f"{fault.kind} {target}".replace(" daemon", "").replace(" part", "")
         async with locks[fault.target]:
             try:
+                began = time.time()
                 await table[fault.kind][1](stage, fault)
+                stage.troubles.append((kind, began, time.time()))
                 if COSTLY.fullmatch(f"{fault.kind} {fault.target}"):
                     stage.setbacks.append((time.time(), fault.target))
-                target = fault.target if fault.kind in PROCESSES else "link"
-                done[f"{fault.kind} {target}".replace(" daemon", "").replace(" part", "")] += 1
+                done[kind] += 1
             except Exception as error:  # a daemon did not start again, or did not stop cleanly
                 failures.append(f"{fault.kind} {fault.target} at {fault.at:.1f} s: {error}")
 

@@ -101,6 +101,7 @@ class Stage:
     def __init__(self):
         self.keep_logs = False
         self.losses = []  # (monotonic start and end, start and end by the clock) of times that the database forgot
+        self.troubles = []  # (kind, start, end) of all faults, by the clock
         self.setbacks = []  # (end by the clock, target) of faults that may cost a message one of its receives
         self.parts = harness.PrivateParts()
         self.proxy, self.links, self.replicas = Proxy(), [], {}

@@ -8,7 +8,7 @@ from harness import System, eventually, http
 
 
 def lines(daemon, start):
-    return [line for line in daemon.log_lines() if line["message"].startswith(start)]
+    return [line for line in daemon.log_lines() if line["body"].startswith(start)]
 
 
 def test_access_log_leads_to_the_order(parts):
@@ -16,8 +16,8 @@ def test_access_log_leads_to_the_order(parts):
         client = system.start().client()
         order_id = client.created(headers={"X-Request-Id": "the-request"})
         line, = eventually(lambda: lines(system.order, "POST /orders 201"))
-        assert line["level"] == "info" and line["request_id"] == "the-request"
-        assert line["message"].endswith(f" ms from 127.0.0.1, client demo-client, created /orders/{order_id}")
+        assert line["severity_text"] == "INFO" and line["request_id"] == "the-request"
+        assert line["body"].endswith(f" ms from 127.0.0.1, client demo-client, created /orders/{order_id}")
         eventually(lambda: lines(system.delivery, "GET /health/ready 200"))
 
 
@@ -38,9 +38,9 @@ def test_slow_requests_are_warnings_and_an_outage_is_one_line(parts, program, ca
             with admin.transaction():
                 admin.execute(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE")
                 assert call(system).status_code == 503
-        told = eventually(lambda: [line for line in lines(daemon, "GET /") if "/health" not in line["message"]])
-        assert [line["level"] for line in told] == ["warn"] and told[0]["request_id"], told
-        assert [line for line in daemon.log_lines() if "database for GET " in line["message"]]
+        told = eventually(lambda: [line for line in lines(daemon, "GET /") if "/health" not in line["body"]])
+        assert [line["severity_text"] for line in told] == ["WARN"] and told[0]["request_id"], told
+        assert [line for line in daemon.log_lines() if "database for GET " in line["body"]]
         assert not lines(daemon, "GET /health/live")
 
 
@@ -63,4 +63,4 @@ def test_refused_tokens_are_logged(parts):
             client.token = token
             eventually(lambda: client.get("/orders").status_code == 401)
             line = eventually(lambda w=what: lines(system.order, f"refused {w} token from 127.0.0.1"))[0]
-            assert line["level"] == "warn" and line["request_id"]
+            assert line["severity_text"] == "WARN" and line["request_id"]

@@ -90,7 +90,7 @@ def test_attack_from_many_addresses_does_not_lock_the_owner_out(system):
 
 def test_failures_do_not_fill_the_log(system):
     def told():
-        return sum("failed authentication of" in line["message"] for line in system.order.log_lines())
+        return sum("failed authentication of" in line["body"] for line in system.order.log_lines())
 
     before = told()
     at_once([lambda: [ask(system, next(addresses), "guess") for _ in range(25)]] * 8)
@@ -105,8 +105,8 @@ def test_failure_is_logged_with_its_address_and_no_secret(system):
         """Of many failures in a second only some are."""
         address = next(addresses)
         statuses(system, address, 1, who)
-        return [line["message"].removesuffix(f" from {address}") for line in system.order.log_lines()
-                if line["message"].endswith(f" from {address}")]
+        return [line["body"].removesuffix(f" from {address}") for line in system.order.log_lines()
+                if line["body"].endswith(f" from {address}")]
 
     assert eventually(lambda: told("demo-delivery")) == ["failed authentication of demo-delivery"]
     assert eventually(lambda: told("an-id-or-maybe-a-secret")) == ["failed authentication of an unknown client"]

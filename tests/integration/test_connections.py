@@ -31,6 +31,19 @@ def test_connections_are_as_many_as_documented(parts, consumers, carrier):
                        what=f"{expected} connections of {service}")
 
 
+def test_nobody_counts_for_metrics_that_are_off(parts):
+    with System(parts, DB_POOL_SIZE="1", CONSUMER_THREADS="1", METRICS_PORT="0") as system:
+        client = system.start().client()
+        order = client.created()
+        eventually(lambda: client.order(order)["status"] == "DELIVERED", what="delivery")  # some seconds
+        assert system.deliveries().get(f"/delivery/shipment/{order}").status_code == 200
+        for service, all_of_them in (("order-service", documented("order-svc", 1, 1)),
+                                     ("delivery-service", documented("delivery-svc", 1, 1, carrier=True))):
+            eventually(lambda s=service, n=all_of_them: connections(system, s) >= n - 1)
+            assert connections(system, service) == all_of_them - 1
+        assert system.query("SELECT queue FROM order_queue_depths UNION SELECT queue FROM delivery_queue_depths") == []
+
+
 def test_workers_have_one_each(parts):
     with System(parts, DB_POOL_SIZE="3", CONSUMER_THREADS="1", CARRIER_SIMULATION="false") as system:
         client = system.start().client()

@@ -48,7 +48,7 @@ def black_hole(proxy, link, direction):
 
 
 def has_logged(daemon, *words):
-    return any(all(word in line["message"] for word in words) for line in daemon.log_lines())
+    return any(all(word in line["body"] for word in words) for line in daemon.log_lines())
 
 
 def dependencies(api):

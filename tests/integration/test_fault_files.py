@@ -45,7 +45,7 @@ class Kept:
 
 
 def has_logged(daemon, words):
-    return any(words in line["message"] for line in daemon.log_lines())
+    return any(words in line["body"] for line in daemon.log_lines())
 
 
 def lose_database(system):

@@ -121,9 +121,9 @@ def test_orders_that_a_broker_forgot_do_not_wait_long(forgetful):
         eventually(lambda: system.query(shipped) == [(120,)], timeout=20, what="a shipment of each recent order")
         assert system.query("SELECT count(*) FROM shipments WHERE order_id = %s", before) == [(0,)]
         eventually(system.is_drained)
-        created = [line for line in system.order.log_lines() if "re-announcing" in line["message"]]
+        created = [line for line in system.order.log_lines() if "re-announcing" in line["body"]]
         assert len(created) >= 2, "a pass takes 100 orders"
-        assert sum(int(line["message"].split()[1]) for line in created) == len(order_ids), "each of them once"
+        assert sum(int(line["body"].split()[1]) for line in created) == len(order_ids), "each of them once"
 
 
 def test_announcements_become_rarer_and_end_with_the_delivery(parts):
@@ -195,10 +195,10 @@ def test_hopeless_message_is_a_dead_letter_at_once_with_its_reason(system, daemo
         assert attributes["reason"].startswith(expected[body])
         assert attributes["correlationId"] == "poison-1"
         assert letter["Attributes"]["MessageGroupId"] == group
-    lines = [line for line in getattr(system, daemon).log_lines() if group in line["message"]]
+    lines = [line for line in getattr(system, daemon).log_lines() if group in line["body"]]
     assert len(lines) == len(expected)
-    assert all("receive 1 of 3, dead letter number " in line["message"] for line in lines)
-    numbers = [int(re.search(r"dead letter number (\d+)", line["message"])[1]) for line in lines]
+    assert all("receive 1 of 3, dead letter number " in line["body"] for line in lines)
+    numbers = [int(re.search(r"dead letter number (\d+)", line["body"])[1]) for line in lines]
     assert numbers == list(range(numbers[0], numbers[0] + len(expected)))
 
 
@@ -220,7 +220,7 @@ def test_status_of_an_unknown_order_is_a_dead_letter_at_once(system):
     system.send("DELIVERY_STATUS_QUEUE", status_update(order_id), order_id)
     (letter,) = system.receive("DELIVERY_STATUS_DLQ", 1)
     assert letter["MessageAttributes"]["reason"]["StringValue"] == "there is no such order"
-    (line,) = [line["message"] for line in system.order.log_lines() if f"{order_id} failed" in line["message"]]
+    (line,) = [line["body"] for line in system.order.log_lines() if f"{order_id} failed" in line["body"]]
     assert re.search(r"receive 1 of 3, dead letter number \d+ .*: there is no such order$", line)
 
 

@@ -20,7 +20,7 @@ def test_messages_wait_for_a_locked_table(strict, count):
     orders = [api.created(key=str(uuid.uuid4())) for _ in range(count)]
 
     def has_tried():
-        lines = [line["message"] for line in strict.order.log_lines()]
+        lines = [line["body"] for line in strict.order.log_lines()]
         return any("consumer of" in line and ("is unavailable" in line or "dead letter" in line) for line in lines)
 
     with strict.parts.connect(strict.name) as holder, holder.transaction():

@@ -70,4 +70,4 @@ def test_what_was_dropped_is_told(daemon):
     daemon.pipe.read()
     eventually(lambda: b"log line(s) were dropped" in daemon.pipe.text, what="the report")
     daemon.stop()
-    assert '"message":"stopped"' in daemon.pipe.close()
+    assert '"body":"stopped"' in daemon.pipe.close()

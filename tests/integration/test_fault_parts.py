@@ -132,7 +132,7 @@ def test_outage_of_postgresql_does_not_make_dead_letters_of_good_messages(parts)
         for order_id in order_ids:
             eventually(lambda: system.query("SELECT 1 FROM shipments WHERE order_id = %s", order_id))
         assert system.messages_in("ORDERS_DLQ") == 0
-        words = [line["message"] for line in system.delivery.log_lines() if "consumer of" in line["message"]]
+        words = [line["body"] for line in system.delivery.log_lines() if "consumer of" in line["body"]]
         assert sum("orders.fifo is unavailable: database: " in each for each in words) == 1, words
 
 

@@ -71,7 +71,7 @@ def test_throttled_queue_is_asked_less_often_and_orders_arrive_later(parts, gate
         assert 1 <= gate.refused["ReceiveMessage"] <= 30
         assert 2 <= gate.refused["GetQueueAttributes"] <= 40
         reason = "relay of order_outbox is unavailable: queue: SendMessageBatch: HTTP 400, RequestThrottled"
-        assert any(reason in line["message"] for line in daemon.log_lines())
+        assert any(reason in line["body"] for line in daemon.log_lines())
         assert system.query("SELECT count(*) FROM order_outbox") == [(20,)]
         gate.throttles = False
         eventually(lambda: system.query(delivered) == [(len(order_ids),)])

@@ -52,7 +52,7 @@ def test_clients_of_both_kinds_have_limits_of_their_own(parts):
         for host, text in (("127.0.0.1", "127.0.0.1"), ("[::1]", "::1")):
             lines = len(daemon.log_lines())
             refused(f"http://{host}:{daemon.port}")
-            told = [line["message"] for line in daemon.log_lines()[lines:] if "limit 'address'" in line["message"]]
+            told = [line["body"] for line in daemon.log_lines()[lines:] if "limit 'address'" in line["body"]]
             assert all(f"the last from {text}" in line for line in told), "an IPv4 client is logged as such"
             assert told or host != "127.0.0.1"
 

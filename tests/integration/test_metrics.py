@@ -1,8 +1,11 @@
 """GET /metrics: what Prometheus makes of it, and whether the numbers are those of what happened."""
 
 import concurrent.futures
+import contextlib
 import gzip
+import socket
 import subprocess
+import uuid
 
 import pytest
 import requests
@@ -148,17 +151,50 @@ def test_replays_and_lookups_of_caches_are_told_apart(system):
     assert value(system.order, "orders_cache_lookups_total", cache="receipts", result="hit") > hits
 
 
+def given_up(daemon, queue, reason):
+    return value(daemon, "orders_messages_total", messaging_destination_name=queue, outcome="dead_lettered", reason=reason)
+
+
+def test_a_status_of_an_unknown_order_is_counted_as_such(system):
+    queue, order_id = system.settings["DELIVERY_STATUS_QUEUE"], str(uuid.uuid4())
+    before = given_up(system.order, queue, "unknown_order")
+    system.send("DELIVERY_STATUS_QUEUE", {
+        "eventType": "ORDER_STATUS_UPDATE", "eventId": str(uuid.uuid4()), "orderId": order_id,
+        "previousStatus": "PENDING_SHIPMENT", "currentStatus": "SHIPPED", "timestamp": "2026-01-02T03:04:05.678Z"})
+    eventually(lambda: given_up(system.order, queue, "unknown_order") == before + 1, what="the dead letter")
+    assert given_up(system.order, queue, "malformed") == 0
+
+
 def test_dead_letters_and_queues_are_counted(system):
     queue = system.settings["ORDERS_QUEUE"]
-    before = value(system.delivery, "orders_messages_total", messaging_destination_name=queue, outcome="dead_lettered")
+    before = given_up(system.delivery, queue, "malformed")
     system.send("ORDERS_QUEUE", "poison")
-    eventually(lambda: value(system.delivery, "orders_messages_total", messaging_destination_name=queue,
-                             outcome="dead_lettered") == before + 1, what="the dead letter")
+    eventually(lambda: given_up(system.delivery, queue, "malformed") == before + 1, what="the dead letter")
     eventually(lambda: value(system.delivery, "orders_queue_messages", messaging_destination_name=queue,
                              state="dead_letter") == 1, timeout=60, what="the dead letter in the queue's numbers")
     assert value(system.order, "orders_outbox_events", outbox="order_outbox") is not None
     assert value(system.order, "orders_open", status="PENDING_SHIPMENT") is not None
     assert value(system.order, "orders_database_size_bytes") > 1e6
+
+
+def test_clients_that_wait_to_be_accepted_are_counted(parts):
+    """With all connections in use, further ones wait in the kernel. They are served when others go."""
+    with System(parts, HTTP_MAX_CONNECTIONS="10", HTTP_THREADS="1", HTTP_TIMEOUT="1h") as system:
+        daemon = system.order_svc().start()
+        assert value(daemon, "orders_http_waiting_connections") == 0
+        assert value(daemon, "orders_http_max_waiting_connections") >= 100
+        with contextlib.ExitStack() as clients:
+            address = ("127.0.0.1", daemon.port)
+            used = [clients.enter_context(socket.create_connection(address)) for _ in range(10)]
+            eventually(lambda: value(daemon, "orders_http_connections") == 10)
+            waiting = [clients.enter_context(socket.create_connection(address)) for _ in range(7)]
+            eventually(lambda: value(daemon, "orders_http_waiting_connections") == 7)
+            for one in used:
+                one.close()
+            eventually(lambda: value(daemon, "orders_http_waiting_connections") == 0)
+            for one in waiting:
+                one.sendall(b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n")
+                assert one.recv(100).startswith(b"HTTP/1.1 200 ")
 
 
 def test_the_process_and_its_parts_are_described(system):
@@ -223,7 +259,7 @@ def test_many_scrapes_at_once_and_nonsense(system):
 def test_the_port_can_be_switched_off_and_must_be_free(parts):
     with System(parts) as one:
         quiet = one.order_svc(METRICS_PORT="0").start()
-        assert not [line for line in quiet.log_lines() if "metrics" in line["message"]]
+        assert not [line for line in quiet.log_lines() if "metrics" in line["body"]]
         port = free_port()
         first = one.delivery_svc(METRICS_PORT=str(port)).start()
         second = one.delivery_svc(METRICS_PORT=str(port)).launch()

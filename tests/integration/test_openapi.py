@@ -186,12 +186,27 @@ def create_while_another_does(w):
         return w.order.create(key="taken")
 
 
+def read_expired(w, path):
+    """A position whose events are gone."""
+    w.system.query("UPDATE order_event_floor SET epoch = 9")
+    try:
+        return w.order.get(path, params={"after": f"{1:08x}{0:024x}"})
+    finally:
+        w.system.query("UPDATE order_event_floor SET epoch = 0")
+
+
 def move(w, **fields):
     return w.delivery.post(f"/delivery/shipment/{w.shipment_id}/status", fields)
 
 
 def new_webhook(w):
     return w.order.post("/webhooks", example("NewWebhook"))
+
+
+def one_webhook_too_many(w):
+    """Of a client of its own, whose others may go on."""
+    crowd = Api(w.order.url, w.system.mint("crowd", scope="webhook:manage"))
+    return [crowd.post("/webhooks", example("NewWebhook")) for _ in range(21)][-1]
 
 
 def delete_new_webhook(w):
@@ -210,6 +225,8 @@ GOOD = {  # requests of the routes with a scope
     "createOrder": lambda w: w.order.create(),
     "listOrders": lambda w: w.order.get("/orders", params={"customer_id": "customer-demo-001", "limit": 1}),
     "getOrder": lambda w: w.order.get(f"/orders/{w.order_id}"),
+    "getOrderEvents": lambda w: w.order.get(f"/orders/{w.order_id}/events"),
+    "getEvents": lambda w: w.order.get("/events", params={"types": "order.created,order.shipped", "limit": 1}),
     "getShipment": lambda w: w.delivery.get(f"/delivery/shipment/{w.order_id}"),
     "getShipmentEvents": lambda w: w.delivery.get(f"/delivery/shipment/{w.order_id}/events"),
     "changeShipmentStatus": lambda w: move(w, **example("StatusChange")),
@@ -270,6 +287,12 @@ HEALTHY = {f"{operation} 200": send for operation, send in GOOD.items() if opera
     "listOrders 401 expired": lambda w: Api(w.order.url, w.system.mint(iat=1000, exp=2000)).get("/orders"),
     "getOrder 200 new": lambda w: w.order.get(f"/orders/{w.order.created()}"),
     "getOrder 304": lambda w: w.order.get(f"/orders/{w.order_id}", headers={"If-None-Match": "*"}),
+    "getOrderEvents 400": lambda w: w.order.get(f"/orders/{w.order_id}/events", params={"after": "x"}),
+    "getOrderEvents 404": lambda w: w.order.get(f"/orders/{uuid.uuid4()}/events"),
+    "getOrderEvents 410": lambda w: read_expired(w, f"/orders/{w.order_id}/events"),
+    "getEvents 200 now": lambda w: w.order.get("/events", params={"after": "now", "wait": 1}),
+    "getEvents 400": lambda w: w.order.get("/events", params={"types": "order.lost", "wait": 21}),
+    "getEvents 410": lambda w: read_expired(w, "/events"),
     "getOrder 404": lambda w: w.order.get(f"/orders/{uuid.uuid4()}"),
     "getShipment 404": lambda w: w.delivery.get(f"/delivery/shipment/{uuid.uuid4()}"),
     "getShipmentEvents 404": lambda w: w.delivery.get(f"/delivery/shipment/{uuid.uuid4()}/events"),
@@ -281,6 +304,7 @@ HEALTHY = {f"{operation} 200": send for operation, send in GOOD.items() if opera
                                                           headers={"Content-Type": "text/plain"}),
     "createWebhook 201": new_webhook,
     "createWebhook 400": lambda w: w.order.post("/webhooks", {"url": "http://10.0.0.1/", "colour": "red"}),
+    "createWebhook 409": one_webhook_too_many,
     "createWebhook 413": lambda w: too_large(w.order, "/webhooks", 16384),
     "createWebhook 415": lambda w: w.order.post("/webhooks", b"{}", headers={"Content-Type": "text/plain"}),
     "listWebhooks 400": lambda w: w.order.get("/webhooks", params={"limit": 0}),
@@ -374,6 +398,7 @@ def broken(parts):
     """Tables that fit no query."""
     with ready_world(parts) as w:
         w.system.query("ALTER TABLE orders ALTER client_id TYPE integer USING 0, ALTER created_at TYPE text")
+        w.system.query("ALTER TABLE order_events ALTER occurred_at TYPE text")
         w.system.query("ALTER TABLE revocation_outbox ALTER payload TYPE integer USING 0")
         w.system.query("ALTER TABLE webhooks ALTER client_id TYPE integer USING 0")
         w.system.query("ALTER TABLE delivery_corrections DROP CONSTRAINT delivery_corrections_order_id_fkey")

@@ -215,7 +215,7 @@ def test_api7_urls_are_words_like_others(by_hand, trap):
     assert Api(by_hand.order.url, lured).get("/orders").status_code == 401
     http("POST", f"{by_hand.order.url}/auth/introspect", data={"token": lured, "redirect_uri": url, "client_id": url})
     assert visitors == []
-    assert not any(url.rstrip("/") in message for message in by_hand.order.log_text().splitlines() if '"error"' in message)
+    assert not any(url.rstrip("/") in message for message in by_hand.order.log_text().splitlines() if '"ERROR"' in message)
 
 
 # API8 Security misconfiguration. harness.assert_common: the headers of every answer; test_config.py: production refuses

@@ -39,7 +39,7 @@ def test_password_that_changed(both):
     statuses = [client.create().status_code for _ in range(60)]
     assert set(statuses) == {503}
     eventually(lambda: ready(order) == (503, "database"), timeout=10)
-    lines = [line["message"] for line in order.log_lines() if "for POST /orders" in line["message"]]
+    lines = [line["body"] for line in order.log_lines() if "for POST /orders" in line["body"]]
     assert len(lines) == 1 and "database for POST /orders is unavailable" in lines[0], lines
     both.query(f"ALTER ROLE {both.name} PASSWORD 'the-first-password'")
     eventually(lambda: ready(order) == (200, None))
@@ -47,10 +47,10 @@ def test_password_that_changed(both):
 
     def ended():
         client.created()
-        return [line for line in order.log_lines() if "database for POST /orders is available again" in line["message"]]
+        return [line for line in order.log_lines() if "database for POST /orders is available again" in line["body"]]
 
     end, = eventually(ended, what="the end of the outage")
-    assert int(end["message"].split()[-2]) >= 60
+    assert int(end["body"].split()[-2]) >= 60
 
 
 @pytest.mark.parametrize("make, table", [(System.order_svc, "orders"), (System.delivery_svc, "shipments")])

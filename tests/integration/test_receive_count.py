@@ -16,8 +16,8 @@ def create_queue(system, knob, dlq_knob, receives):
 
 
 def warnings(daemon, receives):
-    return [line for line in daemon.log_lines() if line["level"] == "warn"
-            and f"gives a message up after {receives} receive(s), whatever SQS_MAX_RECEIVE_COUNT says (3)" in line["message"]]
+    return [line for line in daemon.log_lines() if line["severity_text"] == "WARN"
+            and f"gives a message up after {receives} receive(s), whatever SQS_MAX_RECEIVE_COUNT says (3)" in line["body"]]
 
 
 @pytest.mark.parametrize("program, queue, dlq", [("delivery", "ORDERS_QUEUE", "ORDERS_DLQ"),
@@ -27,7 +27,7 @@ def test_difference_is_told_once(parts, program, queue, dlq):
         create_queue(system, queue, dlq, 5)
         daemon = getattr(system.start(), program)
         line, = eventually(lambda: warnings(daemon, 5))
-        assert system.settings[queue] in line["message"]
+        assert system.settings[queue] in line["body"]
         client = system.client()
         orders = [client.created() for _ in range(12)]
         for order in orders:

@@ -42,7 +42,7 @@ def test_refused_writes(both, tmp_path, refuse, word):
             client.created()
         # The health check connects each second, the workers when their breaker lets them.
         assert connections(redis) - before < 15
-        lines = [line["message"] for line in order.log_lines()]
+        lines = [line["body"] for line in order.log_lines()]
         assert len([line for line in lines if line.startswith("cache in Redis is unavailable: " + word)]) == 1
         assert not [line for line in lines if "cache in Redis is available" in line]
         refuse(redis, False)

@@ -24,7 +24,7 @@ def alone(request, parts):
 
 
 def messages(daemon, level=None):
-    return [line["message"] for line in daemon.log_lines() if level in (None, line["level"])]
+    return [line["body"] for line in daemon.log_lines() if level in (None, line["severity_text"])]
 
 
 def reload(daemon):
@@ -37,7 +37,7 @@ def reload(daemon):
 def is_verbose(daemon):
     """Whether a request leaves a line at debug. Lines keep their order, so it comes before that of the reload."""
     def seen():
-        return sum(text.startswith("GET /health/live 200") for text in messages(daemon, "debug"))
+        return sum(text.startswith("GET /health/live 200") for text in messages(daemon, "DEBUG"))
 
     before = seen()
     assert http("GET", f"{daemon.url}/health/live").status_code == 200
@@ -53,11 +53,11 @@ def test_log_level_is_read_again(alone):
     eventually(lambda: is_verbose(alone))
     alone.settings_file.write_text("LOG_LEVEL=loud\n")
     reload(alone)
-    eventually(lambda: any("keeping the old settings: LOG_LEVEL" in text for text in messages(alone, "error")))
+    eventually(lambda: any("keeping the old settings: LOG_LEVEL" in text for text in messages(alone, "ERROR")))
     assert is_verbose(alone)
     alone.settings_file.unlink()
     reload(alone)
-    eventually(lambda: any("No such file" in text for text in messages(alone, "error")))
+    eventually(lambda: any("No such file" in text for text in messages(alone, "ERROR")))
     assert is_verbose(alone)
     alone.settings_file.write_text("LOG_LEVEL=info\n")
     reload(alone)
@@ -104,7 +104,7 @@ def test_secret_of_the_tokens_is_read_again(parts, tmp_path):
         file.write_text("too short")
         for daemon in (system.order, system.delivery):
             reload(daemon)
-            eventually(lambda d=daemon: any("keeping the old settings: JWT_SECRET" in text for text in messages(d, "error")))
+            eventually(lambda d=daemon: any("keeping the old settings: JWT_SECRET" in text for text in messages(d, "ERROR")))
         assert accepts(old)
         file.write_text(OTHER_SECRET + "\n")
         for daemon in (system.order, system.delivery):
@@ -119,10 +119,10 @@ def test_certificate_is_loaded_again_on_demand(parts, tmp_path):
     with System(parts, **files) as system:
         daemon = system.order_svc().start()
         reload(daemon)
-        eventually(lambda: any("tls: loaded the certificate" in text for text in messages(daemon, "info")))
+        eventually(lambda: any("tls: loaded the certificate" in text for text in messages(daemon, "INFO")))
         (tmp_path / "key.pem").write_text("no key")
         reload(daemon)
-        eventually(lambda: any("keeping the old certificate" in text for text in messages(daemon, "warn")))
+        eventually(lambda: any("keeping the old certificate" in text for text in messages(daemon, "WARN")))
         assert daemon.is_live()
 
 

@@ -100,8 +100,8 @@ def test_daemons_do_all_they_do(system):
     eventually(system.is_drained)
     expected = ("CARRIER_SIMULATION: ", "failed authentication of ")  # the latter until the new clients are known
     for daemon in (system.order, system.delivery):
-        assert not [line for line in daemon.log_lines() if line["level"] in ("warn", "error")
-                    and not line["message"].startswith(expected)]
+        assert not [line for line in daemon.log_lines() if line["severity_text"] in ("WARN", "ERROR")
+                    and not line["body"].startswith(expected)]
 
 
 @pytest.mark.parametrize("service, other", [SERVICES, SERVICES[::-1]])

@@ -116,7 +116,7 @@ def test_broken_certificate_replaces_none(system, folder, file, text):
     daemon, before, seen = system.order, serial_number(system.order), len(system.order.log_lines())
 
     def complaints():
-        return [line for line in daemon.log_lines()[seen:] if "keeping the old certificate" in line["message"]]
+        return [line for line in daemon.log_lines()[seen:] if "keeping the old certificate" in line["body"]]
 
     if text is None:  # of another certificate
         (folder / "other").mkdir()

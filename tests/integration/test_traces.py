@@ -3,12 +3,14 @@
 import collections
 import contextlib
 import http.server
+import re
 import socket
 import threading
 import uuid
 
 import pytest
-from harness import System, at_once, basket, eventually, free_port, http as http_request
+import yaml
+from harness import ROOT, System, at_once, basket, eventually, free_port, http as http_request
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span as Wire
 
@@ -110,7 +112,7 @@ def traced(parts, collector):
                 "LOG_LEVEL": "debug"}
     with System(parts, **settings) as system:
         system.order_svc(OTEL_SERVICE_NAME="orders").start()
-        system.delivery_svc().start()
+        system.delivery_svc(OTEL_RESOURCE_ATTRIBUTES=settings["OTEL_RESOURCE_ATTRIBUTES"] + ",service.instance.id=pod-7").start()
         yield system
 
 
@@ -248,9 +250,27 @@ def test_the_collector_gets_the_headers_of_the_setting(journey, collector):
 def test_log_lines_of_a_request_have_the_ids_of_its_span(journey, traced):
     server = one(journey.named("POST /orders"))
     lines = [line for line in traced.order.log_lines() if line.get("request_id") == journey.request_id]
-    assert lines and {(line["trace_id"], line["span_id"]) for line in lines} == {(server.trace, server.id)}
+    told = {(line["trace_id"], line["span_id"], line["trace_flags"]) for line in lines}
+    assert told == {(server.trace, server.id, "01")}
     others = [line for line in traced.order.log_lines() if "request_id" not in line]
     assert others and not [line for line in others if "trace_id" in line and line["trace_id"] != server.trace]
+
+
+def test_log_lines_and_spans_name_their_process_alike(journey, traced):
+    process = one(journey.named(f"process {journey.orders}"))
+    assert (process.resource["service.name"], process.resource["service.instance.id"]) == ("overridden", "pod-7")
+    for daemon, span in (traced.order, one(journey.named("POST /orders"))), (traced.delivery, process):
+        for name in "service.name", "service.version", "service.instance.id":
+            assert {line[name] for line in daemon.log_lines()} == {span.resource[name]}
+
+
+def test_the_recipe_of_a_collector_reads_each_member_of_a_line(journey, traced):
+    """docs/OBSERVABILITY.md has operators of the filelog receiver; a real collector was seen to take them."""
+    page = (ROOT / "docs/OBSERVABILITY.md").read_text()
+    operators = yaml.safe_load(re.search(r"^```yaml\n(receivers:.*?)^```", page, re.S | re.M)[1])["receivers"]["filelog"]["operators"]
+    read = set(re.findall(r"attributes(?:\.(\w+)|\[\"([\w.]+)\"\])", str(operators)))
+    line = next(line for line in traced.order.log_lines() if line.get("request_id") == journey.request_id)
+    assert {a or b for a, b in read} | {"request_id"} == line.keys()
 
 
 def answered(traced, collector, path, **options):
@@ -330,7 +350,7 @@ def test_a_message_that_cannot_succeed_is_a_span_that_failed(parts):
         system.send("ORDERS_QUEUE", "not an event", traceparent=PARENT.format(trace))
         process, = eventually(lambda: [s for s in collector.of(trace) if s.kind == KINDS.SPAN_KIND_CONSUMER])
         assert process.failed and process.attributes["error.type"] == "dead_letter"
-        lines = eventually(lambda: [line for line in system.delivery.log_lines() if "dead letter" in line["message"]])
+        lines = eventually(lambda: [line for line in system.delivery.log_lines() if "dead letter" in line["body"]])
         assert {(line["trace_id"], line["span_id"]) for line in lines} == {(trace, process.id)}
 
 

@@ -161,11 +161,11 @@ def test_all_faults_are_told_at_once(shop):
 
 def test_a_client_has_twenty_webhooks_at_most(shop, receiver):
     answers = at_once([lambda: shop.api.post("/webhooks", {"url": receiver.url}) for _ in range(25)])
-    assert sorted(answer.status_code for answer in answers) == [201] * 20 + [400] * 5
+    assert sorted(answer.status_code for answer in answers) == [201] * 20 + [409] * 5
     gone = answers[[answer.status_code for answer in answers].index(201)].json()
     assert shop.api.request("DELETE", f"/webhooks/{gone['id']}").status_code == 204
     shop.add(receiver.url)
-    assert shop.api.post("/webhooks", {"url": receiver.url}).status_code == 400
+    assert_problem(shop.api.post("/webhooks", {"url": receiver.url}), 409, "WEBHOOK_LIMIT")
 
 
 def test_pages_have_each_webhook_once_newest_first(shop, receiver):

@@ -76,6 +76,10 @@ FLOW = [
     graph("4. Messages by outcome per second", [
         (rate("orders_messages_total", "messaging_destination_name, outcome"),
          "{{messaging_destination_name}} {{outcome}}")]),
+    graph("4. Messages that were not processed, per second", [
+        (rate("orders_messages_total", "messaging_destination_name, reason", 'reason!=""'),
+         "{{messaging_destination_name}} {{reason}}")],
+        text="Why they come back or became dead letters."),
     graph("4. Time to process a batch", quantiles("messaging_process_duration_seconds", "messaging_destination_name"),
           "s"),
     graph("5. From an order to its shipment", quantiles("orders_shipment_delay_seconds"), "s"),
@@ -144,7 +148,9 @@ def daemon(job, *extra):
         graph("Workers", [
             (f"sum(orders_workers_busy{{{me}}})", "busy"), (f"sum(orders_workers{{{me}}})", "all")]),
         graph("Connections", [
-            (f"sum(orders_http_connections{{{me}}})", "open"), (f"sum(orders_http_max_connections{{{me}}})", "may be open")]),
+            (f"sum(orders_http_connections{{{me}}})", "open"), (f"sum(orders_http_max_connections{{{me}}})", "may be open"),
+            (f"sum(orders_http_connections{{{me}}}) - sum(http_server_active_requests{{{me}}})", "open, without a request"),
+            (f"sum(orders_http_waiting_connections{{{me}}})", "wait to be accepted")]),
         graph("Refused requests per second", [(rate("orders_http_refused_total", "reason", me), "{{reason}}")]),
         graph("Bytes per second", [
             (rate("http_server_request_body_size_bytes_sum", where=me), "in"),

@@ -4,8 +4,9 @@
  * One breaker protects one part. All connections of the process to that part share it, on any thread. It looks at
  * the last 20 calls. It opens when there are at least 10 and half of them have failed. It stays open for about 5 s.
  * That time is jittered, so that the processes that share a part do not return together. Then it lets 3 calls
- * through. It closes when all of them succeed, and opens again when one fails. Every 5 s it lets another 3 calls
- * through, so an outcome that comes late or never blocks nobody. */
+ * through. It closes after 3 successes, and opens again when one fails. Every 5 s it lets another 3 calls through, so an
+ * outcome that comes late or never blocks nobody. Their successes add up: a process that makes a call each 20 s closes it,
+ * too. */
 #pragma once
 
 #include "common/base/attributes.h"
@@ -35,5 +36,5 @@ bool breaker_note(struct breaker *breaker, bool success, int64_t now_ms);
 /* Opens the breaker at once: the part has said that it will not do what is asked of it. */
 void breaker_trip(struct breaker *breaker, int64_t now_ms);
 
-/* Whether it refuses calls, or only tries a few. */
-bool breaker_is_open(struct breaker *breaker);
+/* Whether it refuses calls, or only tries a few. It does not while nobody calls: the next call would be tried. */
+bool breaker_is_open(struct breaker *breaker, int64_t now_ms);

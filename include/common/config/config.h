@@ -52,7 +52,7 @@ struct config {
     char *bind_address, *tls_cert_file, *tls_key_file;
     int64_t http_threads, http_max_connections, http_timeout, http_queue_limit, http_queue_timeout,
         http_memory, batch_size;
-    char *trusted_proxies;
+    char *trusted_proxies, *cors_origins;
     int64_t rate_limit, rate_limit_address, order_rate_limit, auth_failure_limit, stream_limit;
     char *db_host, *db_port, *db_name, *db_user, *db_sslmode, *db_sslrootcert;
     struct secret_source db_password;

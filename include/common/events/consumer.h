@@ -27,11 +27,26 @@ enum consumer_outcome {
     CONSUMER_HOPELESS, /* cannot succeed, whenever and wherever it is tried: a dead letter */
 };
 
+enum consumer_cause {                             /* why a message was not processed, for the metrics */
+                      CONSUMER_MALFORMED,         /* a dead letter: it is no event of its queue */
+                      CONSUMER_UNKNOWN_ORDER,     /* a dead letter */
+                      CONSUMER_TOO_MANY_RECEIVES, /* a dead letter: it failed until its receives were used up */
+                      CONSUMER_REFUSED,           /* comes back: the database refused it */
+                      CONSUMER_NO_MEMORY,         /* comes back */
+                      CONSUMER_BLOCKED,           /* comes back: it waits for one of its group that failed */
+                      CONSUMER_DATABASE_AWAY,     /* comes back */
+                      CONSUMER_UNBURIED,          /* comes back: the dead-letter queue did not take it */
+                      CONSUMER_STOPPING,          /* comes back: the daemon stops */
+                      CONSUMER_CAUSES,
+};
+
 struct consumer_message {
     const struct queue_message *message;
-    char trace[TRACE_SIZE];            /* for what follows from the message; "": it came without a trace */
-    enum consumer_outcome outcome;     /* out */
-    bool buried;                       /* became a dead letter; set by the consumer */
+    char trace[TRACE_SIZE];        /* for what follows from the message; "": it came without a trace */
+    enum consumer_outcome outcome; /* out */
+    enum consumer_cause
+        cause;   /* out, of a hopeless one: malformed unless said otherwise; else set by the consumer */
+    bool buried; /* became a dead letter; set by the consumer */
     char reason[CONSUMER_REASON_SIZE]; /* out: why it failed, for the log and its dead letter; printable */
 };
 

@@ -52,6 +52,7 @@ struct http_options {
     size_t
         memory_limit; /* bytes of bodies, what is made of them, and replies; beyond it requests get 503; 0: none */
     const char *trusted_proxies; /* whose X-Forwarded-For is believed; see address_list_parse */
+    const char *cors_origins; /* whose pages may read the answers; see cors_origins_valid; NULL or "": none */
     int64_t address_limit; /* requests a second per address, to routes with a scope or a body; 0: no limit */
     int64_t client_limit;  /* requests a second per client, to routes with a scope; 0: no limit */
     bool access_log;       /* a line at info level for each request, instead of debug */

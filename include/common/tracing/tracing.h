@@ -38,6 +38,9 @@ struct tracing_options { /* strings are borrowed until tracing_stop */
     int64_t pause_ms, retry_ms; /* between exports, and after a failed one; 0: as in production. For tests. */
 };
 
+/* Copies the value of a key of a list as resource is one. False, with out unchanged, when the list has no such key. */
+bool tracing_resource_value(const char *list, const char *key, char *out, size_t size) MUST_CHECK;
+
 /* Starts the thread, when there is an endpoint. After metrics_start and queue_global_setup (which sets up libcurl), and
  * before the threads that make spans.
  * False when out of memory or threads. */

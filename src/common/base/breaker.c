@@ -9,10 +9,15 @@ enum {
     TRIALS = 3,
 };
 
+static void plan_trials(struct breaker *b, int64_t now_ms) {
+    b->trials = 0;
+    b->next_ms = now_ms + OPEN_MS * 3 / 4 + (int64_t)random_below(OPEN_MS / 2);
+}
+
 static void enter(struct breaker *b, unsigned state, int64_t now_ms) {
     b->state = state;
-    b->failed = b->calls = b->trials = 0;
-    b->next_ms = now_ms + OPEN_MS * 3 / 4 + (int64_t)random_below(OPEN_MS / 2);
+    b->failed = b->calls = 0;
+    plan_trials(b, now_ms);
 }
 
 static bool half_failed(const struct breaker *b) {
@@ -21,8 +26,10 @@ static bool half_failed(const struct breaker *b) {
 
 bool breaker_allows(struct breaker *b, int64_t now_ms) {
     pthread_mutex_lock(&b->lock);
-    if (b->state != BREAKER_CLOSED && now_ms >= b->next_ms)
+    if (b->state == BREAKER_OPEN && now_ms >= b->next_ms)
         enter(b, BREAKER_TRYING, now_ms);
+    else if (b->state == BREAKER_TRYING && now_ms >= b->next_ms)
+        plan_trials(b, now_ms); /* earlier successes count: an idle process calls rarely */
     bool allowed = b->state == BREAKER_CLOSED || (b->state == BREAKER_TRYING && b->trials++ < TRIALS);
     pthread_mutex_unlock(&b->lock);
     return allowed;
@@ -62,9 +69,9 @@ void breaker_trip(struct breaker *b, int64_t now_ms) {
     pthread_mutex_unlock(&b->lock);
 }
 
-bool breaker_is_open(struct breaker *b) {
+bool breaker_is_open(struct breaker *b, int64_t now_ms) {
     pthread_mutex_lock(&b->lock);
-    bool open = b->state != BREAKER_CLOSED;
+    bool open = b->state != BREAKER_CLOSED && now_ms < b->next_ms;
     pthread_mutex_unlock(&b->lock);
     return open;
 }

@@ -2,6 +2,7 @@
 #include "common/base/log.h"
 #include "common/base/buf.h"
 #include "common/base/clock.h"
+#include "common/base/instance.h"
 #include "common/base/json_write.h"
 #include "common/base/trace.h"
 #include "common/base/utf8.h"
@@ -19,13 +20,16 @@
 /* Set once, before the process starts threads; but for the level, which an operator may change. */
 static struct {
     const char *service;
+    char resource[LOG_RESOURCES][LOG_RESOURCE_SIZE]; /* set by hand; "": not */
     _Atomic(enum log_level) level;
     atomic_bool verbose;
     bool text;
     bool journal; /* standard error is systemd's journal */
 } setup = {.service = "", .level = LOG_INFO};
 
-static const char *const level_names[] = {"debug", "info", "warn", "error"};
+/* As OpenTelemetry names and numbers them. */
+static const char *const severity_texts[] = {"DEBUG", "INFO", "WARN", "ERROR"};
+static const int severity_numbers[] = {5, 9, 13, 17};
 static const int journal_priorities[] = {7, 6, 4, 3};
 static const char *const level_labels[] = {"DEBUG", "INFO ", "WARN ", "ERROR"};
 
@@ -42,9 +46,14 @@ static bool is_journal(void) {
 
 void log_setup(const char *service, enum log_level level, enum log_format format) {
     setup.service = service;
+    memset(setup.resource, 0, sizeof setup.resource);
     setup.level = level;
     setup.text = format == LOG_TEXT || (format == LOG_AUTO && isatty(STDERR_FILENO));
     setup.journal = is_journal();
+}
+
+void log_set_resource(enum log_resource member, const char *value) {
+    snprintf(setup.resource[member], sizeof setup.resource[member], "%s", value);
 }
 
 void log_set_level(enum log_level level) {
@@ -86,12 +95,24 @@ static void format_message(char message[static MESSAGE_SIZE], const char *format
     make_utf8(message);
 }
 
+static void append_resource(struct buf *line) {
+    const struct {
+        const char *name, *value;
+    } members[] = {[LOG_SERVICE_NAME] = {"service.name", setup.service},
+                   [LOG_SERVICE_VERSION] = {"service.version", SERVICE_VERSION},
+                   [LOG_SERVICE_INSTANCE] = {"service.instance.id", instance_id()}};
+    for (size_t i = 0; i < LOG_RESOURCES; i++) {
+        buf_printf(line, ",\"%s\":", members[i].name);
+        json_append_text(line, *setup.resource[i] ? setup.resource[i] : members[i].value);
+    }
+}
+
+/* The names are those of OpenTelemetry's log data model, in the spelling that it gives for logs in JSON. */
 static void append_json(struct buf *line, enum log_level level, const char *request_id, const char *message) {
     buf_str(line, "{\"timestamp\":");
     json_append_time(line, clock_epoch_ms());
-    buf_printf(line, ",\"level\":\"%s\",\"service\":", level_names[level]);
-    json_append_text(line, setup.service);
-    buf_str(line, ",\"message\":");
+    buf_printf(line, ",\"severity_text\":\"%s\",\"severity_number\":%d,\"body\":", severity_texts[level],
+               severity_numbers[level]);
     json_append_text(line, message);
     if (request_id) {
         buf_str(line, ",\"request_id\":");
@@ -99,7 +120,9 @@ static void append_json(struct buf *line, enum log_level level, const char *requ
     }
     const char *trace = trace_current();
     if (trace)
-        buf_printf(line, ",\"trace_id\":\"%.32s\",\"span_id\":\"%.16s\"", trace + 3, trace + 36);
+        buf_printf(line, ",\"trace_id\":\"%.32s\",\"span_id\":\"%.16s\",\"trace_flags\":\"%.2s\"", trace + 3,
+                   trace + 36, trace + 53);
+    append_resource(line);
     buf_str(line, "}\n");
 }
 
@@ -149,7 +172,8 @@ static void write_line(bool direct, enum log_level level, const char *request_id
     else
         append_json(&line, level, request_id, message);
 
-    static const char no_memory[] = "{\"level\":\"error\",\"message\":\"out of memory for a log line\"}\n";
+    static const char no_memory[] =
+        "{\"severity_text\":\"ERROR\",\"severity_number\":17,\"body\":\"out of memory for a log line\"}\n";
     const char *data = line.failed ? no_memory : line.data;
     size_t len = line.failed ? sizeof no_memory - 1 : line.len;
     if (direct || !log_writer_put(data, len))

@@ -2,6 +2,7 @@
 #include "common/base/log.h"
 #include "common/config/config.h"
 #include "common/metrics/metrics.h"
+#include "common/tracing/tracing.h"
 
 #include <getopt.h>
 #include <stdio.h>
@@ -72,10 +73,26 @@ static void print_config(const struct config *config) {
     buf_free(&value);
 }
 
+/* Lines tell of their process what its spans tell. A command has no settings of OpenTelemetry. */
+static void name_log(const struct config *config) {
+    static const char *const keys[] = {[LOG_SERVICE_NAME] = "service.name",
+                                       [LOG_SERVICE_VERSION] = "service.version",
+                                       [LOG_SERVICE_INSTANCE] = "service.instance.id"};
+    char value[LOG_RESOURCE_SIZE];
+    if (!(config->service & CONFIG_BOTH))
+        return;
+    for (size_t i = 0; i < LOG_RESOURCES; i++)
+        if (tracing_resource_value(config->otel_resource_attributes, keys[i], value, sizeof value))
+            log_set_resource((enum log_resource)i, value);
+    if (*config->otel_service_name)
+        log_set_resource(LOG_SERVICE_NAME, config->otel_service_name);
+}
+
 /* Sets up the log, and tells what is unsafe or surprising. */
 static void log_warnings(enum config_service service, const struct config *config) {
     log_setup(service == CONFIG_ORDER ? "order-service" : "delivery-service",
               (enum log_level)config->log_level, (enum log_format)config->log_format);
+    name_log(config);
     struct buf lines = {0};
     config_unsafe(config, &lines);
     buf_append(&lines, config->warnings.data, config->warnings.len);

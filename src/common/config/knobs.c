@@ -45,6 +45,8 @@ const struct config_knob config_knobs[] = {
      "memory in MiB for the requests and responses in progress; beyond it requests are answered 503"},
     {"TRUSTED_PROXIES", CONFIG_STRING, CONFIG_BOTH, "", 0, 1024, NULL, FIELD(trusted_proxies),
      "proxies whose X-Forwarded-For is trusted; addresses and networks, separated by commas"},
+    {"CORS_ORIGINS", CONFIG_STRING, CONFIG_BOTH, "", 0, 4096, NULL, FIELD(cors_origins),
+     "origins whose pages may use the API from a browser, such as https://shop.example; separated by commas"},
     {"RATE_LIMIT", CONFIG_INTEGER, CONFIG_BOTH, "1000", 0, LIMIT_MAX_QUOTA, NULL, FIELD(rate_limit),
      "requests per second of one client, and its burst; 0 disables the limit"},
     {"RATE_LIMIT_ADDRESS", CONFIG_INTEGER, CONFIG_BOTH, "2000", 0, LIMIT_MAX_QUOTA, NULL,

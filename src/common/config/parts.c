@@ -125,6 +125,7 @@ void config_http(const struct config *config, struct http_options *out) {
         .max_batch = (size_t)config->batch_size,
         .workers = (size_t)config->db_pool_size,
         .trusted_proxies = config->trusted_proxies,
+        .cors_origins = config->cors_origins,
         .access_log = config->access_log,
         .slow_ms = config->log_slow,
         .address_limit = config->rate_limit_address,

@@ -4,6 +4,7 @@
 #include "common/cache/cache.h"
 #include "common/config/duration.h"
 #include "common/http/address.h"
+#include "common/http/cors.h"
 #include "common/tracing/tracing.h"
 
 #include <string.h>
@@ -121,6 +122,15 @@ static void check_webhooks(const struct config *config, struct buf *errors) {
     config_append_bad(errors, config->webhook_schedule);
 }
 
+static void check_origins(const char *origins, struct buf *errors) {
+    struct buf fault = {0};
+    if (!cors_origins_valid(origins, &fault))
+        buf_printf(errors,
+                   "CORS_ORIGINS: must be origins such as https://shop.example, separated by commas; %s\n",
+                   fault.data ? fault.data : "out of memory");
+    buf_free(&fault);
+}
+
 static void check_bind_address(const char *name, const char *text, struct buf *errors) {
     struct sockaddr_storage address;
     bool dual;
@@ -177,6 +187,7 @@ void config_check_rules(struct config *config, struct buf *errors) {
     check_queues(config, errors);
     check_networks("TRUSTED_PROXIES", config->trusted_proxies, errors);
     check_webhooks(config, errors);
+    check_origins(config->cors_origins, errors);
     check_bind_address("BIND_ADDRESS", config->bind_address, errors);
     check_bind_address("METRICS_BIND_ADDRESS", config->metrics_bind_address, errors);
     check_credentials(config, errors);

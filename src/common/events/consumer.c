@@ -9,6 +9,7 @@
 #include "consumer_trace.h"
 #include "receives.h"
 #include "retry.h"
+#include "settle.h"
 
 #include <poll.h>
 #include <pthread.h>
@@ -79,6 +80,8 @@ static enum db_status handle(struct worker *w, struct consumer_message messages[
     const struct consumer_options *o = &w->consumer->options;
     struct span span;
     consumer_trace_apply(&span, messages, n);
+    for (size_t i = 0; i < n; i++)
+        messages[i].cause = CONSUMER_MALFORMED;
     enum db_status status = o->handle(o->app, w->db, messages, n);
     consumer_trace_applied(&span, o->action, messages, n, status);
     for (size_t i = 0; i < n && status != DB_OK; i++) {
@@ -86,6 +89,9 @@ static enum db_status handle(struct worker *w, struct consumer_message messages[
         snprintf(messages[i].reason, sizeof messages[i].reason, "%s",
                  status == DB_NO_MEMORY ? "out of memory" : db_error(w->db));
     }
+    for (size_t i = 0; i < n; i++)
+        if (messages[i].outcome == CONSUMER_RETRY)
+            messages[i].cause = status == DB_NO_MEMORY ? CONSUMER_NO_MEMORY : CONSUMER_REFUSED;
     return status;
 }
 
@@ -118,8 +124,10 @@ static enum db_status apply(struct worker *w, struct consumer_message messages[]
         return DB_UNAVAILABLE; /* the message is not at fault: no receive of it is used up */
     if (n == 1 || status == DB_OK || status == DB_UNAVAILABLE)
         return status;
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < n; i++) {
         messages[i].reason[0] = '\0';
+        messages[i].cause = CONSUMER_BLOCKED; /* unless it is tried */
+    }
     for (size_t i = 0; i < n; i++) {
         keep_hidden(w, messages, n);
         enum db_status one =
@@ -170,7 +178,6 @@ static void log_failure(struct worker *w, const struct consumer_message *m, bool
               "%s: message %s of %s failed, receive %u of %d%s: %s", w->consumer->name, m->message->id,
               m->message->group_id, m->message->receive_count, queue_max_receive_count(w->receiver), number,
               m->reason);
-    metric_add(dead ? w->consumer->series.dead : w->consumer->series.retried, 1);
     tracing_set_current(NULL);
 }
 
@@ -189,13 +196,14 @@ static void bury(struct worker *w, struct consumer_message messages[], size_t n)
         else
             log_warn(NULL, "%s: cannot send message %s to the dead-letter queue: %s", w->consumer->name,
                      messages[i].message->id, queue_error(w->queue));
+        if (!dead)
+            messages[i].cause = CONSUMER_UNBURIED;
     }
 }
 
 /* Plans when each unfinished message is redelivered. One that failed for the last time: immediately, so that the
  * server moves it to the dead-letter queue. Those of one group: together, so that none overtakes another. */
-static void plan_retries(struct worker *w, const struct consumer_message messages[], size_t n,
-                         int seconds[]) {
+static void plan_retries(struct worker *w, struct consumer_message messages[], size_t n, int seconds[]) {
     for (size_t i = 0; i < n; i++) {
         if (messages[i].outcome == CONSUMER_DONE)
             continue;
@@ -208,33 +216,13 @@ static void plan_retries(struct worker *w, const struct consumer_message message
             seconds[i] =
                 (int)(backoff_ms(messages[i].message->receive_count - 1, RETRY_BASE_MS, RETRY_CAP_MS) / 1000 +
                       1);
-        if (!first || messages[i].reason[0])
-            log_failure(w, &messages[i], retry_is_last(messages[i].message, most_receives(w)));
+        if (first && !messages[i].reason[0])
+            continue;
+        bool dead = retry_is_last(messages[i].message, most_receives(w));
+        log_failure(w, &messages[i], dead);
+        if (dead)
+            messages[i].cause = CONSUMER_TOO_MANY_RECEIVES;
     }
-}
-
-/* Deletes the processed messages and releases the rest. If a call fails, the server redelivers them after their
- * visibility timeout. */
-static void consumer_settle(struct worker *w, const struct consumer_message messages[], const int seconds[],
-                            size_t n) {
-    const struct queue_message *done[QUEUE_BATCH], *back[QUEUE_BATCH];
-    int back_seconds[QUEUE_BATCH];
-    size_t done_count = 0, back_count = 0;
-    for (size_t i = 0; i < n; i++) {
-        if (messages[i].outcome == CONSUMER_DONE) {
-            done[done_count++] = messages[i].message;
-        } else {
-            back_seconds[back_count] = seconds[i];
-            back[back_count++] = messages[i].message;
-        }
-    }
-    const char *name = w->consumer->name;
-    if (queue_delete(w->queue, done, done_count) != QUEUE_OK || *queue_error(w->queue))
-        log_warn(NULL, "%s: delete failed; processed messages will be redelivered: %s", name,
-                 queue_error(w->queue));
-    if (queue_set_visibility(w->queue, back, back_seconds, back_count) != QUEUE_OK || *queue_error(w->queue))
-        log_warn(NULL, "%s: cannot set the visibility timeout; failed messages will be redelivered late: %s",
-                 name, queue_error(w->queue));
 }
 
 /* The messages were asked for at asked_ns. False when the database is unavailable. */
@@ -246,23 +234,25 @@ static bool consumer_process(struct worker *w, const struct queue_batch *batch, 
     int64_t began_ns = clock_mono_ns();
     enum db_status status = DB_OK;
     for (size_t i = 0; i < n; i++)
-        messages[i] = (struct consumer_message){.message = &batch->messages[i]};
+        messages[i] = (struct consumer_message){.message = &batch->messages[i], .cause = CONSUMER_STOPPING};
     consumer_trace_begin(&trace, w->consumer->options.queue.name, asked_ns, messages, n);
     if (!stopping(w)) {
         w->hidden_ms = clock_mono_ms();
         status = apply(w, messages, n);
         if (status == DB_UNAVAILABLE)
             status = hold(w, messages, n);
-        for (size_t i = 0; i < n; i++)
-            metric_add(w->consumer->series.done, messages[i].outcome == CONSUMER_DONE);
         bury(w, messages, n);
         if (status != DB_UNAVAILABLE)
             plan_retries(w, messages, n, seconds);
         int pause = 1 + (int)random_below(2);
-        for (size_t i = 0; i < n && status == DB_UNAVAILABLE; i++)
+        for (size_t i = 0; i < n && status == DB_UNAVAILABLE; i++) {
             seconds[i] = pause;
+            if (!messages[i].buried)
+                messages[i].cause = CONSUMER_DATABASE_AWAY;
+        }
     }
-    consumer_settle(w, messages, seconds, n);
+    consumer_settle(w->queue, w->consumer->name, messages, seconds, n);
+    consumer_series_count(&w->consumer->series, messages, n);
     metric_observe(w->consumer->series.durations, clock_mono_ns() - began_ns, NULL);
     consumer_trace_end(&trace, messages, n);
     return status != DB_UNAVAILABLE;

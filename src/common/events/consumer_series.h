@@ -1,15 +1,16 @@
 /* What a consumer counts. */
 #pragma once
 
+#include "common/events/consumer.h"
 #include "common/metrics/metrics.h"
 
 struct consumer_series {
-    struct metric_series *done, *retried, *dead, *durations;
+    struct metric_series *done, *durations;
+    struct metric_series *failed[CONSUMER_CAUSES];
 };
 
-static inline void consumer_series_make(struct consumer_series *out, const char *queue) {
-    out->done = metric_series(METRIC_MESSAGES, METRIC_LABELS(queue, "done"));
-    out->retried = metric_series(METRIC_MESSAGES, METRIC_LABELS(queue, "retried"));
-    out->dead = metric_series(METRIC_MESSAGES, METRIC_LABELS(queue, "dead_lettered"));
-    out->durations = metric_series(METRIC_PROCESS_DURATION, METRIC_LABELS(queue));
-}
+void consumer_series_make(struct consumer_series *out, const char *queue);
+
+/* Counts the messages of a batch, once it is known what becomes of them. */
+void consumer_series_count(const struct consumer_series *series, const struct consumer_message messages[],
+                           size_t n);

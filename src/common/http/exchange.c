@@ -97,6 +97,7 @@ static void add_headers(struct MHD_Response *response, struct http_exchange *x) 
     MHD_add_response_header(response, "X-Request-Id", x->request.request_id);
     for (size_t i = 0; i < sizeof common_headers / sizeof *common_headers; i++)
         MHD_add_response_header(response, common_headers[i].name, common_headers[i].value);
+    http_cors_fields(response, x);
     if (x->server->tls)
         MHD_add_response_header(response, "Strict-Transport-Security", "max-age=31536000; includeSubDomains");
     if (is_last(x))

@@ -94,6 +94,10 @@ enum {
     ANSWER_MEMORY = 1536,
 };
 
+static bool answer_fits(const struct http_exchange *x, size_t memory) {
+    return memory + ANSWER_MEMORY + http_cors_memory(x->server) <= HTTP_CONNECTION_MEMORY;
+}
+
 /* The framing of a request, gathered in one pass over its headers. */
 struct framing {
     unsigned hosts, lengths, encodings;
@@ -179,7 +183,7 @@ bool http_framing_is_clear(struct http_exchange *x, const char *version) {
     x->head_memory = f.memory;
     if (!clear)
         http_reply_problem(request, PROBLEM_VALIDATION_ERROR, "The request line or a header is malformed");
-    else if (f.memory + ANSWER_MEMORY > HTTP_CONNECTION_MEMORY)
+    else if (!answer_fits(x, f.memory))
         http_reply_problem(request, PROBLEM_VALIDATION_ERROR,
                            "The request line and the headers are too large");
     else if (f.lengths + f.encodings > 1)
@@ -207,7 +211,7 @@ static enum MHD_Result weigh_trailer(void *cls, enum MHD_ValueKind kind, const c
 bool http_trailers_fit(struct http_exchange *x) {
     size_t memory = x->head_memory;
     MHD_get_connection_values_n(x->connection, MHD_FOOTER_KIND, weigh_trailer, &memory);
-    if (memory + ANSWER_MEMORY <= HTTP_CONNECTION_MEMORY)
+    if (answer_fits(x, memory))
         return true;
     http_reply_problem(&x->request, PROBLEM_VALIDATION_ERROR, "The headers and trailers are too large");
     return false;

@@ -2,12 +2,16 @@
 #include "measure.h"
 
 #include "common/base/clock.h"
+#include "common/base/log.h"
 #include "common/metrics/metrics.h"
 #include "private.h"
 
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 enum {
     CLASSES = 5, /* of status codes */
@@ -50,6 +54,8 @@ struct http_measures {
     struct row *rows; /* two for each route, as GET also serves HEAD; then METHODS */
     struct lane_measures *lanes;
     struct metric_series *active, *connections, *busy, *refused[HTTP_REFUSALS];
+    struct metric_series *waiting, *max_waiting;
+    int listening; /* a socket; -1: none */
 };
 
 static void make_row(struct row *row, const char *method, const char *route) {
@@ -113,6 +119,7 @@ struct http_measures *http_measures_new(const struct http_options *options) {
         return NULL;
     while (options->routes[m->routes].method)
         m->routes++;
+    m->listening = -1;
     m->rows = calloc(2 * m->routes + METHODS, sizeof *m->rows);
     m->lanes = calloc(m->routes + 1, sizeof *m->lanes);
     if (!m->rows || !m->lanes) {
@@ -129,6 +136,39 @@ void http_measures_free(struct http_measures *m) {
     free(m->rows);
     free(m->lanes);
     free(m);
+}
+
+/* Of a socket that listens, Linux tells here how many connections wait to be accepted, and how many may. */
+static void count_waiting(void *cls) {
+    const struct http_measures *m = cls;
+    struct tcp_info info = {0};
+    socklen_t len = sizeof info;
+    if (getsockopt(m->listening, IPPROTO_TCP, TCP_INFO, &info, &len) == 0 && info.tcpi_state == TCP_LISTEN) {
+        metric_set(m->waiting, info.tcpi_unacked);
+        metric_set(m->max_waiting, info.tcpi_sacked);
+    } else {
+        metric_unset(m->waiting);
+        metric_unset(m->max_waiting);
+    }
+}
+
+void http_measure_listening(struct http_measures *m, int socket) {
+    if (!m || socket < 0)
+        return;
+    m->waiting = metric_series(METRIC_HTTP_WAITING, NULL);
+    m->max_waiting = metric_series(METRIC_HTTP_MAX_WAITING, NULL);
+    m->listening = socket;
+    if (!metrics_collect(count_waiting, m))
+        log_warn(NULL, "http: connections that wait are not counted: too many collectors");
+}
+
+void http_measure_deaf(struct http_measures *m) {
+    if (!m || m->listening < 0)
+        return;
+    metrics_forget(count_waiting, m);
+    metric_unset(m->waiting);
+    metric_unset(m->max_waiting);
+    m->listening = -1;
 }
 
 void http_measure_connection(struct http_measures *m, int change) {

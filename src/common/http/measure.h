@@ -25,6 +25,11 @@ const char *http_known_method(const char *method);
 struct http_measures *http_measures_new(const struct http_options *options);
 void http_measures_free(struct http_measures *measures);
 
+/* Counts what waits at the listening socket, whenever metrics are read; until the second is called, which comes before
+ * the socket is closed. */
+void http_measure_listening(struct http_measures *measures, int socket);
+void http_measure_deaf(struct http_measures *measures);
+
 void http_measure_connection(struct http_measures *measures, int change);
 void http_measure_refusal(struct http_measures *measures, enum http_refusal why);
 

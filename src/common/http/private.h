@@ -125,6 +125,12 @@ void http_limit_fields(struct http_request *request);
 /* Finds the route of a new request, before its body is read. If there is none, the answer is in the reply. */
 void http_find_route(struct http_exchange *x);
 
+/* CORS. The memory that its fields of an answer need. Whether the request is a preflight of a listed origin, which is then
+ * answered: methods are those of the path. The fields of an answer. */
+size_t http_cors_memory(const struct http_server *server);
+bool http_cors_preflight(struct http_exchange *x, const char *methods);
+void http_cors_fields(struct MHD_Response *response, struct http_exchange *x);
+
 /* Decides from the head of a request whether its body is wanted: whether its lane has room, its guard lets it in, and its
  * client is within its limit. If not, the answer is in the reply. */
 void http_admit(struct http_exchange *x);

@@ -100,6 +100,8 @@ void http_find_route(struct http_exchange *x) {
             (void)http_within_address(x);
         break;
     case ROUTE_NOT_ALLOWED:
+        if (http_cors_preflight(x, allow))
+            break;
         http_reply_problem(request, PROBLEM_METHOD_NOT_ALLOWED, "Allowed here: %s", allow);
         http_reply_header(request, "Allow", "%s", allow);
         break;

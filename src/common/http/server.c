@@ -161,7 +161,11 @@ static bool server_start(struct http_server *server) {
         return false;
     }
     server->daemon = start_daemon(server);
-    return server->daemon;
+    if (!server->daemon)
+        return false;
+    http_measure_listening(server->measures,
+                           MHD_get_daemon_info(server->daemon, MHD_DAEMON_INFO_LISTEN_FD)->listen_fd);
+    return true;
 }
 
 struct http_server *http_start(const struct http_options *options) {
@@ -210,6 +214,7 @@ static void wait_idle(struct http_server *server, int64_t deadline_ms) {
 void http_stop(struct http_server *server, int64_t deadline_ms) {
     if (!server)
         return;
+    http_measure_deaf(server->measures);
     int listening = MHD_quiesce_daemon(server->daemon);
     atomic_store(&server->draining, true);
     if (listening >= 0)

@@ -1,6 +1,7 @@
 /* Serving the metrics. */
 #include "metrics.h"
 
+#include "common/base/clock.h"
 #include "common/base/log.h"
 #include "common/metrics/metrics.h"
 #include "common/service/service.h"
@@ -70,12 +71,13 @@ static const struct http_route metrics_routes[] = {
 /* What is counted where metrics are not known. */
 static void collect_service(void *cls) {
     struct service *service = cls;
+    int64_t now_ms = clock_mono_ms();
     metric_set(metric_series(METRIC_LOG_DROPPED, NULL), (int64_t)log_dropped());
     metric_set(metric_series(METRIC_BREAKER_OPEN, METRIC_LABELS("sqs")),
-               breaker_is_open(&service->sqs_breaker));
+               breaker_is_open(&service->sqs_breaker, now_ms));
     if (service->daemon->uses_redis)
         metric_set(metric_series(METRIC_BREAKER_OPEN, METRIC_LABELS("redis")),
-                   breaker_is_open(&service->redis_breaker));
+                   breaker_is_open(&service->redis_breaker, now_ms));
 }
 
 void *service_metrics_start(void *app) {

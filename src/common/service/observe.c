@@ -136,6 +136,8 @@ void *observer_start(void *app) {
     if (!o)
         return NULL;
     o->service = app;
+    if (!o->service->metrics) /* nobody could read what it counts */
+        return o;
     if (open_queues(o))
         o->job = db_job_start(&(struct db_job_options){
             .name = "observer", .db = service_db(o->service), .run = observe, .self = o});

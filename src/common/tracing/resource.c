@@ -1,7 +1,7 @@
 /* What is the same in every request to the collector: who sends it. */
 #include "private.h"
 
-#include "common/base/uuid.h"
+#include "common/base/instance.h"
 
 #include <string.h>
 #include <unistd.h>
@@ -22,13 +22,11 @@ static void add_own(struct encoder *e, const char *list, const char *key, const 
 }
 
 static void add_own_all(struct encoder *e, const struct tracing_options *o) {
-    char id[UUID_TEXT_SIZE], host[256] = "";
-    struct uuid instance = uuid_new();
-    uuid_format(&instance, id);
+    char host[256] = "";
     if (o->named || !has_key(o->resource, "service.name"))
         encode_attribute(e, 1, &SPAN_TEXT("service.name", o->service));
     add_own(e, o->resource, "service.version", SERVICE_VERSION);
-    add_own(e, o->resource, "service.instance.id", id);
+    add_own(e, o->resource, "service.instance.id", instance_id());
     if (gethostname(host, sizeof host - 1) == 0)
         add_own(e, o->resource, "host.name", host);
     if (!has_key(o->resource, "process.pid"))

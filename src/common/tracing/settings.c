@@ -5,6 +5,7 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -92,6 +93,17 @@ bool tracing_pairs_are_valid(const char *text) {
     while (tracing_next_pair(&text, &pair))
         ;
     return text;
+}
+
+bool tracing_resource_value(const char *list, const char *key, char *out, size_t size) {
+    struct pair pair;
+    while (tracing_next_pair(&list, &pair)) {
+        if (strcmp(pair.key, key) != 0)
+            continue;
+        snprintf(out, size, "%s", pair.value);
+        return true;
+    }
+    return false;
 }
 
 bool tracing_url(const struct tracing_options *options, struct buf *out) {

@@ -105,6 +105,39 @@ static void three_calls_try_it_at_a_time(void **state) {
     assert_int_equal(allowed_at(&b, LONGEST_MS), 100);
 }
 
+/* As a process without load, whose only calls are long polls. */
+static void rare_successes_close_it_too(void **state) {
+    (void)state;
+    struct breaker b = opened_at(0);
+    for (int64_t call = 1; call <= 3; call++) {
+        assert_false(play(&b, "+", call * 20000));
+        assert_int_equal(breaker_is_open(&b, call * 20000), call < 3);
+    }
+    assert_int_equal(allowed_at(&b, 60000), 100);
+}
+
+static void a_failure_between_rare_successes_opens_it_again(void **state) {
+    (void)state;
+    struct breaker b = opened_at(0);
+    assert_false(play(&b, "+", 20000));
+    assert_false(play(&b, "+", 40000));
+    assert_false(play(&b, "-", 60000));
+    assert_false(breaker_allows(&b, 60000));
+    for (int64_t call = 4; call <= 5; call++)
+        assert_false(play(&b, "+", call * 20000));
+    assert_true(breaker_is_open(&b, 100000)); /* they count anew */
+}
+
+static void a_breaker_that_nobody_asks_is_not_open_for_long(void **state) {
+    (void)state;
+    struct breaker b = opened_at(0);
+    assert_true(breaker_is_open(&b, 3749));
+    assert_false(breaker_is_open(&b, LONGEST_MS)); /* the next call is tried */
+    assert_true(breaker_allows(&b, LONGEST_MS));
+    assert_true(breaker_is_open(&b, LONGEST_MS)); /* and a few others */
+    assert_false(breaker_is_open(&b, 2 * LONGEST_MS));
+}
+
 static void trials_that_never_tell_hold_nobody_back(void **state) {
     (void)state;
     struct breaker b = opened_at(0);
@@ -162,6 +195,9 @@ int main(void) {
         cmocka_unit_test(three_successes_close_it),
         cmocka_unit_test(a_failure_while_trying_opens_it_again_and_is_no_new_outage),
         cmocka_unit_test(three_calls_try_it_at_a_time),
+        cmocka_unit_test(rare_successes_close_it_too),
+        cmocka_unit_test(a_failure_between_rare_successes_opens_it_again),
+        cmocka_unit_test(a_breaker_that_nobody_asks_is_not_open_for_long),
         cmocka_unit_test(trials_that_never_tell_hold_nobody_back),
         cmocka_unit_test(calls_begun_before_it_opened_neither_close_it_nor_keep_it_open),
         cmocka_unit_test(a_breaker_opens_once_for_all_threads),

@@ -1,4 +1,5 @@
 /* Log lines as they reach standard error: captured in a file that stands in for it. */
+#include "common/base/instance.h"
 #include "common/base/log.h"
 #include "common/base/trace.h"
 
@@ -41,7 +42,9 @@ static void json_lines_have_their_members_in_order(void **state) {
     const char *line = capture_end();
 
     json_t *entry = parse_line(line);
-    static const char *const names[] = {"timestamp", "level", "service", "message", "request_id"};
+    static const char *const names[] = {
+        "timestamp",  "severity_text", "severity_number", "body",
+        "request_id", "service.name",  "service.version", "service.instance.id"};
     size_t i = 0;
     const char *name;
     json_t *value;
@@ -49,10 +52,14 @@ static void json_lines_have_their_members_in_order(void **state) {
         assert_true(i < sizeof names / sizeof *names);
         assert_string_equal(name, names[i++]);
     }
+    assert_int_equal(i, sizeof names / sizeof *names);
     assert_int_equal(strlen(member(entry, "timestamp")), strlen("2026-01-31T08:15:30.123Z"));
-    assert_string_equal(member(entry, "level"), "warn");
-    assert_string_equal(member(entry, "service"), "order-service");
-    assert_string_equal(member(entry, "message"), "order 7 is late");
+    assert_string_equal(member(entry, "severity_text"), "WARN");
+    assert_int_equal(json_integer_value(json_object_get(entry, "severity_number")), 13);
+    assert_string_equal(member(entry, "service.name"), "order-service");
+    assert_string_equal(member(entry, "service.version"), SERVICE_VERSION);
+    assert_string_equal(member(entry, "service.instance.id"), instance_id());
+    assert_string_equal(member(entry, "body"), "order 7 is late");
     assert_string_equal(member(entry, "request_id"), "req-1");
     json_decref(entry);
 }
@@ -76,6 +83,7 @@ static void the_ids_of_a_recorded_trace_are_told(void **state) {
     json_t *entry = parse_line(capture_end());
     assert_string_equal(member(entry, "trace_id"), "0af7651916cd43dd8448eb211c80319c");
     assert_string_equal(member(entry, "span_id"), "b7ad6b7169203331");
+    assert_string_equal(member(entry, "trace_flags"), "01");
     json_decref(entry);
     trace_set_current(NULL);
     capture_begin();
@@ -83,7 +91,42 @@ static void the_ids_of_a_recorded_trace_are_told(void **state) {
     entry = parse_line(capture_end());
     assert_null(json_object_get(entry, "trace_id"));
     assert_null(json_object_get(entry, "span_id"));
+    assert_null(json_object_get(entry, "trace_flags"));
     json_decref(entry);
+}
+
+static void what_a_line_tells_of_its_process_can_be_set(void **state) {
+    (void)state;
+    log_setup("order-service", LOG_INFO, LOG_JSON);
+    log_set_resource(LOG_SERVICE_NAME, "shop \"7\"");
+    log_set_resource(LOG_SERVICE_VERSION, "2.0-rc");
+    log_set_resource(LOG_SERVICE_INSTANCE, "pod-1");
+    capture_begin();
+    log_info(NULL, "x");
+    json_t *entry = parse_line(capture_end());
+    assert_string_equal(member(entry, "service.name"), "shop \"7\"");
+    assert_string_equal(member(entry, "service.version"), "2.0-rc");
+    assert_string_equal(member(entry, "service.instance.id"), "pod-1");
+    json_decref(entry);
+}
+
+static void severities_have_the_numbers_of_opentelemetry(void **state) {
+    (void)state;
+    static const struct {
+        enum log_level level;
+        const char *text;
+        int number;
+    } cases[] = {
+        {LOG_DEBUG, "DEBUG", 5}, {LOG_INFO, "INFO", 9}, {LOG_WARN, "WARN", 13}, {LOG_ERROR, "ERROR", 17}};
+    log_setup("s", LOG_DEBUG, LOG_JSON);
+    for_each_row(i, cases, "%s", cases[i].text) {
+        capture_begin();
+        log_write(cases[i].level, NULL, "x");
+        json_t *entry = parse_line(capture_end());
+        assert_string_equal(member(entry, "severity_text"), cases[i].text);
+        assert_int_equal(json_integer_value(json_object_get(entry, "severity_number")), cases[i].number);
+        json_decref(entry);
+    }
 }
 
 static void lines_below_the_level_are_not_written(void **state) {
@@ -107,13 +150,13 @@ static void lines_below_the_level_are_not_written(void **state) {
 
 static void no_input_forges_a_json_line(void **state) {
     (void)state;
-    static const char evil[] = "x\"}\n{\"level\":\"error\",\"message\":\"forged\"}\n\x1b[2J\\";
+    static const char evil[] = "x\"}\n{\"severity_text\":\"ERROR\",\"body\":\"forged\"}\n\x1b[2J\\";
     log_setup("s", LOG_INFO, LOG_JSON);
     capture_begin();
     log_info(evil, "%s", evil);
     json_t *entry = parse_line(capture_end());
-    assert_string_equal(member(entry, "level"), "info");
-    assert_string_equal(member(entry, "message"), evil);
+    assert_string_equal(member(entry, "severity_text"), "INFO");
+    assert_string_equal(member(entry, "body"), evil);
     assert_string_equal(member(entry, "request_id"), evil);
     json_decref(entry);
 }
@@ -124,7 +167,7 @@ static void bytes_that_are_not_utf8_do_not_spoil_the_line(void **state) {
     capture_begin();
     log_info(NULL, "path /%s", "caf\xe9\xff");
     json_t *entry = parse_line(capture_end());
-    assert_string_equal(member(entry, "message"), "path /caf??");
+    assert_string_equal(member(entry, "body"), "path /caf??");
     json_decref(entry);
 }
 
@@ -163,7 +206,7 @@ static void long_messages_are_cut_with_a_mark(void **state) {
         capture_begin();
         log_info("req-1", "%s", text);
         json_t *entry = parse_line(capture_end());
-        const char *message = member(entry, "message");
+        const char *message = member(entry, "body");
         size_t len = strlen(message);
         assert_in_range(len, 8000, 8192);
         assert_string_equal(message + len - strlen(" ...[cut]"), " ...[cut]");
@@ -200,7 +243,7 @@ static void the_lines_of_threads_do_not_mix(void **state) {
         json_t *entry = json_loadb(line, (size_t)(end - line), 0, NULL);
         assert_non_null(entry);
         int thread = member(entry, "request_id")[0] - '0';
-        assert_int_equal(strtol(member(entry, "message"), NULL, 10), next[thread]++);
+        assert_int_equal(strtol(member(entry, "body"), NULL, 10), next[thread]++);
         json_decref(entry);
     }
     for (int i = 0; i < THREADS; i++)
@@ -212,6 +255,8 @@ int main(void) {
         cmocka_unit_test(json_lines_have_their_members_in_order),
         cmocka_unit_test(the_request_id_is_left_out_when_there_is_none),
         cmocka_unit_test(the_ids_of_a_recorded_trace_are_told),
+        cmocka_unit_test(what_a_line_tells_of_its_process_can_be_set),
+        cmocka_unit_test(severities_have_the_numbers_of_opentelemetry),
         cmocka_unit_test(lines_below_the_level_are_not_written),
         cmocka_unit_test(no_input_forges_a_json_line),
         cmocka_unit_test(bytes_that_are_not_utf8_do_not_spoil_the_line),

@@ -20,7 +20,7 @@
 enum {
     THREADS = 4,
     LINES = 2000,    /* of each thread: several times what a pipe and the buffers hold */
-    FEW = 100,       /* lines that fit */
+    FEW = 70,        /* lines that fit */
     WAIT_MS = 100,   /* that log_stop waits for a reader */
     PATIENCE_S = 60, /* until a child that hangs is killed */
     TEXT_SIZE = 1 << 24,
@@ -141,7 +141,7 @@ static int count(const char *text, const char *words) {
 
 /* The sum of the lines that were dropped, as they are told. */
 static unsigned long long told_dropped(const char *text) {
-    static const char before[] = "\"message\":\"", behind[] = " log line(s) were dropped";
+    static const char before[] = "\"body\":\"", behind[] = " log line(s) were dropped";
     unsigned long long sum = 0;
     for (; (text = strstr(text, before)) != NULL; text++) {
         char *end;

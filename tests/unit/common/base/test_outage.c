@@ -23,14 +23,14 @@ static void the_beginning_and_the_end_are_told_once(void **state) {
          third = outage_begin(&outage, "and still");
     assert_int_equal(count_lines(capture_end()), 1);
     assert_true(first && !second && !third);
-    assert_non_null(strstr(captured, "\"level\":\"warn\""));
+    assert_non_null(strstr(captured, "\"severity_text\":\"WARN\""));
     assert_non_null(strstr(captured, "\"carrier is unavailable: port 17 is closed\""));
 
     capture_begin();
     outage_end(&outage);
     outage_end(&outage);
     assert_int_equal(count_lines(capture_end()), 1);
-    assert_non_null(strstr(captured, "\"level\":\"info\""));
+    assert_non_null(strstr(captured, "\"severity_text\":\"INFO\""));
     assert_non_null(strstr(captured, "\"carrier is available again after "));
     assert_non_null(strstr(captured, " s and 3 failure(s)\""));
 }

@@ -38,13 +38,13 @@ static const struct row {
     const char *level; /* NULL: no line */
 } rows[] = {
     {"a success", &orders, 201, 1000, false, NULL},
-    {"a success, with an access log", &orders, 201, 1000, true, "\"level\":\"info\""},
+    {"a success, with an access log", &orders, 201, 1000, true, "\"severity_text\":\"INFO\""},
     {"a fault of the client", &orders, 400, 1000, false, NULL},
-    {"a failure", &orders, 500, 1000, false, "\"level\":\"warn\""},
-    {"an overload, with an access log", &orders, 503, 1000, true, "\"level\":\"info\""},
-    {"a failure before the route is known", NULL, 500, 1000, false, "\"level\":\"warn\""},
+    {"a failure", &orders, 500, 1000, false, "\"severity_text\":\"WARN\""},
+    {"an overload, with an access log", &orders, 503, 1000, true, "\"severity_text\":\"INFO\""},
+    {"a failure before the route is known", NULL, 500, 1000, false, "\"severity_text\":\"WARN\""},
     {"a report of bad health", &health, 503, 1000, false, NULL},
-    {"a slow success", &orders, 200, 1, false, "\"level\":\"warn\""},
+    {"a slow success", &orders, 200, 1, false, "\"severity_text\":\"WARN\""},
     {"a slow success that nobody asks for", &orders, 200, 0, false, NULL},
 };
 

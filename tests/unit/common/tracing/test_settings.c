@@ -120,12 +120,30 @@ static void a_long_value_is_refused(void **state) {
     assert_false(tracing_pairs_are_valid(text));
 }
 
+static void a_value_is_found_by_its_key(void **state) {
+    (void)state;
+    static const char list[] = "a=1, service.name = my%20shop ,service.name=other,empty=";
+    char out[8] = "before";
+    assert_false(tracing_resource_value(list, "name", out, sizeof out));
+    assert_false(tracing_resource_value("", "a", out, sizeof out));
+    assert_string_equal(out, "before");
+    assert_true(tracing_resource_value(list, "a", out, sizeof out));
+    assert_string_equal(out, "1");
+    assert_true(tracing_resource_value(list, "service.name", out, sizeof out));
+    assert_string_equal(out, "my shop");
+    assert_true(tracing_resource_value(list, "service.name", out, 4));
+    assert_string_equal(out, "my ");
+    assert_true(tracing_resource_value(list, "empty", out, sizeof out));
+    assert_string_equal(out, "");
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(urls_are_checked),
         cmocka_unit_test(the_path_is_appended_to_the_common_endpoint_only),
         cmocka_unit_test(ratios_are_from_0_to_1),
         cmocka_unit_test(pairs_are_read_in_order),
+        cmocka_unit_test(a_value_is_found_by_its_key),
         cmocka_unit_test(lists_are_checked),
         cmocka_unit_test(a_long_value_is_refused),
     };
