@@ -3,6 +3,7 @@
 #include "webhook_fanout.h"
 
 #include "app.h"
+#include "common/base/log.h"
 #include "event_store.h"
 #include "webhook.h"
 #include "webhook_feed_store.h"
@@ -105,10 +106,14 @@ static enum db_status fan_out_page(struct db *db, void *arg) {
     struct event_position last = {head.end.epoch, head.end.xid - 1, INT32_MAX};
     if (!any)
         return event_position_compare(&last, &position) > 0 ? webhook_feed_store_move(db, &last) : DB_OK;
-    struct event_page page = {.after = position, .end = &head.end, .limit = PAGE_EVENTS};
+    bool missed = event_position_compare(&position, &head.floor) < 0;
+    if (missed)
+        log_warn(NULL, "events left the feed (EVENTS_RETENTION) before webhooks could be told of them");
+    struct event_page page = {
+        .after = missed ? head.floor : position, .end = &head.end, .limit = PAGE_EVENTS};
     status = event_store_read(db, &page, &f->arena, &events, &f->events);
     if (status != DB_OK || f->events == 0)
-        return status;
+        return status == DB_OK && missed ? webhook_feed_store_move(db, &head.floor) : status;
     f->full = f->events == PAGE_EVENTS;
     status = fan_out(db, f, events, f->events);
     return status == DB_OK ? webhook_feed_store_move(db, &events[f->events - 1].position) : status;
