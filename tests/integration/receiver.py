@@ -3,6 +3,7 @@
 import contextlib
 import http.server
 import json
+import ssl
 import threading
 import time
 import types
@@ -15,14 +16,16 @@ class Receiver:
     """Listens on a port of its own. Every request is kept. `answer` decides: it gets the request, and returns a status, or
     a status and headers, or a status, headers and a body."""
 
-    def __init__(self):
+    def __init__(self, certificate=None):
+        """certificate: the folder of one, for HTTPS."""
+        self.certificate = certificate
         self.port, self.got, self.lock, self.server = free_port(), [], threading.Lock(), None
         self.released = threading.Event()
         self.answer = lambda request: 204
 
     @property
     def url(self):
-        return f"http://127.0.0.1:{self.port}/hook"
+        return f"{'https' if self.certificate else 'http'}://127.0.0.1:{self.port}/hook"
 
     def start(self):
         receiver = self
@@ -58,6 +61,10 @@ class Receiver:
                 pass  # a client that hangs up is no error of ours
 
         self.server = Server(("127.0.0.1", self.port), Handler)
+        if self.certificate:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(self.certificate / "cert.pem", self.certificate / "key.pem")
+            self.server.socket = context.wrap_socket(self.server.socket, server_side=True)
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
         return self
 

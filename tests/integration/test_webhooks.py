@@ -1,12 +1,12 @@
 """Webhooks from the client's side: making them, what a receiver gets, and what happens when it does not take it."""
 
 import base64
-import json
 import re
 import uuid
 
+import certificates
 import pytest
-from harness import PATIENCE, TIMESTAMP, UUID, Api, System, assert_problem, at_once, basket, eventually, pointers
+from harness import TIMESTAMP, UUID, Api, System, assert_problem, at_once, eventually, pointers
 from receiver import Receiver, verified
 from standardwebhooks import Webhook, WebhookVerificationError
 
@@ -36,7 +36,8 @@ def shop(system):
 class Shop:
     def __init__(self, system, name=None, daemon=None):
         self.system, self.name = system, name or f"shop-{uuid.uuid4()}"
-        self.api = system.client(self.name, SCOPE, daemon)
+        token = system.mint(self.name, SCOPE, secret=system.settings["JWT_SECRET"])
+        self.api = Api((daemon or system.order).url, token)
 
     def add(self, url, **fields):
         answer = self.api.post("/webhooks", {"url": url, **fields})
@@ -480,6 +481,22 @@ def test_name_that_leads_to_a_private_address_is_not_called(parts, receiver):
         delivery = eventually(lambda: (one := shop.delivery(hook, delivery_id))["last_error"] and one)
         assert "has an address that may not be called" in delivery["last_error"]
         assert receiver.got == []
+
+
+def test_production_wants_https_with_a_certificate_that_it_trusts(parts, tmp_path):
+    certificates.authority().issue(tmp_path)
+    production = {"APP_ENV": "production", "DEMO_CLIENTS": "false", "DELIVERY_ANONYMOUS": "false",
+                  "JWT_SECRET": "a-secret-of-production-that-is-long-enough", "CARRIER_SIMULATION": "false"}
+    with Receiver(tmp_path) as receiver, System(parts, **SETTINGS | production) as both:
+        both.order_svc()
+        assert both.order.command("--migrate").returncode == 0
+        both.order.start()
+        shop = Shop(both)
+        assert pointers(shop.api.post("/webhooks", {"url": receiver.url.replace("https:", "http:")})) == {"/url"}
+        hook = shop.add(receiver.url)
+        delivery_id = shop.ping(hook)
+        delivery = eventually(lambda: (one := shop.delivery(hook, delivery_id))["last_error"] and one)
+        assert "certificate" in delivery["last_error"] and receiver.got == []
 
 
 def test_proxy_of_the_environment_is_not_used(parts, receiver):
