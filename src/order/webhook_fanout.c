@@ -11,7 +11,7 @@
 
 #include <string.h>
 
-enum { PAGE_EVENTS = 500, BUSY_MS = 10, IDLE_MS = 200 };
+enum { PAGE_EVENTS = 500, BUSY_MS = 10, IDLE_MS = 200, FAR_BEHIND = 10000 /* transactions */ };
 
 struct fanout {
     struct arena arena;
@@ -89,8 +89,13 @@ static enum db_status fan_out(struct db *db, struct fanout *f, const struct orde
     return count ? webhook_feed_store_add(db, list, count) : DB_OK;
 }
 
-/* Events that nobody wants are not read: without any webhook the position just moves to the end of what is visible. A
- * webhook that comes into being meanwhile only gets events behind that end. */
+/* The end of the events that are visible. */
+static struct event_position end_of(const struct event_head *head) {
+    return (struct event_position){head->end.epoch, head->end.xid - 1, INT32_MAX};
+}
+
+/* Events that nobody wants are not read: without any webhook the position moves to the end of what is visible. A webhook
+ * that comes into being meanwhile only gets events behind that end. */
 static enum db_status fan_out_page(struct db *db, void *arg) {
     struct fanout *f = arg;
     struct event_position position;
@@ -103,7 +108,7 @@ static enum db_status fan_out_page(struct db *db, void *arg) {
     status = event_store_head(db, &head);
     if (status != DB_OK)
         return status;
-    struct event_position last = {head.end.epoch, head.end.xid - 1, INT32_MAX};
+    struct event_position last = end_of(&head);
     if (!any)
         return event_position_compare(&last, &position) > 0 ? webhook_feed_store_move(db, &last) : DB_OK;
     bool missed = event_position_compare(&position, &head.floor) < 0;
@@ -119,10 +124,35 @@ static enum db_status fan_out_page(struct db *db, void *arg) {
     return status == DB_OK ? webhook_feed_store_move(db, &events[f->events - 1].position) : status;
 }
 
+/* Whether there is something to do: a transaction that takes the lock costs a flush of the disk, looking costs none. Each
+ * move of the position is a transaction itself, so without webhooks it only moves once in a while. */
+static enum db_status look_for_events(struct db *db, struct arena *arena, bool *work) {
+    struct event_position position;
+    struct event_head head;
+    struct order_event *events;
+    size_t count = 0;
+    bool any;
+    enum db_status status = webhook_feed_store_look(db, &position, &any);
+    if (status == DB_OK)
+        status = event_store_head(db, &head);
+    if (status != DB_OK)
+        return status;
+    *work = !any && (position.epoch != head.end.epoch || head.end.xid - position.xid > FAR_BEHIND);
+    if (any) {
+        struct event_page page = {.after = position, .end = &head.end, .limit = 1};
+        status = event_store_read(db, &page, arena, &events, &count);
+        *work = count > 0 || event_position_compare(&position, &head.floor) < 0;
+    }
+    return status;
+}
+
 int64_t webhook_fanout_run(void *self, struct db *db, enum db_status *status) {
     const struct order_app *app = self;
     struct fanout f = {0};
-    *status = db_transaction(db, fan_out_page, &f);
+    bool work = false;
+    *status = look_for_events(db, &f.arena, &work);
+    if (*status == DB_OK && work)
+        *status = db_transaction(db, fan_out_page, &f);
     arena_free(&f.arena);
     if (*status == DB_OK && f.deliveries)
         webhook_sender_wake(app->webhook_sender);

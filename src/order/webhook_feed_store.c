@@ -6,10 +6,11 @@
 enum { PAGE = 1000, SWEEP_MS = 60000 /* until the walk begins again */ };
 
 /* clang-format off */
+#define POSITION                                                                                             \
+    "SELECT epoch, xid, n, EXISTS (SELECT FROM webhooks WHERE deleted_at IS NULL) FROM webhook_feed"
+static const struct db_query look_query = {"webhook_feed_look", POSITION};
 static const struct db_query lock_query = {
-    "webhook_feed_lock",
-    "SELECT epoch, xid, n, EXISTS (SELECT FROM webhooks WHERE deleted_at IS NULL)"
-    "  FROM webhook_feed FOR NO KEY UPDATE SKIP LOCKED"};
+    "webhook_feed_lock", POSITION " FOR NO KEY UPDATE SKIP LOCKED"};
 static const struct db_query move_query = {
     "webhook_feed_move", "UPDATE webhook_feed SET epoch = $1, xid = $2, n = $3"};
 static const struct db_query readers_query = {
@@ -73,10 +74,10 @@ static const struct db_query resume_query = {
     " SELECT count(*) FROM hook"};
 /* clang-format on */
 
-enum db_status webhook_feed_store_lock(struct db *db, struct event_position *position, bool *any,
-                                       bool *ours) {
+static enum db_status read_position(struct db *db, const struct db_query *query,
+                                    struct event_position *position, bool *any, bool *ours) {
     struct db_result *rows = NULL;
-    enum db_status status = db_run(db, &lock_query, NULL, &rows);
+    enum db_status status = db_run(db, query, NULL, &rows);
     *ours = db_rows(rows) > 0;
     if (*ours) {
         *position =
@@ -85,6 +86,17 @@ enum db_status webhook_feed_store_lock(struct db *db, struct event_position *pos
     }
     db_result_free(rows);
     return status;
+}
+
+enum db_status webhook_feed_store_look(struct db *db, struct event_position *position, bool *any) {
+    bool found;
+    enum db_status status = read_position(db, &look_query, position, any, &found);
+    return status == DB_OK && !found ? DB_FAILED : status;
+}
+
+enum db_status webhook_feed_store_lock(struct db *db, struct event_position *position, bool *any,
+                                       bool *ours) {
+    return read_position(db, &lock_query, position, any, ours);
 }
 
 enum db_status webhook_feed_store_move(struct db *db, const struct event_position *position) {

@@ -12,10 +12,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* Reads the position up to which events have their deliveries. *any tells whether there is a webhook at all. Costs no
+ * transaction number and no commit. */
+enum db_status webhook_feed_store_look(struct db *db, struct event_position *position, bool *any) MUST_CHECK;
+
 /* The following belong into one transaction. */
 
-/* Locks the position up to which events have their deliveries. *ours is false when somebody else is at it. *any tells
- * whether there is a webhook at all. */
+/* Locks the position. *ours is false when somebody else is at it. */
 enum db_status webhook_feed_store_lock(struct db *db, struct event_position *position, bool *any,
                                        bool *ours) MUST_CHECK;
 enum db_status webhook_feed_store_move(struct db *db, const struct event_position *position) MUST_CHECK;
