@@ -18,7 +18,7 @@
 #include <string.h>
 
 enum {
-    OF_RECEIVER = 8,                 /* requests at once to one receiver that is well; 1 to one in doubt */
+    OF_RECEIVER = 2, /* requests at once to one receiver that is well, besides a quarter of the free places */
     DOUBTFUL = WEBHOOK_PARALLEL / 2, /* to all receivers in doubt */
     LEASE_SLACK_MS = 45000,          /* how much longer than a request a delivery is ours */
     TURN_MS = 3,                     /* at least, from one batch to the next */
@@ -229,7 +229,7 @@ static void note_taken(struct webhook_sender *s, const struct webhook_claimed *c
 /* Takes due deliveries into the free places, and begins to send them. */
 static enum db_status claim_deliveries(struct webhook_sender *s) {
     struct webhook_claim claim = {.limit = WEBHOOK_PARALLEL - s->taken,
-                                  .of_receiver = OF_RECEIVER,
+                                  .of_receiver = OF_RECEIVER + (int64_t)(WEBHOOK_PARALLEL - s->taken) / 4,
                                   .lease_ms = s->app->service.config->webhook_timeout + LEASE_SLACK_MS};
     struct arena arena = {0};
     struct webhook_claimed *claimed;
