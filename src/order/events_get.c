@@ -221,31 +221,31 @@ static enum db_status answer_page(struct feed *feed, struct db *db, struct http_
     return status;
 }
 
-static enum db_status answer(struct feed *feed, struct db *db, struct http_request *request) {
+static enum db_status answer(struct feed *feed, struct db *db, struct http_request *request,
+                             const struct event_head *head) {
     struct reading *reading = request->command;
-    struct event_head head;
-    enum db_status status = event_store_head(db, &head);
-    if (status == DB_OK && reading->of_order)
-        status = find_order(db, request, reading);
+    enum db_status status = reading->of_order ? find_order(db, request, reading) : DB_OK;
     if (status != DB_OK || request->reply.status)
         return status;
     if (reading->from_now)
-        reading->after = head.end;
+        reading->after = head->end;
     if (reading->streams)
-        start_stream(feed, request, reading, &head);
-    else if (is_expired(&reading->after, &head))
+        start_stream(feed, request, reading, head);
+    else if (is_expired(&reading->after, head))
         http_reply_problem(request, PROBLEM_CURSOR_EXPIRED,
                            "Events are kept for some time only; begin without after");
     else
-        status = answer_page(feed, db, request, reading, &head);
+        status = answer_page(feed, db, request, reading, head);
     return status;
 }
 
-/* Each page is a query of its own, because the pages have nothing in common. */
+/* Each page is a query of its own, because the pages have nothing in common. A stream needs only the head: after a restart
+ * all of them come again at once. */
 enum outcome events_run(struct http_worker *worker, struct http_request *requests[], size_t n) {
     const struct order_app *app = worker->app;
-    enum db_status status = DB_OK;
+    struct event_head head;
+    enum db_status status = event_store_head(worker->db, &head);
     for (size_t i = 0; status == DB_OK && i < n; i++)
-        status = answer(app->feed, worker->db, requests[i]);
+        status = answer(app->feed, worker->db, requests[i], &head);
     return db_outcome(status);
 }

@@ -131,6 +131,7 @@ void feed_wake(struct feed *feed) {
 
 /* ---- Start and stop ---- */
 
+/* The partitions are there before the first order: after a long stop there is none for today. */
 void *feed_start(void *app) {
     struct feed *feed = calloc(1, sizeof *feed);
     if (!feed)
@@ -141,6 +142,8 @@ void *feed_start(void *app) {
     feed->db = db_open(&db);
     feed->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     pthread_mutex_init(&feed->lock, NULL);
+    if (feed->db && feed_keep_history(feed) != DB_OK)
+        outage_begin(&feed->outage, "%s", db_error(feed->db));
     if (feed->db && feed->wake_fd >= 0 && pthread_create(&feed->thread, NULL, feed_follow, feed) == 0)
         return feed;
     if (feed->wake_fd >= 0)

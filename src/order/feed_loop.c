@@ -10,10 +10,11 @@
 
 enum {
     IDLE_MS = 1000,
-    SWEEP_MS = 250, /* between looks at deadlines and tokens */
-    READ_MS = 5,    /* between two looks, so that many changes are read at once */
-    NOTIFY_MS = 50, /* between two NOTIFYs to the other replicas */
-    AGAIN_MS = 4,   /* until a transaction that holds events back may be over; grows */
+    SWEEP_MS = 250,   /* between looks at deadlines and tokens */
+    KEEP_MS = 600000, /* between two looks at the partitions */
+    READ_MS = 5,      /* between two looks, so that many changes are read at once */
+    NOTIFY_MS = 50,   /* between two NOTIFYs to the other replicas */
+    AGAIN_MS = 4,     /* until a transaction that holds events back may be over; grows */
     AGAIN_MOST_MS = 100,
     BACKOFF_CAP_MS = 2000,
     PAGE = 500,    /* events that are read at once for all live readers */
@@ -259,6 +260,16 @@ static enum db_status serve(struct feed *feed, bool woken, int64_t *again_ms) {
     return status;
 }
 
+enum db_status feed_keep_history(struct feed *feed) {
+    int64_t now = clock_mono_ms();
+    if (feed->keep_ms && now < feed->keep_ms)
+        return DB_OK;
+    enum db_status status = event_store_keep(feed->db, feed->app->service.config->events_retention);
+    if (status == DB_OK)
+        feed->keep_ms = now + KEEP_MS;
+    return status;
+}
+
 /* One turn. Returns the milliseconds until the next. */
 static int64_t feed_turn(struct feed *feed, bool notified) {
     int64_t again_ms = IDLE_MS;
@@ -267,6 +278,8 @@ static int64_t feed_turn(struct feed *feed, bool notified) {
     enum db_status status = any ? serve(feed, changed || notified, &again_ms) : DB_OK;
     if (status == DB_OK)
         status = tell_others(feed);
+    if (status == DB_OK)
+        status = feed_keep_history(feed);
     if (feed->owed && !any)
         atomic_store(&feed->changed, true); /* nobody here needs to be told of further changes */
     if (status != DB_OK) {

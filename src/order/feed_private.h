@@ -19,6 +19,7 @@ struct feed {
     bool listening;
     unsigned generation; /* of the connection that listens */
     bool owed;           /* other replicas have not been told of the last changes */
+    int64_t keep_ms;     /* when the partitions of the history are looked after */
     int64_t notified_ms, swept_ms, again_ms;
     int64_t awaited_xid; /* events of the transactions below are looked for until all of them are over */
     unsigned failures;
@@ -30,6 +31,10 @@ struct feed {
     struct event_position tail; /* what the live readers have been given */
     bool draining;
 };
+
+/* Makes the partitions of the history for the next days, and drops the oldest, if it is time. Before the thread runs, or on
+ * it. */
+enum db_status feed_keep_history(struct feed *feed);
 
 /* The thread's function; its argument is the feed. */
 void *feed_follow(void *feed);

@@ -5,7 +5,6 @@
 #include "common/cache/cache.h"
 #include "expiry.h"
 #include "feed.h"
-#include "history.h"
 #include "memory.h"
 #include "open_orders_store.h"
 #include "order_store.h"
@@ -23,7 +22,6 @@
 
 static const struct service_part parts[] = {
     {.name = "memory", .start = memory_start, .stop = memory_stop},
-    {.name = "history", .start = history_start, .stop = history_stop, .files = DB_FILES},
     {.name = "feed", .start = feed_start, .stop = feed_stop, .place = PLACE(feed), .files = DB_FILES + 1},
     {.name = "clients",
      .start = clients_start,

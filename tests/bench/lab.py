@@ -31,6 +31,7 @@ import harness  # noqa: E402 (found through the line above)
 SETTINGS = {"SQS_WAIT_TIME": "20s", "SQS_VISIBILITY_TIMEOUT": "30s", "CARRIER_SIMULATION": "false",
             "ORDER_VIEW_TTL": "1h"}
 AWAY = {"SQS_ENDPOINT": "http://127.0.0.1:9"}  # nobody listens on the port "discard"
+SEES_ALL = "order:read order:read:all"
 TABLES = "orders, order_items, idempotency_keys, order_outbox"
 HTTP_THREADS, CONSUMER_THREADS = 2, 4  # the daemons' defaults, for the bare programs too
 TICK = os.sysconf("SC_CLK_TCK")
@@ -169,6 +170,27 @@ class Lab:
                               stdout=subprocess.PIPE, text=True) as process:
             port = process.stdout.readline().strip()
             yield f"http://127.0.0.1:{port}"
+            process.stdin.close()
+
+    @contextlib.contextmanager
+    def followers(self, system, count, scope=SEES_ALL):
+        """That many streams, of all orders by default. Yields a function that makes an order, and returns the milliseconds until half
+        of them, 99 % of them, and all of them have its event."""
+        (self.folder / "stream").write_bytes(raw_request("GET", "/events", Accept="text/event-stream",
+                                                         Authorization=f"Bearer {system.mint('follower', scope)}"))
+        (self.folder / "order").write_bytes(raw_request("POST", "/orders", json.dumps(harness.basket()),
+                                                        Authorization=f"Bearer {system.mint()}"))
+        command = [BUILD / "tests/bench/follow", str(system.order.port), str(count), self.folder / "stream",
+                   self.folder / "order"]
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+            check(process.stdout.readline() == "open\n", "the streams did not begin")
+
+            def change():
+                process.stdin.write("\n")
+                process.stdin.flush()
+                return [int(figure) / 1000 for figure in process.stdout.readline().split()]
+
+            yield change
             process.stdin.close()
 
     @contextlib.contextmanager

@@ -164,6 +164,49 @@ def observed(lab):
     return rows
 
 
+def history(lab):
+    """What the history costs a new order: against a database that does not keep the rows (a trigger drops them)."""
+    loads = {64: ([], []), 256: ([], [])}
+    with lab.orders(**tools.AWAY) as ours, lab.orders(**tools.AWAY) as without:
+        without.query("CREATE FUNCTION drop_row() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'")
+        without.query("CREATE TRIGGER drop_row BEFORE INSERT ON order_events FOR EACH ROW EXECUTE FUNCTION drop_row()")
+        for _ in range(4 * lab.rounds):
+            for connections, figures in loads.items():
+                for system, rates in zip((ours, without), figures, strict=True):
+                    lab.clear(system.name)
+                    rates.append(lab.post(system, connections, 1).rate)
+    return [Row(f"POST /orders, {connections} connections", "without a history", "orders/s", *figures, 0.92, None)
+            for connections, figures in loads.items()]
+
+
+def streams(lab):
+    """Streams that are open: their memory, the time until a change has reached them, and what they cost others."""
+    rows = []
+    for count in (1_000, 10_000):
+        settings = {"STREAM_LIMIT": "20002", "HTTP_MAX_CONNECTIONS": "12000", "IDEMPOTENCY_FINGERPRINT_TTL": "0"}
+        memory, reached, busy, rates = [], [], [], ([], [])
+        for _ in range(lab.few):
+            with lab.orders(**settings, **tools.AWAY) as system:
+                lab.post(system, 64, 1)
+                before = tools.memory_mb(system.order.process)
+                with lab.followers(system, count) as change:
+                    memory.append((tools.memory_mb(system.order.process) - before) * 1e3 / count)
+                    reached.append(statistics.median(change()[1] for _ in range(20)))
+                    spent = tools.cpu_seconds(system.order.process)
+                    time.sleep(10)
+                    busy.append((tools.cpu_seconds(system.order.process) - spent) * 10)
+                for _ in range(4):
+                    rates[1].append(lab.post(system, 64, 1).rate)
+                    with lab.followers(system, count, "order:read"):  # of events that do not come
+                        rates[0].append(lab.post(system, 64, 1).rate)
+        rows += [Row(f"memory of each of {count:,} streams", "", "KB", memory, None, 20, 8, less=True),
+                 Row(f"a change reaches 99 % of {count:,} streams", "", "ms", reached, None,
+                     100 if count == 1_000 else None, None, less=True),
+                 Row(f"CPU of {count:,} quiet streams", "", "% of a core", busy, None, None, None, less=True),
+                 Row(f"POST /orders beside {count:,} quiet streams", "none", "orders/s", *rates, None, None)]
+    return rows
+
+
 def memory(lab):
     """Resident memory of the daemons: some time after their start, and the peak under load."""
     idle, loaded = {"order-svc": [], "delivery-svc": []}, {"order-svc": [], "delivery-svc": []}
@@ -319,5 +362,6 @@ def plans_of_all(lab):
 
 
 MEASURES = {"post": post, "single": single, "get": get, "replay": replay, "token": token, "latency": latency,
-            "backlog": backlog, "cpu": cpu, "observed": observed, "memory": memory, "start": start, "pages": pages}
+            "backlog": backlog, "cpu": cpu, "history": history, "streams": streams,
+            "observed": observed, "memory": memory, "start": start, "pages": pages}
 FULL = {"full": full, "plans": plans_of_all}

@@ -57,6 +57,11 @@ class Losses:
         created = (uuid.UUID(order_id).int >> 80) / 1000
         return any(start - 1 <= created <= end + 1 for _, _, start, end in self.losses)
 
+    def during(self, time):
+        """Whether a change at this time (RFC 3339) may be forgotten."""
+        at = datetime.datetime.fromisoformat(time).timestamp()
+        return any(start - 1 <= at <= end + 1 for _, _, start, end in self.losses)
+
 
 def total(body):
     return sum(item["quantity"] * decimal.Decimal(str(item["unit_price"])) for item in body["items"])
@@ -209,6 +214,33 @@ def check_queues(journal, losses, setbacks, system, findings):
                            reason is None and is_worn_out(body, readers, setbacks), f"{queue}: {reason}: {body}")
 
 
+def check_history(journal, stored, losses, system, findings):
+    """The history of an order leads from its creation to its end, and everybody who follows the feed has seen it once."""
+    trail, kept = collections.defaultdict(list), []
+    for epoch, xid, n, order_id, *event in system.query(
+            "SELECT epoch, xid, n, order_id, type, previous_status, status, data::json->>'tracking_number',"
+            " data::json->>'carrier' FROM order_events ORDER BY epoch, xid, n"):
+        kept.append(f"{epoch:08x}{xid:016x}{n:08x}")
+        trail[str(order_id)].append(event)
+    for order_id, row in stored.items():
+        events = trail.pop(order_id, [])
+        whole = bool(events) and events[0][:3] == ["order.created", None, "PENDING_SHIPMENT"]
+        whole = whole and events[-1][2:] == [row[3], row[4], row[5]]
+        for before, after in itertools.pairwise(events):
+            whole = whole and after[1] == before[2] and after[2:] != before[2:]
+        findings.check("one event per change of an order", whole, f"{order_id} is {row[3:]}, told as {events}")
+    findings.fail("no event without an order", list(trail))
+    for follower in journal.followers:
+        ids = [event["id"] for event in follower.seen]
+        later = [pair for pair in itertools.pairwise(ids) if pair[0] >= pair[1]]
+        findings.fail("no event appears behind one that was seen, or twice", [f"{follower.name}: {p}" for p in later])
+        missed = set(kept) - set(ids)
+        findings.check("who follows the feed sees every event", not missed, f"{follower.name} missed {sorted(missed)[:20]}")
+        known = set(kept)
+        unknown = [e for e in follower.seen if e["id"] not in known and not losses.during(e["occurred_at"])]
+        findings.check("no event is told that was not kept", not unknown, f"{follower.name} saw {unknown[:5]}")
+
+
 def check_revocations(journal, losses, findings):
     """What a client ended stays ended, in every replica."""
     for token in journal.revoked:
@@ -226,6 +258,7 @@ def check(journal, losses, setbacks, system):
     check_audit(shipments, losses, system, findings)
     check_reads(journal, losses, findings)
     check_queues(journal, losses, setbacks, system, findings)
+    check_history(journal, stored, losses, system, findings)
     check_revocations(journal, losses, findings)
     findings.checked["every request has an answer of the API"] = sum(journal.outcomes.values()) - 1
     findings.fail("every request has an answer of the API", journal.faults)

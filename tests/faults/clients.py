@@ -55,6 +55,7 @@ class Journal:
 
     def __init__(self):
         self.orders, self.poison, self.revoked = [], set(), []
+        self.followers = []  # of the feed
         self.outcomes = collections.Counter()  # (route, outcome)
         self.faults = []  # answers that the API does not define, and requests without an answer
 

@@ -19,6 +19,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "integratio
 import alerts  # noqa: E402
 import checker  # noqa: E402 (this and the next find harness through the line above)
 import clients  # noqa: E402
+import followers  # noqa: E402
 import schedule  # noqa: E402
 import stage as stages  # noqa: E402
 
@@ -59,6 +60,8 @@ async def perform(stage, seed, duration, only):
     journal, disorders = clients.Journal(), []
     actors = [clients.Shop(stage, journal, seed, number) for number in range(clients.CLIENTS)]
     actors += [clients.Vandal(stage, journal, seed), clients.Leaver(stage, journal, seed)]
+    feed = [followers.Poller(stage, journal, seed, "poller"), followers.Streamer(stage, journal, seed, "streamer")]
+    actors = feed + actors
     guard = asyncio.create_task(watch(stage, disorders))
     lives = [asyncio.create_task(actor.live()) for actor in actors]
     faults = [f for f in schedule.draw(seed, duration, stage.links) if re.search(only, f"{f.kind} {f.target}")]
@@ -75,6 +78,8 @@ async def perform(stage, seed, duration, only):
     rest = await converge(stage)
     await asyncio.to_thread(stage.reunite)
     await actors[-1].ask_everywhere()
+    for follower in feed:
+        await follower.read_to_end()
     guard.cancel()
     return journal, done, disorders, rest
 
