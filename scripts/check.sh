@@ -32,7 +32,7 @@ third_party() {
     only_in http 'microhttpd|gnutls'
     only_in db 'libpq|postgresql'
     only_in cache hiredis
-    only_in 'queue|tracing|service' curl
+    only_in 'queue|tracing|callout|service' curl
     only_in token jwt
     only_in service zlib
 }

@@ -51,7 +51,7 @@ say "starting again with the production settings"
 "${compose[@]}" down -v >/dev/null 2>&1
 export SECRETS=$ROOT/build/compose-secrets DB_PASSWORD=password-of-the-administrator
 mkdir -p "$SECRETS"
-for name in jwt_secret {order,delivery}_{svc,migrator}_password; do
+for name in jwt_secret webhook_secrets_key {order,delivery}_{svc,migrator}_password; do
     od -An -N32 -tx1 /dev/urandom | tr -d ' \n' >"$SECRETS/$name"
 done
 export SQS_ENDPOINT=http://elasticmq:9324 AWS_ACCESS_KEY_ID_FILE='' AWS_SECRET_ACCESS_KEY_FILE=''

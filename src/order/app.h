@@ -11,6 +11,7 @@ struct guesses;
 struct limit;
 struct memory_cache;
 struct outbox;
+struct webhook_sender;
 
 struct order_app {
     struct service service; /* must stay first */
@@ -20,7 +21,9 @@ struct order_app {
     struct feed *feed;           /* who follows the events live */
     struct memory_cache *memory; /* answers that are final: receipts, views of delivered orders */
     struct outbox *outbox, *revocation_outbox;
+    struct webhook_sender *webhook_sender;
     struct order_series series;
     struct db_walk expired_keys;          /* of the job that deletes them */
+    struct db_walk old_deliveries;        /* of webhooks */
     struct db_walk silent_revocations[2]; /* of the job that publishes them again */
 };

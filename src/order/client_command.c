@@ -6,6 +6,7 @@
 #include "common/base/base64.h"
 #include "common/base/random.h"
 #include "common/config/config.h"
+#include "common/config/duration.h"
 
 #include <stdio.h>
 #include <string.h>

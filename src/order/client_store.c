@@ -42,9 +42,15 @@ static const struct db_query disable_query = {
     " WHERE client_id = $1"
     " RETURNING client_id"};
 
+/* Whoever gets this id later must not be told of the orders of this client, nor have its webhooks. */
 static const struct db_query delete_query = {
     "client_delete",
-    "DELETE FROM clients WHERE client_id = $1 RETURNING client_id"};
+    "WITH told AS ("
+    "  UPDATE webhooks"
+    "     SET deleted_at = now(), enabled = false, secret = '', old_secret = NULL, old_secret_until = NULL"
+    "   WHERE client_id = $1 AND deleted_at IS NULL"
+    ")"
+    " DELETE FROM clients WHERE client_id = $1 RETURNING client_id"};
 
 static const struct db_query scope_query = {
     "client_scope",

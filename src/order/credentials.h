@@ -11,7 +11,7 @@
 
 #define SCOPES_KNOWN                                                                                         \
     "order:create order:read order:read:all delivery:read delivery:read:all delivery:write token:introspect" \
-    " token:revoke"
+    " token:revoke webhook:manage"
 
 /* The parameters of a body. A parameter that was not sent, or has no value (§3.2), is NULL. Strings belong to the
  * body or to json. */

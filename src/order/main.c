@@ -13,6 +13,10 @@
 #include "routes.h"
 #include "status_consumer.h"
 #include "token_command.h"
+#include "webhook_fanout.h"
+#include "webhook_keeper.h"
+#include "webhook_observe.h"
+#include "webhook_sender.h"
 
 #define PLACE(member) offsetof(struct order_app, member)
 
@@ -40,8 +44,20 @@ static const struct service_part parts[] = {
      .files = DB_FILES + QUEUE_FILES},
     {.name = "repeater of revocations", .job = revocation_repeat_run},
     {.name = "key expiry", .job = expiry_run},
+    {.name = "webhook sender",
+     .start = webhook_sender_start,
+     .stop = webhook_sender_stop,
+     .place = PLACE(webhook_sender),
+     .files = WEBHOOK_SENDER_FILES},
+    {.name = "webhook fan-out", .job = webhook_fanout_run},
+    {.name = "webhook keeper", .job = webhook_keeper_run},
     {0},
 };
+
+static enum db_status observe_order_svc(struct db *db) {
+    enum db_status status = observe_orders(db);
+    return status == DB_OK ? observe_webhooks(db) : status;
+}
 
 static const struct service_command commands[] = {
     {"client", client_command},
@@ -61,7 +77,7 @@ static const struct service_daemon order_svc = {
     .revocations = "revoked",
     .probe = &order_store_probe,
     .consumes = (service_queue *const[]){config_status_queue, NULL},
-    .observe = observe_orders,
+    .observe = observe_order_svc,
     .uses_redis = true,
     .drain = end_waiting,
     .routes = order_routes,

@@ -119,6 +119,7 @@ static void check_secrets(enum config_service service, const char *said) {
         for (size_t k = 0; k < variable_count; k++)
             if (strcmp(variables[k].name, config_knobs[i].name) == 0 &&
                 strcmp(variables[k].value, CONFIG_DEFAULT_JWT_SECRET) != 0 &&
+                strcmp(variables[k].value, CONFIG_DEFAULT_WEBHOOK_KEY) != 0 &&
                 strcmp(variables[k].value, CONFIG_DEFAULT_DB_PASSWORD) != 0)
                 for (char *c = variables[k].value; *c; c++)
                     *c = (*c > 0 && *c < ' ') || *c == 127 ? *c : 'z';

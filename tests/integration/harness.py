@@ -37,8 +37,8 @@ SANITIZER_REPORT = re.compile(
 )
 
 SECRETS = set()  # used, or handed out, by this run: no log may hold one
-SECRET_SETTING = re.compile(r"(SECRET|PASSWORD|TOKEN|SECRET_ACCESS_KEY)$")
-SECRET_FIELD = re.compile(r'(?:token|client_secret)(?:"\s*:\s*"|=)([^"&\s]+)')  # of JSON, or of a form
+SECRET_SETTING = re.compile(r"(SECRET|PASSWORD|TOKEN|SECRET_ACCESS_KEY|SECRETS_KEY)$")
+SECRET_FIELD = re.compile(r'(?:token|secret)(?:"\s*:\s*"|=)([^"&\s]+)')  # of JSON, or of a form
 ANY_TOKEN = re.compile(r"eyJ[\w-]{6,}")  # the beginning of a JWT, also of one that was cut
 
 
@@ -284,6 +284,7 @@ class System:
         self.settings = {
             "APP_ENV": "development", "LOG_FORMAT": "json", "LOG_LEVEL": "info", "BIND_ADDRESS": "127.0.0.1",
             "DEMO_CLIENTS": "true", "DELIVERY_ANONYMOUS": "true", "JWT_SECRET": SECRET,
+            "WEBHOOK_SECRETS_KEY": "a-key-of-webhooks-that-is-long-enough",
             # Tests send what no client may: those of the limits set them.
             "RATE_LIMIT": "0", "RATE_LIMIT_ADDRESS": "0", "ORDER_RATE_LIMIT": "0", "AUTH_FAILURE_LIMIT": "0",
             "DB_NAME": self.name, "REDIS_DB": str(redis_db), "SQS_VISIBILITY_TIMEOUT": "5s",

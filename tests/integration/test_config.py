@@ -12,7 +12,8 @@ SECRET = "a-secret-of-production-that-is-long-enough"
 
 def run(program, *arguments, **settings):
     return subprocess.run([program, *arguments], capture_output=True, text=True,
-                          env={"PATH": "/usr/bin:/bin", "DB_PASSWORD": "not-the-default", **settings},
+                          env={"PATH": "/usr/bin:/bin", "DB_PASSWORD": "not-the-default",
+                               "WEBHOOK_SECRETS_KEY": "a-key-of-webhooks-that-is-long-enough", **settings},
                           timeout=PATIENCE, stdin=subprocess.DEVNULL)
 
 
@@ -59,6 +60,7 @@ def test_bad_value_stops_the_start(program):
     (ORDER_SVC, {"JWT_SECRET": "dev-secret-key-change-in-production"}, "JWT_SECRET"),
     (ORDER_SVC, {"JWT_SECRET": SECRET, "DEMO_CLIENTS": "true"}, "DEMO_CLIENTS"),
     (ORDER_SVC, {"JWT_SECRET": SECRET, "DB_PASSWORD": "admin123"}, "DB_PASSWORD"),
+    (ORDER_SVC, {"JWT_SECRET": SECRET, "WEBHOOK_SECRETS_KEY": ""}, "WEBHOOK_SECRETS_KEY"),
     (DELIVERY_SVC, {"JWT_SECRET": "dev-secret-key-change-in-production"}, "JWT_SECRET"),
     (DELIVERY_SVC, {"JWT_SECRET": SECRET, "DB_PASSWORD": ""}, "DB_PASSWORD"),
     (DELIVERY_SVC, {"JWT_SECRET": SECRET, "DELIVERY_ANONYMOUS": "true"}, "DELIVERY_ANONYMOUS"),

@@ -199,6 +199,28 @@ def move(w, **fields):
     return w.delivery.post(f"/delivery/shipment/{w.shipment_id}/status", fields)
 
 
+def new_webhook(w):
+    return w.order.post("/webhooks", example("NewWebhook"))
+
+
+def one_webhook_too_many(w):
+    """Of a client of its own, whose others may go on."""
+    crowd = Api(w.order.url, w.system.mint("crowd", scope="webhook:manage"))
+    return [crowd.post("/webhooks", example("NewWebhook")) for _ in range(21)][-1]
+
+
+def delete_new_webhook(w):
+    return w.order.request("DELETE", f"/webhooks/{new_webhook(w).json()['id']}")
+
+
+def change_webhook(w, webhook_id=None, **options):
+    return w.order.request("PATCH", f"/webhooks/{webhook_id or w.webhook_id}", **options)
+
+
+def retry(w, webhook_id=None):
+    return w.order.post(f"/webhooks/{webhook_id or w.webhook_id}/deliveries/{w.webhook_delivery_id}/retry")
+
+
 GOOD = {  # requests of the routes with a scope
     "createOrder": lambda w: w.order.create(),
     "listOrders": lambda w: w.order.get("/orders", params={"customer_id": "customer-demo-001", "limit": 1}),
@@ -208,9 +230,19 @@ GOOD = {  # requests of the routes with a scope
     "getShipment": lambda w: w.delivery.get(f"/delivery/shipment/{w.order_id}"),
     "getShipmentEvents": lambda w: w.delivery.get(f"/delivery/shipment/{w.order_id}/events"),
     "changeShipmentStatus": lambda w: move(w, **example("StatusChange")),
+    "createWebhook": new_webhook,
+    "listWebhooks": lambda w: w.order.get("/webhooks", params={"limit": 1}),
+    "getWebhook": lambda w: w.order.get(f"/webhooks/{w.webhook_id}"),
+    "changeWebhook": lambda w: change_webhook(w, json=example("WebhookChange")),
+    "deleteWebhook": lambda w: w.order.request("DELETE", f"/webhooks/{w.webhook_id}"),
+    "rotateWebhook": lambda w: w.order.post(f"/webhooks/{w.webhook_id}/rotate"),
+    "pingWebhook": lambda w: w.order.post(f"/webhooks/{w.webhook_id}/ping"),
+    "listDeliveries": lambda w: w.order.get(f"/webhooks/{w.webhook_id}/deliveries"),
+    "retryDelivery": retry,
 }
+OTHERWISE = {"createOrder", "createWebhook", "deleteWebhook", "pingWebhook", "retryDelivery"}  # not answered 200
 FAILING = GOOD | {"revokeToken": revoke}  # where the database refuses
-HEALTHY = {f"{operation} 200": send for operation, send in GOOD.items() if operation != "createOrder"} | {
+HEALTHY = {f"{operation} 200": send for operation, send in GOOD.items() if operation not in OTHERWISE} | {
     "issueToken 200 form": lambda w: ask_token(w, data=token_example()),
     "issueToken 200 JSON": lambda w: ask_token(w, json=token_example()),
     "issueToken 200 Basic": lambda w: ask_token(w, data={"grant_type": "client_credentials"},
@@ -270,6 +302,26 @@ HEALTHY = {f"{operation} 200": send for operation, send in GOOD.items() if opera
     "changeShipmentStatus 413": lambda w: too_large(w.delivery, f"/delivery/shipment/{w.shipment_id}/status", 4096),
     "changeShipmentStatus 415": lambda w: w.delivery.post(f"/delivery/shipment/{w.shipment_id}/status", b"{}",
                                                           headers={"Content-Type": "text/plain"}),
+    "createWebhook 201": new_webhook,
+    "createWebhook 400": lambda w: w.order.post("/webhooks", {"url": "http://10.0.0.1/", "colour": "red"}),
+    "createWebhook 409": one_webhook_too_many,
+    "createWebhook 413": lambda w: too_large(w.order, "/webhooks", 16384),
+    "createWebhook 415": lambda w: w.order.post("/webhooks", b"{}", headers={"Content-Type": "text/plain"}),
+    "listWebhooks 400": lambda w: w.order.get("/webhooks", params={"limit": 0}),
+    "getWebhook 404": lambda w: w.order.get(f"/webhooks/{uuid.uuid4()}"),
+    "changeWebhook 400": lambda w: change_webhook(w, json={"url": "nowhere"}),
+    "changeWebhook 404": lambda w: change_webhook(w, uuid.uuid4(), json={}),
+    "changeWebhook 413": lambda w: change_webhook(w, data=b" " * 16385, headers={"Content-Type": "application/json"}),
+    "changeWebhook 415": lambda w: change_webhook(w, data=b"{}"),
+    "deleteWebhook 204": delete_new_webhook,
+    "deleteWebhook 404": lambda w: w.order.request("DELETE", f"/webhooks/{uuid.uuid4()}"),
+    "rotateWebhook 404": lambda w: w.order.post(f"/webhooks/{uuid.uuid4()}/rotate"),
+    "pingWebhook 202": lambda w: w.order.post(f"/webhooks/{w.webhook_id}/ping"),
+    "pingWebhook 404": lambda w: w.order.post(f"/webhooks/{uuid.uuid4()}/ping"),
+    "listDeliveries 400": lambda w: w.order.get(f"/webhooks/{w.webhook_id}/deliveries", params={"cursor": "x"}),
+    "listDeliveries 404": lambda w: w.order.get(f"/webhooks/{uuid.uuid4()}/deliveries"),
+    "retryDelivery 202": retry,
+    "retryDelivery 404": lambda w: retry(w, uuid.uuid4()),
     "getHealth 200 order-svc": lambda w: w.order.get("/health"),
     "getHealth 200 delivery-svc": lambda w: w.delivery.get("/health"),
     "getLiveness 200 order-svc": lambda w: w.order.get("/health/live"),
@@ -311,7 +363,8 @@ def world(parts, **settings):
         token = system.mint(scope=" ".join(scopes), secret=system.settings["JWT_SECRET"])
         yield types.SimpleNamespace(system=system, order=Api(system.order.url, token),
                                     delivery=Api(system.delivery.url, token),
-                                    order_id=uuid.uuid4(), shipment_id=uuid.uuid4())
+                                    order_id=uuid.uuid4(), shipment_id=uuid.uuid4(),
+                                    webhook_id=uuid.uuid4(), webhook_delivery_id=uuid.uuid4())
 
 
 PRODUCTION = {"APP_ENV": "production", "DEMO_CLIENTS": "false", "DELIVERY_ANONYMOUS": "false",
@@ -331,6 +384,8 @@ def healthy(parts):
     """With an order, and another that is shipped."""
     with ready_world(parts) as w:
         w.order.created()
+        w.webhook_id = new_webhook(w).json()["id"]
+        w.webhook_delivery_id = w.order.post(f"/webhooks/{w.webhook_id}/ping").json()["delivery_id"]
         w.order_id = w.order.created(basket("customer-demo-001"))
         w.shipment_id = eventually(lambda: w.delivery.shipment(w.order_id))["id"]
         assert move(w, **example("StatusChange")).status_code == 200
@@ -345,6 +400,7 @@ def broken(parts):
         w.system.query("ALTER TABLE orders ALTER client_id TYPE integer USING 0, ALTER created_at TYPE text")
         w.system.query("ALTER TABLE order_events ALTER occurred_at TYPE text")
         w.system.query("ALTER TABLE revocation_outbox ALTER payload TYPE integer USING 0")
+        w.system.query("ALTER TABLE webhooks ALTER client_id TYPE integer USING 0")
         w.system.query("ALTER TABLE delivery_corrections DROP CONSTRAINT delivery_corrections_order_id_fkey")
         w.system.query("ALTER TABLE shipments ALTER order_id TYPE text, ALTER created_at TYPE text")
         yield w

@@ -18,6 +18,9 @@ ROUTES = [(daemon, method.upper(), path, scope) for daemon, method, path, scope 
 ROUTES += [(daemon, "HEAD", path, scope) for daemon, method, path, scope in ROUTES if method == "GET"]
 
 
+WEBHOOK = {"url": "https://receiver.invalid/", "enabled": False}
+
+
 def takes(scheme, path, method):
     security = DOCUMENT["paths"][path].get(method.lower(), {}).get("security", [])
     return any(scheme in way for way in security)
@@ -68,19 +71,30 @@ def things(system):
     everything = mint(system, scope=" ".join(SCOPES))
     order_id = Api(system.order.url, everything).created()
     shipment = eventually(lambda: Api(system.delivery.url, everything).shipment(order_id))
-    return {"id": order_id, "orderId": order_id, "shipmentId": shipment["id"]}
+    return {"id": order_id, "orderId": order_id, "shipmentId": shipment["id"]} | new_webhook(system)
+
+
+def new_webhook(system):
+    """One with a delivery."""
+    api = Api(system.order.url, mint(system, scope="webhook:manage"))
+    webhook_id = api.post("/webhooks", WEBHOOK).json()["id"]
+    return {"webhookId": webhook_id, "deliveryId": api.post(f"/webhooks/{webhook_id}/ping").json()["delivery_id"]}
 
 
 def call(system, things, route, token):
     """A request that is good but for the token."""
     daemon, method, path, _ = route
-    bodies = {"/orders": basket(), "/delivery/shipment/{shipmentId}/status": {"status": "PROCESSING"}}
+    bodies = {"/orders": basket(), "/delivery/shipment/{shipmentId}/status": {"status": "PROCESSING"},
+              "/webhooks": WEBHOOK, "/webhooks/{webhookId}/rotate": None, "/webhooks/{webhookId}/ping": None,
+              "/webhooks/{webhookId}/deliveries/{deliveryId}/retry": None}
     api = Api(getattr(system, DAEMONS[daemon]).url, token)
-    return api.request(method, path.format(**things), json=bodies[path] if method == "POST" else None)
+    body = bodies[path] if method == "POST" else {} if method == "PATCH" else None
+    return api.request(method, path.format(**things), json=body)
 
 
 def contents(system):
-    return system.query("SELECT (SELECT count(*) FROM orders), (SELECT count(*) FROM delivery_events)")
+    return system.query("SELECT (SELECT count(*) FROM orders), (SELECT count(*) FROM delivery_events),"
+                        "       (SELECT array_agg((id, updated_at, deleted_at)) FROM webhooks)")
 
 
 def test_walk_has_all_there_is():
@@ -93,7 +107,8 @@ def test_walk_has_all_there_is():
 
 @SCOPED
 def test_right_token_gets_in(system, things, route):
-    assert call(system, things, route, mint(system, scope=route[3])).status_code in (200, 201)
+    things |= new_webhook(system) if "{webhookId}" in route[2] else {}  # which the walk may delete
+    assert call(system, things, route, mint(system, scope=route[3])).status_code in (200, 201, 202, 204)
 
 
 UNKNOWN = {
@@ -130,9 +145,10 @@ def test_every_other_scope_together_is_not_enough(system, things, route):
     assert contents(system) == before
 
 
-@pytest.mark.parametrize("route", [route for route in WITH_SCOPE if "{id}" in route[2]], ids=name)
-def test_order_of_another_client_is_not_found(system, things, route):
-    stranger = mint(system, "stranger", scope="order:read order:create delivery:read delivery:write")
+@pytest.mark.parametrize("route", [route for route in WITH_SCOPE if "{id}" in route[2] or "{webhookId}" in route[2]],
+                         ids=name)
+def test_order_or_webhook_of_another_client_is_not_found(system, things, route):
+    stranger = mint(system, "stranger", scope="order:read order:create delivery:read delivery:write webhook:manage")
     assert call(system, things, route, stranger).status_code == 404
 
 
@@ -167,7 +183,7 @@ def test_path_has_the_methods_of_the_document_and_is_on_no_other_daemon(system, 
     for where, method, path, _ in ROUTES:
         documented.setdefault(path, {}).setdefault(where, set()).add(method)
     for path, methods in documented.items():
-        answer = Api(getattr(system, DAEMONS[daemon]).url).request("DELETE", path.format(**things))
+        answer = Api(getattr(system, DAEMONS[daemon]).url).request("PUT", path.format(**things))
         if daemon in methods:
             assert_problem(answer, 405, "METHOD_NOT_ALLOWED")
             assert set(answer.headers["Allow"].split(", ")) == methods[daemon]

@@ -10,7 +10,8 @@ CLIENT = {"client_id": "demo-client", "client_secret": "demo-secret", "grant_typ
 def system(parts, tmp_path_factory):
     """Both daemons with their secrets in files, and all of their log."""
     files = tmp_path_factory.mktemp("secrets")
-    names = {"JWT_SECRET": SECRET, "DB_PASSWORD": parts.settings["DB_PASSWORD"]}
+    names = {"JWT_SECRET": SECRET, "WEBHOOK_SECRETS_KEY": "a-key-of-webhooks-in-a-file-that-is-long",
+             "DB_PASSWORD": parts.settings["DB_PASSWORD"]}
     for name, text in names.items():
         (files / name).write_text(text + "\n")
     settings = {f"{name}_FILE": str(files / name) for name in names} | dict.fromkeys(names, "")

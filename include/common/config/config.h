@@ -78,10 +78,12 @@ struct config {
     char *revocations_queue, *revocations_dlq;
     int64_t sqs_visibility_timeout, sqs_max_receive_count, sqs_wait_time, consumer_threads;
     char *jwt_keys, *jwt_issuer, *jwt_audience;
-    struct secret_source jwt_secret;
+    struct secret_source jwt_secret, webhook_secrets_key;
     int64_t jwt_expires_in;
     bool demo_clients, delivery_anonymous;
     int64_t idempotency_ttl, idempotency_fingerprint_ttl, order_view_ttl, reconcile_after, events_retention;
+    char *webhook_allow_networks, *webhook_schedule;
+    int64_t webhook_timeout, webhook_retention;
     bool carrier_simulation;
     int64_t carrier_assign_delay, carrier_ship_delay, carrier_deliver_delay;
     int64_t shutdown_delay, shutdown_timeout;
@@ -98,12 +100,10 @@ struct config {
 /* Refused in production. */
 #define CONFIG_DEFAULT_JWT_SECRET "dev-secret-key-change-in-production"
 #define CONFIG_DEFAULT_DB_PASSWORD "admin123"
+#define CONFIG_DEFAULT_WEBHOOK_KEY "dev-webhook-key-change-in-production"
 
 extern const struct config_knob config_knobs[];
 extern const size_t config_knob_count;
-
-/* Reads a duration such as 24h into milliseconds. False when it is none. */
-bool config_parse_duration(const char *text, int64_t *ms) MUST_CHECK;
 
 /* Appends what a knob accepts: "a whole number from 1 to 64". */
 void config_describe(const struct config_knob *knob, struct buf *out);

@@ -42,6 +42,14 @@ struct address address_subscriber(const struct address *address);
  * False when the text is malformed, or has more than ADDRESS_LIST_MAX elements. */
 bool address_list_parse(const char *text, struct address_list *out) MUST_CHECK;
 
+/* Whether one of the networks has the address. */
+bool address_list_has(const struct address_list *list, const struct address *address);
+
+/* Whether an address is of a host in the internet, so that a stranger may name it: not of this machine, of a private or
+ * special network, of a cloud's metadata, or of a group of hosts. An IPv6 address that stands for an IPv4 address (mapped,
+ * NAT64, 6to4) is what that address is. */
+bool address_is_public(const struct address *address);
+
 /* The client of a request that came from peer. A peer that is not a proxy is the client. Otherwise the lines of
  * X-Forwarded-For tell: each proxy appends the address from which it received the request. So the last address that
  * is not a proxy is the client, and the addresses before it are only what that client claims. If an address is

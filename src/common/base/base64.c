@@ -1,8 +1,9 @@
 /* Base64 and base64url. */
 #include "common/base/base64.h"
 
-size_t base64url_encode(const void *bytes, size_t len, char *out) {
-    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+#define LETTERS_AND_DIGITS "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+
+static size_t encode_digits(const char digits[static 64], const void *bytes, size_t len, char *out) {
     const uint8_t *in = bytes;
     char *end = out;
     uint32_t bits = 0;
@@ -16,6 +17,18 @@ size_t base64url_encode(const void *bytes, size_t len, char *out) {
         *end++ = digits[bits << (6 - pending) & 63];
     *end = '\0';
     return (size_t)(end - out);
+}
+
+size_t base64url_encode(const void *bytes, size_t len, char *out) {
+    return encode_digits(LETTERS_AND_DIGITS "-_", bytes, len, out);
+}
+
+size_t base64_encode(const void *bytes, size_t len, char *out) {
+    size_t end = encode_digits(LETTERS_AND_DIGITS "+/", bytes, len, out);
+    while (end % 4 != 0)
+        out[end++] = '=';
+    out[end] = '\0';
+    return end;
 }
 
 /* The value of a digit, or -1; the last two digits depend on the alphabet. */

@@ -2,6 +2,7 @@
 #include "private.h"
 
 #include "common/cache/cache.h"
+#include "common/config/duration.h"
 #include "common/http/address.h"
 #include "common/http/cors.h"
 #include "common/queue/credentials.h"
@@ -128,14 +129,24 @@ static void check_issuer(const struct config *config, struct buf *errors) {
     config_append_bad(errors, issuer);
 }
 
-static void check_proxies(const char *proxies, struct buf *errors) {
+static void check_networks(const char *name, const char *networks, struct buf *errors) {
     struct address_list list;
-    if (address_list_parse(proxies, &list))
+    if (address_list_parse(networks, &list))
         return;
-    buf_printf(errors,
-               "TRUSTED_PROXIES: must be a list of at most %d addresses or networks such as 10.0.0.0/8",
+    buf_printf(errors, "%s: must be a list of at most %d addresses or networks such as 10.0.0.0/8", name,
                ADDRESS_LIST_MAX);
-    config_append_bad(errors, proxies);
+    config_append_bad(errors, networks);
+}
+
+static void check_webhooks(const struct config *config, struct buf *errors) {
+    int64_t pauses[CONFIG_MAX_DURATIONS];
+    size_t count;
+    check_networks("WEBHOOK_ALLOW_NETWORKS", config->webhook_allow_networks, errors);
+    if (config_parse_durations(config->webhook_schedule, pauses, CONFIG_MAX_DURATIONS, &count))
+        return;
+    buf_printf(errors, "WEBHOOK_SCHEDULE: must be 1 to %d durations such as 5m, separated by commas",
+               CONFIG_MAX_DURATIONS);
+    config_append_bad(errors, config->webhook_schedule);
 }
 
 static void check_origins(const char *origins, struct buf *errors) {
@@ -188,6 +199,9 @@ void config_unsafe(const struct config *config, struct buf *out) {
         buf_str(out, "JWT_SECRET: the default is public and for development only\n");
     if (config->service & CONFIG_ALL && strcmp(config->db_password.text, CONFIG_DEFAULT_DB_PASSWORD) == 0)
         buf_str(out, "DB_PASSWORD: the default is public and for development only\n");
+    if (config->service == CONFIG_ORDER &&
+        strcmp(config->webhook_secrets_key.text, CONFIG_DEFAULT_WEBHOOK_KEY) == 0)
+        buf_str(out, "WEBHOOK_SECRETS_KEY: the default is public and for development only\n");
     if (config->demo_clients)
         buf_str(out, "DEMO_CLIENTS: the demo clients have public secrets and are for development only\n");
     if (config->delivery_anonymous)
@@ -198,7 +212,8 @@ void config_check_rules(struct config *config, struct buf *errors) {
     check_ports(config->db_host, config->db_port, errors);
     check_endpoint("SQS_ENDPOINT", config->sqs_endpoint, errors);
     check_queues(config, errors);
-    check_proxies(config->trusted_proxies, errors);
+    check_networks("TRUSTED_PROXIES", config->trusted_proxies, errors);
+    check_webhooks(config, errors);
     check_origins(config->cors_origins, errors);
     check_bind_address("BIND_ADDRESS", config->bind_address, errors);
     check_bind_address("METRICS_BIND_ADDRESS", config->metrics_bind_address, errors);
@@ -215,6 +230,9 @@ void config_check_rules(struct config *config, struct buf *errors) {
         buf_str(errors, "SHUTDOWN_DELAY: must be shorter than SHUTDOWN_TIMEOUT, which includes it\n");
     if (config->app_env == ENV_PRODUCTION)
         config_unsafe(config, errors);
+    if (config->app_env == ENV_PRODUCTION && *config->webhook_allow_networks)
+        buf_printf(&config->warnings, "WEBHOOK_ALLOW_NETWORKS: clients can send requests to hosts in %s\n",
+                   config->webhook_allow_networks);
     if (config->app_env == ENV_PRODUCTION && config->carrier_simulation)
         buf_str(&config->warnings,
                 "CARRIER_SIMULATION: shipments get invented tracking numbers, and are reported "

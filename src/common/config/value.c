@@ -1,6 +1,8 @@
 /* The value of one knob: read from text, shown as text, described. */
 #include "private.h"
 
+#include "common/config/duration.h"
+
 #include <ctype.h>
 #include <errno.h>
 #include <stdlib.h>
@@ -37,6 +39,25 @@ bool config_parse_duration(const char *text, int64_t *ms) {
     for (size_t i = 0; i < UNIT_COUNT; i++)
         if (strcmp(*unit ? unit : "s", units[i].name) == 0)
             return !__builtin_mul_overflow(count, units[i].ms, ms);
+    return false;
+}
+
+bool config_parse_durations(const char *text, int64_t ms[], size_t max, size_t *count) {
+    char one[32];
+    for (*count = 0; *count < max; (*count)++) {
+        size_t len = strcspn(text, ",");
+        if (len >= sizeof one)
+            return false;
+        memcpy(one, text, len);
+        one[len] = '\0';
+        if (!config_parse_duration(one, &ms[*count]))
+            return false;
+        if (text[len] == '\0') {
+            ++*count;
+            return true;
+        }
+        text += len + 1;
+    }
     return false;
 }
 

@@ -9,7 +9,7 @@
 
 enum {
     DB_GRACE_MS = 1000,   /* how much longer than the server's statement timeout we wait */
-    DB_MAX_PREPARED = 32, /* maximum of one connection; a daemon has fewer queries */
+    DB_MAX_PREPARED = 64, /* maximum of one connection; a daemon has fewer queries */
     DB_ERROR_SIZE = 320,
     DB_MAX_ADDRESSES = 8, /* further ones are not tried */
     DB_HOST_SIZE = 256,

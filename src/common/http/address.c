@@ -127,7 +127,7 @@ bool address_list_parse(const char *text, struct address_list *out) {
     return true;
 }
 
-static bool network_contains(const struct address_list *list, const struct address *address) {
+bool address_list_has(const struct address_list *list, const struct address *address) {
     for (size_t i = 0; i < list->count; i++) {
         unsigned bits = list->networks[i].bits, whole = bits / 8, rest = bits % 8;
         const uint8_t *a = list->networks[i].address.bytes, *b = address->bytes;
@@ -156,7 +156,7 @@ struct address address_of_client(const struct address_list *proxies, struct addr
         do { /* from the last to the first */
             comma = memrchr(line, ',', (size_t)(end - line));
             const char *hop = comma ? comma + 1 : line;
-            if (!network_contains(proxies, &client) || !parse_hop(hop, (size_t)(end - hop), &client))
+            if (!address_list_has(proxies, &client) || !parse_hop(hop, (size_t)(end - hop), &client))
                 return client;
             end = comma;
         } while (comma);

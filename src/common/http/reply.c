@@ -18,6 +18,8 @@ static const struct {
     [PROBLEM_NOT_FOUND] = {"NOT_FOUND", 404, "Not found", false},
     [PROBLEM_ORDER_NOT_FOUND] = {"ORDER_NOT_FOUND", 404, "Order not found", false},
     [PROBLEM_SHIPMENT_NOT_FOUND] = {"SHIPMENT_NOT_FOUND", 404, "Shipment not found", false},
+    [PROBLEM_WEBHOOK_LIMIT] = {"WEBHOOK_LIMIT", 409, "The client has as many webhooks as it may", false},
+    [PROBLEM_WEBHOOK_NOT_FOUND] = {"WEBHOOK_NOT_FOUND", 404, "Webhook not found", false},
     [PROBLEM_METHOD_NOT_ALLOWED] = {"METHOD_NOT_ALLOWED", 405, "Method not allowed", false},
     [PROBLEM_IDEMPOTENCY_CONFLICT] = {"IDEMPOTENCY_CONFLICT", 409,
                                       "A request with this Idempotency-Key is in progress", true},

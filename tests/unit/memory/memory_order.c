@@ -18,6 +18,7 @@
 #include "order/order_views.h"
 #include "order/orders.h"
 #include "order/tokens.h"
+#include "order/webhook_json.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -335,6 +336,35 @@ static bool token_is_looked_at(void) {
     return oauth(tokens_introspect_prepare, form);
 }
 
+static bool body_of_a_webhook(void) {
+    static const char body[] =
+        "{\"url\":\"https://example.com/\",\"events\":[\"order.shipped\"],\"description\":\"d\"}";
+    static const struct address_list none;
+    const struct callout_policy policy = {.allowed = &none};
+    struct arena arena = {0};
+    struct webhook_input input;
+    struct http_faults faults = {0};
+    bool good =
+        webhook_from_json(body, sizeof body - 1, true, &policy, &arena, &input, &faults) && !arena.failed;
+    if (good) {
+        assert_string_equal(input.url, "https://example.com/");
+        assert_string_equal(input.events, "order.shipped");
+        assert_string_equal(input.description, "d");
+    }
+    http_faults_free(&faults);
+    arena_free(&arena);
+    return good;
+}
+
+static bool secret_and_signature_of_a_webhook(void) {
+    static const char key[] = "the key of this test, which is long enough";
+    struct uuid id = {{1}};
+    uint8_t secret[WEBHOOK_SECRET_BYTES];
+    char shown[WEBHOOK_SECRET_SIZE], sealed[WEBHOOK_SEALED_SIZE], signature[WEBHOOK_SIGNATURE_SIZE];
+    return webhook_secret_new(key, &id, shown, sealed) && webhook_secret_open(key, &id, sealed, secret) &&
+           webhook_sign(secret, "id", 1, "{}", signature);
+}
+
 int main(void) {
     static const struct memory_scenario scenarios[] = {
         {"the body of an order", body_of_an_order},
@@ -348,6 +378,8 @@ int main(void) {
         {"GET /orders/:id from memory", get_from_memory},
         {"GET /orders", list_of_a_customer},
         {"POST /auth/token", token_is_issued},
+        {"the body of a webhook", body_of_a_webhook},
+        {"the secret of a webhook, and a signature", secret_and_signature_of_a_webhook},
         {"POST /auth/introspect", token_is_looked_at},
     };
     redis.away = true;

@@ -36,6 +36,10 @@ static void bytes_become_text(void **state) {
         size_t len = base64url_encode(vectors[i].bytes, strlen(vectors[i].bytes), text);
         assert_string_equal(text, vectors[i].url);
         assert_int_equal(len, strlen(vectors[i].url));
+        char padded[BASE64_SIZE(6)];
+        len = base64_encode(vectors[i].bytes, strlen(vectors[i].bytes), padded);
+        assert_string_equal(padded, vectors[i].padded);
+        assert_int_equal(len, strlen(vectors[i].padded));
     }
 }
 

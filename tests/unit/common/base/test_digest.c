@@ -37,10 +37,37 @@ static void sha256_is_that_of_the_standards_examples(void **state) {
     }
 }
 
+static void hmac_is_that_of_the_standards_examples(void **state) {
+    (void)state;
+    char large[131];
+    memset(large, 0xaa, sizeof large);
+    const struct {
+        const char *key;
+        size_t key_len;
+        const char *data, *mac;
+    } cases[] = {
+        /* RFC 4231, 4.2, 4.3 and 4.7 */
+        {"\x0b\x0b\x0b\x0b\x0b\x0b\x0b\x0b\x0b\x0b\x0b\x0b\x0b\x0b\x0b\x0b\x0b\x0b\x0b\x0b", 20, "Hi There",
+         "b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7"},
+        {"Jefe", 4, "what do ya want for nothing?",
+         "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843"},
+        {large, sizeof large, "Test Using Larger Than Block-Size Key - Hash Key First",
+         "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54"},
+    };
+    for_each_row(i, cases, "'%s'", cases[i].data) {
+        uint8_t mac[SHA256_SIZE];
+        char text[2 * SHA256_SIZE + 1];
+        hmac_sha256(cases[i].key, cases[i].key_len, cases[i].data, strlen(cases[i].data), mac);
+        hex_encode(mac, sizeof mac, text);
+        assert_string_equal(text, cases[i].mac);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(hex_is_lower_case),
         cmocka_unit_test(sha256_is_that_of_the_standards_examples),
+        cmocka_unit_test(hmac_is_that_of_the_standards_examples),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -55,6 +55,7 @@ static int set_environment(void **state) {
     (void)state;
     setenv("JWT_SECRET", SECRET, 1);
     setenv("DB_PASSWORD", SECRET, 1);
+    setenv("WEBHOOK_SECRETS_KEY", SECRET, 1);
     unsetenv("APP_ENV");
     unsetenv("BATCH_SIZE");
     return 0;

@@ -20,7 +20,7 @@ struct setting {
 };
 
 /* The environment of a test, "name=value" by pairs; what lookup reads. */
-static struct setting settings[8];
+static struct setting settings[9];
 
 static void set(const char *name, const char *value) {
     size_t i = 0;
@@ -42,6 +42,7 @@ static int fresh_settings(void **state) {
     memset(settings, 0, sizeof settings);
     set("JWT_SECRET", SECRET);
     set("DB_PASSWORD", SECRET);
+    set("WEBHOOK_SECRETS_KEY", SECRET);
     return 0;
 }
 
@@ -104,6 +105,7 @@ static void good_values_are_taken(void **state) {
         {"BIND_ADDRESS", "::", "::"},
         {"BIND_ADDRESS", "2001:db8::1", "2001:db8::1"},
         {"TRUSTED_PROXIES", "", ""},
+        {"WEBHOOK_SCHEDULE", "250ms,1h", "250ms,1h"},
         {"TRUSTED_PROXIES", "10.0.0.0/8, 2001:db8::1", "10.0.0.0/8, 2001:db8::1"},
         {"CORS_ORIGINS", "https://shop.example, http://localhost:8080",
          "https://shop.example, http://localhost:8080"},
@@ -148,6 +150,12 @@ static void bad_values_are_refused(void **state) {
         {"BIND_ADDRESS", "127.0.0.1:80"},
         {"BIND_ADDRESS", "fe80::1%lo"},
         {"TRUSTED_PROXIES", "proxy.example"},
+        {"WEBHOOK_ALLOW_NETWORKS", "receiver.example"},
+        {"WEBHOOK_SCHEDULE", "5s,"},
+        {"WEBHOOK_SCHEDULE", "5s,soon"},
+        {"WEBHOOK_SCHEDULE", "1s,1s,1s,1s,1s,1s,1s,1s,1s,1s,1s,1s,1s,1s,1s,1s,1s"},
+        {"WEBHOOK_SECRETS_KEY", "a key that is short"},
+        {"WEBHOOK_TIMEOUT", "10m"},
         {"TRUSTED_PROXIES", "10.0.0.0/33"},
         {"CORS_ORIGINS", "*"},
         {"CORS_ORIGINS", "https://shop.example/"},
@@ -243,6 +251,20 @@ static void production_refuses_what_development_allows(void **state) {
     buf_free(&warnings);
     config_free(config);
     free(errors);
+}
+
+static void production_has_a_key_of_webhooks_and_tells_of_opened_networks(void **state) {
+    (void)state;
+    set("WEBHOOK_SECRETS_KEY", "");
+    config_free(load(CONFIG_DELIVERY));
+    char *errors = refused(CONFIG_ORDER);
+    assert_string_equal(errors, "WEBHOOK_SECRETS_KEY: the default is public and for development only\n");
+    free(errors);
+    set("WEBHOOK_SECRETS_KEY", SECRET);
+    set("WEBHOOK_ALLOW_NETWORKS", "10.0.0.0/8");
+    struct config *config = load(CONFIG_ORDER);
+    assert_memory_equal(config->warnings.data, "WEBHOOK_ALLOW_NETWORKS: ", 24);
+    config_free(config);
 }
 
 /* It invents deliveries, so whoever wants it there is told. */
@@ -366,6 +388,7 @@ int main(void) {
         cmocka_unit_test_setup(credentials_go_together, fresh_settings),
         cmocka_unit_test_setup(all_faults_are_told_at_once_and_no_secret, fresh_settings),
         cmocka_unit_test_setup(production_refuses_what_development_allows, fresh_settings),
+        cmocka_unit_test_setup(production_has_a_key_of_webhooks_and_tells_of_opened_networks, fresh_settings),
         cmocka_unit_test_setup(a_command_needs_the_database_only, fresh_settings),
         cmocka_unit_test_setup(production_has_no_simulated_carrier_unless_asked, fresh_settings),
         cmocka_unit_test_setup(what_the_platform_wrote_about_services_is_no_setting, fresh_settings),
