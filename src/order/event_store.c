@@ -135,6 +135,23 @@ enum db_status event_store_read(struct db *db, const struct event_page *page, st
     return status;
 }
 
+/* Earlier epochs are over: their events are all below. An epoch that has not been opened has none. */
+enum db_status event_store_held_back(struct db *db, int64_t *age_ms) {
+    static const struct db_query query = {
+        "event_held_back",
+        "SELECT (extract(epoch FROM clock_timestamp() - recorded_at) * 1000)::bigint FROM order_events"
+        " WHERE (epoch, xid, n) >="
+        "       ((SELECT epoch FROM order_event_epochs WHERE server_started = pg_postmaster_start_time()),"
+        "        (SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint), 0)"
+        " ORDER BY epoch, xid, n LIMIT 1"};
+    struct db_result *result = NULL;
+    enum db_status status = db_run(db, &query, NULL, &result);
+    if (status == DB_OK)
+        *age_ms = db_rows(result) ? db_int(result, 0, 0) : 0;
+    db_result_free(result);
+    return status;
+}
+
 enum db_status event_store_keep(struct db *db, int64_t retention_ms) {
     static const struct db_query query = {"event_keep",
                                           "SELECT order_events_partitions($1 * interval '1 millisecond')"};

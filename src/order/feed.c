@@ -9,6 +9,11 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+static void count_readers(const struct feed_reader *reader, int64_t more) {
+    const struct order_series *series = &reader->feed->app->series;
+    metric_add(reader->stream ? series->feed_streams : series->feed_polls, more);
+}
+
 static void link_reader(struct feed *feed, struct feed_reader *reader) {
     reader->next = feed->first;
     reader->link = &feed->first;
@@ -16,6 +21,7 @@ static void link_reader(struct feed *feed, struct feed_reader *reader) {
         reader->next->link = &reader->next;
     feed->first = reader;
     feed->count++;
+    count_readers(reader, 1);
 }
 
 void feed_drop(struct feed_reader *reader) {
@@ -23,6 +29,7 @@ void feed_drop(struct feed_reader *reader) {
     if (reader->next)
         reader->next->link = reader->link;
     reader->feed->count--;
+    count_readers(reader, -1);
     feed_reader_free(reader);
 }
 
@@ -85,6 +92,7 @@ static bool enter(struct feed *feed, struct feed_reader *reader) {
     if (!reader)
         return false;
     pthread_mutex_lock(&feed->lock);
+    reader->given = feed->app->series.feed_events;
     if (has_place(feed, reader->request))
         return true;
     pthread_mutex_unlock(&feed->lock);
