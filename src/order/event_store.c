@@ -76,8 +76,8 @@ static const char *copied(struct arena *arena, const struct db_result *result, s
     return text ? arena_strdup(arena, text) : NULL;
 }
 
-static bool read_event(const struct db_result *result, size_t row, struct arena *arena,
-                       struct order_event *event) {
+static bool read_order_event(const struct db_result *result, size_t row, struct arena *arena,
+                             struct order_event *event) {
     *event = (struct order_event){.position = position_of(result, row, EPOCH),
                                   .order_id = db_uuid(result, row, ORDER),
                                   .client_id = copied(arena, result, row, CLIENT),
@@ -98,7 +98,7 @@ static enum db_status read_events(const struct db_result *result, struct arena *
     *count = db_rows(result);
     *events = arena_array(arena, *count + 1, sizeof **events);
     for (size_t i = 0; *events && i < *count; i++)
-        if (!read_event(result, i, arena, &(*events)[i]))
+        if (!read_order_event(result, i, arena, &(*events)[i]))
             return DB_FAILED;
     return arena->failed ? DB_NO_MEMORY : DB_OK;
 }

@@ -53,7 +53,7 @@ static void nudge(struct feed *feed) {
 
 /* ---- Streams, on HTTP threads ---- */
 
-static ssize_t read_stream(void *cls, char *out, size_t size) {
+static ssize_t read_follower(void *cls, char *out, size_t size) {
     struct feed_reader *reader = cls;
     struct feed *feed = reader->feed;
     pthread_mutex_lock(&feed->lock);
@@ -67,7 +67,7 @@ static ssize_t read_stream(void *cls, char *out, size_t size) {
     return over ? -1 : taken;
 }
 
-static void close_stream(void *cls) {
+static void close_follower(void *cls) {
     struct feed_reader *reader = cls;
     struct feed *feed = reader->feed;
     pthread_mutex_lock(&feed->lock);
@@ -88,7 +88,7 @@ static bool has_place(const struct feed *feed, const struct http_request *reques
 }
 
 /* Takes the lock if there is a place for the reader. Else frees it. */
-static bool enter(struct feed *feed, struct feed_reader *reader) {
+static bool enter_feed(struct feed *feed, struct feed_reader *reader) {
     if (!reader)
         return false;
     pthread_mutex_lock(&feed->lock);
@@ -101,9 +101,9 @@ static bool enter(struct feed *feed, struct feed_reader *reader) {
 }
 
 bool feed_stream(struct feed *feed, struct http_request *request, const struct feed_place *place) {
-    static const struct http_stream_source source = {read_stream, close_stream};
+    static const struct http_stream_source source = {read_follower, close_follower};
     struct feed_reader *reader = feed_reader_new(feed, request, place);
-    if (!enter(feed, reader))
+    if (!enter_feed(feed, reader))
         return false;
     reader->due_ms = clock_mono_ms() + FEED_BEAT_MS;
     reader->stream = http_reply_stream(request, "text/event-stream", &source, reader);
@@ -121,7 +121,7 @@ bool feed_stream(struct feed *feed, struct http_request *request, const struct f
 bool feed_wait(struct feed *feed, struct http_request *request, const struct feed_place *place, size_t limit,
                int64_t wait_ms) {
     struct feed_reader *reader = feed_reader_new(feed, request, place);
-    if (!enter(feed, reader))
+    if (!enter_feed(feed, reader))
         return false;
     reader->limit = limit;
     reader->due_ms = clock_mono_ms() + wait_ms;
