@@ -222,7 +222,7 @@ static enum db_status answer_page(struct feed *feed, struct db *db, struct http_
     return status;
 }
 
-static enum db_status answer_reading(struct feed *feed, struct db *db, struct http_request *request) {
+static enum db_status answer(struct feed *feed, struct db *db, struct http_request *request) {
     struct reading *reading = request->command;
     struct event_head head;
     enum db_status status = event_store_head(db, &head);
@@ -247,6 +247,6 @@ enum outcome events_run(struct http_worker *worker, struct http_request *request
     const struct order_app *app = worker->app;
     enum db_status status = DB_OK;
     for (size_t i = 0; status == DB_OK && i < n; i++)
-        status = answer_reading(app->feed, worker->db, requests[i]);
+        status = answer(app->feed, worker->db, requests[i]);
     return db_outcome(status);
 }
