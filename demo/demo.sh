@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Demonstrates the system: creates, ships and delivers an order, and checks every answer.
+# Demonstrates the system: creates, ships and delivers an order, follows another one, and checks every answer.
 #   demo.sh [--interactive]      pauses between the steps, except while the simulated carrier may interfere
 #   ORDER_URL and DELIVERY_URL select a system that runs elsewhere. Without them, start-services.sh starts one.
 set -euo pipefail
@@ -66,6 +66,28 @@ await() {
         sleep 0.2
     done
     surprise "$3 of $2 within $1 s" "$4" "${came:-nothing}"
+}
+
+# follow SECONDS URL TYPE: shows the events of a stream as they come, up to one of that type. told receives their types.
+follow() {
+    local line type='' curl begin=$SECONDS
+    told=()
+    printf '%s   GET %s (text/event-stream)%s\n' "$dim" "$2" "$plain"
+    exec 3< <(exec curl -sSN -m "$1" "${auth[@]}" -H 'Accept: text/event-stream' "$2")
+    curl=$!
+    while IFS= read -r line <&3; do
+        case $line in
+        event:*) type=${line#event: } ;;
+        data:*)
+            printf '   %2d s  %-16s %s\n' $((SECONDS - begin)) "$type" "$(jq -c .data <<<"${line#data: }")"
+            told+=("$type")
+            [[ $type != "$3" ]] || break
+            ;;
+        esac
+    done
+    exec 3<&-
+    kill "$curl" 2>/dev/null || true
+    [[ $type == "$3" ]] || surprise "the last event within $1 s" "$3" "${type:-nothing}"
 }
 
 order() { # IDEMPOTENCY-KEY
@@ -147,8 +169,11 @@ expect_field '.events[-1].status' DELIVERED
 step "A second order, left to the simulated carrier (half a minute)"
 order "$(new_key)"
 id=$(field .order_id)
-await 60 "$order_url/orders/$id" .status SHIPPED
-await 60 "$order_url/orders/$id" .status DELIVERED
+
+step "We follow it: the stream tells what happens, nobody has to ask again"
+follow 90 "$order_url/orders/$id/events" order.delivered
+expect "what the stream told" "order.created order.shipped order.delivered" "${told[*]}"
 call 200 GET "$order_url/orders/$id"
+expect_field .status DELIVERED
 
 printf '\n%s%sThe demo ran without errors.%s\n' "$bold" "$green" "$plain"

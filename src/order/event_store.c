@@ -76,8 +76,8 @@ static const char *copied(struct arena *arena, const struct db_result *result, s
     return text ? arena_strdup(arena, text) : NULL;
 }
 
-static bool read_event(const struct db_result *result, size_t row, struct arena *arena,
-                       struct order_event *event) {
+static bool read_order_event(const struct db_result *result, size_t row, struct arena *arena,
+                             struct order_event *event) {
     *event = (struct order_event){.position = position_of(result, row, EPOCH),
                                   .order_id = db_uuid(result, row, ORDER),
                                   .client_id = copied(arena, result, row, CLIENT),
@@ -98,7 +98,7 @@ static enum db_status read_events(const struct db_result *result, struct arena *
     *count = db_rows(result);
     *events = arena_array(arena, *count + 1, sizeof **events);
     for (size_t i = 0; *events && i < *count; i++)
-        if (!read_event(result, i, arena, &(*events)[i]))
+        if (!read_order_event(result, i, arena, &(*events)[i]))
             return DB_FAILED;
     return arena->failed ? DB_NO_MEMORY : DB_OK;
 }
@@ -132,6 +132,23 @@ enum db_status event_store_read(struct db *db, const struct event_page *page, st
         status = read_events(result, arena, events, count);
     db_result_free(result);
     db_params_free(&p);
+    return status;
+}
+
+/* Earlier epochs are over: their events are all below. An epoch that has not been opened has none. */
+enum db_status event_store_held_back(struct db *db, int64_t *age_ms) {
+    static const struct db_query query = {
+        "event_held_back",
+        "SELECT (extract(epoch FROM clock_timestamp() - recorded_at) * 1000)::bigint FROM order_events"
+        " WHERE (epoch, xid, n) >="
+        "       ((SELECT epoch FROM order_event_epochs WHERE server_started = pg_postmaster_start_time()),"
+        "        (SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint), 0)"
+        " ORDER BY epoch, xid, n LIMIT 1"};
+    struct db_result *result = NULL;
+    enum db_status status = db_run(db, &query, NULL, &result);
+    if (status == DB_OK)
+        *age_ms = db_rows(result) ? db_int(result, 0, 0) : 0;
+    db_result_free(result);
     return status;
 }
 

@@ -30,5 +30,8 @@ struct event_page {
 enum db_status event_store_read(struct db *db, const struct event_page *page, struct arena *arena,
                                 struct order_event **events, size_t *count) MUST_CHECK;
 
+/* *age_ms receives the age of the oldest event that is committed and above the head's end; 0: there is none. */
+enum db_status event_store_held_back(struct db *db, int64_t *age_ms) MUST_CHECK;
+
 /* Makes the partitions of the next days, and drops those that are older. */
 enum db_status event_store_keep(struct db *db, int64_t retention_ms) MUST_CHECK;

@@ -123,8 +123,9 @@ void order_events_prepare(struct http_request *request) {
 
 /* Collects the events of a page. Reads on until the page is full, or all were read up to the head, or enough was read for
  * one request. next receives the position up to which all wanted events are on the page. */
-static enum db_status collect(struct db *db, const struct reading *reading, const struct event_head *head,
-                              struct buf *page, struct event_position *next) {
+static enum db_status collect_page(struct db *db, const struct reading *reading,
+                                   const struct event_head *head, struct buf *page,
+                                   struct event_position *next) {
     size_t shown = 0;
     *next = reading->after;
     for (int scan = 0; scan < SCANS && shown < reading->limit; scan++) {
@@ -207,7 +208,7 @@ static enum db_status answer_page(struct feed *feed, struct db *db, struct http_
                                   const struct reading *reading, const struct event_head *head) {
     struct buf events = {0};
     struct event_position next;
-    enum db_status status = collect(db, reading, head, &events, &next);
+    enum db_status status = collect_page(db, reading, head, &events, &next);
     struct feed_place place = {.filter = reading->filter, .after = next};
     if (status != DB_OK)
         ;

@@ -9,6 +9,11 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+static void count_readers(const struct feed_reader *reader, int64_t more) {
+    const struct order_series *series = &reader->feed->app->series;
+    metric_add(reader->stream ? series->feed_streams : series->feed_polls, more);
+}
+
 static void link_reader(struct feed *feed, struct feed_reader *reader) {
     reader->next = feed->first;
     reader->link = &feed->first;
@@ -16,6 +21,7 @@ static void link_reader(struct feed *feed, struct feed_reader *reader) {
         reader->next->link = &reader->next;
     feed->first = reader;
     feed->count++;
+    count_readers(reader, 1);
 }
 
 void feed_drop(struct feed_reader *reader) {
@@ -23,6 +29,7 @@ void feed_drop(struct feed_reader *reader) {
     if (reader->next)
         reader->next->link = reader->link;
     reader->feed->count--;
+    count_readers(reader, -1);
     feed_reader_free(reader);
 }
 
@@ -46,7 +53,7 @@ static void nudge(struct feed *feed) {
 
 /* ---- Streams, on HTTP threads ---- */
 
-static ssize_t read_stream(void *cls, char *out, size_t size) {
+static ssize_t read_follower(void *cls, char *out, size_t size) {
     struct feed_reader *reader = cls;
     struct feed *feed = reader->feed;
     pthread_mutex_lock(&feed->lock);
@@ -60,7 +67,7 @@ static ssize_t read_stream(void *cls, char *out, size_t size) {
     return over ? -1 : taken;
 }
 
-static void close_stream(void *cls) {
+static void close_follower(void *cls) {
     struct feed_reader *reader = cls;
     struct feed *feed = reader->feed;
     pthread_mutex_lock(&feed->lock);
@@ -81,10 +88,11 @@ static bool has_place(const struct feed *feed, const struct http_request *reques
 }
 
 /* Takes the lock if there is a place for the reader. Else frees it. */
-static bool enter(struct feed *feed, struct feed_reader *reader) {
+static bool enter_feed(struct feed *feed, struct feed_reader *reader) {
     if (!reader)
         return false;
     pthread_mutex_lock(&feed->lock);
+    reader->given = feed->app->series.feed_events;
     if (has_place(feed, reader->request))
         return true;
     pthread_mutex_unlock(&feed->lock);
@@ -93,9 +101,9 @@ static bool enter(struct feed *feed, struct feed_reader *reader) {
 }
 
 bool feed_stream(struct feed *feed, struct http_request *request, const struct feed_place *place) {
-    static const struct http_stream_source source = {read_stream, close_stream};
+    static const struct http_stream_source source = {read_follower, close_follower};
     struct feed_reader *reader = feed_reader_new(feed, request, place);
-    if (!enter(feed, reader))
+    if (!enter_feed(feed, reader))
         return false;
     reader->due_ms = clock_mono_ms() + FEED_BEAT_MS;
     reader->stream = http_reply_stream(request, "text/event-stream", &source, reader);
@@ -113,7 +121,7 @@ bool feed_stream(struct feed *feed, struct http_request *request, const struct f
 bool feed_wait(struct feed *feed, struct http_request *request, const struct feed_place *place, size_t limit,
                int64_t wait_ms) {
     struct feed_reader *reader = feed_reader_new(feed, request, place);
-    if (!enter(feed, reader))
+    if (!enter_feed(feed, reader))
         return false;
     reader->limit = limit;
     reader->due_ms = clock_mono_ms() + wait_ms;

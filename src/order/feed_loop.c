@@ -223,7 +223,7 @@ static enum db_status listen(struct feed *feed) {
 }
 
 /* Reads what there is. *again_ms receives when to look again, at the latest. */
-static enum db_status read_on(struct feed *feed, bool woken, int64_t *again_ms) {
+static enum db_status read_feed(struct feed *feed, bool woken, int64_t *again_ms) {
     struct event_head head;
     bool more = false;
     enum db_status status = event_store_head(feed->db, &head);
@@ -261,10 +261,10 @@ static int64_t least(int64_t a, int64_t b) {
 }
 
 /* What those who read here need. */
-static enum db_status serve(struct feed *feed, bool woken, int64_t *again_ms) {
+static enum db_status serve_readers(struct feed *feed, bool woken, int64_t *again_ms) {
     enum db_status status = listen(feed);
     if (status == DB_OK)
-        status = read_on(feed, woken, again_ms);
+        status = read_feed(feed, woken, again_ms);
     sweep(feed);
     *again_ms = least(*again_ms, SWEEP_MS);
     return status;
@@ -285,7 +285,7 @@ static int64_t feed_turn(struct feed *feed, bool notified) {
     int64_t again_ms = IDLE_MS;
     bool any = readers_of(feed) > 0, changed = atomic_exchange(&feed->changed, false);
     feed->owed |= changed;
-    enum db_status status = any ? serve(feed, changed || notified, &again_ms) : DB_OK;
+    enum db_status status = any ? serve_readers(feed, changed || notified, &again_ms) : DB_OK;
     if (status == DB_OK)
         status = tell_others(feed);
     if (status == DB_OK)

@@ -89,6 +89,7 @@ bool feed_reader_give(struct feed_reader *reader, const struct order_event *even
         give_to_stream(reader, event, json);
     else
         give_to_page(reader, json);
+    metric_add(reader->given, 1);
     reader->due_ms = reader->stream ? clock_mono_ms() + FEED_BEAT_MS : reader->due_ms;
     return true;
 }

@@ -3,6 +3,7 @@
 
 #include "common/base/buf.h"
 #include "common/http/stream.h"
+#include "common/metrics/metrics.h"
 #include "feed.h"
 
 #include <stdbool.h>
@@ -22,11 +23,12 @@ struct feed_reader {
     struct feed_place place;      /* after: up to there all was given; of a live reader the feed knows */
     char *client, *customer;      /* what place borrows; client: the caller */
     struct uuid order_id;
-    struct event_position told; /* the id that the client knows */
-    struct buf out;             /* bytes for the client */
-    size_t count, limit;        /* events of a long poll */
-    int64_t due_ms;             /* of a stream its next sign of life, of a long poll its end */
-    int64_t looked_ms;          /* when it was last looked whether its client has hung up */
+    struct event_position told;  /* the id that the client knows */
+    struct buf out;              /* bytes for the client */
+    size_t count, limit;         /* events of a long poll */
+    struct metric_series *given; /* counts the events */
+    int64_t due_ms;              /* of a stream its next sign of life, of a long poll its end */
+    int64_t looked_ms;           /* when it was last looked whether its client has hung up */
     bool live;
     bool fetching; /* the feed's thread reads a page for it */
     bool over;     /* it gets nothing more */

@@ -1,8 +1,9 @@
-/* Counting open orders: by an index that has nothing else, and up to a limit. */
+/* Counting open orders, by an index that has nothing else, and up to a limit; and the lag of the feed. */
 #include "open_orders_store.h"
 
 #include "common/base/clock.h"
 #include "common/metrics/metrics.h"
+#include "event_store.h"
 
 static void show(const char *status, int64_t orders) {
     metric_set(metric_series(METRIC_ORDERS_BY_STATUS, METRIC_LABELS(status)), orders);
@@ -12,6 +13,14 @@ static void show_oldest(const struct db_result *result) {
     struct uuid id = db_uuid(result, 0, 2);
     int64_t age_ms = db_is_null(result, 0, 2) ? 0 : clock_epoch_ms() - uuid_time_ms(&id);
     metric_set(metric_series(METRIC_OLDEST_PENDING, NULL), (age_ms > 0 ? age_ms : 0) * 1000000);
+}
+
+static enum db_status observe_feed(struct db *db) {
+    int64_t age_ms;
+    enum db_status status = event_store_held_back(db, &age_ms);
+    if (status == DB_OK)
+        metric_set(metric_series(METRIC_FEED_HELD_BACK, NULL), age_ms * 1000000);
+    return status;
 }
 
 enum db_status observe_orders(struct db *db) {
@@ -28,5 +37,5 @@ enum db_status observe_orders(struct db *db) {
     show("SHIPPED", db_int(result, 0, 1));
     show_oldest(result);
     db_result_free(result);
-    return DB_OK;
+    return observe_feed(db);
 }

@@ -1,4 +1,4 @@
-/* What order-svc counts of the orders that are not delivered, for the metrics. */
+/* What order-svc counts of the orders that are not delivered, and of the feed, for the metrics. */
 #pragma once
 
 #include "common/db/db.h"

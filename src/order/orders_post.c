@@ -246,7 +246,7 @@ static void settle_duplicate(struct creation *c) {
     c->order.created_ms = first->order.created_ms;
 }
 
-static void answer(const struct creation *c) {
+static void answer_creation(const struct creation *c) {
     struct buf receipt = {0};
     switch (c->store.outcome) {
     case ORDER_KEY_REUSED:
@@ -283,7 +283,7 @@ static size_t answer_decided(struct creation *creations[], size_t n) {
     size_t left = 0;
     for (size_t i = 0; i < n; i++) {
         if (is_decided(creations[i]))
-            answer(creations[i]);
+            answer_creation(creations[i]);
         else
             creations[left++] = creations[i];
     }
@@ -364,7 +364,7 @@ enum outcome orders_post_run(struct http_worker *worker, struct http_request *re
             left = answer_decided(open, left);
     }
     for (size_t i = 0; i < left && status == DB_OK; i++)
-        answer(open[i]);
+        answer_creation(open[i]);
     size_t created = count_created(all, n);
     metric_add(app->series.created, (int64_t)created);
     if (created) {

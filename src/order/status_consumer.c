@@ -61,8 +61,8 @@ struct status_work {
 };
 
 /* What a change of an order leaves in its history. */
-static struct order_event tell(const struct order *order, enum order_status before,
-                               const struct consumer_message *in, struct arena *arena) {
+static struct order_event history_of_change(const struct order *order, enum order_status before,
+                                            const struct consumer_message *in, struct arena *arena) {
     struct buf data = {0};
     order_event_changed_data(&data, order);
     struct order_event event = {
@@ -103,7 +103,8 @@ static size_t apply_events(struct status_work *work, struct order orders[], size
         } else if (order_apply_status(order, events[i].status, events[i].tracking_number, events[i].carrier,
                                       clock_epoch_ms())) {
             dirty[order - orders] = true;
-            work->history[work->history_count++] = tell(order, before, &messages[i], work->arena);
+            work->history[work->history_count++] =
+                history_of_change(order, before, &messages[i], work->arena);
             effects[i] = order->status == before ? CHANGED : MOVED;
         }
     }

@@ -12,6 +12,7 @@ import pytest
 import requests
 import sseclient
 from harness import PATIENCE, System, assert_problem, basket, eventually, http
+from test_metrics import value
 
 STREAM = {"Accept": "text/event-stream"}
 
@@ -243,3 +244,30 @@ def test_position_that_is_too_old_is_told(parts):
         stream = Follower(system.client(), last=f"{60:08x}{8:016x}{1:08x}")
         eventually(lambda: [(id, kind) for id, kind, _ in stream.events] == [(f"{60:08x}{9:016x}{1:08x}", "resync")])
         stream.close()
+
+
+def test_metrics_of_the_feed(parts):
+    with System(parts, CARRIER_SIMULATION="false") as system:
+        order = system.order_svc().start()
+        api = system.client()
+        stream = Follower(api)
+        with concurrent.futures.ThreadPoolExecutor() as pool:
+            waiting = pool.submit(api.get, "/events", params={"after": start_of(api), "wait": 20})
+            eventually(lambda: value(order, "orders_feed_readers", kind="long_poll") == 1)
+            assert value(order, "orders_feed_readers", kind="stream") == 1
+            api.created()
+            assert len(waiting.result().json()["events"]) == 1
+        eventually(lambda: value(order, "orders_feed_events_total") == 2)
+        eventually(lambda: value(order, "orders_feed_held_back_seconds") == 0)
+        old = parts.connect(system.name)
+        old.execute("BEGIN")
+        old.execute("SELECT pg_current_xact_id()")
+        api.created()
+        eventually(lambda: value(order, "orders_feed_held_back_seconds") > 0)
+        assert len(stream.events) == 1
+        old.execute("ROLLBACK")
+        eventually(lambda: value(order, "orders_feed_held_back_seconds") == 0)
+        eventually(lambda: len(stream.events) == 2)
+        stream.close()
+        eventually(lambda: api.created() and value(order, "orders_feed_readers", kind="stream") == 0)
+        assert value(order, "orders_feed_readers", kind="long_poll") == 0

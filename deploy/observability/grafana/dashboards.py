@@ -170,11 +170,18 @@ CACHES = [
     graph("Size of caches", [('sum by (cache) (orders_cache_size_bytes{job="order-svc"})', "{{cache}}")], "bytes"),
 ]
 
+FEED = [
+    graph("Streams and long polls", [('sum by (kind) (orders_feed_readers{job="order-svc"})', "{{kind}}")]),
+    graph("Events given to them per second", rate("orders_feed_events_total")),
+    graph("Age of what the feed holds back", [("max(orders_feed_held_back_seconds)", "age")], "s",
+          text="An older transaction still runs."),
+]
+
 DASHBOARDS = {
     "overview": ("Orders: overview", OVERVIEW),
     "flow": ("Orders: from hop to hop", FLOW),
     "resources": ("Orders: resources", RESOURCES),
-    "order-svc": ("Orders: order-svc", daemon("order-svc", *CACHES)),
+    "order-svc": ("Orders: order-svc", daemon("order-svc", *CACHES, *FEED)),
     "delivery-svc": ("Orders: delivery-svc", daemon("delivery-svc")),
 }
 

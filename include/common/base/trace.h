@@ -7,8 +7,8 @@
 #include <stdbool.h>
 
 #define TRACEPARENT_SIZE sizeof "00-0123456789abcdef0123456789abcdef-0123456789abcdef-01"
-#define TRACE_ID_AT 3      /* where the trace id begins in a traceparent */
-#define TRACE_ID_LENGTH 32 /* its hexadecimal digits */
+#define TRACE_ID_AT 3       /* where the trace id begins in a traceparent */
+#define TRACE_ID_LENGTH 32  /* its hexadecimal digits */
 #define TRACESTATE_SIZE 513 /* 512 bytes are kept */
 
 /* A trace is one text: a traceparent and, if there is one, a blank and the tracestate. They are kept together, because a

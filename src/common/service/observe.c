@@ -96,8 +96,9 @@ static enum db_status observe_database(const struct observer *o, struct db *db) 
 /* While the database is away, nobody knows. The time of METRIC_OBSERVED stays, and tells since when. */
 static void hide_all(void) {
     static const enum metric gauges[] = {
-        METRIC_DATABASE_SIZE,    METRIC_OUTBOX_ROWS,    METRIC_OUTBOX_AGE,      METRIC_QUEUE_MESSAGES,
-        METRIC_ORDERS_BY_STATUS, METRIC_OLDEST_PENDING, METRIC_WEBHOOK_WAITING, METRIC_WEBHOOK_LATE};
+        METRIC_DATABASE_SIZE,   METRIC_OUTBOX_ROWS,      METRIC_OUTBOX_AGE,
+        METRIC_QUEUE_MESSAGES,  METRIC_ORDERS_BY_STATUS, METRIC_OLDEST_PENDING,
+        METRIC_WEBHOOK_WAITING, METRIC_WEBHOOK_LATE,     METRIC_FEED_HELD_BACK};
     for (size_t i = 0; i < sizeof gauges / sizeof *gauges; i++)
         metric_unset_all(gauges[i]);
 }
