@@ -163,7 +163,7 @@ static void give_page(struct feed_reader *reader, const struct order_event event
         reader->place.after = reader->feed->tail;
 }
 
-static enum db_status fetch(struct feed *feed, struct feed_reader *reader) {
+static enum db_status fetch_page(struct feed *feed, struct feed_reader *reader) {
     struct arena arena = {0};
     struct order_event *events;
     size_t count = 0;
@@ -191,7 +191,7 @@ static enum db_status catch_up(struct feed *feed, bool *more) {
     struct feed_reader *reader;
     int left = FETCHES;
     while (status == DB_OK && left-- > 0 && (reader = begin_fetch(feed)) != NULL)
-        status = fetch(feed, reader);
+        status = fetch_page(feed, reader);
     *more = left < 0;
     pthread_mutex_lock(&feed->lock);
     deliver(feed);
