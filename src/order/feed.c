@@ -79,9 +79,12 @@ static void close_follower(void *cls) {
 
 /* ---- Coming ---- */
 
-/* A client may have half of the places. */
+/* A client may have half of the places. However many there are, a quarter of the connections is for other requests. */
 static bool has_place(const struct feed *feed, const struct http_request *request) {
-    size_t most = (size_t)feed->app->service.config->stream_limit, own = 0;
+    const struct config *config = feed->app->service.config;
+    size_t most = (size_t)config->stream_limit, connections = (size_t)config->http_max_connections, own = 0;
+    if (most > connections - connections / 4)
+        most = connections - connections / 4;
     for (const struct feed_reader *reader = feed->first; reader; reader = reader->next)
         own += strcmp(reader->client, request->claims.client_id) == 0;
     return !feed->draining && feed->count < most && own < (most + 1) / 2;

@@ -38,11 +38,11 @@ static bool is_left(struct feed_reader *reader, int64_t now) {
 
 static void sweep_reader(struct feed *feed, struct feed_reader *reader, int64_t now) {
     const struct event_position *position = reader->live ? &feed->tail : &reader->place.after;
-    bool left = !reader->over && is_left(reader, now);
+    bool done = !reader->over && (is_left(reader, now) || !token_is_good(feed, reader->request));
     if (!reader->stream) {
-        if (left || now >= reader->due_ms)
+        if (done || now >= reader->due_ms)
             feed_answer_poll(reader, position);
-    } else if (left || !token_is_good(feed, reader->request)) {
+    } else if (done) {
         feed_end_stream(reader);
     } else if (!reader->over && now >= reader->due_ms && reader->out.len == 0) {
         feed_reader_beat(reader, position, now);

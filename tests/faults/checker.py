@@ -241,6 +241,21 @@ def check_history(journal, stored, losses, system, findings):
         findings.check("no event is told that was not kept", not unknown, f"{follower.name} saw {unknown[:5]}")
 
 
+def check_webhooks(journal, losses, system, findings):
+    """The receiver was told of each event of its client at least once, in order for each order."""
+    receiver = journal.receiver
+    missed = receiver.missing()
+    findings.check("webhooks tell every event", not missed, f"missed {sorted(missed)[:20]}")
+    told = collections.defaultdict(list)
+    for event in receiver.seen:
+        told[event["order_id"]].append(event["id"])
+    for order_id, ids in told.items():
+        findings.check("webhooks tell the events of an order in order", ids == sorted(ids), f"{order_id} was told {ids}")
+    own = {str(row[0]) for row in system.query("SELECT order_id FROM order_events WHERE client_id = %s", receiver.CLIENT)}
+    foreign = [e for e in receiver.seen if e["order_id"] not in own and not losses.during(e["occurred_at"])]
+    findings.check("webhooks tell nothing of others", not foreign, f"{foreign[:5]}")
+
+
 def check_revocations(journal, losses, findings):
     """What a client ended stays ended, in every replica."""
     for token in journal.revoked:
@@ -259,6 +274,7 @@ def check(journal, losses, setbacks, system):
     check_reads(journal, losses, findings)
     check_queues(journal, losses, setbacks, system, findings)
     check_history(journal, stored, losses, system, findings)
+    check_webhooks(journal, losses, system, findings)
     check_revocations(journal, losses, findings)
     findings.checked["every request has an answer of the API"] = sum(journal.outcomes.values()) - 1
     findings.fail("every request has an answer of the API", journal.faults)

@@ -55,7 +55,7 @@ class Journal:
 
     def __init__(self):
         self.orders, self.poison, self.revoked = [], set(), []
-        self.followers = []  # of the feed
+        self.followers, self.receiver = [], None  # of the feed, and of webhooks
         self.outcomes = collections.Counter()  # (route, outcome)
         self.faults = []  # answers that the API does not define, and requests without an answer
 

@@ -1,17 +1,25 @@
-"""Clients that follow the feed: one reads pages and long polls, another one streams. Each must see every event once."""
+"""Clients that follow the feed: one reads pages and long polls, another one streams. Each must see every event once. A third
+one is told by webhooks, at least once, and in order for each order."""
 
 import asyncio
 import contextlib
 import json
+import pathlib
 import random
+import shutil
+import ssl
+import tempfile
 import time
 
+import certificates
 import harness
 import stage as stages
+import standardwebhooks
 import web
 
 ALL = "order:read order:read:all"
 SILENCE = 20  # seconds without a byte, after which a stream is given up; it shows that it lives more often
+LEASE = 110  # seconds at most until another replica sends what a killed one had begun
 SLICE = 5  # seconds of a stream, at most, before the client comes again
 
 
@@ -115,3 +123,80 @@ class Streamer(Follower):
             self.note([event])
         elif "id" in fields:
             self.position = max(self.position, fields["id"])
+
+
+class Receiver:
+    """Is told of the orders of one client. Now and then it fails, hangs, or hangs up."""
+
+    CLIENT = "shop-0"
+
+    def __init__(self, stage, journal, seed):
+        self.stage, self.journal, self.rng = stage, journal, random.Random(f"{seed}/receiver")
+        self.stopping, self.seen, self.answered = False, [], set()  # events in the order of their arrival; ids answered 200
+        journal.receiver = self
+
+    async def start(self):
+        """Listens, and tells order-svc where."""
+        folder = pathlib.Path(tempfile.mkdtemp(prefix="receiver-"))
+        certificates.authority().issue(folder)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(folder / "cert.pem", folder / "key.pem")
+        shutil.rmtree(folder)
+        self.server = await asyncio.start_server(self.serve, "127.0.0.1", 0, ssl=context)
+        port = self.server.sockets[0].getsockname()[1]
+        token = self.stage.system.mint(self.CLIENT, "webhook:manage", secret=stages.SECRET)
+        api = harness.Api(self.stage.replicas["order-1"].daemon.url, token)
+
+        def ask():
+            answer = api.post("/webhooks", {"url": f"https://127.0.0.1:{port}/"})
+            return answer if answer.status_code != 503 else None
+
+        answer = await asyncio.to_thread(harness.eventually, ask)
+        assert answer.status_code == 201, answer.text
+        self.secret = standardwebhooks.Webhook(answer.json()["secret"])
+
+    async def serve(self, reader, writer):
+        with contextlib.suppress(OSError, asyncio.IncompleteReadError, asyncio.CancelledError):  # the last: at the end
+            while True:
+                head = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
+                fields = {name.lower(): value for name, value in (line.split(": ", 1) for line in head[1:] if line)}
+                if not await self.take(fields, await reader.readexactly(int(fields["content-length"])), writer):
+                    break
+        with contextlib.suppress(OSError):
+            writer.close()
+
+    async def take(self, fields, body, writer):
+        """Answers one delivery. False when it hangs up."""
+        try:
+            event = self.secret.verify(body, fields)
+        except standardwebhooks.WebhookVerificationError as error:
+            self.journal.faults.append(f"a webhook cannot be verified: {error}: {body[:300]}")
+            return False
+        mood = 1 if self.stopping else self.rng.random()
+        if mood < 0.02:
+            await asyncio.sleep(3)  # longer than WEBHOOK_TIMEOUT
+        if mood < 0.05:
+            return False
+        status = 500 if mood < 0.12 else 200
+        if status == 200 and event["id"] not in self.answered:
+            self.answered.add(event["id"])
+            self.seen.append(event)
+        self.journal.outcomes["webhook", str(status)] += 1
+        writer.write(f"HTTP/1.1 {status} x\r\nContent-Length: 0\r\n\r\n".encode())
+        await writer.drain()
+        return True
+
+    async def live(self):
+        while not self.stopping:
+            await asyncio.sleep(0.2)
+
+    def missing(self):
+        rows = self.stage.system.query("SELECT epoch, xid, n FROM order_events WHERE client_id = %s", self.CLIENT)
+        return [id for id in (f"{epoch:08x}{xid:016x}{n:08x}" for epoch, xid, n in rows) if id not in self.answered]
+
+    async def read_to_end(self):
+        """Deliveries that a killed daemon had begun wait until its lease is over."""
+        end = time.monotonic() + LEASE + harness.PATIENCE
+        while await asyncio.to_thread(self.missing) and time.monotonic() < end:
+            await asyncio.sleep(0.2)
+        self.server.close()

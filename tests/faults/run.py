@@ -61,6 +61,8 @@ async def perform(stage, seed, duration, only):
     actors = [clients.Shop(stage, journal, seed, number) for number in range(clients.CLIENTS)]
     actors += [clients.Vandal(stage, journal, seed), clients.Leaver(stage, journal, seed)]
     feed = [followers.Poller(stage, journal, seed, "poller"), followers.Streamer(stage, journal, seed, "streamer")]
+    feed.append(followers.Receiver(stage, journal, seed))
+    await feed[-1].start()
     actors = feed + actors
     guard = asyncio.create_task(watch(stage, disorders))
     lives = [asyncio.create_task(actor.live()) for actor in actors]

@@ -137,7 +137,7 @@ def test_calls_are_signed(parts, platform, tmp_path, source, name):
         eventually(signed_by(platform, 1))
         eventually(lambda: len(platform.calls) > 5)
         assert set(platform.calls) == {("ASIA1", "token1")}  # fetched once for all threads
-        assert any(f"AWS credentials come from {name}" in line["message"] for line in order.log_lines())
+        assert any(f"AWS credentials come from {name}" in line["body"] for line in order.log_lines())
 
 
 @SOURCES
@@ -164,14 +164,14 @@ def test_a_token_that_is_replaced(parts, platform, tmp_path):
     with daemon(parts, platform, **settings) as order:
 
         def told():
-            return [line["message"] for line in order.log_lines() if "ExpiredTokenException" in line["message"]]
+            return [line["body"] for line in order.log_lines() if "ExpiredTokenException" in line["body"]]
 
         eventually(told)
         assert platform.calls == []  # nothing is sent unsigned
         (tmp_path / "token").write_text("another")
         eventually(signed_by(platform, 1))
         assert len(told()) == len(set(told()))  # one for each part, not one for each call
-        eventually(lambda: any("source of AWS credentials is available again" in line["message"] for line in order.log_lines()))
+        eventually(lambda: any("source of AWS credentials is available again" in line["body"] for line in order.log_lines()))
 
 
 def test_credentials_outlive_an_outage_of_their_source(parts, platform, tmp_path):
@@ -179,7 +179,7 @@ def test_credentials_outlive_an_outage_of_their_source(parts, platform, tmp_path
     with daemon(parts, platform, **machine(platform, tmp_path)) as order:
         eventually(signed_by(platform, 1))
         platform.broken = True
-        eventually(lambda: any("source of AWS credentials is unavailable" in line["message"] for line in order.log_lines()))
+        eventually(lambda: any("source of AWS credentials is unavailable" in line["body"] for line in order.log_lines()))
         before = len(platform.calls)
         eventually(lambda: len(platform.calls) > before)
         assert set(platform.calls) == {("ASIA1", "token1")}

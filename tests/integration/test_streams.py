@@ -157,6 +157,20 @@ def test_stream_ends_with_its_token(by_hand):
     streams[2].close()
 
 
+def test_long_poll_ends_with_its_token(by_hand):
+    owner, revoked, secret = by_hand.client(), by_hand.client(), ("demo-client", "demo-secret")
+    revoked.token = http("POST", owner.url + "/auth/token", auth=secret,
+                         data={"grant_type": "client_credentials"}).json()["access_token"]
+    start = start_of(owner)
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        first, other = (pool.submit(api.get, "/events", params={"after": start, "wait": 20}) for api in (revoked, owner))
+        time.sleep(0.5)
+        assert http("POST", owner.url + "/auth/revoke", auth=secret, data={"token": revoked.token}).status_code == 200
+        assert first.result().json()["events"] == [] and not other.done()
+        order_id = owner.created()
+        assert [e["order_id"] for e in other.result().json()["events"]] == [order_id]
+
+
 def test_replica_shows_what_another_one_did_and_goes_on_for_it(parts):
     with System(parts) as system:
         system.start()

@@ -497,6 +497,12 @@ def test_production_wants_https_with_a_certificate_that_it_trusts(parts, tmp_pat
         delivery_id = shop.ping(hook)
         delivery = eventually(lambda: (one := shop.delivery(hook, delivery_id))["last_error"] and one)
         assert "certificate" in delivery["last_error"] and receiver.got == []
+        both.order.stop()
+        both.order.environment["WEBHOOK_CA_FILE"] = certificates.authority().path
+        both.order.start()
+        assert shop.retry(hook, delivery_id).status_code == 202
+        eventually(lambda: shop.delivery(hook, delivery_id)["state"] == "delivered")
+        verified(receiver.got[0], hook["secret"])
 
 
 def test_proxy_of_the_environment_is_not_used(parts, receiver):

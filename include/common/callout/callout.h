@@ -33,8 +33,9 @@ struct callout_policy {
 
 struct callout_options {
     struct callout_policy policy;
-    int64_t timeout_ms; /* of a whole call */
-    size_t parallel;    /* calls at once, at most */
+    const char *ca_file; /* of certificates that are trusted, in PEM; "" or NULL: the system's; borrowed */
+    int64_t timeout_ms;  /* of a whole call */
+    size_t parallel;     /* calls at once, at most */
 };
 
 /* A POST. Everything is copied. */

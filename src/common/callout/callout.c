@@ -82,6 +82,8 @@ static bool set_call_options(struct call *call, const struct callout_options *o)
     bad |= curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS,
                             (long)(o->timeout_ms < CONNECT_MS ? o->timeout_ms : CONNECT_MS));
     bad |= curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)o->timeout_ms);
+    if (o->ca_file && *o->ca_file)
+        bad |= curl_easy_setopt(easy, CURLOPT_CAINFO, o->ca_file);
     bad |= curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, guard_socket);
     bad |= curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, call);
     bad |= curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, take_header);

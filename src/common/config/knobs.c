@@ -191,6 +191,8 @@ const struct config_knob config_knobs[] = {
      FIELD(webhook_secrets_key), "key that encrypts the secrets of webhooks in the database"},
     {"WEBHOOK_ALLOW_NETWORKS", CONFIG_STRING, CONFIG_ORDER, "", 0, 1024, NULL, FIELD(webhook_allow_networks),
      "private networks whose hosts may be receivers of webhooks; addresses and networks, separated by commas"},
+    {"WEBHOOK_CA_FILE", CONFIG_STRING, CONFIG_ORDER, "", 0, 1024, NULL, FIELD(webhook_ca_file),
+     "CA certificates in PEM for receivers of webhooks; empty uses the system's"},
     {"WEBHOOK_TIMEOUT", CONFIG_DURATION, CONFIG_ORDER, "15s", 100 * MS, 2 * MINUTE, NULL,
      FIELD(webhook_timeout), "timeout of one request to a receiver of webhooks"},
     {"WEBHOOK_SCHEDULE", CONFIG_STRING, CONFIG_ORDER, "5s,5m,30m,2h,5h,10h,14h,20h,24h", 1, 255, NULL,

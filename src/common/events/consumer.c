@@ -23,7 +23,8 @@
 enum {
     OUTAGE_BASE_MS = 100,
     OUTAGE_CAP_MS = 5000,
-    RETRY_BASE_MS = 1000, /* of a message that failed */
+    OUTAGE_QUIET_MS = 1000, /* one worker may succeed while another one fails */
+    RETRY_BASE_MS = 1000,   /* of a message that failed */
     RETRY_CAP_MS = 30000,
     HOLD_MS = 600000, /* for no longer a batch is held that the database is too busy for */
 };
@@ -66,9 +67,9 @@ static void consumer_rest(struct worker *w, const char *part, const char *why) {
     w->failures++;
 }
 
+/* Whichever worker failed: it may have nothing to do for long, and would not tell. */
 static void recovered(struct worker *w) {
-    if (w->failures > 0)
-        outage_end(&w->consumer->outage);
+    outage_end(&w->consumer->outage);
     w->failures = 0;
 }
 
@@ -350,7 +351,7 @@ struct consumer *consumer_start(const struct consumer_options *options) {
         return NULL;
     c->options = *options;
     snprintf(c->name, sizeof c->name, "consumer of %s", options->queue.name);
-    c->outage.name = c->name;
+    c->outage = (struct outage){.name = c->name, .quiet_ms = OUTAGE_QUIET_MS};
     consumer_series_make(&c->series, options->queue.name);
     pthread_mutex_init(&c->lock, NULL);
     pthread_cond_init(&c->changed, NULL);

@@ -84,10 +84,11 @@ static void connecting_to_sqs_has_a_deadline(void **state) {
     struct queue *queue = queue_open(&(struct queue_options){
         .endpoint = deaf.url, .region = "us-east-1", .name = "q.fifo", .dead_letter_name = "d.fifo"});
     assert_int_equal(queue_check(queue), QUEUE_UNAVAILABLE);
-    const char *words =
-        queue_error(queue); /* its own deadline, not the call's; the second is of newer libcurls */
-    assert_true((strstr(words, "Failed to connect") && strstr(words, "Timeout was reached")) ||
-                strstr(words, "Connection timed out after"));
+    /* Its own deadline, not the call's. libcurl has several words for it, depending on its version and on who notices. */
+    const char *words = queue_error(queue);
+    if (!(strstr(words, "Failed to connect") && strstr(words, "Timeout was reached")) &&
+        !strstr(words, "Connection timed out after") && !strstr(words, "Connection timeout after"))
+        fail_msg("SQS: %s", words);
     queue_close(queue);
 }
 
