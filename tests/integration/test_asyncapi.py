@@ -9,13 +9,15 @@ import jsonschema
 import pytest
 import yaml
 from harness import ROOT, System, eventually, http, order_created, status_update
+from receiver import Receiver
 from test_openapi import nodes
 from test_streams import Follower
 
 DOCUMENT = yaml.safe_load((ROOT / "docs/asyncapi.yaml").read_text())
 OPENAPI = yaml.safe_load((ROOT / "docs/openapi.yaml").read_text())
 QUEUES = {channel["x-setting"]: channel for channel in DOCUMENT["channels"].values() if "x-setting" in channel}
-STREAMS = {channel["address"]: channel for channel in DOCUMENT["channels"].values() if "x-setting" not in channel}
+STREAMS = {channel["address"]: channel for channel in DOCUMENT["channels"].values()
+           if "x-setting" not in channel and channel["address"]}
 
 
 def target(reference):
@@ -205,6 +207,22 @@ def test_streams(by_hand):
         eventually(stream.has_delivered)
         assert assert_shown(path, stream) == every
         stream.close()
+
+
+def test_webhooks(parts):
+    kinds = {message["name"]: message for message in messages_of(DOCUMENT["channels"]["webhook"])}
+    with Receiver() as receiver, System(parts, WEBHOOK_ALLOW_NETWORKS="127.0.0.0/8") as system:
+        api = system.start().client(scope="webhook:manage order:create order:read")
+        hook = api.post("/webhooks", {"url": receiver.url}).json()
+        assert api.post(f"/webhooks/{hook['id']}/ping").status_code == 202
+        order_id = api.created()
+        eventually(lambda: any(request.event["type"] == "order.delivered" for request in receiver.of(order_id)))
+        assert api.post(f"/webhooks/{hook['id']}/rotate").status_code == 200
+        assert api.post(f"/webhooks/{hook['id']}/ping").status_code == 202
+        eventually(lambda: len(receiver.got) == len(receiver.of(order_id)) + 2)
+        for request in receiver.got:
+            headers = {name.lower(): value for name, value in request.headers.items() if name.lower().startswith("webhook-")}
+            assert_fits(kinds["webhook.ping" if request.event["type"] == "webhook.ping" else "event"], headers, request.event)
 
 
 def test_resync(parts):
