@@ -21,13 +21,13 @@ SECRET = "a-secret-of-production-that-is-long-enough"
 SETTINGS = {
     # Daemons of production, which also start while their database is unavailable.
     "APP_ENV": "production", "DEMO_CLIENTS": "false", "DELIVERY_ANONYMOUS": "false", "JWT_SECRET": SECRET,
+    # A receiver on this machine, with pauses that are shorter than the run.
+    "WEBHOOK_ALLOW_NETWORKS": "127.0.0.0/8", "WEBHOOK_CA_FILE": certificates.authority().path, "WEBHOOK_TIMEOUT": "2s",
+    "WEBHOOK_SCHEDULE": "100ms,200ms,500ms,1s,1s,1s,1s,1s,1s,1s,1s,1s",
     # Shipments that take a few seconds, and deadlines shorter than the faults.
     "CARRIER_ASSIGN_DELAY": "300ms", "CARRIER_SHIP_DELAY": "700ms", "CARRIER_DELIVER_DELAY": "1s",
     "DB_CONNECT_TIMEOUT": "1s", "DB_STATEMENT_TIMEOUT": "2s", "DB_LOCK_TIMEOUT": "1s", "HTTP_QUEUE_TIMEOUT": "3s",
     "SHUTDOWN_TIMEOUT": "10s", "RECONCILE_AFTER": "10s",
-    # A receiver on this machine, with pauses that are shorter than the run.
-    "WEBHOOK_ALLOW_NETWORKS": "127.0.0.0/8", "WEBHOOK_CA_FILE": certificates.authority().path, "WEBHOOK_TIMEOUT": "2s",
-    "WEBHOOK_SCHEDULE": "100ms,200ms,500ms,1s,1s,1s,1s,1s,1s,1s,1s,1s",
 }
 PIPE = 4096  # bytes that a daemon's log may wait for its reader
 PROMOTION = 120  # maximum seconds until a stopped database takes writes again
