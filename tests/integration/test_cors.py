@@ -17,7 +17,7 @@ PATHS = {(daemon, path): sorted(method.upper() for owner, method, route, _ in ro
 
 @pytest.fixture(scope="module")
 def system(parts):
-    with System(parts, CORS_ORIGINS=f"{SHOP},  {SECOND}") as both:
+    with System(parts, CARRIER_SIMULATION="false", CORS_ORIGINS=f"{SHOP},  {SECOND}") as both:
         both.start()
         yield both
 
