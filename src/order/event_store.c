@@ -1,10 +1,6 @@
 /* The SQL of the feed. Reads go along one index each, across the partitions. */
 #include "event_store.h"
 
-#include "event_rows.h"
-
-#include "common/base/clock.h"
-
 enum { DAY_MS = 24 * 3600 * 1000 };
 
 static const struct db_query head_query = {

@@ -2,7 +2,6 @@
 #include "events.h"
 
 #include "app.h"
-#include "common/base/json_write.h"
 #include "common/service/worker.h"
 #include "event_store.h"
 #include "feed.h"
@@ -210,14 +209,11 @@ static enum db_status answer_page(struct feed *feed, struct db *db, struct http_
     struct event_position next;
     enum db_status status = collect_page(db, reading, head, &events, &next);
     struct feed_place place = {.filter = reading->filter, .after = next};
-    if (status != DB_OK)
-        ;
-    else if (!events.len && reading->wait_ms) {
-        if (!feed_wait(feed, request, &place, reading->limit, reading->wait_ms))
-            refuse_reader(request);
-    } else {
+    bool waits = status == DB_OK && !events.len && reading->wait_ms;
+    if (waits && !feed_wait(feed, request, &place, reading->limit, reading->wait_ms))
+        refuse_reader(request);
+    if (status == DB_OK && !waits)
         event_page_reply(request, &events, &next);
-    }
     buf_free(&events);
     return status;
 }
