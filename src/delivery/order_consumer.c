@@ -1,4 +1,4 @@
-/* Creates shipments from ORDER_CREATED messages. */
+/* Creates shipments from ORDER_CREATED messages, and cancels them for ORDER_CANCEL_REQUESTED. */
 #include "order_consumer.h"
 
 #include "app.h"
@@ -12,9 +12,20 @@
 
 #include <stdio.h>
 
-/* Reads the new shipment of a message. If the message is not a valid ORDER_CREATED, its reason says why. */
+/* What a batch of messages asks for. A message to cancel also stands for the order it is about, whose ORDER_CREATED may be
+ * lost: so a late one finds the shipment cancelled. */
+struct order_batch {
+    struct shipment shipments[QUEUE_BATCH];
+    size_t count;
+    struct shipment_change cancels[QUEUE_BATCH];
+    const struct uuid *cancelled_orders[QUEUE_BATCH];
+    size_t cancel_count;
+};
+
+/* Reads the shipment of a message. If the message is not valid, its reason says why. */
 static enum consumer_outcome read_order_message(struct consumer_message *in, struct arena *arena,
-                                                const struct shipment_pace *pace, struct shipment *out) {
+                                                const struct shipment_pace *pace, struct shipment *out,
+                                                bool *cancel) {
     const struct queue_message *message = in->message;
     char fresh[TRACEPARENT_SIZE] = "";
     if (!*in->trace)
@@ -24,8 +35,8 @@ static enum consumer_outcome read_order_message(struct consumer_message *in, str
     /* Without a correlation id, the message's id is used. */
     out->correlation_id = *message->correlation_id ? message->correlation_id : message->id;
     out->traceparent = arena_strdup(arena, *in->trace ? in->trace : fresh);
-    bool good =
-        shipment_order_parse(message->body, message->body_len, arena, out, in->reason, sizeof in->reason);
+    bool good = shipment_order_parse(message->body, message->body_len, arena, out, cancel, in->reason,
+                                     sizeof in->reason);
     return good ? CONSUMER_DONE : CONSUMER_HOPELESS;
 }
 
@@ -53,17 +64,58 @@ static enum db_status create_shipments(const struct delivery_app *app, struct db
     return status;
 }
 
+static void add_message(struct order_batch *batch, struct consumer_message *in, struct arena *arena,
+                        const struct shipment_pace *pace) {
+    struct shipment *shipment = &batch->shipments[batch->count];
+    bool cancel = false;
+    in->outcome = read_order_message(in, arena, pace, shipment, &cancel);
+    if (in->outcome != CONSUMER_DONE)
+        return;
+    batch->count++;
+    if (!cancel)
+        return;
+    batch->cancelled_orders[batch->cancel_count] = &shipment->order_id;
+    batch->cancels[batch->cancel_count++] =
+        (struct shipment_change){.status = SHIPMENT_CANCELLED,
+                                 .actor = shipment->client_id ? shipment->client_id : "order-events",
+                                 .request_id = shipment->correlation_id,
+                                 .trace = shipment->traceparent};
+}
+
+/* Cancels those that have not left. Of the others the order hears as of every repeated order (create_shipments). */
+static enum db_status cancel_shipments(const struct delivery_app *app, struct db *db,
+                                       struct order_batch *batch, const struct shipment_pace *pace) {
+    struct shipment_change *changes[QUEUE_BATCH];
+    struct shipment_rows found = {0}, changed = {0};
+    size_t n = 0;
+    enum db_status status = shipment_store_find(db, batch->cancelled_orders, batch->cancel_count, &found);
+    for (size_t i = 0; status == DB_OK && i < batch->cancel_count; i++) {
+        const struct shipment *shipment = shipment_rows_find(&found, batch->cancelled_orders[i]);
+        if (!shipment || shipment->status != SHIPMENT_PROCESSING)
+            continue;
+        batch->cancels[i].shipment_id = shipment->id;
+        changes[n++] = &batch->cancels[i];
+    }
+    if (n)
+        status = shipment_store_change(db, pace, changes, n, &changed);
+    if (n && status == DB_OK)
+        outbox_wake(app->outbox);
+    shipment_rows_free(&found);
+    shipment_rows_free(&changed);
+    return status;
+}
+
 enum db_status order_consumer_handle(void *app, struct db *db, struct consumer_message messages[], size_t n) {
     const struct delivery_app *delivery = app;
     struct shipment_pace pace = carrier_pace(delivery->service.config);
-    struct shipment shipments[QUEUE_BATCH];
+    struct order_batch batch = {.count = 0};
     struct arena arena = {0};
-    size_t count = 0;
-    for (size_t i = 0; i < n; i++) {
-        messages[i].outcome = read_order_message(&messages[i], &arena, &pace, &shipments[count]);
-        count += messages[i].outcome == CONSUMER_DONE;
-    }
-    enum db_status status = arena.failed ? DB_NO_MEMORY : create_shipments(delivery, db, shipments, count);
+    for (size_t i = 0; i < n; i++)
+        add_message(&batch, &messages[i], &arena, &pace);
+    enum db_status status =
+        arena.failed ? DB_NO_MEMORY : create_shipments(delivery, db, batch.shipments, batch.count);
+    if (status == DB_OK && batch.cancel_count)
+        status = cancel_shipments(delivery, db, &batch, &pace);
     arena_free(&arena);
     return status;
 }

@@ -14,7 +14,8 @@
 static json_t *revocation_event(struct consumer_message *in, const char *type, const char *id_name,
                                 struct uuid *id) {
     const struct queue_message *message = in->message;
-    return event_parse(message->body, message->body_len, type, id_name, id, in->reason, sizeof in->reason);
+    return event_parse(message->body, message->body_len, EVENT_TYPES(type), id_name, id, in->reason,
+                       sizeof in->reason);
 }
 
 /* Reads an integer of at most max. *good becomes false when it is none, with the reason. */

@@ -9,11 +9,12 @@ static const struct {
     const char *name;
     const char *order_name;
     const char *arrival;       /* its description in the audit trail */
-    enum shipment_status next; /* the only one that may follow; itself when final */
+    enum shipment_status next; /* where the carrier moves it; itself when final */
 } statuses[] = {
     [SHIPMENT_PROCESSING] = {"PROCESSING", "PENDING_SHIPMENT", "Shipment created", SHIPMENT_SHIPPED},
     [SHIPMENT_SHIPPED] = {"SHIPPED", "SHIPPED", "Shipped", SHIPMENT_DELIVERED},
     [SHIPMENT_DELIVERED] = {"DELIVERED", "DELIVERED", "Delivered", SHIPMENT_DELIVERED},
+    [SHIPMENT_CANCELLED] = {"CANCELLED", "CANCELLED", "Cancelled", SHIPMENT_CANCELLED},
 };
 
 const char *shipment_status_name(enum shipment_status status) {
@@ -38,9 +39,10 @@ bool shipment_status_parse(const char *name, enum shipment_status *out) {
     return false;
 }
 
-bool shipment_status_next(enum shipment_status status, enum shipment_status *next) {
-    *next = statuses[status].next;
-    return *next != status;
+bool shipment_status_may_follow(enum shipment_status before, enum shipment_status after) {
+    if (after == SHIPMENT_CANCELLED)
+        return before == SHIPMENT_PROCESSING;
+    return before != after && statuses[before].next == after;
 }
 
 int64_t shipment_next_ms(const struct shipment *shipment, const struct shipment_pace *pace, int64_t now_ms) {
@@ -52,6 +54,7 @@ int64_t shipment_next_ms(const struct shipment *shipment, const struct shipment_
     case SHIPMENT_SHIPPED:
         return now_ms + pace->deliver_ms;
     case SHIPMENT_DELIVERED:
+    case SHIPMENT_CANCELLED:
         break;
     }
     return DB_NO_TIME;
@@ -68,7 +71,7 @@ static bool set_text(const char **field, const char *value) {
 static enum shipment_verdict decide(struct shipment *shipment, const struct shipment_change *change,
                                     int64_t now_ms) {
     bool moves = change->status != shipment->status;
-    if (moves && change->status != statuses[shipment->status].next)
+    if (moves && !shipment_status_may_follow(shipment->status, change->status))
         return SHIPMENT_REFUSED;
     bool detailed = set_text(&shipment->tracking_number, change->tracking_number);
     detailed |= set_text(&shipment->carrier, change->carrier);

@@ -12,7 +12,8 @@
 #define SHIPMENT_MAX_TEXT 255 /* characters of a tracking number, carrier, customer id or client id */
 #define SHIPMENT_TRACKING_SIZE sizeof "DE0123456789AB"
 
-enum shipment_status { SHIPMENT_PROCESSING, SHIPMENT_SHIPPED, SHIPMENT_DELIVERED };
+enum shipment_status { SHIPMENT_PROCESSING, SHIPMENT_SHIPPED, SHIPMENT_DELIVERED, SHIPMENT_CANCELLED };
+#define SHIPMENT_STATUSES (SHIPMENT_CANCELLED + 1)
 
 struct shipment { /* strings are borrowed */
     struct uuid id, order_id;
@@ -71,8 +72,8 @@ const char *shipment_status_order_name(enum shipment_status status);
 const char *shipment_status_arrival(enum shipment_status status);
 bool shipment_status_parse(const char *name, enum shipment_status *out) MUST_CHECK;
 
-/* *next receives the only status that may follow. False when status is final. */
-bool shipment_status_next(enum shipment_status status, enum shipment_status *next);
+/* Whether a shipment may go from one status to another one. */
+bool shipment_status_may_follow(enum shipment_status before, enum shipment_status after);
 
 /* When the simulated carrier moves a shipment that was last moved at now_ms. DB_NO_TIME: never. Times are
  * milliseconds since the epoch. */

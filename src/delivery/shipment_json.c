@@ -11,7 +11,7 @@
 static void read_status(const json_t *body, struct shipment_change *change, struct http_faults *faults) {
     const char *name = json_member_string(body, "status");
     if (!name || !shipment_status_parse(name, &change->status))
-        http_fault(faults, "", "status", "must be PROCESSING, SHIPPED or DELIVERED");
+        http_fault(faults, "", "status", "must be PROCESSING, SHIPPED, DELIVERED or CANCELLED");
 }
 
 /* Reads an optional member. NULL when it is missing or null. */
@@ -65,11 +65,12 @@ static bool read_parties(const json_t *event, struct arena *arena, struct shipme
 }
 
 bool shipment_order_parse(const char *body, size_t len, struct arena *arena, struct shipment *shipment,
-                          char *reason, size_t reason_size) {
-    json_t *event =
-        event_parse(body, len, "ORDER_CREATED", "orderId", &shipment->order_id, reason, reason_size);
+                          bool *cancel, char *reason, size_t reason_size) {
+    json_t *event = event_parse(body, len, EVENT_TYPES("ORDER_CREATED", "ORDER_CANCEL_REQUESTED"), "orderId",
+                                &shipment->order_id, reason, reason_size);
     if (!event)
         return false;
+    *cancel = strcmp(json_member_string(event, "eventType"), "ORDER_CANCEL_REQUESTED") == 0;
     bool good = read_parties(event, arena, shipment, reason, reason_size);
     json_decref(event);
     return good;

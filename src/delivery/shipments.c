@@ -100,16 +100,22 @@ void shipments_status_prepare(struct http_request *request) {
 }
 
 static void reply_refused(struct http_request *request, const struct shipment_change *change) {
-    struct buf allowed = {0};
-    enum shipment_status next;
-    bool final = !shipment_status_next(change->before, &next);
-    const char *can = final ? "nothing, it is final" : shipment_status_name(next);
-    if (!final)
-        json_append_text(&allowed, can);
+    struct buf allowed = {0}, words = {0};
+    for (enum shipment_status next = SHIPMENT_PROCESSING; next < SHIPMENT_STATUSES; next++) {
+        if (!shipment_status_may_follow(change->before, next))
+            continue;
+        buf_str(&words, words.len ? " or " : "");
+        buf_str(&words, shipment_status_name(next));
+        buf_str(&allowed, allowed.len ? "," : "");
+        json_append_text(&allowed, shipment_status_name(next));
+    }
     http_reply_problem_with(request, PROBLEM_INVALID_TRANSITION, "allowed", &allowed,
                             "A shipment that is %s cannot become %s; allowed: %s",
-                            shipment_status_name(change->before), shipment_status_name(change->status), can);
+                            shipment_status_name(change->before), shipment_status_name(change->status),
+                            words.len ? words.data : "nothing, it is final");
+    request->arena.failed |= words.failed;
     buf_free(&allowed);
+    buf_free(&words);
 }
 
 static void reply_change(struct http_request *request, const struct shipment_change *change) {

@@ -10,6 +10,14 @@ static const char *const status_names[] = {
     [ORDER_PENDING_SHIPMENT] = "PENDING_SHIPMENT",
     [ORDER_SHIPPED] = "SHIPPED",
     [ORDER_DELIVERED] = "DELIVERED",
+    [ORDER_CANCELLED] = "CANCELLED",
+};
+
+static const char *const cancellation_names[] = {
+    [ORDER_CANCEL_NONE] = NULL,
+    [ORDER_CANCEL_REQUESTED] = "requested",
+    [ORDER_CANCEL_ACCEPTED] = "accepted",
+    [ORDER_CANCEL_REFUSED] = "refused",
 };
 
 const char *order_status_name(enum order_status status) {
@@ -26,6 +34,22 @@ bool order_status_parse(const char *name, enum order_status *out) {
     return false;
 }
 
+bool order_status_final(enum order_status status) {
+    return status == ORDER_DELIVERED || status == ORDER_CANCELLED;
+}
+
+const char *order_cancellation_name(enum order_cancellation cancellation) {
+    return cancellation_names[cancellation];
+}
+
+bool order_cancellation_parse(const char *name, enum order_cancellation *out) {
+    *out = ORDER_CANCEL_NONE;
+    for (size_t i = 1; name && i < sizeof cancellation_names / sizeof *cancellation_names; i++)
+        if (strcmp(name, cancellation_names[i]) == 0)
+            *out = (enum order_cancellation)i;
+    return !name || *out != ORDER_CANCEL_NONE;
+}
+
 /* Sets *field, unless value is NULL. True when that changed it. */
 static bool update_text(const char **field, const char *value) {
     if (!value || (*field && strcmp(*field, value) == 0))
@@ -34,19 +58,52 @@ static bool update_text(const char **field, const char *value) {
     return true;
 }
 
+static void note_change(struct order *order, int64_t now_ms) {
+    order->version++;
+    order->updated_ms = now_ms > order->updated_ms ? now_ms : order->updated_ms;
+}
+
+/* A step may be skipped: its event was lost. */
+static bool may_follow(enum order_status before, enum order_status after) {
+    if (after == ORDER_CANCELLED)
+        return before == ORDER_PENDING_SHIPMENT;
+    return before < after && before != ORDER_CANCELLED;
+}
+
 bool order_apply_status(struct order *order, enum order_status status, const char *tracking_number,
                         const char *carrier, int64_t now_ms) {
-    if (status < order->status)
+    bool changed = may_follow(order->status, status);
+    if (!changed && status != order->status)
         return false;
-    bool changed = status > order->status; /* may skip a step: its event was lost */
+    if (changed && order->cancellation == ORDER_CANCEL_REQUESTED)
+        order->cancellation = status == ORDER_CANCELLED ? ORDER_CANCEL_ACCEPTED : ORDER_CANCEL_REFUSED;
     order->status = status;
     changed |= update_text(&order->tracking_number, tracking_number);
     changed |= update_text(&order->carrier, carrier);
-    if (changed) {
-        order->version++;
-        order->updated_ms = now_ms > order->updated_ms ? now_ms : order->updated_ms;
-    }
+    if (changed)
+        note_change(order, now_ms);
     return changed;
+}
+
+bool order_contradicts(const struct order *order, enum order_status status) {
+    bool left = order->status == ORDER_SHIPPED || order->status == ORDER_DELIVERED;
+    return (left && status == ORDER_CANCELLED) ||
+           (order->status == ORDER_CANCELLED && (status == ORDER_SHIPPED || status == ORDER_DELIVERED));
+}
+
+enum order_cancel_verdict order_request_cancel(struct order *order, const char *reason, int64_t now_ms) {
+    if (order->cancellation != ORDER_CANCEL_NONE || order->status == ORDER_CANCELLED)
+        return ORDER_CANCEL_KNOWN;
+    if (order->status != ORDER_PENDING_SHIPMENT)
+        return ORDER_CANCEL_TOO_LATE;
+    order->cancellation = ORDER_CANCEL_REQUESTED;
+    order->cancellation_reason = reason;
+    note_change(order, now_ms);
+    return ORDER_CANCEL_NOTED;
+}
+
+bool order_wants_cancel(const struct order *order) {
+    return order->cancellation == ORDER_CANCEL_REQUESTED || order->status == ORDER_CANCELLED;
 }
 
 static int compare_items(const void *left, const void *right) {

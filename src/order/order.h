@@ -17,7 +17,20 @@
 #define ORDER_MAX_PRICE 9999999999   /* cents */
 #define ORDER_MAX_TOTAL 999999999999 /* cents */
 
-enum order_status { ORDER_PENDING_SHIPMENT, ORDER_SHIPPED, ORDER_DELIVERED };
+enum order_status { ORDER_PENDING_SHIPMENT, ORDER_SHIPPED, ORDER_DELIVERED, ORDER_CANCELLED };
+#define ORDER_STATUSES (ORDER_CANCELLED + 1)
+
+/* What became of the client's wish to cancel the order. */
+enum order_cancellation {
+    ORDER_CANCEL_NONE, /* nobody wished it */
+    ORDER_CANCEL_REQUESTED,
+    ORDER_CANCEL_ACCEPTED,
+    ORDER_CANCEL_REFUSED, /* the shipment had left */
+};
+#define ORDER_CANCELLATIONS (ORDER_CANCEL_REFUSED + 1)
+
+/* Why a cancellation is refused: there is only one reason. */
+#define ORDER_REFUSAL "The shipment had left"
 
 struct order_item {
     const char *product_id;
@@ -32,6 +45,8 @@ struct order { /* strings and items belong to the arena it was made in */
     enum order_status status;
     int64_t total;                         /* cents */
     const char *tracking_number, *carrier; /* NULL: unknown */
+    enum order_cancellation cancellation;
+    const char *cancellation_reason; /* the client's; NULL: none */
     int64_t version;
     int64_t created_ms, updated_ms;
     struct order_item *items;
@@ -41,11 +56,37 @@ struct order { /* strings and items belong to the arena it was made in */
 const char *order_status_name(enum order_status status);
 bool order_status_parse(const char *name, enum order_status *out) MUST_CHECK;
 
-/* Applies an event to an order. Every status change goes through here. Statuses only move forward. The same status
- * again may set a tracking number or carrier, but never erases one. A late or repeated event changes nothing. True
- * when order was changed, and with it version and updated_ms. */
+/* Whether no event can change the status any more. */
+bool order_status_final(enum order_status status);
+
+/* "requested", "accepted" or "refused". NULL: nobody wished to cancel the order. */
+const char *order_cancellation_name(enum order_cancellation cancellation);
+/* Accepts NULL. False when the name is unknown. */
+bool order_cancellation_parse(const char *name, enum order_cancellation *out) MUST_CHECK;
+
+enum order_cancel_verdict {
+    ORDER_CANCEL_NOTED,    /* delivery-svc must be asked */
+    ORDER_CANCEL_KNOWN,    /* it was asked before, or has decided: cancellation and status say what */
+    ORDER_CANCEL_TOO_LATE, /* nobody asked before the order was SHIPPED */
+};
+
+/* Notes the client's wish to cancel the order. The first reason stays. */
+enum order_cancel_verdict order_request_cancel(struct order *order, const char *reason,
+                                               int64_t now_ms) MUST_CHECK;
+
+/* Whether delivery-svc must be asked (again) to cancel the shipment. */
+bool order_wants_cancel(const struct order *order);
+
+/* Applies an event to an order. Every status change goes through here. Statuses only move forward, and nothing follows
+ * CANCELLED. A new status also decides a requested cancellation. The same status again may set a tracking number or carrier,
+ * but never erases one. A late or repeated event changes nothing. True when order was changed, and with it version and
+ * updated_ms. */
 bool order_apply_status(struct order *order, enum order_status status, const char *tracking_number,
                         const char *carrier, int64_t now_ms) MUST_CHECK;
+
+/* Whether an event says what cannot be: the shipment left and was cancelled. Only a database that lost transactions brings
+ * that about. */
+bool order_contradicts(const struct order *order, enum order_status status);
 
 /* Identifies the payload of an order: SHA-256 of the customer and the items. The order of the items does not
  * matter. False when out of memory. */

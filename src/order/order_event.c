@@ -13,6 +13,9 @@ static const char *const type_names[ORDER_EVENT_TYPES] = {
     [ORDER_EVENT_SHIPPED] = "order.shipped",
     [ORDER_EVENT_DELIVERED] = "order.delivered",
     [ORDER_EVENT_TRACKING_CHANGED] = "order.tracking_changed",
+    [ORDER_EVENT_CANCEL_REQUESTED] = "order.cancel_requested",
+    [ORDER_EVENT_CANCELLED] = "order.cancelled",
+    [ORDER_EVENT_CANCEL_REFUSED] = "order.cancel_refused",
 };
 
 const char *order_event_type_name(enum order_event_type type) {
@@ -37,6 +40,8 @@ enum order_event_type order_event_type_of(enum order_status before, enum order_s
         return ORDER_EVENT_SHIPPED;
     case ORDER_DELIVERED:
         return ORDER_EVENT_DELIVERED;
+    case ORDER_CANCELLED:
+        return ORDER_EVENT_CANCELLED;
     case ORDER_PENDING_SHIPMENT:
         break;
     }
@@ -85,12 +90,23 @@ static void append_actor(struct buf *out, const struct order_event *event) {
     json_append_text(out, event->actor ? event->actor : client);
 }
 
+static bool tells_reason(enum order_event_type type) {
+    return type == ORDER_EVENT_CANCEL_REQUESTED || type == ORDER_EVENT_CANCELLED ||
+           type == ORDER_EVENT_CANCEL_REFUSED;
+}
+
 static void append_data(struct buf *out, const struct order_event *event) {
     if (event->data) {
         buf_str(out, event->data);
-    } else {
+    } else if (!tells_reason(event->type)) {
         buf_str(out, "{\"total_amount\":");
         json_append_money(out, event->total);
+        buf_char(out, '}');
+    } else {
+        buf_str(out, "{\"reason\":");
+        optional_text(out, event->cancellation_reason);
+        if (event->type == ORDER_EVENT_CANCEL_REFUSED)
+            buf_str(out, ",\"refusal\":\"" ORDER_REFUSAL "\"");
         buf_char(out, '}');
     }
 }

@@ -16,6 +16,9 @@ enum order_event_type {
     ORDER_EVENT_SHIPPED,
     ORDER_EVENT_DELIVERED,
     ORDER_EVENT_TRACKING_CHANGED,
+    ORDER_EVENT_CANCEL_REQUESTED,
+    ORDER_EVENT_CANCELLED,
+    ORDER_EVENT_CANCEL_REFUSED,
     ORDER_EVENT_TYPES
 };
 
@@ -23,7 +26,7 @@ enum order_event_type {
 const char *order_event_type_name(enum order_event_type type);
 bool order_event_type_parse(const char *name, enum order_event_type *out) MUST_CHECK;
 
-/* The type of a change from one status to another, or within one. */
+/* The type of an event of the shipment that moved the order from one status to another, or changed it within one. */
 enum order_event_type order_event_type_of(enum order_status before, enum order_status after);
 
 struct event_position {
@@ -48,8 +51,10 @@ struct order_event {                /* strings belong to the arena it was made i
     const char *actor; /* such as "delivery-service"; NULL: the client */
     const char *request_id;
     const char *trace_id; /* NULL: none */
-    const char *data;     /* a JSON object; NULL: what the order has, its total */
-    int64_t total;        /* of the order, in cents */
+    const char
+        *data;     /* a JSON object; NULL: what the order has, its total or the reason of its cancellation */
+    int64_t total; /* of the order, in cents */
+    const char *cancellation_reason; /* of the order; NULL: none */
     int64_t occurred_ms;
 };
 

@@ -162,6 +162,8 @@ void order_view_json(struct buf *out, const struct order *order) {
     json_append_time(out, order->created_ms);
     buf_str(out, ",\"updated_at\":");
     json_append_time(out, order->updated_ms);
+    optional_json(out, "cancellation", order_cancellation_name(order->cancellation));
+    optional_json(out, "cancellation_reason", order->cancellation_reason);
     buf_char(out, '}');
 }
 
@@ -177,6 +179,40 @@ void order_created_json(struct buf *out, const struct order *order, const struct
     json_append_money(out, order->total);
     buf_str(out, ",\"timestamp\":");
     json_append_time(out, order->created_ms);
+    buf_str(out, ",\"clientId\":");
+    json_append_text(out, order->client_id);
+    buf_char(out, '}');
+}
+
+bool order_cancel_from_json(const char *body, size_t len, struct arena *arena, const char **reason,
+                            struct http_faults *faults) {
+    static const char *const known[] = {"reason", NULL};
+    char error[JSON_ERROR_SIZE];
+    *reason = NULL;
+    if (!len)
+        return true;
+    json_t *root = json_parse_object(body, len, error);
+    if (!root) {
+        http_fault(faults, "", NULL, "%s", error);
+        return false;
+    }
+    http_fault_unknown(faults, root, "", known);
+    const json_t *value = json_object_get(root, "reason");
+    if (value && !json_is_null(value))
+        *reason = order_read_id(root, "", "reason", arena, faults);
+    json_decref(root);
+    return faults->count == 0;
+}
+
+void order_cancel_json(struct buf *out, const struct order *order, const struct uuid *event_id) {
+    buf_str(out, "{\"eventType\":\"ORDER_CANCEL_REQUESTED\",\"eventId\":");
+    json_append_uuid(out, event_id);
+    buf_str(out, ",\"orderId\":");
+    json_append_uuid(out, &order->id);
+    buf_str(out, ",\"customerId\":");
+    json_append_text(out, order->customer_id);
+    buf_str(out, ",\"timestamp\":");
+    json_append_time(out, order->updated_ms);
     buf_str(out, ",\"clientId\":");
     json_append_text(out, order->client_id);
     buf_char(out, '}');
@@ -207,7 +243,7 @@ static int64_t event_time(const json_t *root) {
 static const char *event_fault(const json_t *root, struct arena *arena, struct order_status_event *event) {
     const char *status = json_member_string(root, "currentStatus");
     if (!status || !order_status_parse(status, &event->status))
-        return "currentStatus is not PENDING_SHIPMENT, SHIPPED or DELIVERED";
+        return "currentStatus is not PENDING_SHIPMENT, SHIPPED, DELIVERED or CANCELLED";
     event->changed_ms = event_time(root);
     const char *fault =
         event_text(root, "trackingNumber", "trackingNumber" TEXT_RULE, arena, &event->tracking_number);
@@ -217,8 +253,8 @@ static const char *event_fault(const json_t *root, struct arena *arena, struct o
 bool order_status_event_parse(const char *body, size_t len, struct arena *arena,
                               struct order_status_event *event, char *reason, size_t reason_size) {
     *event = (struct order_status_event){0};
-    json_t *root =
-        event_parse(body, len, "ORDER_STATUS_UPDATE", "orderId", &event->order_id, reason, reason_size);
+    json_t *root = event_parse(body, len, EVENT_TYPES("ORDER_STATUS_UPDATE"), "orderId", &event->order_id,
+                               reason, reason_size);
     if (!root)
         return false;
     const char *fault = event_fault(root, arena, event);

@@ -22,6 +22,14 @@ void order_view_json(struct buf *out, const struct order *order);
 /* The event ORDER_CREATED. */
 void order_created_json(struct buf *out, const struct order *order, const struct uuid *event_id);
 
+/* Reads the body of POST /orders/:id/cancel, which may be empty. *reason is in arena; NULL: none was given. Adds every
+ * fault to faults. True when there was none. When out of memory arena->failed is set. */
+bool order_cancel_from_json(const char *body, size_t len, struct arena *arena, const char **reason,
+                            struct http_faults *faults) MUST_CHECK;
+
+/* The event ORDER_CANCEL_REQUESTED. It has what a shipment needs, in case that there is none yet. */
+void order_cancel_json(struct buf *out, const struct order *order, const struct uuid *event_id);
+
 /* An ORDER_STATUS_UPDATE as delivery-svc publishes it. */
 struct order_status_event {
     struct uuid order_id;

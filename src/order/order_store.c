@@ -71,6 +71,7 @@ enum { TAKEN_N, TAKEN_SAME, TAKEN_ID, TAKEN_TOTAL, TAKEN_CREATED, TAKEN_EXPIRES 
 
 #define ORDER_COLUMNS                                                                                        \
     "o.id, o.client_id, o.customer_id, o.status, o.total_amount, o.tracking_number, o.carrier, o.version,"   \
+    " o.cancellation, o.cancellation_reason,"                                                                \
     " (extract(epoch FROM o.created_at) * 1000)::bigint, (extract(epoch FROM o.updated_at) * 1000)::bigint," \
     " i.product_id, i.quantity, i.unit_price"
 enum {
@@ -82,6 +83,8 @@ enum {
     TRACKING,
     CARRIER,
     VERSION,
+    CANCELLATION,
+    REASON,
     CREATED,
     UPDATED,
     PRODUCT,
@@ -154,13 +157,16 @@ static const struct db_query lock_query = {
 static const struct db_query update_query = {
     "order_update",
     "WITH recorded AS (" EVENT_INSERT_ROWS(
-        "$7", "$8", "$9", "$10", "$11", "$12", "$13", "$14", "$15",
-        "$16") ")"
+        "$9", "$10", "$11", "$12", "$13", "$14", "$15", "$16", "$17",
+        "$18") ")"
                "UPDATE orders o"
                "   SET status = t.status, tracking_number = t.tracking_number, carrier = t.carrier,"
-               "       version = t.version, updated_at = t.updated_at, quiet_since = now()"
-               "  FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::bigint[], $6::timestamptz[])"
-               "    AS t(id, status, tracking_number, carrier, version, updated_at)"
+               "       version = t.version, updated_at = t.updated_at, quiet_since = now(),"
+               "       cancellation = t.cancellation, cancellation_reason = t.cancellation_reason"
+               "  FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::bigint[], $6::timestamptz[],"
+               "              $7::text[], $8::text[])"
+               "    AS t(id, status, tracking_number, carrier, version, updated_at, cancellation,"
+               "         cancellation_reason)"
                " WHERE o.id = t.id"};
 
 static void add_orders(struct db_params *p, struct order_creation *const creations[], size_t n) {
@@ -278,6 +284,8 @@ static bool read_order_rows(const struct db_result *result, size_t row, size_t r
               copy(arena, result, row, CUSTOMER, &order->customer_id) &&
               copy(arena, result, row, TRACKING, &order->tracking_number) &&
               copy(arena, result, row, CARRIER, &order->carrier) &&
+              copy(arena, result, row, REASON, &order->cancellation_reason) &&
+              order_cancellation_parse(db_text(result, row, CANCELLATION), &order->cancellation) &&
               order_status_parse(db_text(result, row, STATUS), &order->status);
     for (size_t i = 0; ok && i < rows; i++) {
         order->items[i].quantity = db_int(result, row + i, QUANTITY);
@@ -379,6 +387,7 @@ enum db_status order_store_update(struct db *db, const struct order *const order
     struct db_params p = {0};
     int id = db_array(&p, DB_UUID), status = db_array(&p, DB_TEXT), tracking = db_array(&p, DB_TEXT);
     int carrier = db_array(&p, DB_TEXT), version = db_array(&p, DB_INT), updated = db_array(&p, DB_TIME);
+    int cancellation = db_array(&p, DB_TEXT), reason = db_array(&p, DB_TEXT);
     for (size_t i = 0; i < n; i++) {
         db_add_uuid(&p, id, &orders[i]->id);
         db_add_text(&p, status, order_status_name(orders[i]->status));
@@ -386,6 +395,8 @@ enum db_status order_store_update(struct db *db, const struct order *const order
         db_add_text(&p, carrier, orders[i]->carrier);
         db_add_int(&p, version, orders[i]->version);
         db_add_time(&p, updated, orders[i]->updated_ms);
+        db_add_text(&p, cancellation, order_cancellation_name(orders[i]->cancellation));
+        db_add_text(&p, reason, orders[i]->cancellation_reason);
     }
     event_rows_add(&p, events, event_count);
     enum db_status result = db_run(db, &update_query, &p, NULL);

@@ -72,7 +72,7 @@ enum db_status order_store_list(struct db *db, const struct order_page *page, st
 enum db_status order_store_lock(struct db *db, const struct uuid ids[], size_t n, struct arena *arena,
                                 struct order **orders, size_t *count) MUST_CHECK;
 
-/* Writes status, tracking number, carrier, version and updated_ms of orders, and the events that tell of it, in their
+/* Writes status, tracking number, carrier, cancellation, version and updated_ms of orders, and the events that tell of it, in their
  * order. Only within the transaction that locked them, and once. */
 enum db_status order_store_update(struct db *db, const struct order *const orders[], size_t n,
                                   const struct order_event events[], size_t event_count) MUST_CHECK;

@@ -102,7 +102,7 @@ void order_views_put(const struct order_views *views, const uint8_t database[sta
     char(*names)[VIEW_KEY_SIZE] = arena_array(&arena, n, sizeof *names);
     size_t count = 0;
     for (size_t i = 0; entries && names && i < n; i++) {
-        if (orders[i]->status != ORDER_DELIVERED)
+        if (!order_status_final(orders[i]->status))
             continue;
         view_key(&orders[i]->id, database, names[count]);
         buf_clear(&text);

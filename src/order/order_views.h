@@ -1,9 +1,9 @@
 /* Views of orders: the answers to GET /orders/:id. Redis (order:view:*) and the process's memory keep them. Any
  * view may be missing at any time.
  *
- * Only views of DELIVERED orders are kept, because their status never changes. Any other view could become stale when
- * Redis is unavailable while the order changes. A reader would then see the status go back. The tracking number and
- * carrier of a DELIVERED order may be corrected. Then other replicas may show the old ones for ttl_ms. */
+ * Only views of orders that are DELIVERED or CANCELLED are kept, because their status never changes. Any other view could
+ * become stale when Redis is unavailable while the order changes. A reader would then see the status go back. The tracking
+ * number and carrier may still be corrected. Then other replicas may show the old ones for ttl_ms. */
 #pragma once
 
 #include "common/base/arena.h"
@@ -41,6 +41,6 @@ bool order_view_recall(const struct order_views *views, const struct uuid *id, s
 bool order_views_find(const struct order_views *views, const struct uuid ids[], size_t n, struct arena *arena,
                       struct order_view out[]) MUST_CHECK;
 
-/* Writes the views of those orders that are DELIVERED, as they are in the database of this identity. */
+/* Writes the views of those orders that are DELIVERED or CANCELLED, as they are in the database of this identity. */
 void order_views_put(const struct order_views *views, const uint8_t database[static DB_IDENTITY_SIZE],
                      const struct order *const orders[], size_t n);

@@ -11,3 +11,6 @@ enum outcome orders_get_run(struct http_worker *worker, struct http_request *req
 
 void orders_list_prepare(struct http_request *request);
 enum outcome orders_list_run(struct http_worker *worker, struct http_request *requests[], size_t n);
+
+void orders_cancel_prepare(struct http_request *request);
+enum outcome orders_cancel_run(struct http_worker *worker, struct http_request *requests[], size_t n);

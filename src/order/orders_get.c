@@ -160,7 +160,7 @@ static void read_listing(struct http_request *request, struct listing *listing, 
     page->client_id = order_visible_client(request);
     page->customer_id = order_query_text(request, "customer_id", faults);
     if (status && !order_status_parse(status, &listing->status))
-        http_fault(faults, "status", NULL, "must be PENDING_SHIPMENT, SHIPPED or DELIVERED");
+        http_fault(faults, "status", NULL, "must be PENDING_SHIPMENT, SHIPPED, DELIVERED or CANCELLED");
     page->status = status ? &listing->status : NULL;
     page->limit = order_query_limit(request, faults);
     if (cursor && !uuid_parse(cursor, &listing->before))

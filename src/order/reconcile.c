@@ -1,4 +1,4 @@
-/* The job that publishes ORDER_CREATED again for silent orders, a bounded number at a time. */
+/* The job that publishes the events of silent orders again, a bounded number at a time. */
 #include "reconcile.h"
 
 #include "app.h"

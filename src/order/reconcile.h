@@ -1,5 +1,6 @@
-/* Publishes ORDER_CREATED again for silent orders: those without a status update for too long. Their ORDER_CREATED or
- * their last status update may be lost. delivery-svc answers a repeated ORDER_CREATED with the status of the shipment.
+/* Publishes the event of silent orders again: those without a status update for too long. Their ORDER_CREATED, their
+ * ORDER_CANCEL_REQUESTED or their last status update may be lost. delivery-svc answers a repeated event with the status of
+ * the shipment.
  *
  * An order is published again only when none of its messages can still be in the queue: the queue was seen empty after
  * they were published. So nothing piles up while delivery-svc is away. After an outage of SQS, in which the broker may

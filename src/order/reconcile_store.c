@@ -1,4 +1,4 @@
-/* The SQL of publishing ORDER_CREATED again. */
+/* The SQL of publishing ORDER_CREATED or ORDER_CANCEL_REQUESTED again. */
 #include "reconcile_store.h"
 
 #include "common/events/outbox_rows.h"
@@ -11,7 +11,8 @@
 static const struct db_query look_query = {
     "order_look",
     "SELECT (SELECT floor(extract(epoch FROM quiet_since) * 1000)::bigint FROM orders"
-    "         WHERE status <> 'DELIVERED' AND quiet_since >= $1 ORDER BY quiet_since LIMIT 1),"
+    "         WHERE status <> 'DELIVERED' AND quiet_since >= $1 AND quiet_since < 'infinity'"
+    "         ORDER BY quiet_since LIMIT 1),"
     "       floor(extract(epoch FROM coalesce((SELECT created_at FROM order_outbox ORDER BY id LIMIT 1),"
     "                                         now())) * 1000)::bigint,"
     "       floor(extract(epoch FROM now()) * 1000)::bigint"};
@@ -19,7 +20,7 @@ enum { LOOK_FIRST, LOOK_PUBLISHED, LOOK_NOW };
 enum { SWEEP_MS = 10000 }; /* until a walk begins again */
 
 /* The order is next due after as much time as has passed since its last change. So the interval doubles, up to a
- * day. */
+ * day. A CANCELLED order is done when a day has passed: until then a failover may have lost what delivery-svc decided. */
 static const struct db_query claim_query = {
     "order_claim_quiet",
     "WITH quiet AS ("
@@ -33,8 +34,10 @@ static const struct db_query claim_query = {
     "     FOR NO KEY UPDATE OF o SKIP LOCKED"
     ")"
     " UPDATE orders o"
-    "    SET quiet_since = now() + greatest(least(now() - o.updated_at, interval '1 day')"
-    "                                       - $5 * interval '1 ms', interval '0')"
+    "    SET quiet_since = CASE WHEN o.status = 'CANCELLED' AND o.updated_at <= now() - interval '1 day'"
+    "                           THEN 'infinity'"
+    "                           ELSE now() + greatest(least(now() - o.updated_at, interval '1 day')"
+    "                                                 - $5 * interval '1 ms', interval '0') END"
     "   FROM quiet"
     "  WHERE o.id = quiet.id"
     " RETURNING o.id, floor(extract(epoch FROM quiet.quiet_since) * 1000)::bigint"};
@@ -100,9 +103,13 @@ static enum db_status announce(struct db *db, const struct order_wanted claimed[
         if (!order)
             continue;
         uuid_format(&order->id, id);
-        span_root("repeat ORDER_CREATED", traceparent);
+        span_root(order_wants_cancel(order) ? "repeat ORDER_CANCEL_REQUESTED" : "repeat ORDER_CREATED",
+                  traceparent);
         buf_clear(&payload);
-        order_created_json(&payload, order, &event_id);
+        if (order_wants_cancel(order))
+            order_cancel_json(&payload, order, &event_id);
+        else
+            order_created_json(&payload, order, &event_id);
         outbox_rows_add(&rows, &event_id, &order->id, &payload, id, traceparent);
     }
     buf_free(&payload);

@@ -1,4 +1,5 @@
-/* The SQL of publishing ORDER_CREATED again. Connections and statuses are those of common/db/db.h. */
+/* The SQL of publishing ORDER_CREATED again, or ORDER_CANCEL_REQUESTED where the order is to be
+ * cancelled. Connections and statuses are those of common/db/db.h. */
 #pragma once
 
 #include "common/base/attributes.h"
@@ -13,12 +14,12 @@
 
 /* What the reconciler sees. Times are on the database's clock. */
 struct reconcile_sight {
-    bool on_their_way;    /* some order is not DELIVERED */
+    bool on_their_way;    /* some order is not done: not DELIVERED, nor CANCELLED a day ago */
     int64_t published_ms; /* all events of the outbox from before were published */
     int64_t now_ms;
 };
 
-/* The walk is along the times since when the orders are silent, to the first one that is not DELIVERED. */
+/* The walk is along the times since when the orders are silent, to the first one that is not done. */
 enum db_status reconcile_store_look(struct db *db, struct db_walk *walk,
                                     struct reconcile_sight *out) MUST_CHECK;
 
@@ -31,7 +32,7 @@ struct reconcile_span {
     struct db_walk *walk; /* through the orders of such a span */
 };
 
-/* Publishes ORDER_CREATED again, in a transaction of its own, for orders of the span that are not DELIVERED and not
+/* Publishes their event again, in a transaction of its own, for orders of the span that are not done and not
  * locked by another replica, RECONCILE_LIMIT at most. *announced receives how many. No event of such an order waits in
  * the outbox. Each becomes silent for after_ms again after as much time as has passed since its last change, a day at
  * most. */

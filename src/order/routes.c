@@ -8,7 +8,7 @@
 #include "webhooks.h"
 #include "well_known.h"
 
-enum { ORDER_BODY = 64 * 1024, TOKEN_BODY = 16 * 1024, WEBHOOK_BODY = 16 * 1024 };
+enum { ORDER_BODY = 64 * 1024, TOKEN_BODY = 16 * 1024, CANCEL_BODY = 4 * 1024, WEBHOOK_BODY = 16 * 1024 };
 
 const struct http_route order_routes[] = {
     {.method = "POST", .pattern = "/auth/token", .body_limit = TOKEN_BODY, .prepare = tokens_issue_prepare},
@@ -42,6 +42,12 @@ const struct http_route order_routes[] = {
      .scope = "order:read",
      .prepare = orders_get_prepare,
      .run = orders_get_run},
+    {.method = "POST",
+     .pattern = "/orders/:id/cancel",
+     .scope = "order:create",
+     .body_limit = CANCEL_BODY,
+     .prepare = orders_cancel_prepare,
+     .run = orders_cancel_run},
     {.method = "GET",
      .pattern = "/orders/:id/events",
      .scope = "order:read",

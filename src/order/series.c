@@ -24,6 +24,9 @@ void order_series_make(struct order_series *out) {
         .views_memory = lookups("views", "memory"),
         .views_redis = lookups("views", "redis"),
     };
-    for (enum order_status status = ORDER_SHIPPED; status <= ORDER_DELIVERED; status++)
+    for (enum order_cancellation state = ORDER_CANCEL_REQUESTED; state < ORDER_CANCELLATIONS; state++)
+        out->cancellations[state] =
+            metric_series(METRIC_CANCELLATIONS, METRIC_LABELS(order_cancellation_name(state)));
+    for (enum order_status status = ORDER_SHIPPED; status < ORDER_STATUSES; status++)
         out->moved[status] = metric_series(METRIC_ORDERS_MOVED, METRIC_LABELS(order_status_name(status)));
 }

@@ -46,6 +46,12 @@ static struct order *order_with_id(struct order orders[], size_t count, const st
 
 enum effect { NOTHING, CHANGED, MOVED }; /* MOVED: the order has another status */
 
+/* What an event did to its order. */
+struct status_effect {
+    enum effect effect;
+    enum order_cancellation decided; /* none: no cancellation was decided */
+};
+
 struct status_work {
     struct consumer_message *messages;
     size_t n;
@@ -53,10 +59,10 @@ struct status_work {
     const struct uuid *ids;
     size_t id_count;
     struct arena *arena;
-    enum effect *effects;         /* out: what each event did to its order */
-    const struct order **changed; /* out */
+    struct status_effect *effects; /* out */
+    const struct order **changed;  /* out */
     size_t changed_count;
-    struct order_event history[QUEUE_BATCH]; /* out: of what changed, in its order */
+    struct order_event history[2 * QUEUE_BATCH]; /* out: of what changed, in its order */
     size_t history_count;
 };
 
@@ -64,7 +70,8 @@ struct status_work {
 static struct order_event history_of_change(const struct order *order, enum order_status before,
                                             const struct consumer_message *in, struct arena *arena) {
     struct buf data = {0};
-    order_event_changed_data(&data, order);
+    if (order->status != ORDER_CANCELLED) /* that tells the reason, which the order has */
+        order_event_changed_data(&data, order);
     struct order_event event = {
         .type = order_event_type_of(before, order->status),
         .order_id = order->id,
@@ -75,37 +82,64 @@ static struct order_event history_of_change(const struct order *order, enum orde
         .actor = "delivery-service",
         .request_id = in->message->correlation_id,
         .trace_id = *in->trace ? arena_memdup(arena, in->trace + TRACE_ID_AT, TRACE_ID_LENGTH) : NULL,
-        .data = data.failed ? NULL : arena_memdup(arena, data.data, data.len),
+        .data = data.len && !data.failed ? arena_memdup(arena, data.data, data.len) : NULL,
         .occurred_ms = order->updated_ms};
     arena->failed |= data.failed;
     buf_free(&data);
     return event;
 }
 
+/* Applies an event to its order, and notes the history. */
+static struct status_effect apply_event(struct status_work *work, struct order *order, size_t i) {
+    const struct order_status_event *event = &work->events[i];
+    enum order_status before = order->status;
+    enum order_cancellation wished = order->cancellation;
+    struct status_effect effect = {NOTHING, ORDER_CANCEL_NONE};
+    if (!order_apply_status(order, event->status, event->tracking_number, event->carrier, clock_epoch_ms()))
+        return effect;
+    effect.effect = order->status == before ? CHANGED : MOVED;
+    struct order_event *history = &work->history[work->history_count++];
+    *history = history_of_change(order, before, &work->messages[i], work->arena);
+    if (order->cancellation == wished)
+        return effect;
+    effect.decided = order->cancellation;
+    if (order->cancellation == ORDER_CANCEL_REFUSED) { /* that it is accepted, the event itself tells */
+        struct order_event *refused = &work->history[work->history_count++];
+        *refused = *history;
+        refused->type = ORDER_EVENT_CANCEL_REFUSED;
+        refused->previous_status = refused->status;
+        refused->data = NULL;
+    }
+    return effect;
+}
+
+static void give_up(struct consumer_message *message, enum consumer_cause cause, const char *reason) {
+    message->outcome = CONSUMER_HOPELESS;
+    message->cause = cause;
+    snprintf(message->reason, sizeof message->reason, "%s", reason);
+}
+
 /* Applies the events in their order to the locked orders. changed receives the orders that changed. */
 static size_t apply_events(struct status_work *work, struct order orders[], size_t order_count) {
     struct consumer_message *messages = work->messages;
     const struct order_status_event *events = work->events;
-    enum effect *effects = work->effects;
+    struct status_effect *effects = work->effects;
     size_t n = work->n;
     bool dirty[QUEUE_BATCH] = {false};
     size_t count = 0;
     for (size_t i = 0; i < n; i++) {
-        effects[i] = NOTHING;
+        effects[i] = (struct status_effect){NOTHING, ORDER_CANCEL_NONE};
         if (messages[i].outcome != CONSUMER_DONE)
             continue;
         struct order *order = order_with_id(orders, order_count, &events[i].order_id);
-        enum order_status before = order ? order->status : ORDER_PENDING_SHIPMENT;
-        if (!order) {
-            messages[i].cause = CONSUMER_UNKNOWN_ORDER;
-            messages[i].outcome = CONSUMER_HOPELESS; /* orders are committed before they are published */
-            snprintf(messages[i].reason, sizeof messages[i].reason, "there is no such order");
-        } else if (order_apply_status(order, events[i].status, events[i].tracking_number, events[i].carrier,
-                                      clock_epoch_ms())) {
-            dirty[order - orders] = true;
-            work->history[work->history_count++] =
-                history_of_change(order, before, &messages[i], work->arena);
-            effects[i] = order->status == before ? CHANGED : MOVED;
+        if (!order) { /* orders are committed before they are published */
+            give_up(&messages[i], CONSUMER_UNKNOWN_ORDER, "there is no such order");
+        } else if (order_contradicts(order, events[i].status)) {
+            give_up(&messages[i], CONSUMER_CONTRADICTION,
+                    "the order says the opposite: one is cancelled, one has left");
+        } else {
+            effects[i] = apply_event(work, order, i);
+            dirty[order - orders] |= effects[i].effect != NOTHING;
         }
     }
     for (size_t i = 0; i < order_count; i++)
@@ -144,12 +178,13 @@ static void remember_views(struct status_consumer *self, const struct db *db,
 }
 
 static void measure_updates(const struct order_app *app, const struct order_status_event events[],
-                            const enum effect effects[], size_t n) {
+                            const struct status_effect effects[], size_t n) {
     int64_t now = clock_epoch_ms();
     for (size_t i = 0; i < n; i++) {
-        if (effects[i] == MOVED)
+        if (effects[i].effect == MOVED)
             metric_add(app->series.moved[events[i].status], 1);
-        if (effects[i] && events[i].changed_ms && events[i].changed_ms <= now)
+        metric_add(app->series.cancellations[effects[i].decided], 1);
+        if (effects[i].effect && events[i].changed_ms && events[i].changed_ms <= now)
             metric_observe(app->series.status_delay, (now - events[i].changed_ms) * 1000000, NULL);
     }
 }
@@ -158,7 +193,7 @@ static enum db_status handle_status(void *cls, struct db *db, struct consumer_me
     struct order_status_event events[QUEUE_BATCH];
     struct uuid ids[QUEUE_BATCH];
     const struct order *changed[QUEUE_BATCH];
-    enum effect effects[QUEUE_BATCH] = {NOTHING};
+    struct status_effect effects[QUEUE_BATCH] = {{NOTHING, ORDER_CANCEL_NONE}};
     struct arena arena = {0};
     struct status_work work = {.messages = messages,
                                .n = n,

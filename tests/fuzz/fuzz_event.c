@@ -22,7 +22,9 @@ static bool is_plain_or_missing(const char *text) {
 static void apply_to_order(enum order_status before, const struct order_status_event *event) {
     struct order order = {.status = before, .version = 7, .carrier = "first", .updated_ms = NOW};
     bool changed = order_apply_status(&order, event->status, event->tracking_number, event->carrier, NOW - 1);
-    HOLDS(order.status == (event->status > before ? event->status : before));
+    bool cancelled = before == ORDER_CANCELLED || event->status == ORDER_CANCELLED;
+    bool moves = cancelled ? before == ORDER_PENDING_SHIPMENT : event->status > before;
+    HOLDS(order.status == (moves ? event->status : before));
     HOLDS(order.version == (changed ? 8 : 7) && order.updated_ms >= NOW);
     HOLDS(order.carrier && (changed || same_text(order.carrier, "first")));
     HOLDS(!order_apply_status(&order, event->status, event->tracking_number, event->carrier, NOW));
@@ -34,7 +36,7 @@ static void read_status_event(const char *body, size_t size) {
     char reason[JSON_ERROR_SIZE] = "";
     if (order_status_event_parse(body, size, &arena, &event, reason, sizeof reason)) {
         HOLDS(is_plain_or_missing(event.tracking_number) && is_plain_or_missing(event.carrier));
-        for (int before = ORDER_PENDING_SHIPMENT; before <= ORDER_DELIVERED; before++)
+        for (int before = ORDER_PENDING_SHIPMENT; before < ORDER_STATUSES; before++)
             apply_to_order((enum order_status)before, &event);
     } else {
         HOLDS(*reason && is_one_line(reason));
@@ -46,7 +48,8 @@ static void read_order_created(const char *body, size_t size) {
     struct arena arena = {0};
     struct shipment shipment = {0};
     char reason[JSON_ERROR_SIZE] = "";
-    if (shipment_order_parse(body, size, &arena, &shipment, reason, sizeof reason))
+    bool cancel;
+    if (shipment_order_parse(body, size, &arena, &shipment, &cancel, reason, sizeof reason))
         HOLDS(json_text_plain(shipment.customer_id, SHIPMENT_MAX_TEXT));
     else
         HOLDS(*reason && is_one_line(reason));
@@ -80,7 +83,7 @@ static void apply_to_shipment(enum shipment_status before, struct shipment_chang
     shipment_apply(&shipment, &change, &pace, NOW);
     bool moved = change.verdict == SHIPMENT_MOVED;
     HOLDS(shipment.status == (moved ? change.status : before) && shipment.carrier);
-    HOLDS(!moved || (int)change.status == (int)before + 1);
+    HOLDS(!moved || shipment_status_may_follow(before, change.status));
     HOLDS(change.verdict != SHIPMENT_REFUSED || same_text(shipment.carrier, "first"));
     HOLDS((shipment.delivered_ms == NOW) == (moved && change.status == SHIPMENT_DELIVERED));
     check_update(&change);
@@ -96,7 +99,7 @@ static void read_change(const char *body, size_t size) {
     struct http_faults faults = {0};
     if (shipment_change_parse(body, size, &arena, &change, &faults)) {
         HOLDS(is_plain_or_missing(change.tracking_number) && is_plain_or_missing(change.carrier));
-        for (int before = SHIPMENT_PROCESSING; before <= SHIPMENT_DELIVERED; before++)
+        for (int before = SHIPMENT_PROCESSING; before < SHIPMENT_STATUSES; before++)
             apply_to_shipment((enum shipment_status)before, change);
     } else {
         HOLDS(faults.count > 0 && faults.first.len > 0);

@@ -78,7 +78,8 @@ static void check_event(const struct order *order) {
     char reason[JSON_ERROR_SIZE];
     order_created_json(&text, order, &order->id);
     HOLDS(text.len <= QUEUE_MAX_BODY);
-    json_t *event = event_parse(text.data, text.len, "ORDER_CREATED", "orderId", &id, reason, sizeof reason);
+    json_t *event =
+        event_parse(text.data, text.len, EVENT_TYPES("ORDER_CREATED"), "orderId", &id, reason, sizeof reason);
     HOLDS(event && uuid_compare(&id, &order->id) == 0);
     HOLDS(same_text(json_member_string(event, "customerId"), order->customer_id));
     check_total(event, "totalAmount", order);

@@ -30,6 +30,7 @@ enum consumer_outcome {
 enum consumer_cause {                             /* why a message was not processed, for the metrics */
                       CONSUMER_MALFORMED,         /* a dead letter: it is no event of its queue */
                       CONSUMER_UNKNOWN_ORDER,     /* a dead letter */
+                      CONSUMER_CONTRADICTION,     /* a dead letter: it says what cannot be */
                       CONSUMER_TOO_MANY_RECEIVES, /* a dead letter: it failed until its receives were used up */
                       CONSUMER_REFUSED,           /* comes back: the database refused it */
                       CONSUMER_NO_MEMORY,         /* comes back */

@@ -6,6 +6,7 @@ static const struct {
 } failures[CONSUMER_CAUSES] = {
     [CONSUMER_MALFORMED] = {"dead_lettered", "malformed"},
     [CONSUMER_UNKNOWN_ORDER] = {"dead_lettered", "unknown_order"},
+    [CONSUMER_CONTRADICTION] = {"dead_lettered", "contradiction"},
     [CONSUMER_TOO_MANY_RECEIVES] = {"dead_lettered", "too_many_receives"},
     [CONSUMER_REFUSED] = {"retried", "refused_by_database"},
     [CONSUMER_NO_MEMORY] = {"retried", "out_of_memory"},

@@ -14,6 +14,7 @@
 #define PROCESSING SHIPMENT_PROCESSING
 #define SHIPPED SHIPMENT_SHIPPED
 #define DELIVERED SHIPMENT_DELIVERED
+#define CANCELLED SHIPMENT_CANCELLED
 
 static const struct shipment_pace pace = {
     .simulated = true, .assign_ms = 10, .ship_ms = 20, .deliver_ms = 30};
@@ -34,19 +35,22 @@ static struct shipment shipment_at(enum shipment_status status, const char *trac
 
 static void a_status_moves_one_step_forward_only(void **state) {
     (void)state;
-    static const enum shipment_verdict expected[3][3] = {
-        /* to:          PROCESSING          SHIPPED             DELIVERED */
-        [PROCESSING] = {SHIPMENT_UNCHANGED, SHIPMENT_MOVED, SHIPMENT_REFUSED},
-        [SHIPPED] = {SHIPMENT_REFUSED, SHIPMENT_UNCHANGED, SHIPMENT_MOVED},
-        [DELIVERED] = {SHIPMENT_REFUSED, SHIPMENT_REFUSED, SHIPMENT_UNCHANGED},
+    static const enum shipment_verdict expected[4][4] = {
+        /* to:          PROCESSING          SHIPPED             DELIVERED           CANCELLED */
+        [PROCESSING] = {SHIPMENT_UNCHANGED, SHIPMENT_MOVED, SHIPMENT_REFUSED, SHIPMENT_MOVED},
+        [SHIPPED] = {SHIPMENT_REFUSED, SHIPMENT_UNCHANGED, SHIPMENT_MOVED, SHIPMENT_REFUSED},
+        [DELIVERED] = {SHIPMENT_REFUSED, SHIPMENT_REFUSED, SHIPMENT_UNCHANGED, SHIPMENT_REFUSED},
+        [CANCELLED] = {SHIPMENT_REFUSED, SHIPMENT_REFUSED, SHIPMENT_REFUSED, SHIPMENT_UNCHANGED},
     };
-    for (int from = PROCESSING; from <= DELIVERED; from++) {
-        for (int to = PROCESSING; to <= DELIVERED; to++) {
+    for (int from = PROCESSING; from <= CANCELLED; from++) {
+        for (int to = PROCESSING; to <= CANCELLED; to++) {
             struct shipment shipment = shipment_at((enum shipment_status)from, "T", "C");
             struct shipment_change change = {.status = (enum shipment_status)to};
             shipment_apply(&shipment, &change, &pace, NOW);
             bool moved = expected[from][to] == SHIPMENT_MOVED;
             assert_int_equal(change.verdict, expected[from][to]);
+            assert_int_equal(shipment_status_may_follow((enum shipment_status)from, (enum shipment_status)to),
+                             moved);
             assert_int_equal(change.before, from);
             assert_int_equal(shipment.status, moved ? to : from);
             assert_int_equal(shipment.updated_ms, moved ? NOW : CREATED);
@@ -55,14 +59,15 @@ static void a_status_moves_one_step_forward_only(void **state) {
     }
 }
 
-static void the_next_status_is_what_apply_allows(void **state) {
+static void the_carrier_does_not_come_for_what_is_cancelled(void **state) {
     (void)state;
-    enum shipment_status next;
-    assert_true(shipment_status_next(PROCESSING, &next));
-    assert_int_equal(next, SHIPPED);
-    assert_true(shipment_status_next(SHIPPED, &next));
-    assert_int_equal(next, DELIVERED);
-    assert_false(shipment_status_next(DELIVERED, &next));
+    struct shipment shipment = shipment_at(PROCESSING, "T", "C");
+    struct shipment_change change = {.status = CANCELLED};
+    shipment_apply(&shipment, &change, &pace, NOW);
+    assert_true(shipment.next_ms == DB_NO_TIME && shipment.delivered_ms == DB_NO_TIME);
+    assert_string_equal(change.description, "Cancelled");
+    assert_string_equal(shipment.tracking_number, "T");
+    assert_true(shipment_is_news(&change));
 }
 
 static void a_delivery_has_its_time_and_ends_the_carriers_work(void **state) {
@@ -210,9 +215,9 @@ static void the_carrier_keeps_what_was_set_by_hand(void **state) {
 
 static void a_status_has_its_name(void **state) {
     (void)state;
-    static const char *const bad[] = {"", "processing", "PENDING_SHIPMENT", "SHIPPED ", "CANCELLED"};
+    static const char *const bad[] = {"", "processing", "PENDING_SHIPMENT", "SHIPPED ", "CANCELED"};
     enum shipment_status status = DELIVERED;
-    for (int i = PROCESSING; i <= DELIVERED; i++) {
+    for (int i = PROCESSING; i < SHIPMENT_STATUSES; i++) {
         assert_true(shipment_status_parse(shipment_status_name((enum shipment_status)i), &status));
         assert_int_equal(status, i);
     }
@@ -227,7 +232,7 @@ static void a_status_has_its_name(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_status_moves_one_step_forward_only),
-        cmocka_unit_test(the_next_status_is_what_apply_allows),
+        cmocka_unit_test(the_carrier_does_not_come_for_what_is_cancelled),
         cmocka_unit_test(a_delivery_has_its_time_and_ends_the_carriers_work),
         cmocka_unit_test(details_are_added_and_changed_but_never_erased),
         cmocka_unit_test(order_svc_must_hear_of_moves_and_of_corrections_of_what_it_knows),

@@ -228,12 +228,14 @@ static void an_order_is_read(void **state) {
                                "\"customerId\":\"c-1\",\"items\":[],\"totalAmount\":1.5,\"more\":{}}";
     struct arena arena = {0};
     struct shipment shipment = {0};
+    bool cancel = true;
     char reason[64] = "";
-    assert_true(shipment_order_parse(body, strlen(body), &arena, &shipment, reason, sizeof reason));
+    assert_true(shipment_order_parse(body, strlen(body), &arena, &shipment, &cancel, reason, sizeof reason));
     struct uuid order_id = uuid_of(ORDER);
     assert_memory_equal(&shipment.order_id, &order_id, sizeof order_id);
     assert_string_equal(shipment.customer_id, "c-1");
     assert_null(shipment.client_id); /* the sender is of an earlier version */
+    assert_false(cancel);
     arena_free(&arena);
 }
 
@@ -243,8 +245,25 @@ static void the_client_of_an_order_is_read(void **state) {
                                "\",\"customerId\":\"c-1\",\"clientId\":\"shop\"}";
     struct arena arena = {0};
     struct shipment shipment = {0};
+    bool cancel = true;
     char reason[64] = "";
-    assert_true(shipment_order_parse(body, strlen(body), &arena, &shipment, reason, sizeof reason));
+    assert_true(shipment_order_parse(body, strlen(body), &arena, &shipment, &cancel, reason, sizeof reason));
+    assert_string_equal(shipment.client_id, "shop");
+    arena_free(&arena);
+}
+
+static void a_cancellation_has_what_a_shipment_needs(void **state) {
+    (void)state;
+    static const char body[] =
+        "{\"eventType\":\"ORDER_CANCEL_REQUESTED\",\"eventId\":\"e\",\"orderId\":\"" ORDER
+        "\",\"customerId\":\"c-1\",\"clientId\":\"shop\"}";
+    struct arena arena = {0};
+    struct shipment shipment = {0};
+    bool cancel = false;
+    char reason[64] = "";
+    assert_true(shipment_order_parse(body, strlen(body), &arena, &shipment, &cancel, reason, sizeof reason));
+    assert_true(cancel);
+    assert_string_equal(shipment.customer_id, "c-1");
     assert_string_equal(shipment.client_id, "shop");
     arena_free(&arena);
 }
@@ -275,9 +294,10 @@ static void what_is_no_order_is_told(void **state) {
     for_each_row(i, cases, "%s", cases[i].body) {
         struct arena arena = {0};
         struct shipment shipment = {0};
+        bool cancel = true;
         char reason[64] = "";
-        assert_false(shipment_order_parse(cases[i].body, strlen(cases[i].body), &arena, &shipment, reason,
-                                          sizeof reason));
+        assert_false(shipment_order_parse(cases[i].body, strlen(cases[i].body), &arena, &shipment, &cancel,
+                                          reason, sizeof reason));
         assert_string_not_equal(reason, "");
         if (cases[i].reason && !strstr(reason, cases[i].reason))
             fail_msg("%s: %s", cases[i].body, reason);
@@ -296,6 +316,7 @@ int main(void) {
         cmocka_unit_test(the_faults_of_a_change_are_all_named),
         cmocka_unit_test(an_order_is_read),
         cmocka_unit_test(the_client_of_an_order_is_read),
+        cmocka_unit_test(a_cancellation_has_what_a_shipment_needs),
         cmocka_unit_test(what_is_no_order_is_told),
     };
     return cmocka_run_group_tests_name("shipment_json", tests, NULL, NULL);

@@ -15,6 +15,7 @@
 #define P ORDER_PENDING_SHIPMENT
 #define S ORDER_SHIPPED
 #define D ORDER_DELIVERED
+#define C ORDER_CANCELLED
 
 static void statuses_only_move_forward(void **state) {
     (void)state;
@@ -22,8 +23,10 @@ static void statuses_only_move_forward(void **state) {
         enum order_status from, event, after;
         bool changed;
     } cases[] = {
-        {P, P, P, false}, {P, S, S, true},  {P, D, D, true},  {S, P, S, false}, {S, S, S, false},
-        {S, D, D, true},  {D, P, D, false}, {D, S, D, false}, {D, D, D, false},
+        {P, P, P, false}, {P, S, S, true},  {P, D, D, true},  {S, P, S, false},
+        {S, S, S, false}, {S, D, D, true},  {D, P, D, false}, {D, S, D, false},
+        {D, D, D, false}, {P, C, C, true},  {S, C, S, false}, {D, C, D, false},
+        {C, P, C, false}, {C, S, C, false}, {C, D, C, false}, {C, C, C, false},
     };
     for_each_row(i, cases, "%s, event %s", order_status_name(cases[i].from),
                  order_status_name(cases[i].event)) {
@@ -56,17 +59,84 @@ static void the_time_of_a_change_never_goes_back(void **state) {
     assert_int_equal(order.updated_ms, 5000);
 }
 
+static void a_wish_to_cancel_is_noted_once(void **state) {
+    (void)state;
+    struct order order = {.status = P, .version = 1, .updated_ms = 1000};
+    assert_int_equal(order_request_cancel(&order, "too late", 2000), ORDER_CANCEL_NOTED);
+    assert_int_equal(order.cancellation, ORDER_CANCEL_REQUESTED);
+    assert_int_equal(order.status, P);
+    assert_int_equal(order.version, 2);
+    assert_int_equal(order.updated_ms, 2000);
+    assert_true(order_wants_cancel(&order));
+    assert_int_equal(order_request_cancel(&order, "another reason", 3000), ORDER_CANCEL_KNOWN);
+    assert_string_equal(order.cancellation_reason, "too late");
+    assert_int_equal(order.version, 2);
+}
+
+static void the_shipment_decides_a_wish(void **state) {
+    (void)state;
+    static const struct {
+        enum order_status event;
+        enum order_cancellation after;
+    } cases[] = {{P, ORDER_CANCEL_REQUESTED},
+                 {S, ORDER_CANCEL_REFUSED},
+                 {D, ORDER_CANCEL_REFUSED},
+                 {C, ORDER_CANCEL_ACCEPTED}};
+    for_each_row(i, cases, "event %s", order_status_name(cases[i].event)) {
+        struct order order = {.status = P, .cancellation = ORDER_CANCEL_REQUESTED, .version = 2};
+        assert_int_equal(order_apply_status(&order, cases[i].event, NULL, NULL, 5), cases[i].event != P);
+        assert_int_equal(order.cancellation, cases[i].after);
+        assert_int_equal(order_wants_cancel(&order), cases[i].event == P || cases[i].event == C);
+        assert_int_equal(order_request_cancel(&order, NULL, 6), ORDER_CANCEL_KNOWN);
+    }
+}
+
+static void nobody_can_wish_to_cancel_what_has_left(void **state) {
+    (void)state;
+    struct order shipped = {.status = S, .version = 2}, delivered = {.status = D}, cancelled = {.status = C};
+    assert_int_equal(order_request_cancel(&shipped, "no", 5), ORDER_CANCEL_TOO_LATE);
+    assert_int_equal(order_request_cancel(&delivered, "no", 5), ORDER_CANCEL_TOO_LATE);
+    assert_int_equal(order_request_cancel(&cancelled, "no", 5), ORDER_CANCEL_KNOWN); /* by the warehouse */
+    assert_int_equal(shipped.version, 2);
+    assert_int_equal(shipped.cancellation, ORDER_CANCEL_NONE);
+    assert_null(shipped.cancellation_reason);
+}
+
+static void left_and_cancelled_contradict_each_other(void **state) {
+    (void)state;
+    for (int i = P; i < ORDER_STATUSES; i++) {
+        for (int j = P; j < ORDER_STATUSES; j++) {
+            struct order order = {.status = (enum order_status)i};
+            bool expected = (i == C && (j == S || j == D)) || (j == C && (i == S || i == D));
+            assert_int_equal(order_contradicts(&order, (enum order_status)j), expected);
+        }
+    }
+}
+
+static void cancellations_have_names(void **state) {
+    (void)state;
+    enum order_cancellation read = ORDER_CANCEL_REFUSED;
+    assert_true(order_cancellation_parse(NULL, &read));
+    assert_int_equal(read, ORDER_CANCEL_NONE);
+    assert_null(order_cancellation_name(ORDER_CANCEL_NONE));
+    for (int i = ORDER_CANCEL_REQUESTED; i < ORDER_CANCELLATIONS; i++) {
+        assert_true(order_cancellation_parse(order_cancellation_name((enum order_cancellation)i), &read));
+        assert_int_equal(read, i);
+    }
+    assert_false(order_cancellation_parse("REQUESTED", &read));
+}
+
 static void names_and_statuses_agree(void **state) {
     (void)state;
     enum order_status status = D;
-    for (int i = P; i <= D; i++) {
+    for (int i = P; i < ORDER_STATUSES; i++) {
         assert_true(order_status_parse(order_status_name((enum order_status)i), &status));
         assert_int_equal(status, i);
     }
     assert_false(order_status_parse("PROCESSING", &status));
     assert_false(order_status_parse("shipped", &status));
     assert_false(order_status_parse("", &status));
-    assert_int_equal(status, D);
+    assert_int_equal(status, C);
 }
 
 static void fingerprint_of(const char *customer, struct order_item *items, size_t n,
@@ -118,6 +188,11 @@ int main(void) {
         cmocka_unit_test(statuses_only_move_forward),
         cmocka_unit_test(details_are_added_and_never_erased),
         cmocka_unit_test(the_time_of_a_change_never_goes_back),
+        cmocka_unit_test(a_wish_to_cancel_is_noted_once),
+        cmocka_unit_test(the_shipment_decides_a_wish),
+        cmocka_unit_test(nobody_can_wish_to_cancel_what_has_left),
+        cmocka_unit_test(left_and_cancelled_contradict_each_other),
+        cmocka_unit_test(cancellations_have_names),
         cmocka_unit_test(names_and_statuses_agree),
         cmocka_unit_test(the_order_of_items_does_not_count),
         cmocka_unit_test(everything_else_counts),

@@ -63,6 +63,7 @@ static void a_change_has_a_type(void **state) {
         {ORDER_SHIPPED, ORDER_SHIPPED, "order.tracking_changed"},
         {ORDER_SHIPPED, ORDER_DELIVERED, "order.delivered"},
         {ORDER_DELIVERED, ORDER_DELIVERED, "order.tracking_changed"},
+        {ORDER_PENDING_SHIPMENT, ORDER_CANCELLED, "order.cancelled"},
     };
     for_each_row(i, cases, "to %s", cases[i].type) {
         enum order_event_type type = order_event_type_of(cases[i].before, cases[i].after), read;
@@ -84,6 +85,27 @@ static struct order_event an_event(void) {
                                 .request_id = "r-1",
                                 .data = "{\"carrier\":\"x\"}",
                                 .occurred_ms = 1000};
+}
+
+static void a_cancellation_tells_its_reason(void **state) {
+    (void)state;
+    struct order_event event = an_event();
+    struct buf out = {0};
+    event.data = NULL;
+    event.cancellation_reason = "found \"it\" cheaper";
+    for (int type = ORDER_EVENT_CANCEL_REQUESTED; type < ORDER_EVENT_TYPES; type++) {
+        event.type = (enum order_event_type)type;
+        buf_clear(&out);
+        order_event_json(&out, &event);
+        assert_non_null(strstr(out.data, "\"data\":{\"reason\":\"found \\\"it\\\" cheaper\""));
+        assert_int_equal(strstr(out.data, ",\"refusal\":\"The shipment had left\"}") != NULL,
+                         type == ORDER_EVENT_CANCEL_REFUSED);
+    }
+    event.cancellation_reason = NULL;
+    buf_clear(&out);
+    order_event_json(&out, &event);
+    assert_non_null(strstr(out.data, "\"data\":{\"reason\":null,"));
+    buf_free(&out);
 }
 
 static void json_has_what_is_known(void **state) {
@@ -138,6 +160,7 @@ int main(void) {
         cmocka_unit_test(positions_sort_as_their_text_does),
         cmocka_unit_test(what_is_no_position_is_refused),
         cmocka_unit_test(a_change_has_a_type),
+        cmocka_unit_test(a_cancellation_tells_its_reason),
         cmocka_unit_test(json_has_what_is_known),
         cmocka_unit_test(a_filter_takes_what_it_names),
     };

@@ -229,6 +229,67 @@ static void tracking_is_shown_once_known(void **state) {
     buf_free(&out);
 }
 
+static void a_cancellation_is_shown_at_the_end(void **state) {
+    (void)state;
+    struct order_item items[2];
+    struct order order = example(items);
+    struct buf out = {0};
+    assert_int_equal(order_request_cancel(&order, "a \"b\"", order.created_ms), ORDER_CANCEL_NOTED);
+    order_view_json(&out, &order);
+    assert_non_null(
+        strstr(out.data, "Z\",\"cancellation\":\"requested\",\"cancellation_reason\":\"a \\\"b\\\"\"}"));
+    buf_free(&out);
+}
+
+static void the_event_of_a_cancellation_has_no_reason(void **state) {
+    (void)state;
+    struct order_item items[2];
+    struct order order = example(items);
+    struct uuid event = {{1}};
+    struct buf out = {0};
+    assert_int_equal(order_request_cancel(&order, "private", 1752251027000), ORDER_CANCEL_NOTED);
+    order_cancel_json(&out, &order, &event);
+    assert_string_equal(
+        out.data,
+        "{\"eventType\":\"ORDER_CANCEL_REQUESTED\",\"eventId\":\"01000000-0000-0000-0000-000000000000\","
+        "\"orderId\":\"0197f9a0-0000-7000-8000-000000000001\",\"customerId\":\"c\","
+        "\"timestamp\":\"2025-07-11T16:23:47.000Z\",\"clientId\":\"demo\"}");
+    buf_free(&out);
+}
+
+static void bodies_of_cancellations(void **state) {
+    (void)state;
+    static const struct {
+        const char *body, *reason, *fault; /* fault NULL: good */
+    } cases[] = {
+        {"", NULL, NULL},
+        {"{}", NULL, NULL},
+        {"{\"reason\":null}", NULL, NULL},
+        {"{\"reason\":\"too late\"}", "too late", NULL},
+        {"{\"reason\":\"\"}", NULL, "/reason: must be 1 to 255"},
+        {"{\"reason\":\"a\\u0007\"}", NULL, "/reason: must be 1 to 255"},
+        {"{\"reason\":7}", NULL, "/reason: must be a string"},
+        {"{\"why\":\"x\"}", NULL, "why"},
+        {"[]", NULL, "object"},
+        {"nonsense", NULL, ""},
+    };
+    for_each_row(i, cases, "%s", cases[i].body) {
+        struct arena arena = {0};
+        struct http_faults faults = {0};
+        const char *reason = "?";
+        bool good = order_cancel_from_json(cases[i].body, strlen(cases[i].body), &arena, &reason, &faults);
+        assert_int_equal(good, cases[i].fault == NULL);
+        if (!good)
+            assert_non_null(strstr(faults.first.data, cases[i].fault));
+        else if (cases[i].reason)
+            assert_string_equal(reason, cases[i].reason);
+        else
+            assert_null(reason);
+        http_faults_free(&faults);
+        arena_free(&arena);
+    }
+}
+
 #define EVENT "\"eventType\":\"ORDER_STATUS_UPDATE\",\"orderId\":\"0197f9a0-0000-7000-8000-000000000001\""
 
 static void status_events(void **state) {
@@ -239,6 +300,7 @@ static void status_events(void **state) {
         {"{" EVENT ",\"currentStatus\":\"SHIPPED\"}", NULL},
         {"{" EVENT ",\"currentStatus\":\"SHIPPED\",\"trackingNumber\":null,\"carrier\":\"D\",\"later\":[1]}",
          NULL},
+        {"{" EVENT ",\"currentStatus\":\"CANCELLED\"}", NULL},
         {"{" EVENT ",\"currentStatus\":\"PROCESSING\"}", "currentStatus"},
         {"{" EVENT "}", "currentStatus"},
         {"{" EVENT ",\"currentStatus\":1}", "currentStatus"},
@@ -276,6 +338,9 @@ int main(void) {
         cmocka_unit_test(what_is_written),
         cmocka_unit_test(the_receipt_does_not_change_with_the_order),
         cmocka_unit_test(tracking_is_shown_once_known),
+        cmocka_unit_test(a_cancellation_is_shown_at_the_end),
+        cmocka_unit_test(the_event_of_a_cancellation_has_no_reason),
+        cmocka_unit_test(bodies_of_cancellations),
         cmocka_unit_test(status_events),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -40,8 +40,8 @@ static void what_is_no_event_is_told_why(void **state) {
     for_each_row(i, cases, "%s", cases[i].body) {
         struct uuid id = {{0}};
         char reason[64] = "";
-        json_t *event =
-            event_parse(cases[i].body, strlen(cases[i].body), "T", "orderId", &id, reason, sizeof reason);
+        json_t *event = event_parse(cases[i].body, strlen(cases[i].body), EVENT_TYPES("T"), "orderId", &id,
+                                    reason, sizeof reason);
         const char *expected = cases[i].reason ? cases[i].reason : "";
         if (!event != !!cases[i].reason || strcmp(reason, expected) != 0)
             fail_msg("%s: '%s', not '%s'", cases[i].body, reason, expected);
@@ -51,12 +51,30 @@ static void what_is_no_event_is_told_why(void **state) {
     }
 }
 
+static void each_type_that_is_known_is_accepted(void **state) {
+    (void)state;
+    static const char first[] = "{\"eventType\":\"T\"," ID "}", second[] = "{\"eventType\":\"U\"," ID "}";
+    struct uuid id;
+    char reason[64] = "";
+    json_t *event =
+        event_parse(first, sizeof first - 1, EVENT_TYPES("T", "U"), "orderId", &id, reason, sizeof reason);
+    assert_non_null(event);
+    json_decref(event);
+    event =
+        event_parse(second, sizeof second - 1, EVENT_TYPES("T", "U"), "orderId", &id, reason, sizeof reason);
+    assert_non_null(event);
+    json_decref(event);
+    assert_null(
+        event_parse(first, sizeof first - 1, EVENT_TYPES("U", "V"), "orderId", &id, reason, sizeof reason));
+    assert_string_equal(reason, "eventType is not U or V");
+}
+
 static void an_event_names_what_it_is_about(void **state) {
     (void)state;
     struct uuid id;
     char reason[64] = "";
     static const char body[] = "{\"eventType\":\"T\"," ID "}";
-    assert_null(event_parse(body, sizeof body - 1, "T", "tokenId", &id, reason, sizeof reason));
+    assert_null(event_parse(body, sizeof body - 1, EVENT_TYPES("T"), "tokenId", &id, reason, sizeof reason));
     assert_string_equal(reason, "tokenId is not a UUID");
 }
 
@@ -67,10 +85,12 @@ static void is_not_larger_than_we_send(void **state) {
     struct uuid id;
     memset(body, ' ', QUEUE_MAX_BODY + 1);
     memcpy(body, start, sizeof start - 1);
-    json_t *event = event_parse(body, QUEUE_MAX_BODY, "T", "orderId", &id, reason, sizeof reason);
+    json_t *event =
+        event_parse(body, QUEUE_MAX_BODY, EVENT_TYPES("T"), "orderId", &id, reason, sizeof reason);
     assert_non_null(event);
     json_decref(event);
-    assert_null(event_parse(body, QUEUE_MAX_BODY + 1, "T", "orderId", &id, reason, sizeof reason));
+    assert_null(
+        event_parse(body, QUEUE_MAX_BODY + 1, EVENT_TYPES("T"), "orderId", &id, reason, sizeof reason));
     assert_string_equal(reason, "larger than 262144 bytes");
     free(body);
 }
@@ -78,6 +98,7 @@ static void is_not_larger_than_we_send(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_no_event_is_told_why),
+        cmocka_unit_test(each_type_that_is_known_is_accepted),
         cmocka_unit_test(an_event_names_what_it_is_about),
         cmocka_unit_test(is_not_larger_than_we_send),
     };
