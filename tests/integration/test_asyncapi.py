@@ -202,10 +202,20 @@ def test_streams(by_hand):
     for status, fields in [("SHIPPED", {"tracking_number": "T-1", "carrier": "DHL"}), ("SHIPPED", {"tracking_number": "T-2"}),
                            ("DELIVERED", {})]:
         assert deliveries.move(shipment, status, **fields).status_code == 200
-    every = {"order.created", "order.shipped", "order.tracking_changed", "order.delivered"}
-    for path, stream in ("/events", feed), ("/orders/{id}/events", history):
+    progress = {"order.created", "order.shipped", "order.tracking_changed", "order.delivered"}
+    for stream in feed, history:
         eventually(stream.has_delivered)
-        assert assert_shown(path, stream) == every
+    assert assert_shown("/orders/{id}/events", history) == progress
+    for too_late in False, True:
+        order_id = api.created()
+        shipment = eventually(lambda: deliveries.shipment(order_id))["id"]
+        if too_late:
+            by_hand.query("UPDATE shipments SET status = 'SHIPPED' WHERE id = %s", shipment)
+        assert api.post(f"/orders/{order_id}/cancel", {"reason": "late"}).status_code == 202
+        eventually(lambda: api.order(order_id)["cancellation"] != "requested")
+    cancelling = {"order.cancel_requested", "order.cancelled", "order.cancel_refused"}
+    eventually(lambda: assert_shown("/events", feed) == progress | cancelling)
+    for stream in feed, history:
         stream.close()
 
 

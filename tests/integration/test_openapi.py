@@ -199,6 +199,23 @@ def move(w, **fields):
     return w.delivery.post(f"/delivery/shipment/{w.shipment_id}/status", fields)
 
 
+def cancel(w, order_id, **fields):
+    return w.order.post(f"/orders/{order_id}/cancel", fields)
+
+
+def cancel_decided(w, refused):
+    """The answer to a wish that is decided. A refused one has left before delivery-svc hears of it."""
+    order_id = w.order.created()
+    shipment_id = eventually(lambda: w.delivery.shipment(order_id))["id"]
+    if refused:
+        w.system.query("UPDATE shipments SET status = 'SHIPPED' WHERE id = %s", shipment_id)
+    cancel(w, order_id, **example("CancelRequest"))
+    eventually(lambda: w.order.order(order_id)["cancellation"] != "requested")
+    assert_documented(w.order.get(f"/orders/{order_id}"), "getOrder", 200)
+    assert_documented(w.order.get(f"/orders/{order_id}/events"), "getOrderEvents", 200)
+    return cancel(w, order_id)
+
+
 def new_webhook(w):
     return w.order.post("/webhooks", example("NewWebhook"))
 
@@ -225,6 +242,7 @@ GOOD = {  # requests of the routes with a scope
     "createOrder": lambda w: w.order.create(),
     "listOrders": lambda w: w.order.get("/orders", params={"customer_id": "customer-demo-001", "limit": 1}),
     "getOrder": lambda w: w.order.get(f"/orders/{w.order_id}"),
+    "cancelOrder": lambda w: cancel(w, w.order_id),
     "getOrderEvents": lambda w: w.order.get(f"/orders/{w.order_id}/events"),
     "getEvents": lambda w: w.order.get("/events", params={"types": "order.created,order.shipped", "limit": 1}),
     "getShipment": lambda w: w.delivery.get(f"/delivery/shipment/{w.order_id}"),
@@ -240,7 +258,7 @@ GOOD = {  # requests of the routes with a scope
     "listDeliveries": lambda w: w.order.get(f"/webhooks/{w.webhook_id}/deliveries"),
     "retryDelivery": retry,
 }
-OTHERWISE = {"createOrder", "createWebhook", "deleteWebhook", "pingWebhook", "retryDelivery"}  # not answered 200
+OTHERWISE = {"cancelOrder", "createOrder", "createWebhook", "deleteWebhook", "pingWebhook", "retryDelivery"}  # not answered 200
 FAILING = GOOD | {"revokeToken": revoke}  # where the database refuses
 HEALTHY = {f"{operation} 200": send for operation, send in GOOD.items() if operation not in OTHERWISE} | {
     "issueToken 200 form": lambda w: ask_token(w, data=token_example()),
@@ -287,6 +305,14 @@ HEALTHY = {f"{operation} 200": send for operation, send in GOOD.items() if opera
     "listOrders 401 expired": lambda w: Api(w.order.url, w.system.mint(iat=1000, exp=2000)).get("/orders"),
     "getOrder 200 new": lambda w: w.order.get(f"/orders/{w.order.created()}"),
     "getOrder 304": lambda w: w.order.get(f"/orders/{w.order_id}", headers={"If-None-Match": "*"}),
+    "cancelOrder 200 accepted": lambda w: cancel_decided(w, False),
+    "cancelOrder 200 refused": lambda w: cancel_decided(w, True),
+    "cancelOrder 202": lambda w: cancel(w, w.order.created(), **example("CancelRequest")),
+    "cancelOrder 400": lambda w: cancel(w, w.order_id, reason="", colour="red"),
+    "cancelOrder 404": lambda w: cancel(w, uuid.uuid4()),
+    "cancelOrder 409": lambda w: cancel(w, w.order_id),
+    "cancelOrder 413": lambda w: too_large(w.order, f"/orders/{w.order_id}/cancel", 4096),
+    "cancelOrder 415": lambda w: w.order.post(f"/orders/{w.order_id}/cancel", b"{}", headers={"Content-Type": "text/plain"}),
     "getOrderEvents 400": lambda w: w.order.get(f"/orders/{w.order_id}/events", params={"after": "x"}),
     "getOrderEvents 404": lambda w: w.order.get(f"/orders/{uuid.uuid4()}/events"),
     "getOrderEvents 410": lambda w: read_expired(w, f"/orders/{w.order_id}/events"),
