@@ -70,7 +70,7 @@ struct status_work {
 static struct order_event history_of_change(const struct order *order, enum order_status before,
                                             const struct consumer_message *in, struct arena *arena) {
     struct buf data = {0};
-    if (order->status != ORDER_CANCELLED) /* that tells the reason, which the order has */
+    if (order->status != ORDER_CANCELLED || before == ORDER_CANCELLED) /* to be cancelled tells the order's reason */
         order_event_changed_data(&data, order);
     struct order_event event = {
         .type = order_event_type_of(before, order->status),

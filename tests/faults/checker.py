@@ -10,7 +10,7 @@ import re
 import uuid
 
 import harness
-from clients import STATUSES
+from clients import FINAL, STATUSES
 
 MAX_RECEIVES = 3  # of a message, by default
 MANY = 10  # violations of one kind that are printed
@@ -40,8 +40,9 @@ class Findings:
 class Losses:
     """The times whose changes the database forgot. Nothing is promised for what happened in them."""
 
-    def __init__(self, losses):
+    def __init__(self, losses, journal):
         self.losses = losses
+        self.forgotten = {order.order_id for order in journal.orders if order.cancels and self.touch(order)}
 
     def has(self, answer):
         """Whether the answer came while what it says could still be forgotten."""
@@ -57,6 +58,10 @@ class Losses:
         created = (uuid.UUID(order_id).int >> 80) / 1000
         return any(start - 1 <= created <= end + 1 for _, _, start, end in self.losses)
 
+    def decided(self, order_id):
+        """Whether what was decided of the order may be forgotten, while its event was not: it was on its way then."""
+        return order_id in self.forgotten
+
     def during(self, time):
         """Whether a change at this time (RFC 3339) may be forgotten."""
         at = datetime.datetime.fromisoformat(time).timestamp()
@@ -70,7 +75,7 @@ def total(body):
 def check_orders(journal, losses, system, findings):
     """Each order that was answered exists once and as it was sent. No other order exists."""
     stored = {str(row[0]): row[1:] for row in system.query(
-        "SELECT id, client_id, customer_id, total_amount, status, tracking_number, carrier FROM orders")}
+        "SELECT id, client_id, customer_id, total_amount, status, tracking_number, carrier, cancellation FROM orders")}
     items = collections.defaultdict(list)
     for order_id, *item in system.query(
             "SELECT order_id, product_id, quantity, unit_price FROM order_items ORDER BY order_id, position"):
@@ -112,12 +117,33 @@ def check_shipments(stored, losses, system, findings):
         shipments[str(order_id)] = (shipment_id, state)
     for order_id, row in stored.items():
         findings.check("every order has a shipment", order_id in shipments, f"{order_id} has none")
-        findings.check("every order ends DELIVERED", row[3] == "DELIVERED",
+        findings.check("every order ends DELIVERED or CANCELLED", STATUSES[row[3]] in FINAL,
                        f"{order_id} is {row[3]}, its shipment {shipments.get(order_id)}")
-        if order_id in shipments and row[3] == "DELIVERED":
+        if order_id in shipments and STATUSES[row[3]] in FINAL and not losses.decided(order_id):
             findings.check("order and shipment agree", list(row[3:6]) == shipments[order_id][1],
                            f"{order_id} is {row[3:6]}, its shipment {shipments[order_id][1]}")
     return shipments
+
+
+def check_cancelling(journal, stored, losses, findings):
+    """What clients were told of their wishes to cancel is what became of the orders."""
+    for order in journal.orders:
+        row = stored.get(order.order_id)
+        if not row or losses.touch(order):
+            continue
+        status, cancellation = row[3], row[6]
+        told = f"{order.order_id} is {status}, {cancellation}; asked {order.cancels} times, answered " \
+               f"{[answer.body for answer in order.cancel_answers]}"
+        findings.check("every wish to cancel is decided", cancellation != "requested", told)
+        findings.check("nothing is cancelled that nobody wished", order.cancels or (status, cancellation) == ("DELIVERED", None),
+                       told)
+        findings.check("a wish is accepted, or the order is delivered",
+                       (status, cancellation) in (("CANCELLED", "accepted"), ("DELIVERED", "refused"), ("DELIVERED", None)), told)
+        for answer in order.cancel_answers:
+            said = answer.json().get("cancellation")
+            right = {"accepted": cancellation == "accepted", "refused": cancellation == "refused",
+                     "requested": cancellation is not None, None: cancellation is None}[said]
+            findings.check("what is said of a wish holds", right and answer.status != 404, told)
 
 
 def check_audit(shipments, losses, system, findings):
@@ -164,7 +190,7 @@ def check_reads(journal, losses, findings):
             back = forward(reads)
             findings.check(promise, not back, f"{order.order_id}: {back}")
         # A delivered order is kept in caches for a while, so a correction of its tracking number may come late.
-        versions = [(s, c, v, None, w) for s, c, r, v, w in order.reads if v is not None and r < STATUSES["DELIVERED"]]
+        versions = [(s, c, v, None, w) for s, c, r, v, w in order.reads if v is not None and r not in FINAL]
         back = forward(versions)
         findings.check("the version of a moving order never goes back", not back, f"{order.order_id}: {back}")
         ahead = max((r for r in order.reads if r[2] is not None), key=lambda r: (r[2], -r[1]), default=None)
@@ -216,20 +242,23 @@ def check_queues(journal, losses, setbacks, system, findings):
 
 def check_history(journal, stored, losses, system, findings):
     """The history of an order leads from its creation to its end, and everybody who follows the feed has seen it once."""
-    trail, kept = collections.defaultdict(list), []
+    trail, wishes, kept = collections.defaultdict(list), collections.defaultdict(list), []
     for epoch, xid, n, order_id, *event in system.query(
             "SELECT epoch, xid, n, order_id, type, previous_status, status, data::json->>'tracking_number',"
             " data::json->>'carrier' FROM order_events ORDER BY epoch, xid, n"):
         kept.append(f"{epoch:08x}{xid:016x}{n:08x}")
-        trail[str(order_id)].append(event)
+        (wishes if "cancel_" in event[0] else trail)[str(order_id)].append(event)
     for order_id, row in stored.items():
         events = trail.pop(order_id, [])
         whole = bool(events) and events[0][:3] == ["order.created", None, "PENDING_SHIPMENT"]
-        whole = whole and events[-1][2:] == [row[3], row[4], row[5]]
+        whole = whole and events[-1][2:] == [row[3], *([None, None] if events[-1][0] == "order.cancelled" else row[4:6])]
+        asked = [event[0] for event in wishes.pop(order_id, [])]
+        expected = {None: [], "refused": ["order.cancel_requested", "order.cancel_refused"]}
+        whole = whole and asked == expected.get(row[6], ["order.cancel_requested"])
         for before, after in itertools.pairwise(events):
             whole = whole and after[1] == before[2] and after[2:] != before[2:]
         findings.check("one event per change of an order", whole, f"{order_id} is {row[3:]}, told as {events}")
-    findings.fail("no event without an order", list(trail))
+    findings.fail("no event without an order", [*trail, *wishes])
     for follower in journal.followers:
         ids = [event["id"] for event in follower.seen]
         later = [pair for pair in itertools.pairwise(ids) if pair[0] >= pair[1]]
@@ -267,9 +296,10 @@ def check_revocations(journal, losses, findings):
 
 
 def check(journal, losses, setbacks, system):
-    findings, losses = Findings(), Losses(losses)
+    findings, losses = Findings(), Losses(losses, journal)
     stored = check_orders(journal, losses, system, findings)
     shipments = check_shipments(stored, losses, system, findings)
+    check_cancelling(journal, stored, losses, findings)
     check_audit(shipments, losses, system, findings)
     check_reads(journal, losses, findings)
     check_queues(journal, losses, setbacks, system, findings)

@@ -1,4 +1,4 @@
-"""Well-behaved clients. They order, retry, read and follow orders, and record the answers."""
+"""Well-behaved clients. They order, retry, cancel, read and follow orders, and record the answers."""
 
 import asyncio
 import base64
@@ -17,8 +17,9 @@ import web
 
 CLIENTS = 24
 FOLLOW = 20  # seconds that an order is followed; the rest is checked at the end
-STATUSES = {"PENDING_SHIPMENT": 0, "SHIPPED": 1, "DELIVERED": 2}
-SHIPMENT_STATUSES = {"PROCESSING": 0, "SHIPPED": 1, "DELIVERED": 2}
+STATUSES = {"PENDING_SHIPMENT": 0, "SHIPPED": 1, "DELIVERED": 2, "CANCELLED": 3}
+SHIPMENT_STATUSES = {"PROCESSING": 0, "SHIPPED": 1, "DELIVERED": 2, "CANCELLED": 3}
+FINAL = (STATUSES["DELIVERED"], STATUSES["CANCELLED"])
 
 
 @dataclasses.dataclass
@@ -34,6 +35,8 @@ class Order:
     # (sent, answered, rank of the status or None for "not found", version, request id)
     reads: list = dataclasses.field(default_factory=list)
     shipment_reads: list = dataclasses.field(default_factory=list)
+    cancels: int = 0  # requests to cancel it that were sent
+    cancel_answers: list = dataclasses.field(default_factory=list)  # Answers to them
 
     @property
     def customer(self):
@@ -192,13 +195,30 @@ class Shop:
             await self.ask("delivery", "POST status", "POST", f"/delivery/shipment/{seen['id']}/status",
                            {"status": seen["status"], "tracking_number": f"T{self.rng.randrange(10**6)}"})
 
+    async def cancel(self, order):
+        """Some orders are not wanted any more. The client asks until it is answered, and sometimes once more."""
+        if self.rng.random() >= 0.3:
+            return
+        await self.pause(0, 2.5)  # the carrier takes about so long
+        for _ in range(self.rng.randint(1, 2)):
+            answer = None
+            while not self.stopping and not answer:
+                order.cancels += 1
+                answer = await self.ask("order", "POST cancel", "POST", f"/orders/{order.order_id}/cancel",
+                                        {"reason": f"unwanted {self.count}"})
+                await self.pause(0, 0.5)
+            if answer and answer.status in (200, 202, 404, 409):
+                order.cancel_answers.append(answer)
+            elif answer:
+                self.journal.faults.append(f"cancelling {order.order_id} was answered {answer.status} {answer.error}")
+
     async def follow(self, order):
-        """Reads until the order is delivered."""
+        """Reads until the order is delivered or cancelled."""
         end = time.monotonic() + FOLLOW
         while not self.stopping and time.monotonic() < end:
             if self.rng.random() < 0.3:
                 await self.read_shipment(order)
-            if await self.read(order) == STATUSES["DELIVERED"]:
+            if await self.read(order) in FINAL:
                 return
             await self.pause(0, 0.4)
 
@@ -207,7 +227,7 @@ class Shop:
             order = self.new_order()
             await self.place(order)
             if order.order_id:
-                await asyncio.gather(self.repeat(order), self.follow(order), self.follow(order))
+                await asyncio.gather(self.repeat(order), self.cancel(order), self.follow(order), self.follow(order))
                 await self.read(order)  # after both have seen the end, nobody sees an earlier state
 
 
@@ -225,11 +245,11 @@ class Vandal:
 
     def repetition(self):
         """Returns an old event of an order that has moved on since."""
-        delivered = [o for o in self.journal.orders if o.reads and o.reads[-1][2] == STATUSES["DELIVERED"]]
-        if not delivered:
+        over = [o for o in self.journal.orders if o.reads and o.reads[-1][2] in FINAL]
+        if not over:
             return None
-        order = self.rng.choice(delivered)
-        if self.rng.random() < 0.5:
+        order = self.rng.choice(over)
+        if order.reads[-1][2] == STATUSES["CANCELLED"] or self.rng.random() < 0.5:
             return "ORDERS_QUEUE", harness.order_created(order.order_id), order.order_id
         return "DELIVERY_STATUS_QUEUE", harness.status_update(order.order_id, "SHIPPED"), order.order_id
 

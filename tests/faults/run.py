@@ -28,8 +28,8 @@ CONVERGE = 180  # maximum seconds from the last fault until the system is at res
 
 def at_rest(system):
     differing = system.query("""
-        SELECT count(*) FROM orders o LEFT JOIN shipments s ON s.order_id = o.id WHERE o.status <> 'DELIVERED'
-            OR (s.status, s.tracking_number, s.carrier) IS DISTINCT FROM (o.status, o.tracking_number, o.carrier)""")
+        SELECT count(*) FROM orders o LEFT JOIN shipments s ON s.order_id = o.id
+         WHERE o.status NOT IN ('DELIVERED', 'CANCELLED') OR (s.status, s.tracking_number, s.carrier) IS DISTINCT FROM (o.status, o.tracking_number, o.carrier)""")
     return differing == [(0,)] and system.is_drained()
 
 

@@ -35,7 +35,7 @@ def fault_of(answer):
     if "x-request-id" not in answer.headers:
         return "has no X-Request-Id"
     if answer.status < 400:
-        return None if answer.status in (200, 201, 304) else f"status {answer.status}"
+        return None if answer.status in (200, 201, 202, 304) else f"status {answer.status}"
     if answer.headers.get("content-type") != "application/problem+json":
         return f"status {answer.status} without a problem document"
     if ERRORS.get(answer.error) != answer.status:
