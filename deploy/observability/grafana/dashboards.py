@@ -46,6 +46,7 @@ OVERVIEW = [
         (f"60 * {rate('orders_created_total')}", "accepted"),
         ('60 * sum(rate(orders_moved_total{status="SHIPPED"}[$__rate_interval]))', "shipped"),
         ('60 * sum(rate(orders_moved_total{status="DELIVERED"}[$__rate_interval]))', "delivered"),
+        ('60 * sum(rate(orders_moved_total{status="CANCELLED"}[$__rate_interval]))', "cancelled"),
     ], w=12),
     graph("Open orders", [("max by (status) (orders_open)", "{{status}}")], w=12,
           text="Counted up to 100,000 for each status."),
