@@ -84,7 +84,7 @@ def new_webhook(system):
 def call(system, things, route, token):
     """A request that is good but for the token."""
     daemon, method, path, _ = route
-    bodies = {"/orders": basket(), "/delivery/shipment/{shipmentId}/status": {"status": "PROCESSING"},
+    bodies = {"/orders": basket(), "/orders/{id}/cancel": {}, "/delivery/shipment/{shipmentId}/status": {"status": "PROCESSING"},
               "/webhooks": WEBHOOK, "/webhooks/{webhookId}/rotate": None, "/webhooks/{webhookId}/ping": None,
               "/webhooks/{webhookId}/deliveries/{deliveryId}/retry": None}
     api = Api(getattr(system, DAEMONS[daemon]).url, token)
@@ -108,6 +108,11 @@ def test_walk_has_all_there_is():
 @SCOPED
 def test_right_token_gets_in(system, things, route):
     things |= new_webhook(system) if "{webhookId}" in route[2] else {}  # which the walk may delete
+    if route[2] == "/orders/{id}/cancel":  # the others need theirs
+        unwanted = Api(system.order.url, mint(system, scope="order:create order:read"))
+        things = things | {"id": unwanted.created()}
+        assert call(system, things, route, mint(system, scope=route[3])).status_code == 202
+        eventually(lambda: unwanted.order(things["id"])["status"] == "CANCELLED")
     assert call(system, things, route, mint(system, scope=route[3])).status_code in (200, 201, 202, 204)
 
 
