@@ -1,6 +1,7 @@
 /* Follows the feed with many streams at once, and tells when a change has reached all of them.
  *
- * follow PORT STREAMS FILE ORDER    FILE has the request of a stream, ORDER that of a new order.
+ * follow PORT STREAMS ORDER FILE...    ORDER has the request of a new order, each FILE that of a stream: the streams take turns
+ *                                      with them, because one client may not have them all.
  * Prints "open" when all streams have begun. For each line on its standard input it sends the order, waits until each stream
  * has one more event, and prints the microseconds from sending to the arrival at half of the streams, at 99 % and at all.
  * Ends when its standard input does. */
@@ -17,7 +18,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { MAX_REQUEST = 65536, PATIENCE_MS = 30000, AT_ONCE = 256 };
+enum { MAX_REQUEST = 65536, MAX_FILES = 4, PATIENCE_MS = 30000, AT_ONCE = 256 };
 
 struct stream {
     int socket;
@@ -92,11 +93,16 @@ static void await_all(struct follower *f, const char *text, size_t n, int64_t ti
     }
 }
 
+struct request {
+    char text[MAX_REQUEST];
+    size_t len;
+};
+
 /* Some at a time, as clients come that were told to wait for different times. */
-static void open_streams(struct follower *f, const char *request, size_t len, int64_t times[]) {
+static void open_streams(struct follower *f, const struct request requests[], size_t n, int64_t times[]) {
     for (size_t i = 0, group = 0; i < f->count; i++) {
         struct stream *s = &f->streams[i];
-        s->socket = send_request(f, request, len);
+        s->socket = send_request(f, requests[i % n].text, requests[i % n].len);
         struct epoll_event event = {.events = EPOLLIN, .data.ptr = s};
         if (epoll_ctl(f->epoll, EPOLL_CTL_ADD, s->socket, &event) != 0)
             fail("epoll");
@@ -108,25 +114,28 @@ static void open_streams(struct follower *f, const char *request, size_t len, in
 }
 
 int main(int argc, char *argv[]) {
-    static char stream[MAX_REQUEST], order[MAX_REQUEST];
+    static struct request order, streams[MAX_FILES];
     char line[16];
-    if (argc != 5)
+    if (argc < 5 || argc > 4 + MAX_FILES)
         return 2;
+    size_t n = (size_t)argc - 4;
     struct follower f = {.address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)atoi(argv[1]))},
                          .epoll = epoll_create1(0),
                          .count = (size_t)atoi(argv[2])};
     f.address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     f.streams = calloc(f.count, sizeof *f.streams);
     int64_t *times = calloc(f.count, sizeof *times);
-    size_t stream_len = read_file(argv[3], stream), order_len = read_file(argv[4], order);
+    order.len = read_file(argv[3], order.text);
+    for (size_t i = 0; i < n; i++)
+        streams[i].len = read_file(argv[4 + i], streams[i].text);
     if (!f.streams || !times || f.epoll < 0 || f.count == 0)
         fail("cannot start");
-    open_streams(&f, stream, stream_len, times);
+    open_streams(&f, streams, n, times);
     printf("open\n");
     fflush(stdout);
     while (fgets(line, sizeof line, stdin)) {
         int64_t began = now_us();
-        int fd = send_request(&f, order, order_len);
+        int fd = send_request(&f, order.text, order.len);
         await_all(&f, "data: ", f.count, times);
         printf("%lld %lld %lld\n", (long long)(times[f.count / 2] - began),
                (long long)(times[f.count * 99 / 100] - began), (long long)(times[f.count - 1] - began));

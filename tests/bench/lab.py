@@ -176,12 +176,13 @@ class Lab:
     def followers(self, system, count, scope=SEES_ALL):
         """That many streams, of all orders by default. Yields a function that makes an order, and returns the milliseconds until half
         of them, 99 % of them, and all of them have its event."""
-        (self.folder / "stream").write_bytes(raw_request("GET", "/events", Accept="text/event-stream",
-                                                         Authorization=f"Bearer {system.mint('follower', scope)}"))
+        clients = [self.folder / f"stream-{i}" for i in range(2)]  # one may have half of the streams
+        for client in clients:
+            client.write_bytes(raw_request("GET", "/events", Accept="text/event-stream",
+                                           Authorization=f"Bearer {system.mint(client.name, scope)}"))
         (self.folder / "order").write_bytes(raw_request("POST", "/orders", json.dumps(harness.basket()),
                                                         Authorization=f"Bearer {system.mint()}"))
-        command = [BUILD / "tests/bench/follow", str(system.order.port), str(count), self.folder / "stream",
-                   self.folder / "order"]
+        command = [BUILD / "tests/bench/follow", str(system.order.port), str(count), self.folder / "order", *clients]
         with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
             check(process.stdout.readline() == "open\n", "the streams did not begin")
 
@@ -364,6 +365,10 @@ def cpu_seconds(process):
     """User and system time of all its threads."""
     fields = pathlib.Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / TICK
+
+
+def open_files(process):
+    return len(os.listdir(f"/proc/{process.pid}/fd"))
 
 
 def memory_mb(process, line="VmRSS"):

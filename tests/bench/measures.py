@@ -183,7 +183,7 @@ def streams(lab):
     """Streams that are open: their memory, the time until a change has reached them, and what they cost others."""
     rows = []
     for count in (1_000, 10_000):
-        settings = {"STREAM_LIMIT": "20002", "HTTP_MAX_CONNECTIONS": "12000", "IDEMPOTENCY_FINGERPRINT_TTL": "0"}
+        settings = {"STREAM_LIMIT": "20000", "HTTP_MAX_CONNECTIONS": "14000", "IDEMPOTENCY_FINGERPRINT_TTL": "0"}
         memory, reached, busy, rates = [], [], [], ([], [])
         for _ in range(lab.few):
             with lab.orders(**settings, **tools.AWAY) as system:
@@ -197,7 +197,8 @@ def streams(lab):
                     busy.append((tools.cpu_seconds(system.order.process) - spent) * 10)
                 for _ in range(4):
                     rates[1].append(lab.post(system, 64, 1).rate)
-                    time.sleep(2)  # until it was seen that the others have hung up
+                    harness.eventually(lambda: tools.open_files(system.order.process) < 1_000,
+                                       what="the others have hung up, and it was seen")
                     with lab.followers(system, count, "order:read"):  # of events that do not come
                         rates[0].append(lab.post(system, 64, 1).rate)
         rows += [Row(f"memory of each of {count:,} streams", "", "KB", memory, None, 20, 8, less=True),
