@@ -9,6 +9,7 @@ import os
 import pathlib
 import re
 import signal
+import socket
 import statistics
 import subprocess
 import sys
@@ -171,6 +172,17 @@ class Lab:
             port = process.stdout.readline().strip()
             yield f"http://127.0.0.1:{port}"
             process.stdin.close()
+
+    @contextlib.contextmanager
+    def connections(self, system, count):
+        """That many connections that have had an answer, and are kept open."""
+        request = raw_request("GET", "/health/live")
+        with contextlib.ExitStack() as stack:
+            for _ in range(count):
+                one = stack.enter_context(socket.create_connection(("127.0.0.1", system.order.port), timeout=5))
+                one.sendall(request)
+                check(one.recv(4096).startswith(b"HTTP/1.1 200"), "a connection was refused")
+            yield
 
     @contextlib.contextmanager
     def followers(self, system, count, scope=SEES_ALL):

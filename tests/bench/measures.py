@@ -184,13 +184,19 @@ def streams(lab):
     rows = []
     for count in (1_000, 10_000):
         settings = {"STREAM_LIMIT": "20000", "HTTP_MAX_CONNECTIONS": "14000", "IDEMPOTENCY_FINGERPRINT_TTL": "0"}
-        memory, reached, busy, rates = [], [], [], ([], [])
+        memory, beyond, reached, busy, rates = [], [], [], [], ([], [])
         for _ in range(lab.few):
+            with lab.orders(**settings, **tools.AWAY) as system:
+                lab.post(system, 64, 1)
+                before = tools.memory_mb(system.order.process)
+                with lab.connections(system, count):
+                    connection = (tools.memory_mb(system.order.process) - before) * 1e3 / count
             with lab.orders(**settings, **tools.AWAY) as system:
                 lab.post(system, 64, 1)
                 before = tools.memory_mb(system.order.process)
                 with lab.followers(system, count) as change:
                     memory.append((tools.memory_mb(system.order.process) - before) * 1e3 / count)
+                    beyond.append(memory[-1] - connection)
                     reached.append(statistics.median(change()[1] for _ in range(20)))
                     spent = tools.cpu_seconds(system.order.process)
                     time.sleep(10)
@@ -201,7 +207,8 @@ def streams(lab):
                                        what="the others have hung up, and it was seen")
                     with lab.followers(system, count, "order:read"):  # of events that do not come
                         rates[0].append(lab.post(system, 64, 1).rate)
-        rows += [Row(f"memory of each of {count:,} streams", "", "KB", memory, None, 20, 8, less=True),
+        rows += [Row(f"memory of each of {count:,} streams", "", "KB", memory, None, 20, None, less=True),
+                 Row(f"of that beyond the connection, {count:,} streams", "", "KB", beyond, None, None, 8, less=True),
                  Row(f"a change reaches 99 % of {count:,} streams", "", "ms", reached, None,
                      100 if count == 1_000 else None, None, less=True),
                  Row(f"CPU of {count:,} quiet streams", "", "% of a core", busy, None, None, None, less=True),
