@@ -20,7 +20,7 @@ enum { LOOK_FIRST, LOOK_PUBLISHED, LOOK_NOW };
 enum { SWEEP_MS = 10000 }; /* until a walk begins again */
 
 /* The order is next due after as much time as has passed since its last change. So the interval doubles, up to a
- * day. A CANCELLED order is done when a day has passed: until then a failover may have lost what delivery-svc decided. */
+ * day. A CANCELLED order is published once more: a failover may have lost what delivery-svc had decided. */
 static const struct db_query claim_query = {
     "order_claim_quiet",
     "WITH quiet AS ("
@@ -34,8 +34,7 @@ static const struct db_query claim_query = {
     "     FOR NO KEY UPDATE OF o SKIP LOCKED"
     ")"
     " UPDATE orders o"
-    "    SET quiet_since = CASE WHEN o.status = 'CANCELLED' AND o.updated_at <= now() - interval '1 day'"
-    "                           THEN 'infinity'"
+    "    SET quiet_since = CASE WHEN o.status = 'CANCELLED' THEN 'infinity'"
     "                           ELSE now() + greatest(least(now() - o.updated_at, interval '1 day')"
     "                                                 - $5 * interval '1 ms', interval '0') END"
     "   FROM quiet"

@@ -14,7 +14,7 @@
 
 /* What the reconciler sees. Times are on the database's clock. */
 struct reconcile_sight {
-    bool on_their_way;    /* some order is not done: not DELIVERED, nor CANCELLED a day ago */
+    bool on_their_way;    /* some order is not done: not DELIVERED, nor CANCELLED and asked for once more */
     int64_t published_ms; /* all events of the outbox from before were published */
     int64_t now_ms;
 };
