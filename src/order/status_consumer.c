@@ -66,11 +66,11 @@ struct status_work {
     size_t history_count;
 };
 
-/* What a change of an order leaves in its history. */
+/* What a change of an order leaves in its history. That it is CANCELLED tells the reason, which the order has. */
 static struct order_event history_of_change(const struct order *order, enum order_status before,
                                             const struct consumer_message *in, struct arena *arena) {
     struct buf data = {0};
-    if (order->status != ORDER_CANCELLED || before == ORDER_CANCELLED) /* to be cancelled tells the order's reason */
+    if (order->status != ORDER_CANCELLED || before == ORDER_CANCELLED)
         order_event_changed_data(&data, order);
     struct order_event event = {
         .type = order_event_type_of(before, order->status),
