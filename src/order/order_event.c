@@ -1,6 +1,7 @@
 /* Events of an order's history: names, positions, JSON, filters. */
 #include "order_event.h"
 
+#include "common/base/currency.h"
 #include "common/base/json_write.h"
 #include "common/token/token.h"
 
@@ -85,12 +86,21 @@ static void append_actor(struct buf *out, const struct order_event *event) {
     json_append_text(out, event->actor ? event->actor : client);
 }
 
+static void member_text(struct buf *out, const char *name, const char *value) {
+    if (!value)
+        return;
+    buf_str(out, name);
+    json_append_text(out, value);
+}
+
 static void append_data(struct buf *out, const struct order_event *event) {
     if (event->data) {
         buf_str(out, event->data);
     } else {
         buf_str(out, "{\"total_amount\":");
-        json_append_money(out, event->total);
+        currency_append(out, event->currency, event->total);
+        member_text(out, ",\"currency\":", event->currency);
+        member_text(out, ",\"reference\":", event->reference);
         buf_char(out, '}');
     }
 }

@@ -48,8 +48,9 @@ struct order_event {                /* strings belong to the arena it was made i
     const char *actor; /* such as "delivery-service"; NULL: the client */
     const char *request_id;
     const char *trace_id; /* NULL: none */
-    const char *data;     /* a JSON object; NULL: what the order has, its total */
+    const char *data;     /* a JSON object; NULL: what the order has: its total, currency and reference */
     int64_t total;        /* of the order, in cents */
+    const char *currency, *reference; /* of the order; NULL: none */
     int64_t occurred_ms;
 };
 

@@ -102,6 +102,7 @@ static size_t apply_events(struct status_work *work, struct order orders[], size
             snprintf(messages[i].reason, sizeof messages[i].reason, "there is no such order");
         } else if (order_apply_status(order, events[i].status, events[i].tracking_number, events[i].carrier,
                                       clock_epoch_ms())) {
+            order_note_time(order, before, events[i].changed_ms);
             dirty[order - orders] = true;
             work->history[work->history_count++] =
                 history_of_change(order, before, &messages[i], work->arena);
