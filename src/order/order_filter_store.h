@@ -1,4 +1,4 @@
-/* The SQL of lists of orders that are asked for by reference, time of creation or last change: a part of order_store_list. */
+/* The SQL of lists of orders that are asked for by reference or last change: a part of order_store_list. */
 #pragma once
 
 #include "order_store.h"

@@ -3,6 +3,7 @@
 
 #include "event_rows.h"
 #include "order_filter_store.h"
+#include "order_page.h"
 #include "order_rows.h"
 
 #include <string.h>
@@ -200,11 +201,10 @@ enum db_status order_store_list(struct db *db, const struct order_page *page, st
                                 struct order **orders, size_t *count) {
     if (order_filter_applies(page))
         return order_filter_list(db, page, arena, orders, count);
-    static const struct uuid last = {
-        {0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff}};
+    struct uuid end = order_page_end(page);
     struct db_params p = {0};
     struct db_result *result = NULL;
-    db_uuid_param(&p, page->before ? page->before : &last);
+    db_uuid_param(&p, &end);
     db_int_param(&p, (int64_t)page->limit);
     db_text_param(&p, page->client_id);
     db_text_param(&p, page->customer_id);

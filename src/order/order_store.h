@@ -68,13 +68,15 @@ struct order_page {
     const enum order_status *status;     /* NULL: any */
     const struct uuid *before;           /* only older ones; NULL: from the newest */
     size_t limit;
-    const char *reference;                      /* NULL: any */
-    const int64_t *created_after;               /* milliseconds; NULL: any time */
-    const int64_t *created_before;              /* milliseconds; NULL: any time */
-    const struct order_change *changed_after;   /* those that changed last come last; NULL: newest first */
+    const char *reference;                    /* NULL: any */
+    const int64_t *created_after;             /* milliseconds; NULL: any time */
+    const int64_t *created_before;            /* milliseconds; NULL: any time */
+    const struct order_change *changed_after; /* those that changed last come last; NULL: newest first */
 };
 
-/* Reads a page of orders with their items, newest first. *orders is in arena. With changed_after, before is not used. */
+/* Reads a page of orders with their items, newest first. *orders is in arena. With changed_after, before is not used. A page
+ * that is newest first, and not asked for by reference, may go beyond created_after and begin ORDER_SPREAD_MS before
+ * created_before: order_page_has (order_page.h) tells what belongs to it. */
 enum db_status order_store_list(struct db *db, const struct order_page *page, struct arena *arena,
                                 struct order **orders, size_t *count) MUST_CHECK;
 

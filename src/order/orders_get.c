@@ -10,6 +10,7 @@
 #include "common/http/etag.h"
 #include "common/service/worker.h"
 #include "order_json.h"
+#include "order_page.h"
 #include "order_query.h"
 #include "order_store.h"
 #include "order_views.h"
@@ -234,23 +235,27 @@ void orders_list_prepare(struct http_request *request) {
         request->command = listing;
 }
 
+/* orders has one more than the limit, if there are so many. Some may not belong to the page. */
 static void reply_page(struct http_request *request, const struct order *orders, size_t count, size_t limit) {
-    const struct listing *listing = request->command;
+    const struct order_page *page = &((const struct listing *)request->command)->page;
     struct buf body = {0};
-    size_t shown = 0;
+    size_t shown = 0, seen = 0;
+    bool over = false;
     buf_str(&body, "{\"orders\":[");
-    while (shown < count && shown < limit && body.len < LIST_BYTES) {
-        if (shown)
+    for (; seen < count && shown < limit && body.len < LIST_BYTES && !over; seen++) {
+        if (!order_page_has(page, &orders[seen], &over))
+            continue;
+        if (shown++)
             buf_char(&body, ',');
-        order_view_json(&body, &orders[shown++]);
+        order_view_json(&body, &orders[seen]);
     }
     buf_str(&body, "],\"next_cursor\":");
-    if (count > shown && listing->page.changed_after)
-        append_change(&body, &orders[shown - 1]);
-    else if (count > shown)
-        json_append_uuid(&body, &orders[shown - 1].id);
-    else
+    if (over || (seen == count && count <= limit))
         buf_str(&body, "null");
+    else if (page->changed_after)
+        append_change(&body, &orders[seen - 1]);
+    else
+        json_append_uuid(&body, &orders[seen - 1].id);
     buf_char(&body, '}');
     http_reply_json(request, 200, &body);
 }
