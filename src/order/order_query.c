@@ -38,7 +38,7 @@ const int64_t *order_query_time(struct http_request *request, const char *name, 
     int64_t *ms = text ? arena_alloc(&request->arena, sizeof *ms) : NULL;
     if (ms && !clock_parse_any(text, up, ms))
         http_fault(faults, name, NULL,
-                   "must be a time such as 2026-01-31T08:15:30Z, from 1970 on; + is written as %%2B");
+                   "must be a time such as 2026-01-31T08:15:30Z; the + of an offset is written as %%2B");
     return ms;
 }
 

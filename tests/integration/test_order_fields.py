@@ -2,10 +2,12 @@
 
 import hashlib
 import json
+import re
 import uuid
 
 import pytest
-from harness import TIMESTAMP, System, assert_problem, at_once, basket, eventually
+import yaml
+from harness import ROOT, TIMESTAMP, System, assert_problem, at_once, basket, eventually
 
 
 @pytest.fixture
@@ -73,6 +75,15 @@ def test_what_is_refused_and_why(by_hand, api, changes, pointer, word):
     assert_problem(answer, 400, "VALIDATION_ERROR")
     fault, = answer.json()["errors"]
     assert fault["pointer"] == pointer and word in fault["detail"], fault
+
+
+def test_every_currency_of_the_document_is_taken(api):
+    """And it has all of the code."""
+    named = set(yaml.safe_load((ROOT / "docs/openapi.yaml").read_text())["components"]["schemas"]["Currency"]["enum"])
+    table = (ROOT / "src/common/base/currency.c").read_text()
+    assert named | {"BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND", "CLF", "UYW"} == set(re.findall(r"\b[A-Z]{3}\b", table))
+    for code in named:
+        assert api.create(basket(currency=code, items=[{"product_id": "p", "quantity": 1, "unit_price": 7}])).status_code == 201
 
 
 def test_bounds_are_included(api):
@@ -333,7 +344,7 @@ def test_lists_by_last_change(filled):
 
 @pytest.mark.parametrize("query", [
     "reference=", "reference=" + "x" * 65, "reference=%FF", "created_after=", "created_after=yesterday",
-    "created_before=2026-01-01", "updated_since=2026-02-30T00:00:00Z", "updated_since=1969-12-31T23:59:59Z",
+    "created_before=2026-01-01", "updated_since=2026-02-30T00:00:00Z",
     "updated_since=2026-01-01T00:00:00+01:00", "created_after=2026-01-01T00:00:00Z&created_after=2026-01-01T00:00:00Z",
     "updated_since=2026-01-01T00:00:00Z&cursor=019b0000-0000-7000-8000-000000000000",
     "cursor=019b00000000-019b0000-0000-7000-8000-000000000000",

@@ -29,7 +29,7 @@ void clock_format(int64_t epoch_ms, char text[static TIME_TEXT_SIZE]);
 bool clock_parse(const char *text, int64_t *epoch_ms) MUST_CHECK;
 
 /* Reads any RFC 3339 time: of any offset, with up to nine decimals. What is finer than a millisecond is cut off, or with up
- * rounded up. False when text is something else, or before 1970. */
+ * rounded up. What is before 1970 becomes the beginning of it. False when text is something else. */
 bool clock_parse_any(const char *text, bool up, int64_t *epoch_ms) MUST_CHECK;
 
 /* Sets *out to the time ms milliseconds from now, on the monotonic clock. */

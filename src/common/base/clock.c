@@ -89,7 +89,7 @@ static bool read_char(const char **text, const char *any_of) {
 static bool read_date_and_time(const char **text, struct tm *utc) {
     static const int days[] = {31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
     int year = 0;
-    bool good = read_digits(text, 4, 1970, 9999, &year) && read_char(text, "-") &&
+    bool good = read_digits(text, 4, 0, 9999, &year) && read_char(text, "-") &&
                 read_digits(text, 2, 1, 12, &utc->tm_mon) && read_char(text, "-") &&
                 read_digits(text, 2, 1, days[utc->tm_mon - 1], &utc->tm_mday) && read_char(text, "Tt") &&
                 read_digits(text, 2, 0, 23, &utc->tm_hour) && read_char(text, ":") &&
@@ -139,8 +139,9 @@ bool clock_parse_any(const char *text, bool up, int64_t *epoch_ms) {
     if (!read_date_and_time(&text, &utc) || !read_fraction(&text, up, &ms) || !read_offset(&text, &minutes) ||
         *text)
         return false;
-    *epoch_ms = ((int64_t)timegm(&utc) - minutes * 60) * 1000 + ms;
-    return *epoch_ms >= 0 && *epoch_ms <= CLOCK_LATEST_MS;
+    int64_t all = ((int64_t)timegm(&utc) - minutes * 60) * 1000 + ms;
+    *epoch_ms = all < 0 ? 0 : all > CLOCK_LATEST_MS ? CLOCK_LATEST_MS : all;
+    return true;
 }
 
 void clock_mono_after(int64_t ms, struct timespec *out) {
