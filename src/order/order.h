@@ -40,11 +40,11 @@ struct order { /* strings and items belong to the arena it was made in */
     int64_t created_ms, updated_ms;
     struct order_item *items;
     size_t item_count;
-    const char *currency;              /* NULL: made before orders had one */
-    bool currency_named;               /* by the request that made it; otherwise it is the default */
-    const char *reference;             /* the shop's own number; NULL: none */
-    const char *metadata;              /* a JSON object of strings, sorted by key; NULL: none */
-    int64_t shipped_ms, delivered_ms;  /* 0: not yet, or not known */
+    const char *currency;             /* NULL: made before orders had one */
+    bool currency_named;              /* by the request that made it; otherwise it is the default */
+    const char *reference;            /* the shop's own number; NULL: none */
+    const char *metadata;             /* a JSON object of strings, sorted by key; NULL: none */
+    int64_t shipped_ms, delivered_ms; /* 0: not yet, or not known */
 };
 
 const char *order_status_name(enum order_status status);

@@ -22,8 +22,9 @@ static void read_currency(const json_t *value, struct arena *arena, struct order
     } else if (currency_decimals(code) == CURRENCY_UNKNOWN) {
         http_fault(faults, "", "currency", "%s is not a currency of ISO 4217 that is in use", code);
     } else if (!currency_is_supported(code)) {
-        http_fault(faults, "", "currency", "%s has %d decimals; only currencies with two or none are supported",
-                   code, currency_decimals(code));
+        http_fault(faults, "", "currency",
+                   "%s has %d decimals; only currencies with two or none are supported", code,
+                   currency_decimals(code));
     } else {
         order->currency = arena_strdup(arena, code);
         order->currency_named = true;
@@ -34,8 +35,8 @@ static void read_reference(const json_t *value, struct arena *arena, struct orde
                            struct http_faults *faults) {
     const char *text = json_string_value(value);
     if (!text || !json_text_plain(text, ORDER_MAX_REFERENCE))
-        http_fault(faults, "", "reference", "must be a string of 1 to %d characters without control characters",
-                   ORDER_MAX_REFERENCE);
+        http_fault(faults, "", "reference",
+                   "must be a string of 1 to %d characters without control characters", ORDER_MAX_REFERENCE);
     else
         order->reference = arena_strdup(arena, text);
 }

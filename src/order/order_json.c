@@ -84,8 +84,7 @@ static void read_items(const json_t *body, struct arena *arena, struct order *or
     if (!order->items)
         return;
     order->item_count = count;
-    json_array_foreach(items, i, value)
-        read_item(value, i, order->currency, arena, &order->items[i], faults);
+    json_array_foreach(items, i, value) read_item(value, i, order->currency, arena, &order->items[i], faults);
 }
 
 static void sum_up(struct order *order, struct http_faults *faults) {

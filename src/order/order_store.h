@@ -19,11 +19,11 @@ enum order_outcome {
     ORDER_UNDECIDED,
     ORDER_CREATED,
     ORDER_KEY_TAKEN, /* its key or reference is known: order_store_find_taken tells what they stand for */
-    ORDER_REPLAYED,  /* its key stands for the same payload: order has id, total, created_ms and currency of it */
-    ORDER_KEY_REUSED, /* its key stands for another payload */
-    ORDER_KEY_BUSY,   /* another request with its key is in progress */
+    ORDER_REPLAYED, /* its key stands for the same payload: order has id, total, created_ms and currency of it */
+    ORDER_KEY_REUSED,      /* its key stands for another payload */
+    ORDER_KEY_BUSY,        /* another request with its key is in progress */
     ORDER_REFERENCE_TAKEN, /* another order of the client has its reference; its key stands for nothing */
-    ORDER_KEY_FREE,   /* its key stood for nothing any more, and was removed: create it again */
+    ORDER_KEY_FREE,        /* its key stood for nothing any more, and was removed: create it again */
 };
 
 struct order_creation {
@@ -34,7 +34,7 @@ struct order_creation {
     struct uuid event_id;
     const char *event; /* ORDER_CREATED as JSON */
     const char *request_id, *traceparent;
-    char currency[4]; /* of the order that its key stands for */
+    char currency[4];           /* of the order that its key stands for */
     enum order_outcome outcome; /* out */
 };
 

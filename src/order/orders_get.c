@@ -208,8 +208,9 @@ static void read_created(struct http_request *request, struct order_page *page, 
 }
 
 static void read_listing(struct http_request *request, struct listing *listing, struct http_faults *faults) {
-    static const char *const known[] = {"customer_id",   "status",         "limit",         "cursor", "reference",
-                                        "created_after", "created_before", "updated_since", NULL};
+    static const char *const known[] = {"customer_id",    "status",        "limit",
+                                        "cursor",         "reference",     "created_after",
+                                        "created_before", "updated_since", NULL};
     const char *status = http_query(request, "status");
     struct order_page *page = &listing->page;
     order_query_known(request, known, faults);

@@ -254,8 +254,7 @@ static void answer_creation(const struct creation *c) {
         reply_key_reused(c->request);
         break;
     case ORDER_REFERENCE_TAKEN:
-        http_reply_problem(c->request, PROBLEM_REFERENCE_TAKEN,
-                           "You have another order with this reference");
+        http_reply_problem(c->request, PROBLEM_REFERENCE_TAKEN, "You have another order with this reference");
         break;
     case ORDER_CREATED:
         http_spend(c->request);

@@ -169,7 +169,8 @@ static void a_filter_touches_what_it_shows(void **state) {
                                 .by_change = filters[i].since >= 0};
             assert_int_equal(db_transaction(db, list, &l), DB_OK);
             assert_int_equal(l.count, filters[i].count);
-            assert_in_range(l.touched, filters[i].count, 2 * filters[i].count + (size_t)filters[i].extra + 10);
+            assert_in_range(l.touched, filters[i].count,
+                            2 * filters[i].count + (size_t)filters[i].extra + 10);
         }
     }
 }

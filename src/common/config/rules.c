@@ -153,7 +153,8 @@ static void check_webhooks(const struct config *config, struct buf *errors) {
 static void check_currency(const char *code, struct buf *errors) {
     if (currency_is_supported(code))
         return;
-    buf_str(errors, "DEFAULT_CURRENCY: must be a currency of ISO 4217 with two decimals or none, such as EUR");
+    buf_str(errors,
+            "DEFAULT_CURRENCY: must be a currency of ISO 4217 with two decimals or none, such as EUR");
     config_append_bad(errors, code);
 }
 

@@ -35,7 +35,7 @@
 #define BODY                                                                                                 \
     "{\"customer_id\":\"customer-demo-001\",\"items\":[{\"product_id\":\"laptop-001\",\"quantity\":1,"       \
     "\"unit_price\":"                                                                                        \
-    "999.99},{\"product_id\":\"mouse-001\",\"quantity\":2,\"unit_price\":29.99}],"              \
+    "999.99},{\"product_id\":\"mouse-001\",\"quantity\":2,\"unit_price\":29.99}],"                           \
     "\"currency\":\"EUR\",\"reference\":\"R\",\"metadata\":{\"b\":\"1\",\"a\":\"2\"}}"
 
 /* The world around the handlers. */

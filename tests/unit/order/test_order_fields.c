@@ -13,7 +13,8 @@
 #include "fakes/rows.h"
 
 #define BODY(price, more)                                                                                    \
-    "{\"customer_id\":\"c\",\"items\":[{\"product_id\":\"p\",\"quantity\":2,\"unit_price\":" price "}]" more "}"
+    "{\"customer_id\":\"c\",\"items\":[{\"product_id\":\"p\",\"quantity\":2,\"unit_price\":" price "}]" more \
+    "}"
 
 /* Reads a body, of a shop whose default is USD. */
 static bool read_order(const char *body, struct arena *arena, struct order *order, struct buf *faults) {
@@ -44,9 +45,10 @@ static void what_is_sent_is_kept(void **state) {
     struct arena arena = {0};
     struct order order;
     struct buf faults = {0};
-    assert_true(read_order(BODY("1500", ",\"currency\":\"JPY\",\"reference\":\"R 1\",\"metadata\":{\"b\":\"1\\n\",\"B\":"
-                                        "\"\",\"a.c\":\"\\\"\"}"),
-                           &arena, &order, &faults));
+    assert_true(read_order(
+        BODY("1500", ",\"currency\":\"JPY\",\"reference\":\"R 1\",\"metadata\":{\"b\":\"1\\n\",\"B\":"
+                     "\"\",\"a.c\":\"\\\"\"}"),
+        &arena, &order, &faults));
     assert_string_equal(order.currency, "JPY");
     assert_true(order.currency_named && order_is_extended(&order));
     assert_string_equal(order.reference, "R 1");
@@ -66,7 +68,8 @@ static void what_is_refused_and_why(void **state) {
         {BODY("1", ",\"currency\":null"), "\"/currency\",\"detail\":\"must be a code"},
         {BODY("1", ",\"currency\":\"DEM\""), "DEM is not a currency"},
         {BODY("1", ",\"currency\":\"KWD\""), "KWD has 3 decimals; only"},
-        {BODY("10.50", ",\"currency\":\"JPY\""), "\"/items/0/unit_price\",\"detail\":\"must be a whole number, as JPY"},
+        {BODY("10.50", ",\"currency\":\"JPY\""),
+         "\"/items/0/unit_price\",\"detail\":\"must be a whole number, as JPY"},
         {BODY("0", ",\"currency\":\"JPY\""), "\"/items/0/unit_price\",\"detail\":\"must be a number from"},
         {BODY("1", ",\"reference\":\"\""), "\"/reference\""},
         {BODY("1", ",\"reference\":\"a\\u0085\""), "\"/reference\""},
@@ -89,7 +92,8 @@ static void what_is_refused_and_why(void **state) {
 
 static void a_whole_number_is_told_by_its_value(void **state) {
     (void)state;
-    static const char *const bodies[] = {BODY("10", ",\"currency\":\"KRW\""), BODY("10.00", ",\"currency\":\"KRW\""),
+    static const char *const bodies[] = {BODY("10", ",\"currency\":\"KRW\""),
+                                         BODY("10.00", ",\"currency\":\"KRW\""),
                                          BODY("1e1", ",\"currency\":\"KRW\"")};
     for_each_row(i, bodies, "%s", bodies[i]) {
         struct arena arena = {0};
@@ -169,8 +173,9 @@ static void what_is_written(void **state) {
     order_view_json(&out, &order);
     assert_non_null(strstr(out.data, "\"total_amount\":3000,"));
     assert_non_null(strstr(out.data, "\"unit_price\":1500}"));
-    assert_non_null(strstr(out.data, "\"updated_at\":\"1970-01-01T00:00:01.000Z\",\"currency\":\"JPY\",\"reference\":\"R\","
-                                     "\"metadata\":{\"k\":\"v\"},\"shipped_at\":\"1970-01-01T00:00:02.000Z\"}"));
+    assert_non_null(strstr(
+        out.data, "\"updated_at\":\"1970-01-01T00:00:01.000Z\",\"currency\":\"JPY\",\"reference\":\"R\","
+                  "\"metadata\":{\"k\":\"v\"},\"shipped_at\":\"1970-01-01T00:00:02.000Z\"}"));
     buf_clear(&out);
     order_created_json(&out, &order, &order.id); /* delivery-svc gets what it always got */
     assert_non_null(strstr(out.data, "\"unit_price\":1500.00}],\"totalAmount\":3000.00,"));

@@ -128,7 +128,7 @@ static void a_reference_that_is_taken_is_refused(void **state) {
     assert_int_equal(run(), OUTCOME_DONE);
     assert_true(is_problem(first, 409, "REFERENCE_TAKEN"));
     assert_true(is_receipt(second, false)); /* its neighbour */
-    assert_int_equal(left_of("shop"), 1); /* it made no order */
+    assert_int_equal(left_of("shop"), 1);   /* it made no order */
     assert_int_equal(redis.puts, 1);
 }
 
