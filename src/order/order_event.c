@@ -86,7 +86,7 @@ static void append_actor(struct buf *out, const struct order_event *event) {
     json_append_text(out, event->actor ? event->actor : client);
 }
 
-static void member_text(struct buf *out, const char *name, const char *value) {
+static void append_known(struct buf *out, const char *name, const char *value) {
     if (!value)
         return;
     buf_str(out, name);
@@ -99,8 +99,8 @@ static void append_data(struct buf *out, const struct order_event *event) {
     } else {
         buf_str(out, "{\"total_amount\":");
         currency_append(out, event->currency, event->total);
-        member_text(out, ",\"currency\":", event->currency);
-        member_text(out, ",\"reference\":", event->reference);
+        append_known(out, ",\"currency\":", event->currency);
+        append_known(out, ",\"reference\":", event->reference);
         buf_char(out, '}');
     }
 }
