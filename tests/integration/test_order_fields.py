@@ -92,6 +92,17 @@ def test_bounds_are_included(api):
     assert order["metadata"] == body["metadata"] and order["reference"] == body["reference"]
 
 
+def test_large_metadata_is_read_once_however_many_items_there_are(by_hand, api):
+    """Otherwise a page would need hundreds of megabytes."""
+    items = [{"product_id": f"p{n}", "quantity": 1, "unit_price": 1} for n in range(100)]
+    body = basket(metadata={f"k{n}": "x" * 500 for n in range(16)}, items=items)
+    order = api.order(api.created(body))
+    assert (order["metadata"], order["items"]) == (body["metadata"], items)
+    assert by_hand.query("SELECT min(position) FROM order_items WHERE order_id = %s", order["id"]) == [(1,)]
+    for query in ("", "?updated_since=2020-01-01T00:00:00Z"):
+        assert api.get(f"/orders{query}").json()["orders"] == [order]
+
+
 def test_all_faults_come_in_one_answer(api):
     body = yen(10.5, reference="", metadata={"a b": "", "c": 1}) | {"customer_id": ""}
     answer = api.create(body, key())
