@@ -24,6 +24,8 @@ enum {
     DATA,
     OCCURRED,
     TOTAL,
+    CURRENCY,
+    REFERENCE,
     REASON
 };
 
@@ -34,7 +36,8 @@ enum {
     "WITH e AS (SELECT * FROM order_events WHERE " range " ORDER BY " order " LIMIT $7)"                     \
     " SELECT e.epoch, e.xid, e.n, e.type, e.order_id, e.client_id, coalesce(o.customer_id, ''),"             \
     "        e.previous_status, e.status, e.actor, e.request_id, e.trace_id, e.data,"                        \
-    "        (extract(epoch FROM e.occurred_at) * 1000)::bigint, o.total_amount, o.cancellation_reason"      \
+    "        (extract(epoch FROM e.occurred_at) * 1000)::bigint, o.total_amount, o.currency, o.reference,"   \
+    "        o.cancellation_reason"                                                                          \
     "   FROM e LEFT JOIN orders o ON o.id = e.order_id"                                                      \
     "  ORDER BY e.epoch, e.xid, e.n"
 #define BETWEEN "(epoch, xid, n) > ($1, $2, $3) AND (epoch, xid, n) < ($4, $5, $6)"
@@ -87,6 +90,8 @@ static bool read_order_event(const struct db_result *result, size_t row, struct 
                                   .data = copied(arena, result, row, DATA),
                                   .occurred_ms = db_int(result, row, OCCURRED),
                                   .total = db_cents(result, row, TOTAL),
+                                  .currency = copied(arena, result, row, CURRENCY),
+                                  .reference = copied(arena, result, row, REFERENCE),
                                   .cancellation_reason = copied(arena, result, row, REASON)};
     return order_event_type_parse(db_text(result, row, TYPE), &event->type);
 }

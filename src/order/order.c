@@ -106,6 +106,18 @@ bool order_wants_cancel(const struct order *order) {
     return order->cancellation == ORDER_CANCEL_REQUESTED || order->status == ORDER_CANCELLED;
 }
 
+void order_note_time(struct order *order, enum order_status before, int64_t changed_ms) {
+    int64_t *when = order->status == ORDER_SHIPPED     ? &order->shipped_ms
+                    : order->status == ORDER_DELIVERED ? &order->delivered_ms
+                                                       : NULL;
+    if (when && !*when && order->status != before)
+        *when = changed_ms ? changed_ms : order->updated_ms;
+}
+
+bool order_is_extended(const struct order *order) {
+    return order->currency_named || order->reference || order->metadata;
+}
+
 static int compare_items(const void *left, const void *right) {
     const struct order_item *a = *(const struct order_item *const *)left;
     const struct order_item *b = *(const struct order_item *const *)right;
@@ -128,6 +140,10 @@ bool order_fingerprint(const struct order *order, uint8_t out[static SHA256_SIZE
     for (size_t i = 0; i < order->item_count; i++)
         buf_printf(&text, "\n%s\n%lld\n%lld", sorted[i]->product_id, (long long)sorted[i]->quantity,
                    (long long)sorted[i]->unit_price);
+    /* Nor a product without an id, so nothing can be both an item and this. */
+    if (order_is_extended(order))
+        buf_printf(&text, "\n\n%s\n%s\n%s", order->currency_named ? order->currency : "",
+                   order->reference ? order->reference : "", order->metadata ? order->metadata : "");
     bool ok = !text.failed;
     if (ok)
         sha256(text.data, text.len, out);

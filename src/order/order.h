@@ -16,6 +16,10 @@
 #define ORDER_MAX_QUANTITY 1000000
 #define ORDER_MAX_PRICE 9999999999   /* cents */
 #define ORDER_MAX_TOTAL 999999999999 /* cents */
+#define ORDER_MAX_REFERENCE 64       /* characters */
+#define ORDER_MAX_METADATA 16        /* pairs */
+#define ORDER_MAX_METADATA_KEY 40    /* characters of A-Z a-z 0-9 _ . - */
+#define ORDER_MAX_METADATA_VALUE 500 /* characters */
 
 enum order_status { ORDER_PENDING_SHIPMENT, ORDER_SHIPPED, ORDER_DELIVERED, ORDER_CANCELLED };
 #define ORDER_STATUSES (ORDER_CANCELLED + 1)
@@ -51,6 +55,11 @@ struct order { /* strings and items belong to the arena it was made in */
     int64_t created_ms, updated_ms;
     struct order_item *items;
     size_t item_count;
+    const char *currency;             /* NULL: made before orders had one */
+    bool currency_named;              /* by the request that made it; otherwise it is the default */
+    const char *reference;            /* the shop's own number; NULL: none */
+    const char *metadata;             /* a JSON object of strings, sorted by key; NULL: none */
+    int64_t shipped_ms, delivered_ms; /* 0: not yet, or not known */
 };
 
 const char *order_status_name(enum order_status status);
@@ -88,6 +97,14 @@ bool order_apply_status(struct order *order, enum order_status status, const cha
  * that about. */
 bool order_contradicts(const struct order *order, enum order_status status);
 
-/* Identifies the payload of an order: SHA-256 of the customer and the items. The order of the items does not
- * matter. False when out of memory. */
+/* Notes when the order got its status, if it was before until now: what delivery says of it, or 0 when that is not known.
+ * What was noted stays. */
+void order_note_time(struct order *order, enum order_status before, int64_t changed_ms);
+
+/* Whether the request that made the order had a member that came later than customer_id and items. Only then the answer has
+ * such members. */
+bool order_is_extended(const struct order *order);
+
+/* Identifies the payload of an order: SHA-256 of the customer, the items, and what else was sent. The order of the items
+ * does not matter. An order that is not extended has the fingerprint that it always had. False when out of memory. */
 bool order_fingerprint(const struct order *order, uint8_t out[static SHA256_SIZE]) MUST_CHECK;

@@ -1,6 +1,7 @@
 /* Events of an order's history: names, positions, JSON, filters. */
 #include "order_event.h"
 
+#include "common/base/currency.h"
 #include "common/base/json_write.h"
 #include "common/token/token.h"
 
@@ -95,12 +96,21 @@ static bool tells_reason(enum order_event_type type) {
            type == ORDER_EVENT_CANCEL_REFUSED;
 }
 
+static void append_known(struct buf *out, const char *name, const char *value) {
+    if (!value)
+        return;
+    buf_str(out, name);
+    json_append_text(out, value);
+}
+
 static void append_data(struct buf *out, const struct order_event *event) {
     if (event->data) {
         buf_str(out, event->data);
     } else if (!tells_reason(event->type)) {
         buf_str(out, "{\"total_amount\":");
-        json_append_money(out, event->total);
+        currency_append(out, event->currency, event->total);
+        append_known(out, ",\"currency\":", event->currency);
+        append_known(out, ",\"reference\":", event->reference);
         buf_char(out, '}');
     } else {
         buf_str(out, "{\"reason\":");

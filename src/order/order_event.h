@@ -51,10 +51,11 @@ struct order_event {                /* strings belong to the arena it was made i
     const char *actor; /* such as "delivery-service"; NULL: the client */
     const char *request_id;
     const char *trace_id; /* NULL: none */
-    const char
-        *data;     /* a JSON object; NULL: what the order has, its total or the reason of its cancellation */
-    int64_t total; /* of the order, in cents */
-    const char *cancellation_reason; /* of the order; NULL: none */
+    /* A JSON object; NULL: what the order has, its total, currency and reference, or the reason of its cancellation. */
+    const char *data;
+    int64_t total;                    /* of the order, in its currency's smallest unit */
+    const char *currency, *reference; /* of the order; NULL: none */
+    const char *cancellation_reason;  /* of the order; NULL: none */
     int64_t occurred_ms;
 };
 

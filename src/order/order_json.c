@@ -2,11 +2,13 @@
 #include "order_json.h"
 
 #include "common/base/clock.h"
+#include "common/base/currency.h"
 #include "common/base/json.h"
 #include "common/base/json_write.h"
 #include "common/base/money.h"
 #include "common/base/uuid.h"
 #include "common/events/event.h"
+#include "order_fields.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -40,7 +42,8 @@ static int64_t read_quantity(const json_t *item, const char *parent, struct http
     return 0;
 }
 
-static int64_t read_price(const json_t *item, const char *parent, struct http_faults *faults) {
+static int64_t read_price(const json_t *item, const char *parent, const char *currency,
+                          struct http_faults *faults) {
     const json_t *value = json_object_get(item, "unit_price");
     int64_t cents = 0;
     if (!value)
@@ -48,11 +51,13 @@ static int64_t read_price(const json_t *item, const char *parent, struct http_fa
     else if (!money_from_json(value, &cents) || cents < 1 || cents > ORDER_MAX_PRICE)
         http_fault(faults, parent, "unit_price",
                    "must be a number from 0.01 to 99999999.99 with at most two decimals");
+    else if (cents % 100 != 0 && currency && currency_decimals(currency) == 0)
+        http_fault(faults, parent, "unit_price", "must be a whole number, as %s has no decimals", currency);
     return cents;
 }
 
-static void read_item(json_t *value, size_t index, struct arena *arena, struct order_item *item,
-                      struct http_faults *faults) {
+static void read_item(json_t *value, size_t index, const char *currency, struct arena *arena,
+                      struct order_item *item, struct http_faults *faults) {
     static const char *const known[] = {"product_id", "quantity", "unit_price", NULL};
     char parent[32];
     snprintf(parent, sizeof parent, "/items/%zu", index);
@@ -63,7 +68,7 @@ static void read_item(json_t *value, size_t index, struct arena *arena, struct o
     http_fault_unknown(faults, value, parent, known);
     item->product_id = order_read_id(value, parent, "product_id", arena, faults);
     item->quantity = read_quantity(value, parent, faults);
-    item->unit_price = read_price(value, parent, faults);
+    item->unit_price = read_price(value, parent, currency, faults);
 }
 
 static void read_items(const json_t *body, struct arena *arena, struct order *order,
@@ -79,7 +84,7 @@ static void read_items(const json_t *body, struct arena *arena, struct order *or
     if (!order->items)
         return;
     order->item_count = count;
-    json_array_foreach(items, i, value) read_item(value, i, arena, &order->items[i], faults);
+    json_array_foreach(items, i, value) read_item(value, i, order->currency, arena, &order->items[i], faults);
 }
 
 static void sum_up(struct order *order, struct http_faults *faults) {
@@ -94,7 +99,7 @@ static void sum_up(struct order *order, struct http_faults *faults) {
 
 bool order_from_json(const char *body, size_t len, struct arena *arena, struct order *order,
                      struct http_faults *faults) {
-    static const char *const known[] = {"customer_id", "items", NULL};
+    static const char *const known[] = {"customer_id", "items", "metadata", "reference", "currency", NULL};
     char error[JSON_ERROR_SIZE];
     json_t *root = json_parse_object(body, len, error);
     if (!root) {
@@ -103,11 +108,19 @@ bool order_from_json(const char *body, size_t len, struct arena *arena, struct o
     }
     http_fault_unknown(faults, root, "", known);
     order->customer_id = order_read_id(root, "", "customer_id", arena, faults);
+    order_fields_from_json(root, arena, order, faults);
     read_items(root, arena, order, faults);
     json_decref(root);
     if (faults->count == 0)
         sum_up(order, faults);
     return faults->count == 0;
+}
+
+static void optional_json(struct buf *out, const char *name, const char *value) {
+    if (!value)
+        return;
+    buf_printf(out, ",\"%s\":", name);
+    json_append_text(out, value);
 }
 
 void order_receipt_json(struct buf *out, const struct order *order) {
@@ -118,13 +131,18 @@ void order_receipt_json(struct buf *out, const struct order *order) {
     buf_str(out, "\",\"status\":");
     json_append_text(out, order_status_name(ORDER_PENDING_SHIPMENT));
     buf_str(out, ",\"total_amount\":");
-    json_append_money(out, order->total);
+    currency_append(out, order->currency, order->total);
     buf_str(out, ",\"created_at\":");
     json_append_time(out, order->created_ms);
+    if (order_is_extended(order)) {
+        optional_json(out, "currency", order->currency);
+        optional_json(out, "reference", order->reference);
+    }
     buf_char(out, '}');
 }
 
-static void items_json(struct buf *out, const struct order *order) {
+/* currency NULL: with two decimals, whatever the order's is. */
+static void items_json(struct buf *out, const struct order *order, const char *currency) {
     buf_str(out, ",\"items\":[");
     for (size_t i = 0; i < order->item_count; i++) {
         const struct order_item *item = &order->items[i];
@@ -133,17 +151,10 @@ static void items_json(struct buf *out, const struct order *order) {
         buf_str(out, ",\"quantity\":");
         buf_int(out, item->quantity);
         buf_str(out, ",\"unit_price\":");
-        json_append_money(out, item->unit_price);
+        currency_append(out, currency, item->unit_price);
         buf_char(out, '}');
     }
     buf_char(out, ']');
-}
-
-static void optional_json(struct buf *out, const char *name, const char *value) {
-    if (!value)
-        return;
-    buf_printf(out, ",\"%s\":", name);
-    json_append_text(out, value);
 }
 
 void order_view_json(struct buf *out, const struct order *order) {
@@ -154,14 +165,15 @@ void order_view_json(struct buf *out, const struct order *order) {
     buf_str(out, ",\"status\":");
     json_append_text(out, order_status_name(order->status));
     buf_str(out, ",\"total_amount\":");
-    json_append_money(out, order->total);
-    items_json(out, order);
+    currency_append(out, order->currency, order->total);
+    items_json(out, order, order->currency);
     optional_json(out, "tracking_number", order->tracking_number);
     optional_json(out, "carrier", order->carrier);
     buf_str(out, ",\"created_at\":");
     json_append_time(out, order->created_ms);
     buf_str(out, ",\"updated_at\":");
     json_append_time(out, order->updated_ms);
+    order_fields_json(out, order);
     optional_json(out, "cancellation", order_cancellation_name(order->cancellation));
     optional_json(out, "cancellation_reason", order->cancellation_reason);
     buf_char(out, '}');
@@ -174,7 +186,7 @@ void order_created_json(struct buf *out, const struct order *order, const struct
     json_append_uuid(out, &order->id);
     buf_str(out, ",\"customerId\":");
     json_append_text(out, order->customer_id);
-    items_json(out, order);
+    items_json(out, order, NULL); /* as delivery-svc has always got it */
     buf_str(out, ",\"totalAmount\":");
     json_append_money(out, order->total);
     buf_str(out, ",\"timestamp\":");

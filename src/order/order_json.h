@@ -5,14 +5,14 @@
 #include "common/base/buf.h"
 #include "order.h"
 
-/* Reads the body of POST /orders into order: customer_id, items and total. Strings and items are in arena. Adds
- * every fault to faults. True when there was none. When out of memory, order is incomplete and arena->failed is
- * set. */
+/* Reads the body of POST /orders into order: customer_id, items, total, and what else it may carry. order->currency is the
+ * default when none is named. Strings and items are in arena. Adds every fault to faults. True when there was none. When out
+ * of memory, order is incomplete and arena->failed is set. */
 bool order_from_json(const char *body, size_t len, struct arena *arena, struct order *order,
                      struct http_faults *faults) MUST_CHECK;
 
 /* The answer to POST /orders. It has only what never changes, so a replay is the same byte for byte. It begins with
- * ORDER_RECEIPT_START and the order's id. */
+ * ORDER_RECEIPT_START and the order's id. Only an extended order has currency and reference there. */
 #define ORDER_RECEIPT_START "{\"order_id\":\""
 void order_receipt_json(struct buf *out, const struct order *order);
 

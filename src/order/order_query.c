@@ -1,6 +1,7 @@
 /* Query arguments that several routes of orders have. */
 #include "order_query.h"
 
+#include "common/base/clock.h"
 #include "common/base/json.h"
 #include "common/base/utf8.h"
 #include "order.h"
@@ -29,6 +30,16 @@ const char *order_query_text(struct http_request *request, const char *name, str
         http_fault(faults, name, NULL, "must be 1 to %d characters without control characters",
                    ORDER_MAX_ID_LENGTH);
     return arena_strdup(&request->arena, value);
+}
+
+const int64_t *order_query_time(struct http_request *request, const char *name, bool up,
+                                struct http_faults *faults) {
+    const char *text = http_query(request, name);
+    int64_t *ms = text ? arena_alloc(&request->arena, sizeof *ms) : NULL;
+    if (ms && !clock_parse_any(text, up, ms))
+        http_fault(faults, name, NULL,
+                   "must be a time such as 2026-01-31T08:15:30Z; the + of an offset is written as %%2B");
+    return ms;
 }
 
 size_t order_query_number(struct http_request *request, const char *name, size_t least, size_t most,

@@ -14,6 +14,10 @@ void order_query_known(struct http_request *request, const char *const known[], 
 /* A text such as a customer's id, in the request's arena. NULL when it was not sent. */
 const char *order_query_text(struct http_request *request, const char *name, struct http_faults *faults);
 
+/* A time (RFC 3339), in milliseconds; with up rounded up to the next one. NULL when it was not sent. */
+const int64_t *order_query_time(struct http_request *request, const char *name, bool up,
+                                struct http_faults *faults);
+
 /* The size of a page: limit, 1 to 100, or 20. */
 size_t order_query_limit(struct http_request *request, struct http_faults *faults);
 

@@ -7,8 +7,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* "order:view:<id>:<identity of the database>" */
-#define VIEW_KEY_SIZE (sizeof "order:view:" + UUID_TEXT_SIZE + 2 * DB_IDENTITY_SIZE)
+/* "order:view:<id>:<identity of the database>:2". The number is that of the members that a view has: replicas of another
+ * release neither read these views nor write them. */
+#define VIEW_FORMAT ":2"
+#define VIEW_KEY_SIZE (sizeof "order:view:" + UUID_TEXT_SIZE + 2 * DB_IDENTITY_SIZE + sizeof VIEW_FORMAT)
 
 static void view_key(const struct uuid *id, const uint8_t database[static DB_IDENTITY_SIZE],
                      char out[static VIEW_KEY_SIZE]) {
@@ -18,6 +20,7 @@ static void view_key(const struct uuid *id, const uint8_t database[static DB_IDE
     at += UUID_TEXT_SIZE - 1;
     *at++ = ':';
     hex_encode(database, DB_IDENTITY_SIZE, at);
+    memcpy(at + 2 * DB_IDENTITY_SIZE, VIEW_FORMAT, sizeof VIEW_FORMAT);
 }
 
 /* A view is stored as "<version>\n<client id>\n<JSON>". */

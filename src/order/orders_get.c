@@ -2,11 +2,15 @@
 #include "orders.h"
 
 #include "app.h"
+#include "common/base/clock.h"
+#include "common/base/json.h"
 #include "common/base/json_write.h"
+#include "common/base/utf8.h"
 #include "common/base/uuid.h"
 #include "common/http/etag.h"
 #include "common/service/worker.h"
 #include "order_json.h"
+#include "order_page.h"
 #include "order_query.h"
 #include "order_store.h"
 #include "order_views.h"
@@ -150,11 +154,64 @@ struct listing {
     struct order_page page;
     enum order_status status;
     struct uuid before;
+    struct order_change changed;
 };
 
+/* The cursor of a list that is sorted by change: 12 hexadecimal digits of the time, and the id. */
+enum { CHANGE_TIME = 12 };
+
+static bool parse_change(const char *text, struct order_change *out) {
+    char digits[CHANGE_TIME + 1];
+    if (strspn(text, "0123456789abcdef") != CHANGE_TIME || text[CHANGE_TIME] != '-')
+        return false;
+    memcpy(digits, text, CHANGE_TIME);
+    digits[CHANGE_TIME] = '\0';
+    out->ms = strtoll(digits, NULL, 16);
+    return out->ms <= CLOCK_LATEST_MS && uuid_parse(text + CHANGE_TIME + 1, &out->id);
+}
+
+static void append_change(struct buf *out, const struct order *order) {
+    char id[UUID_TEXT_SIZE];
+    uuid_format(&order->id, id);
+    buf_printf(out, "\"%012llx-%s\"", (unsigned long long)order->updated_ms, id);
+}
+
+/* A list by change begins with updated_since, and goes on after the cursor. Each kind of list has cursors of its own. */
+static void read_place(struct http_request *request, struct listing *listing, struct http_faults *faults) {
+    const char *cursor = http_query(request, "cursor");
+    const int64_t *since = order_query_time(request, "updated_since", true, faults);
+    struct order_page *page = &listing->page;
+    bool known = true;
+    if (since) {
+        struct order_change next = {0};
+        known = !cursor || parse_change(cursor, &next);
+        listing->changed = next.ms >= *since ? next : (struct order_change){.ms = *since};
+        page->changed_after = &listing->changed;
+    } else if (cursor) {
+        known = uuid_parse(cursor, &listing->before);
+        page->before = &listing->before;
+    }
+    if (!known)
+        http_fault(faults, "cursor", NULL, "must be the next_cursor of an earlier answer");
+}
+
+static void read_created(struct http_request *request, struct order_page *page, struct http_faults *faults) {
+    const char *reference = http_query(request, "reference");
+    page->created_after = order_query_time(request, "created_after", false, faults);
+    page->created_before = order_query_time(request, "created_before", true, faults);
+    if (!reference)
+        return;
+    if (!utf8_valid(reference) || !json_text_plain(reference, ORDER_MAX_REFERENCE))
+        http_fault(faults, "reference", NULL, "must be 1 to %d characters without control characters",
+                   ORDER_MAX_REFERENCE);
+    page->reference = arena_strdup(&request->arena, reference);
+}
+
 static void read_listing(struct http_request *request, struct listing *listing, struct http_faults *faults) {
-    static const char *const known[] = {"customer_id", "status", "limit", "cursor", NULL};
-    const char *status = http_query(request, "status"), *cursor = http_query(request, "cursor");
+    static const char *const known[] = {"customer_id",    "status",        "limit",
+                                        "cursor",         "reference",     "created_after",
+                                        "created_before", "updated_since", NULL};
+    const char *status = http_query(request, "status");
     struct order_page *page = &listing->page;
     order_query_known(request, known, faults);
     page->client_id = order_visible_client(request);
@@ -163,9 +220,8 @@ static void read_listing(struct http_request *request, struct listing *listing, 
         http_fault(faults, "status", NULL, "must be PENDING_SHIPMENT, SHIPPED, DELIVERED or CANCELLED");
     page->status = status ? &listing->status : NULL;
     page->limit = order_query_limit(request, faults);
-    if (cursor && !uuid_parse(cursor, &listing->before))
-        http_fault(faults, "cursor", NULL, "must be the next_cursor of an earlier answer");
-    page->before = cursor ? &listing->before : NULL;
+    read_created(request, page, faults);
+    read_place(request, listing, faults);
 }
 
 void orders_list_prepare(struct http_request *request) {
@@ -180,20 +236,27 @@ void orders_list_prepare(struct http_request *request) {
         request->command = listing;
 }
 
+/* orders has one more than the limit, if there are so many. Some may not belong to the page. */
 static void reply_page(struct http_request *request, const struct order *orders, size_t count, size_t limit) {
+    const struct order_page *page = &((const struct listing *)request->command)->page;
     struct buf body = {0};
-    size_t shown = 0;
+    size_t shown = 0, seen = 0;
+    bool over = false;
     buf_str(&body, "{\"orders\":[");
-    while (shown < count && shown < limit && body.len < LIST_BYTES) {
-        if (shown)
+    for (; seen < count && shown < limit && body.len < LIST_BYTES && !over; seen++) {
+        if (!order_page_has(page, &orders[seen], &over))
+            continue;
+        if (shown++)
             buf_char(&body, ',');
-        order_view_json(&body, &orders[shown++]);
+        order_view_json(&body, &orders[seen]);
     }
     buf_str(&body, "],\"next_cursor\":");
-    if (count > shown)
-        json_append_uuid(&body, &orders[shown - 1].id);
-    else
+    if (over || (seen == count && count <= limit))
         buf_str(&body, "null");
+    else if (page->changed_after)
+        append_change(&body, &orders[seen - 1]);
+    else
+        json_append_uuid(&body, &orders[seen - 1].id);
     buf_char(&body, '}');
     http_reply_json(request, 200, &body);
 }

@@ -69,6 +69,7 @@ static bool answer_from_memory(struct http_request *request, struct creation *c)
 /* Reads the order from the body. False when it has faults, which are answered, or when out of memory. */
 static bool read_order_body(struct http_request *request, struct order *order) {
     struct http_faults faults = {0};
+    order->currency = ((const struct order_app *)request->app)->service.config->default_currency;
     if (!order_from_json(request->body.data, request->body.len, &request->arena, order, &faults))
         http_reply_faults(request, &faults);
     return !request->reply.status && !request->arena.failed;
@@ -94,7 +95,7 @@ static void complete_order(struct http_request *request, struct creation *c) {
     c->order.id = uuid_new();
     c->order.client_id = request->claims.client_id;
     c->order.version = 1;
-    c->order.created_ms = c->order.updated_ms = clock_epoch_ms();
+    c->order.created_ms = c->order.updated_ms = uuid_time_ms(&c->order.id); /* lists find it there */
     c->store.order = &c->order;
     c->store.expires_ms = c->order.created_ms + life_ms;
     c->store.event_id = uuid_new();
@@ -251,6 +252,9 @@ static void answer_creation(const struct creation *c) {
     switch (c->store.outcome) {
     case ORDER_KEY_REUSED:
         reply_key_reused(c->request);
+        break;
+    case ORDER_REFERENCE_TAKEN:
+        http_reply_problem(c->request, PROBLEM_REFERENCE_TAKEN, "You have another order with this reference");
         break;
     case ORDER_CREATED:
         http_spend(c->request);

@@ -97,6 +97,7 @@ static struct status_effect apply_event(struct status_work *work, struct order *
     struct status_effect effect = {NOTHING, ORDER_CANCEL_NONE};
     if (!order_apply_status(order, event->status, event->tracking_number, event->carrier, clock_epoch_ms()))
         return effect;
+    order_note_time(order, before, event->changed_ms);
     effect.effect = order->status == before ? CHANGED : MOVED;
     struct order_event *history = &work->history[work->history_count++];
     *history = history_of_change(order, before, &work->messages[i], work->arena);

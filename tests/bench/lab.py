@@ -280,7 +280,7 @@ class Lab:
         with self.parts.connect(database) as connection:
             indexes = connection.execute(
                 "SELECT indexrelid::regclass, pg_get_indexdef(indexrelid) FROM pg_index JOIN pg_class ON oid = indrelid"
-                " WHERE relnamespace = 'public'::regnamespace AND NOT indisunique").fetchall()
+                " WHERE relnamespace = 'public'::regnamespace AND NOT indisunique AND relkind = 'r' AND NOT relispartition").fetchall()
             for name, _ in indexes:
                 connection.execute(f"DROP INDEX {name}")
             for statement in [*statements, *(definition for _, definition in indexes), "VACUUM ANALYZE", "CHECKPOINT"]:

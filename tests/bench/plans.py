@@ -29,6 +29,10 @@ def each_statement(lab, system):
         subprocess.run([*program, *command], env=system.order.environment, check=True, capture_output=True)
     system.query("UPDATE idempotency_keys SET expires_at = now() - interval '1 s' WHERE order_id IN"
                  " (SELECT id FROM orders ORDER BY id LIMIT 5000)")
+    (first, last), = system.query(
+        """SELECT to_char(percentile_disc(0.5) WITHIN GROUP (ORDER BY created_at) AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'),
+                  to_char(percentile_disc(0.6) WITHIN GROUP (ORDER BY created_at) AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"')
+             FROM orders""")
     for n in range(8):
         order_id = api.created(key=f"known-{n}", body=harness.basket("customer-known"))
         system.redis.flushdb()
@@ -37,8 +41,14 @@ def each_statement(lab, system):
         for reader in readers:
             for customer in ("", "&customer_id=customer-known", "&customer_id=customer-guest"):
                 for status in ("", "&status=DELIVERED", "&status=PENDING_SHIPMENT"):
-                    answer = reader.get(f"/orders?limit=20{customer}{status}")
-                    assert answer.status_code == 200, answer.text
+                    for more in ("", f"&created_after={first}&created_before={last}"):
+                        answer = reader.get(f"/orders?limit=20{customer}{status}{more}")
+                        assert answer.status_code == 200, answer.text
+            for more in ("reference=R-1000", f"updated_since={first}", f"reference=R-1000&updated_since={first}"):
+                answer = reader.get(f"/orders?limit=20&{more}")
+                assert answer.status_code == 200, answer.text
+        assert api.create(key=f"rival-{n}", body=harness.basket(reference=f"rival-{n}")).status_code == 201
+        assert api.create(key=f"loser-{n}", body=harness.basket(reference=f"rival-{n}")).status_code == 409
         harness.eventually(lambda: deliveries.shipment(order_id), what="the shipment")
         assert deliveries.get(f"/delivery/shipment/{order_id}/events").status_code == 200
         harness.eventually(lambda: deliveries.move(deliveries.shipment(order_id)["id"], "SHIPPED").status_code == 200)
@@ -81,6 +91,8 @@ def collect(lab, system):
     """The text of docs/plans.txt. The daemons must not run yet, because the settings only apply to new connections."""
     log = pathlib.Path(lab.folder, "log/postgres.log")
     lab.execute(system.name, "UPDATE orders SET status = 'DELIVERED' WHERE status <> 'DELIVERED'")
+    lab.execute(system.name, "UPDATE orders SET reference = 'R-' || n FROM (SELECT id, row_number() OVER (ORDER BY id) n"
+                             " FROM orders) numbered WHERE orders.id = numbered.id AND n % 10 = 0")
     lab.execute(system.name, "TRUNCATE order_outbox")
     lab.execute(system.name, "VACUUM ANALYZE")
     lab.execute("postgres", "ALTER SYSTEM SET log_line_prefix = '%a|'")

@@ -2,6 +2,7 @@
  * written: as the answer to its client, as the view, as the event, and as a body again. */
 #include "fuzz.h"
 
+#include "common/base/currency.h"
 #include "common/base/digest.h"
 #include "common/base/json.h"
 #include "common/base/json_write.h"
@@ -24,6 +25,23 @@ static void check_order(const struct order *order) {
         total += item->quantity * item->unit_price;
     }
     HOLDS(order->total == total && total <= ORDER_MAX_TOTAL);
+    HOLDS(!order->currency_named || currency_is_supported(order->currency));
+    HOLDS(!order->currency_named || currency_decimals(order->currency) == 2 || total % 100 == 0);
+    HOLDS(!order->reference || json_text_plain(order->reference, ORDER_MAX_REFERENCE));
+}
+
+static void check_metadata(const struct order *order) {
+    if (!order->metadata)
+        return;
+    json_t *metadata = parsed(order->metadata, strlen(order->metadata)), *value;
+    const char *key, *last = "";
+    HOLDS(json_object_size(metadata) >= 1 && json_object_size(metadata) <= ORDER_MAX_METADATA);
+    json_object_foreach(metadata, key, value) {
+        HOLDS(strlen(key) <= ORDER_MAX_METADATA_KEY && strcmp(last, key) < 0);
+        HOLDS(json_is_string(value) && json_string_length(value) <= 4 * ORDER_MAX_METADATA_VALUE);
+        last = key;
+    }
+    json_decref(metadata);
 }
 
 /* The items as JSON wrote them are those of the order. */
@@ -101,6 +119,14 @@ static void write_body(struct buf *out, const struct order *order, bool backward
     }
     buf_str(out, "],\"customer_id\":");
     json_append_text(out, order->customer_id);
+    if (order->currency_named)
+        buf_printf(out, ",\"currency\":\"%s\"", order->currency);
+    if (order->reference) {
+        buf_str(out, ",\"reference\":");
+        json_append_text(out, order->reference);
+    }
+    if (order->metadata)
+        buf_printf(out, ",\"metadata\":%s", order->metadata);
     buf_char(out, '}');
 }
 
@@ -152,6 +178,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     if (order_from_json((const char *)data, size, &arena, &order, &faults)) {
         HOLDS(faults.count == 0);
         check_order(&order);
+        check_metadata(&order);
         check_view(&order);
         check_receipt(&order);
         check_event(&order);

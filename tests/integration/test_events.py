@@ -48,7 +48,7 @@ def test_history_of_an_order_tells_who_changed_it_when(moved):
         ("order.delivered", "SHIPPED", "DELIVERED", "delivery-service")]
     assert [e["order_id"] for e in history] == [order_id] * 3
     assert (history[0]["occurred_at"], history[-1]["occurred_at"]) == (view["created_at"], view["updated_at"])
-    assert history[0]["data"] == {"total_amount": view["total_amount"]}
+    assert history[0]["data"] == {"total_amount": view["total_amount"], "currency": "USD"}
     assert history[1]["data"] == {"tracking_number": view.get("tracking_number"), "carrier": view.get("carrier")}
     assert all(len(e["trace_id"]) == 32 and e["request_id"] for e in history)
     ids = [e["id"] for e in history]

@@ -238,6 +238,8 @@ def retry(w, webhook_id=None):
     return w.order.post(f"/webhooks/{webhook_id or w.webhook_id}/deliveries/{w.webhook_delivery_id}/retry")
 
 
+FIELDS = {"currency": "JPY", "metadata": {"channel": "web"},
+          "items": [{"product_id": "p", "quantity": 1, "unit_price": 1500}]}
 GOOD = {  # requests of the routes with a scope
     "createOrder": lambda w: w.order.create(),
     "listOrders": lambda w: w.order.get("/orders", params={"customer_id": "customer-demo-001", "limit": 1}),
@@ -296,7 +298,11 @@ HEALTHY = {f"{operation} 200": send for operation, send in GOOD.items() if opera
     "createOrder 201 replayed": lambda w: create_twice(w, "replayed", example("NewOrder")),
     "createOrder 400 body": lambda w: w.order.create(basket(items=[{"colour": "red"}] * 100)),
     "createOrder 400 key": lambda w: w.order.create(key="x" * 256),
+    "createOrder 201 with more": lambda w: w.order.create(basket(**FIELDS)),
     "createOrder 409": create_while_another_does,
+    "createOrder 409 of a reference": lambda w: [w.order.create(basket(reference="taken"), key=k) for k in "ab"][-1],
+    "listOrders 200 by change": lambda w: w.order.get("/orders", params={"updated_since": "2026-01-01T00:00:00Z", "limit": 1}),
+    "getOrder 200 with more": lambda w: w.order.get(f"/orders/{w.order.created(basket(**FIELDS, reference=str(uuid.uuid4())))}"),
     "createOrder 413": lambda w: too_large(w.order, "/orders", 65536),
     "createOrder 415": lambda w: w.order.create(headers={"Content-Type": "text/plain"}),
     "createOrder 422": lambda w: create_twice(w, "reused"),

@@ -82,7 +82,7 @@ def test_get_shows_the_order_as_it_was_given(api):
     body = basket()
     order_id = api.created(body)
     order = api.order(order_id)
-    assert order.keys() == {"id", "customer_id", "status", "total_amount", "items", "created_at", "updated_at"}
+    assert order.keys() == {"id", "customer_id", "status", "total_amount", "items", "created_at", "updated_at", "currency"}
     assert (order["id"], order["customer_id"], order["items"]) == (order_id, body["customer_id"], body["items"])
     assert (order["status"], order["total_amount"]) == ("PENDING_SHIPMENT", 1059.97)
     assert order["created_at"] == order["updated_at"]

@@ -1,7 +1,7 @@
 /* Lists of orders touch about as many rows as they show, also when everything that was asked for is old and everything new
  * is somebody else's. Against a real PostgreSQL (DB_HOST, DB_PORT, DB_USER, DB_PASSWORD). */
 #include "common/db/migrate.h"
-#include "order/order_store.h"
+#include "order/order_page.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -23,11 +23,13 @@ enum {
 /* 15 % of the orders are the oldest, of a client that was quiet since, and of one customer. A busy client has the rest. The
  * newest are not delivered. */
 static const char fill[] =
-    "INSERT INTO orders (id, client_id, customer_id, status, total_amount, created_at, updated_at)"
-    " SELECT (lpad(to_hex(n), 12, '0') || '-7' || substr(gen_random_uuid()::text, 16))::uuid,"
+    "INSERT INTO orders (id, client_id, customer_id, status, total_amount, version, created_at, updated_at, reference)"
+    " SELECT (lpad(to_hex(n * 100000), 12, '0') || '-7' || substr(gen_random_uuid()::text, 16))::uuid,"
     "        CASE WHEN n <= 3000 THEN 'old' ELSE 'busy' END,"
     "        CASE WHEN n <= 3000 THEN 'customer-old' ELSE 'customer-' || n % 3 END,"
-    "        CASE WHEN n > 19900 THEN 'PENDING_SHIPMENT' ELSE 'DELIVERED' END, 1, now(), now()"
+    "        CASE WHEN n > 19900 THEN 'PENDING_SHIPMENT' ELSE 'DELIVERED' END, 1,"
+    "        CASE WHEN n > 19900 THEN 1 ELSE 3 END, to_timestamp(n * 100), to_timestamp(n * 100),"
+    "        CASE WHEN n % 2 = 0 THEN 'R-' || n END"
     "   FROM generate_series(1, 20000) n;"
     "INSERT INTO order_items (order_id, position, product_id, quantity, unit_price)"
     " SELECT id, 1, 'p', 1, 1 FROM orders;"
@@ -41,6 +43,7 @@ static const struct db_query touched_query = {"touched",
 
 struct listing {
     struct order_page page;
+    bool by_change;
     size_t count;
     int64_t touched;
 };
@@ -61,7 +64,13 @@ static enum db_status list(struct db *db, void *arg) {
     enum db_status status = order_store_list(db, &l->page, &arena, &orders, &l->count);
     l->touched = touched(db) - before;
     for (size_t i = 1; status == DB_OK && i < l->count; i++)
-        assert_true(uuid_compare(&orders[i].id, &orders[i - 1].id) < 0);
+        assert_true(l->by_change ? orders[i].updated_ms >= orders[i - 1].updated_ms
+                                 : uuid_compare(&orders[i].id, &orders[i - 1].id) < 0);
+    bool over = false;
+    size_t fetched = status == DB_OK ? l->count : 0;
+    l->count = 0;
+    for (size_t i = 0; i < fetched && !over; i++)
+        l->count += order_page_has(&l->page, &orders[i], &over);
     arena_free(&arena);
     return status;
 }
@@ -103,6 +112,65 @@ static void a_list_touches_what_it_shows(void **state) {
             assert_int_equal(db_transaction(db, list, &l), DB_OK);
             assert_int_equal(l.count, cases[i].count);
             assert_in_range(l.touched, cases[i].count, 2 * cases[i].count + (size_t)cases[i].extra + 10);
+        }
+    }
+}
+
+#define AT(n) (INT64_C(100000) * (n)) /* when the nth order was made, and changed last */
+
+static const struct {
+    const char *name, *client, *customer, *reference;
+    const enum order_status *status;
+    int64_t after, before, since; /* -1: not asked for */
+    size_t count;
+    int64_t extra;
+} filters[] = {
+    {"after", NULL, NULL, NULL, NULL, AT(19990), -1, -1, 10, SHOWN},
+    {"before", NULL, NULL, NULL, NULL, -1, AT(100) - 50000, -1, SHOWN, SHOWN},
+    {"between", NULL, NULL, NULL, NULL, AT(5000), AT(5006), -1, 5, SHOWN},
+    {"client, between", "old", NULL, NULL, NULL, AT(1000), AT(1006), -1, 5, SHOWN},
+    {"busy client, between", "busy", NULL, NULL, NULL, AT(9000), AT(9006), -1, 5, SHOWN},
+    {"busy client, when it was quiet", "busy", NULL, NULL, NULL, AT(1), AT(2900), -1, 0, SHOWN},
+    {"client, since", "old", NULL, NULL, NULL, AT(2995), -1, -1, 5, SHOWN},
+    {"client, long after", "old", NULL, NULL, NULL, AT(5000), -1, -1, 0, SHOWN},
+    {"customer, between", NULL, "customer-old", NULL, NULL, AT(1000), AT(1006), -1, 5, SHOWN},
+    {"client and customer, between", "old", "customer-old", NULL, NULL, AT(1000), AT(1006), -1, 5, SHOWN},
+    {"pending, after", NULL, NULL, NULL, &pending, AT(1), -1, -1, SHOWN, SHOWN},
+    {"pending, before", NULL, NULL, NULL, &pending, -1, AT(19000), -1, 0, SHOWN},
+    {"pending of client, after", "old", NULL, NULL, &pending, AT(1), -1, -1, 0, OPEN},
+    {"delivered, between", NULL, NULL, NULL, &delivered, AT(5000), AT(5006), -1, 5, SHOWN},
+    {"reference", NULL, NULL, "R-5000", NULL, -1, -1, -1, 1, 0},
+    {"reference of client", "old", NULL, "R-100", NULL, -1, -1, -1, 1, 0},
+    {"reference of another client", "old", NULL, "R-5000", NULL, -1, -1, -1, 0, 0},
+    {"no reference", "busy", NULL, "R-5001", NULL, -1, -1, -1, 0, 0},
+    {"reference, changed", NULL, NULL, "R-5000", NULL, -1, -1, AT(5000), 1, 0},
+    {"reference, changed before", NULL, NULL, "R-5000", NULL, -1, -1, AT(5001), 0, 0},
+    {"changed", NULL, NULL, NULL, NULL, -1, -1, AT(10000), SHOWN, SHOWN},
+    {"changed lately", NULL, NULL, NULL, NULL, -1, -1, AT(19995), 6, 0},
+    {"changed, of client", "old", NULL, NULL, NULL, -1, -1, AT(2996), 5, OPEN},
+    {"changed, of quiet client", "old", NULL, NULL, NULL, -1, -1, AT(3001), 0, OPEN},
+    {"changed, of busy client", "busy", NULL, NULL, NULL, -1, -1, AT(2), SHOWN, SHOWN},
+    {"changed to pending", NULL, NULL, NULL, &pending, -1, -1, AT(19890), SHOWN, SHOWN},
+};
+
+static void a_filter_touches_what_it_shows(void **state) {
+    struct db *db = *state;
+    for_each_row(i, filters, "%s", filters[i].name) {
+        const struct order_change since = {.ms = filters[i].since};
+        for (int run = 0; run < RUNS; run++) {
+            struct listing l = {.page = {.client_id = filters[i].client,
+                                         .customer_id = filters[i].customer,
+                                         .reference = filters[i].reference,
+                                         .status = filters[i].status,
+                                         .created_after = filters[i].after < 0 ? NULL : &filters[i].after,
+                                         .created_before = filters[i].before < 0 ? NULL : &filters[i].before,
+                                         .changed_after = filters[i].since < 0 ? NULL : &since,
+                                         .limit = SHOWN},
+                                .by_change = filters[i].since >= 0};
+            assert_int_equal(db_transaction(db, list, &l), DB_OK);
+            assert_int_equal(l.count, filters[i].count);
+            assert_in_range(l.touched, filters[i].count,
+                            2 * filters[i].count + (size_t)filters[i].extra + 10);
         }
     }
 }
@@ -165,6 +233,7 @@ static int tear_down(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_list_touches_what_it_shows),
+        cmocka_unit_test(a_filter_touches_what_it_shows),
         cmocka_unit_test(pages_follow_each_other),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);

@@ -82,6 +82,7 @@ struct config {
     int64_t jwt_expires_in;
     bool demo_clients, delivery_anonymous;
     int64_t idempotency_ttl, idempotency_fingerprint_ttl, order_view_ttl, reconcile_after, events_retention;
+    char *default_currency;
     char *webhook_allow_networks, *webhook_ca_file, *webhook_schedule;
     int64_t webhook_timeout, webhook_retention;
     bool carrier_simulation;

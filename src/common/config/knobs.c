@@ -174,6 +174,8 @@ const struct config_knob config_knobs[] = {
     {"DELIVERY_ANONYMOUS", CONFIG_BOOLEAN, CONFIG_DELIVERY, "false", 0, 0, NULL, FIELD(delivery_anonymous),
      "opens the delivery API to requests without a token; development only"},
 
+    {"DEFAULT_CURRENCY", CONFIG_STRING, CONFIG_ORDER, "USD", 3, 3, NULL, FIELD(default_currency),
+     "currency of orders that name none (ISO 4217), with two decimals or none"},
     {"IDEMPOTENCY_TTL", CONFIG_DURATION, CONFIG_ORDER, "24h", SECOND, 30 * DAY, NULL, FIELD(idempotency_ttl),
      "how long an Idempotency-Key is remembered"},
     {"IDEMPOTENCY_FINGERPRINT_TTL", CONFIG_DURATION, CONFIG_ORDER, "86400", 0, 30 * DAY, NULL,

@@ -1,6 +1,7 @@
 /* Rules that involve several knobs, or that a range cannot express. */
 #include "private.h"
 
+#include "common/base/currency.h"
 #include "common/cache/cache.h"
 #include "common/config/duration.h"
 #include "common/http/address.h"
@@ -149,6 +150,14 @@ static void check_webhooks(const struct config *config, struct buf *errors) {
     config_append_bad(errors, config->webhook_schedule);
 }
 
+static void check_currency(const char *code, struct buf *errors) {
+    if (currency_is_supported(code))
+        return;
+    buf_str(errors,
+            "DEFAULT_CURRENCY: must be a currency of ISO 4217 with two decimals or none, such as EUR");
+    config_append_bad(errors, code);
+}
+
 static void check_origins(const char *origins, struct buf *errors) {
     struct buf fault = {0};
     if (!cors_origins_valid(origins, &fault))
@@ -214,6 +223,7 @@ void config_check_rules(struct config *config, struct buf *errors) {
     check_queues(config, errors);
     check_networks("TRUSTED_PROXIES", config->trusted_proxies, errors);
     check_webhooks(config, errors);
+    check_currency(config->default_currency, errors);
     check_origins(config->cors_origins, errors);
     check_bind_address("BIND_ADDRESS", config->bind_address, errors);
     check_bind_address("METRICS_BIND_ADDRESS", config->metrics_bind_address, errors);

@@ -23,6 +23,7 @@ static const struct {
     [PROBLEM_METHOD_NOT_ALLOWED] = {"METHOD_NOT_ALLOWED", 405, "Method not allowed", false},
     [PROBLEM_IDEMPOTENCY_CONFLICT] = {"IDEMPOTENCY_CONFLICT", 409,
                                       "A request with this Idempotency-Key is in progress", true},
+    [PROBLEM_REFERENCE_TAKEN] = {"REFERENCE_TAKEN", 409, "Another order has this reference", false},
     [PROBLEM_INVALID_TRANSITION] = {"INVALID_TRANSITION", 409, "The status cannot change this way", false},
     [PROBLEM_CURSOR_EXPIRED] = {"CURSOR_EXPIRED", 410, "The events after this position are no longer kept",
                                 false},

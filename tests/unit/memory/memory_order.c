@@ -35,7 +35,8 @@
 #define BODY                                                                                                 \
     "{\"customer_id\":\"customer-demo-001\",\"items\":[{\"product_id\":\"laptop-001\",\"quantity\":1,"       \
     "\"unit_price\":"                                                                                        \
-    "999.99},{\"product_id\":\"mouse-001\",\"quantity\":2,\"unit_price\":29.99}]}"
+    "999.99},{\"product_id\":\"mouse-001\",\"quantity\":2,\"unit_price\":29.99}],"                           \
+    "\"currency\":\"EUR\",\"reference\":\"R\",\"metadata\":{\"b\":\"1\",\"a\":\"2\"}}"
 
 /* The world around the handlers. */
 
@@ -140,6 +141,7 @@ static bool body_of_an_order(void) {
         assert_int_equal(order.item_count, 2);
         assert_string_equal(order.items[1].product_id, "mouse-001");
         assert_int_equal(order.total, 105997);
+        assert_string_equal(order.metadata, "{\"a\":\"2\",\"b\":\"1\"}");
     }
     arena_free(&arena);
     return read;

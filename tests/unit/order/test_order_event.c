@@ -128,6 +128,13 @@ static void json_has_what_is_known(void **state) {
     assert_non_null(strstr(out.data, "\"actor\":\"client:shop\","));
     assert_non_null(strstr(out.data, "\"data\":{\"total_amount\":1059.97},"));
     assert_non_null(strstr(out.data, "\"trace_id\":\"t\"}"));
+    event.total = 150000;
+    event.currency = "JPY";
+    event.reference = "R \"1\"";
+    buf_clear(&out);
+    order_event_json(&out, &event);
+    assert_non_null(strstr(
+        out.data, "\"data\":{\"total_amount\":1500,\"currency\":\"JPY\",\"reference\":\"R \\\"1\\\"\"},"));
     buf_free(&out);
 }
 

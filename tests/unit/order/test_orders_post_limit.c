@@ -1,4 +1,4 @@
-/* POST /orders and the limit of new orders: what counts, and what is answered beyond it. */
+/* POST /orders and what bounds new orders: the limit, what counts and what is answered beyond it; references. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -120,6 +120,18 @@ static void beyond_the_limit_nothing_without_a_key_is_looked_for(void **state) {
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up_limit, tear_down)
 
+static void a_reference_that_is_taken_is_refused(void **state) {
+    (void)state;
+    struct http_request *first = post("key-1", BODY), *second = post_of("other", "key-2", BODY);
+    store.taken_key = "k:key-1";
+    store.taken_by = ORDER_REFERENCE_TAKEN;
+    assert_int_equal(run(), OUTCOME_DONE);
+    assert_true(is_problem(first, 409, "REFERENCE_TAKEN"));
+    assert_true(is_receipt(second, false)); /* its neighbour */
+    assert_int_equal(left_of("shop"), 1);   /* it made no order */
+    assert_int_equal(redis.puts, 1);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         TEST(a_new_order_counts),
@@ -132,6 +144,7 @@ int main(void) {
         TEST(beyond_the_limit_redis_answers_replays),
         TEST(a_duplicate_beyond_the_limit_is_a_replay),
         TEST(beyond_the_limit_nothing_without_a_key_is_looked_for),
+        TEST(a_reference_that_is_taken_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

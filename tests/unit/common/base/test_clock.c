@@ -39,6 +39,62 @@ static void times_are_written_as_text(void **state) {
     }
 }
 
+static void any_time_of_rfc_3339_is_read(void **state) {
+    (void)state;
+    static const struct {
+        const char *text;
+        int64_t down, up; /* -1: refused */
+    } cases[] = {
+        {"2026-01-31T08:15:30Z", 1769847330000, 1769847330000},
+        {"2026-01-31t08:15:30.1z", 1769847330100, 1769847330100},
+        {"2026-01-31T08:15:30.123Z", 1769847330123, 1769847330123},
+        {"2026-01-31T08:15:30.1230001Z", 1769847330123, 1769847330124},
+        {"2026-01-31T08:15:30.999999999Z", 1769847330999, 1769847331000},
+        {"2026-01-31T10:00:30.5+01:45", 1769847330500, 1769847330500},
+        {"2026-01-30T22:15:30-10:00", 1769847330000, 1769847330000},
+        {"2000-02-29T00:00:00Z", 951782400000, 951782400000},
+        {"2016-12-31T23:59:60Z", 1483228800000, 1483228800000}, /* a leap second */
+        {"1970-01-01T00:00:00Z", 0, 0},
+        {"9999-12-31T23:59:59.999Z", 253402300799999, 253402300799999},
+        {"9999-12-31T23:59:59.9999Z", 253402300799999, 253402300799999},
+        {"9999-12-31T23:59:59-01:00", 253402300799999, 253402300799999},
+        {"1970-01-01T00:00:00+00:01", 0, 0},
+        {"0000-02-29T23:59:59Z", 0, 0},
+        {"", -1, -1},
+        {"2026-01-31", -1, -1},
+        {"2026-01-31T08:15:30", -1, -1},
+        {"2026-01-31 08:15:30Z", -1, -1},
+        {"2026-01-31T08:15Z", -1, -1},
+        {"2026-1-31T08:15:30Z", -1, -1},
+        {"2026-13-01T08:15:30Z", -1, -1},
+        {"2026-00-01T08:15:30Z", -1, -1},
+        {"2026-02-29T08:15:30Z", -1, -1},
+        {"1900-02-29T08:15:30Z", -1, -1},
+        {"2026-04-31T08:15:30Z", -1, -1},
+        {"2026-01-00T08:15:30Z", -1, -1},
+        {"2026-01-31T24:00:00Z", -1, -1},
+        {"2026-01-31T08:60:30Z", -1, -1},
+        {"2026-01-31T08:15:61Z", -1, -1},
+        {"2026-01-31T08:15:30.Z", -1, -1},
+        {"2026-01-31T08:15:30.1234567890Z", -1, -1},
+        {"2026-01-31T08:15:30+0100", -1, -1},
+        {"2026-01-31T08:15:30 01:00", -1, -1},
+        {"2026-01-31T08:15:30+24:00", -1, -1},
+        {"2026-01-31T08:15:30Z ", -1, -1},
+        {" 2026-01-31T08:15:30Z", -1, -1},
+        {"-026-01-31T08:15:30Z", -1, -1},
+    };
+    for_each_row(i, cases, "'%s'", cases[i].text) {
+        int64_t down, up;
+        assert_int_equal(clock_parse_any(cases[i].text, false, &down), cases[i].down >= 0);
+        assert_int_equal(clock_parse_any(cases[i].text, true, &up), cases[i].up >= 0);
+        if (cases[i].down >= 0)
+            assert_int_equal(down, cases[i].down);
+        if (cases[i].up >= 0)
+            assert_int_equal(up, cases[i].up);
+    }
+}
+
 static void the_text_is_utc_wherever_the_process_runs(void **state) {
     (void)state;
     setenv("TZ", "Asia/Kathmandu", 1);
@@ -115,6 +171,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_written_is_read),
         cmocka_unit_test(times_are_written_as_text),
+        cmocka_unit_test(any_time_of_rfc_3339_is_read),
         cmocka_unit_test(the_text_is_utc_wherever_the_process_runs),
         cmocka_unit_test(the_wall_clock_is_in_milliseconds),
         cmocka_unit_test(sleeping_takes_its_time),
