@@ -25,6 +25,6 @@ struct uuid order_page_end(const struct order_page *page) {
 bool order_page_has(const struct order_page *page, const struct order *order, bool *over) {
     *over = page->created_after && !page->changed_after &&
             uuid_time_ms(&order->id) < *page->created_after - ORDER_SPREAD_MS;
-    return (!page->created_after || order->created_ms > *page->created_after) &&
+    return !*over && (!page->created_after || order->created_ms > *page->created_after) &&
            (!page->created_before || order->created_ms < *page->created_before);
 }

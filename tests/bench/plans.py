@@ -41,17 +41,19 @@ def each_statement(lab, system):
         for reader in readers:
             for customer in ("", "&customer_id=customer-known", "&customer_id=customer-guest"):
                 for status in ("", "&status=DELIVERED", "&status=PENDING_SHIPMENT"):
-                    for more in ("", f"&created_after={first}&created_before={last}"):
-                        answer = reader.get(f"/orders?limit=20{customer}{status}{more}")
-                        assert answer.status_code == 200, answer.text
-            for more in ("reference=R-1000", f"updated_since={first}", f"reference=R-1000&updated_since={first}"):
+                    answer = reader.get(f"/orders?limit=20{customer}{status}")
+                    assert answer.status_code == 200, answer.text
+        harness.eventually(lambda: deliveries.shipment(order_id), what="the shipment")
+        assert deliveries.get(f"/delivery/shipment/{order_id}/events").status_code == 200
+        harness.eventually(lambda: deliveries.move(deliveries.shipment(order_id)["id"], "SHIPPED").status_code
+                           in (200, 409))  # the carrier may be faster
+        for reader in readers:
+            for more in (f"created_after={first}&created_before={last}", "reference=R-1000", f"updated_since={first}",
+                         f"reference=R-1000&updated_since={first}"):
                 answer = reader.get(f"/orders?limit=20&{more}")
                 assert answer.status_code == 200, answer.text
         assert api.create(key=f"rival-{n}", body=harness.basket(reference=f"rival-{n}")).status_code == 201
         assert api.create(key=f"loser-{n}", body=harness.basket(reference=f"rival-{n}")).status_code == 409
-        harness.eventually(lambda: deliveries.shipment(order_id), what="the shipment")
-        assert deliveries.get(f"/delivery/shipment/{order_id}/events").status_code == 200
-        harness.eventually(lambda: deliveries.move(deliveries.shipment(order_id)["id"], "SHIPPED").status_code == 200)
     lab.backlog(system, lab.count(system.name) + 2000)
     harness.eventually(lambda: not system.query("SELECT FROM orders WHERE status <> 'DELIVERED' LIMIT 1"), timeout=300,
                        what="deliveries")

@@ -6,11 +6,11 @@ from harness import System, eventually
 OTHERS = 20000
 # The oldest orders are those of a client that has ordered nothing since. All clients have a customer of one name.
 FILL = f"""
-    INSERT INTO orders (id, client_id, customer_id, status, total_amount, created_at, updated_at)
+    INSERT INTO orders (id, client_id, customer_id, status, total_amount, version, created_at, updated_at)
     SELECT ('00000000-0000-7000-8000-' || lpad(n::text, 12, '0'))::uuid,
            CASE WHEN n <= 40 THEN 'old' ELSE 'shop-' || n %% 50 END,
            CASE WHEN n %% 2 = 0 THEN 'guest' ELSE 'customer-' || n END,
-           CASE WHEN n <= 40 AND n %% 4 < 2 OR n %% 1000 = 0 THEN 'SHIPPED' ELSE 'DELIVERED' END, 1, now(), now()
+           CASE WHEN n <= 40 AND n %% 4 < 2 OR n %% 1000 = 0 THEN 'SHIPPED' ELSE 'DELIVERED' END, 1, 3, now(), now()
       FROM generate_series(1, {OTHERS}) n;
     INSERT INTO order_items SELECT id, 1, 'p', 1, 1 FROM orders;
     UPDATE orders SET quiet_since = now() + interval '1 day';
@@ -38,7 +38,10 @@ def is_alone(system):
 @pytest.mark.parametrize("scope", ["order:read", "order:read order:read:all"])
 @pytest.mark.parametrize("query, shown", [("", 20), ("customer_id=guest", 20), ("customer_id=none", 0),
                                           ("status=SHIPPED", 20), ("customer_id=guest&status=SHIPPED", 10),
-                                          ("status=DELIVERED", 20), ("customer_id=guest&status=DELIVERED", 10)])
+                                          ("status=DELIVERED", 20), ("customer_id=guest&status=DELIVERED", 10),
+                                          ("reference=none", 0), ("updated_since=2020-01-01T00:00:00Z", 20),
+                                          ("updated_since=2999-01-01T00:00:00Z", 0),
+                                          ("created_after=2020-01-01T00:00:00Z", 0)])
 def test_list_reads_what_it_shows(filled, scope, query, shown):
     order = filled.order_svc(RECONCILE_AFTER="24h").start()
     try:
