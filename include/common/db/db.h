@@ -2,7 +2,8 @@
  *
  * A connection belongs to one thread at a time. It connects on first use, and again after a failure. While the
  * server is unavailable, calls fail immediately for a moment instead of connecting each time. Every call except
- * db_script has a deadline. Of several hosts, the first that takes writes is used, and tried first from then on. */
+ * db_script has a deadline. Of several addresses, the first that is ready and takes writes is used, and tried first
+ * from then on. The others are tried beside one that does not answer at once. */
 #pragma once
 
 #include "common/base/attributes.h"
@@ -15,8 +16,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#define DB_MAX_HOSTS 8 /* that options may name; of all their addresses, as many are tried */
 #define DB_FILES                                                                                             \
-    3 /* file descriptors of a connection at most: its socket, while connecting those of the resolver */
+    DB_MAX_HOSTS /* file descriptors of a connection at most: while it is made, one for each address */
 
 struct db;
 struct db_identity;

@@ -69,7 +69,7 @@ const struct config_knob config_knobs[] = {
      FIELD(metrics_bind_address), "address to listen on for GET /metrics, which asks for no token"},
 
     {"DB_HOST", CONFIG_STRING, CONFIG_ALL, "localhost", 1, 1024, NULL, FIELD(db_host),
-     "PostgreSQL host, or the directory of its Unix socket; several are separated by commas, the primary is used"},
+     "PostgreSQL host, or the directory of its Unix socket; up to 8, separated by commas, the primary is used"},
     {"DB_PORT", CONFIG_STRING, CONFIG_ALL, "5432", 1, 64, NULL, FIELD(db_port),
      "PostgreSQL port, or one for each host"},
     {"DB_NAME", CONFIG_STRING, CONFIG_ALL, "orderprocessing", 1, 63, NULL, FIELD(db_name),

@@ -3,6 +3,7 @@
 
 #include "common/cache/cache.h"
 #include "common/config/duration.h"
+#include "common/db/db.h"
 #include "common/http/address.h"
 #include "common/http/cors.h"
 #include "common/queue/credentials.h"
@@ -10,6 +11,8 @@
 
 #include <string.h>
 #include <sys/socket.h>
+
+enum { MAX_HOST_NAME = 255 };
 
 /* Must be http://host:port or https://host, with nothing after it. */
 static void check_endpoint(const char *name, const char *url, struct buf *errors) {
@@ -32,6 +35,18 @@ static size_t count_items(const char *list) {
     for (; (list = strchr(list, ',')) != NULL; list++)
         count++;
     return count;
+}
+
+/* Few enough to be tried in time, and none that is empty: libpq would read it as its own default. */
+static void check_hosts(const char *hosts, struct buf *errors) {
+    bool good = count_items(hosts) <= DB_MAX_HOSTS;
+    for (const char *at = hosts; good && at; at = strchr(at, ',') ? strchr(at, ',') + 1 : NULL)
+        good = strcspn(at, ", ") > 0 && strcspn(at, ",") <= MAX_HOST_NAME;
+    if (good)
+        return;
+    buf_printf(errors, "DB_HOST: must be 1 to %d hosts of at most %d characters, separated by commas",
+               DB_MAX_HOSTS, MAX_HOST_NAME);
+    config_append_bad(errors, hosts);
 }
 
 /* One port for all hosts of the database, or one for each. */
@@ -209,6 +224,7 @@ void config_unsafe(const struct config *config, struct buf *out) {
 }
 
 void config_check_rules(struct config *config, struct buf *errors) {
+    check_hosts(config->db_host, errors);
     check_ports(config->db_host, config->db_port, errors);
     check_endpoint("SQS_ENDPOINT", config->sqs_endpoint, errors);
     check_queues(config, errors);

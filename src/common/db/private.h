@@ -1,4 +1,4 @@
-/* What the files of a connection share: connection.c connects, db.c runs statements, result.c reads their rows. */
+/* What the files of a connection share: connect.c connects, db.c runs statements, result.c reads their rows. */
 #pragma once
 
 #include "common/db/db.h"
@@ -11,7 +11,7 @@ enum {
     DB_GRACE_MS = 1000,   /* how much longer than the server's statement timeout we wait */
     DB_MAX_PREPARED = 64, /* maximum of one connection; a daemon has fewer queries */
     DB_ERROR_SIZE = 320,
-    DB_MAX_ADDRESSES = 8, /* further ones are not tried */
+    DB_MAX_ADDRESSES = DB_MAX_HOSTS, /* further ones are not tried */
     DB_HOST_SIZE = 256,
     DB_PORT_SIZE = 8,
     DB_IP_SIZE = 64,
@@ -61,6 +61,9 @@ bool db_wait_socket(const struct db *db, short events, int64_t deadline_ms);
 /* Resolves the options' hosts. Returns the number of addresses. When a name has none, *why is the reason. */
 size_t db_addresses(const struct db_options *options, struct db_address out[static DB_MAX_ADDRESSES],
                     const char **why);
+
+/* Connects, unless that failed a moment ago. */
+enum db_status db_connect(struct db *db);
 
 /* Connects if need be. */
 enum db_status db_ensure_connected(struct db *db);
