@@ -22,6 +22,7 @@
 
 struct db;
 struct db_identity;
+struct db_pool;
 struct db_result;
 
 enum db_status {
@@ -55,7 +56,8 @@ struct db_options {          /* strings are borrowed and must outlive the connec
     int statement_timeout_ms; /* the server's limit; the client waits a second longer */
     int lock_timeout_ms;
     struct db_identity
-        *identity; /* follows what the connection leads to (db/identity.h); NULL: nobody asks */
+        *identity;        /* follows what the connection leads to (db/identity.h); NULL: nobody asks */
+    struct db_pool *pool; /* whose connections are used (db/pool.h); NULL: one of its own */
 };
 
 /* A prepared statement. Its name is static and unique. It is prepared on a connection when it first runs there. */

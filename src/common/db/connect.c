@@ -184,6 +184,6 @@ enum db_status db_connect(struct db *db) {
         PQfinish(race.list[i].conn);
     db->retry_at_ms = 0;
     PQsetNoticeProcessor(db->conn, ignore_notice, NULL);
-    db->generation++;
+    db->generation = db->connects ? atomic_fetch_add(db->connects, 1) + 1 : db->generation + 1;
     return DB_OK;
 }

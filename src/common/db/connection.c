@@ -17,7 +17,10 @@ struct db *db_open(const struct db_options *options) {
     if (!db)
         return NULL;
     db->options = *options;
-    db_measure_open(db);
+    if (options->pool)
+        db_pool_enter(db);
+    else
+        db_measure_open(db);
     return db;
 }
 

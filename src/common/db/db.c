@@ -233,9 +233,30 @@ static void db_rollback(struct db *db) {
         db_drop(db);
 }
 
+/* The connection for a statement or a transaction: its own, or a borrowed one. NULL when none was free in time. */
+static struct db *db_lend(struct db *db) {
+    if (!db->options.pool)
+        return db;
+    return db->lent ? db->lent : db_pool_take(db);
+}
+
+/* Gives back what db_lend returned. What db.h tells about the last call is kept. */
+static void db_give_back(struct db *db, struct db *lent, enum db_status status) {
+    if (lent == db || db->lent)
+        return;
+    db->generation = lent->generation;
+    db->identified = lent->identified;
+    memcpy(db->identity, lent->identity, sizeof db->identity);
+    if (status != DB_OK) {
+        memcpy(db->error, lent->error, sizeof db->error);
+        memcpy(db->context, lent->context, sizeof db->context);
+    }
+    db_pool_give_back(db->options.pool, lent);
+}
+
 /* A statement that was stale has not run. It runs again, unless that would lose what its transaction did before. */
-enum db_status db_run(struct db *db, const struct db_query *query, const struct db_params *params,
-                      struct db_result **result) {
+static enum db_status db_run_own(struct db *db, const struct db_query *query, const struct db_params *params,
+                                 struct db_result **result) {
     if (!complete(params)) {
         db_set_error(db, "", "out of memory, or too many parameters");
         abandon(db, DB_REFUSED);
@@ -252,7 +273,17 @@ enum db_status db_run(struct db *db, const struct db_query *query, const struct 
     return status;
 }
 
-enum db_status db_transaction(struct db *db, db_work *work, void *arg) {
+enum db_status db_run(struct db *db, const struct db_query *query, const struct db_params *params,
+                      struct db_result **result) {
+    struct db *lent = db_lend(db);
+    if (!lent)
+        return DB_UNAVAILABLE;
+    enum db_status status = db_run_own(lent, query, params, result);
+    db_give_back(db, lent, status);
+    return status;
+}
+
+static enum db_status transact(struct db *db, db_work *work, void *arg) {
     enum db_status status = db_begin(db);
     if (status == DB_OK)
         status = work(db, arg);
@@ -262,9 +293,28 @@ enum db_status db_transaction(struct db *db, db_work *work, void *arg) {
     return status;
 }
 
+/* work may use the connection, or whoever borrowed it. */
+enum db_status db_transaction(struct db *db, db_work *work, void *arg) {
+    struct db *lent = db_lend(db);
+    if (!lent)
+        return DB_UNAVAILABLE;
+    if (lent != db)
+        db->lent = lent;
+    enum db_status status = transact(lent, work, arg);
+    db->lent = NULL;
+    db_give_back(db, lent, status);
+    return status;
+}
+
 enum db_status db_script(struct db *db, const char *sql) {
-    enum db_status status = db_ready(db);
-    return status == DB_OK ? simple(db, sql, false) : status;
+    struct db *lent = db_lend(db);
+    if (!lent)
+        return DB_UNAVAILABLE;
+    enum db_status status = db_ready(lent);
+    if (status == DB_OK)
+        status = simple(lent, sql, false);
+    db_give_back(db, lent, status);
+    return status;
 }
 
 static bool take_notifications(struct db *db) {

@@ -6,6 +6,9 @@
 #include "common/metrics/metrics.h"
 
 #include <libpq-fe.h>
+#include <stdatomic.h>
+
+#define DB_SYSTEM "postgresql"
 
 enum {
     DB_GRACE_MS = 1000,   /* how much longer than the server's statement timeout we wait */
@@ -43,7 +46,11 @@ struct db {
     char context[DB_ERROR_SIZE];  /* of the last failure, as the server tells it */
     struct metric_memo durations; /* of statements that succeeded */
     struct metric_series *idle, *used;
-    bool counted; /* the connection is one of them */
+    bool counted;          /* the connection is one of them */
+    atomic_uint *connects; /* counts the connections of its pool; NULL: it is in none */
+    /* Of one that borrows from a pool: */
+    size_t slot;     /* the connection that it prefers */
+    struct db *lent; /* during a transaction */
 };
 
 /* Keeps the first line of a message for db_error. */
@@ -67,6 +74,12 @@ enum db_status db_connect(struct db *db);
 
 /* Connects if need be. */
 enum db_status db_ensure_connected(struct db *db);
+
+/* Whoever borrows from a pool enters it once. Takes a connection for it; NULL when none was free in time, with the reason
+ * in its error. */
+void db_pool_enter(struct db *borrower);
+struct db *db_pool_take(struct db *borrower);
+void db_pool_give_back(struct db_pool *pool, struct db *db);
 
 /* The status of a SQLSTATE. */
 enum db_status db_classify(const char *sqlstate);

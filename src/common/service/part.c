@@ -21,7 +21,8 @@ struct cache_options service_cache(struct service *service) {
 
 struct consumer *service_consumer(struct service *service, const struct service_part *part, void *self) {
     unsigned threads = part->single ? 1 : (unsigned)service->config->consumer_threads;
-    struct consumer_options options = {.db = service_db(service),
+    enum service_pool pool = part->single ? SERVICE_QUICK : SERVICE_EVENTS;
+    struct consumer_options options = {.db = service_db_of(service, pool),
                                        .threads = threads,
                                        .wait_s = (int)(service->config->sqs_wait_time / 1000),
                                        .probe = part->probe,
@@ -47,8 +48,8 @@ void *part_start(const struct service_part *part, void *app) {
         return start_relay(app, part);
     if (part->consume)
         return service_consumer(app, part, app);
-    return db_job_start(
-        &(struct db_job_options){.name = part->name, .db = service_db(app), .run = part->job, .self = app});
+    return db_job_start(&(struct db_job_options){
+        .name = part->name, .db = service_db_of(app, SERVICE_BACKGROUND), .run = part->job, .self = app});
 }
 
 size_t part_files(const struct service_part *part, const struct config *config) {
@@ -57,8 +58,6 @@ size_t part_files(const struct service_part *part, const struct config *config) 
         files += CONSUMER_FILES(part->single ? 1 : (size_t)config->consumer_threads);
     if (part->outbox)
         files += OUTBOX_FILES;
-    if (part->job)
-        files += DB_FILES;
     return files;
 }
 
