@@ -56,7 +56,8 @@ struct db_options {          /* strings are borrowed and must outlive the connec
     int statement_timeout_ms; /* the server's limit; the client waits a second longer */
     int lock_timeout_ms;
     struct db_identity
-        *identity;        /* follows what the connection leads to (db/identity.h); NULL: nobody asks */
+        *identity; /* follows what the connection leads to (db/identity.h); NULL: nobody asks */
+    bool pooler;   /* a pooler is in between, which gives each transaction a session of its own choice */
     struct db_pool *pool; /* whose connections are used (db/pool.h); NULL: one of its own */
 };
 

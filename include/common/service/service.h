@@ -103,8 +103,10 @@ struct service {
 /* The main function of a daemon. */
 int service_main(const struct service_daemon *daemon, int argc, char *argv[]);
 
-/* Options of a part, from the configuration. They borrow from it. service_db is for a connection of its own. */
+/* Options of a part, from the configuration. They borrow from it. service_db is for a connection of its own,
+ * perhaps through a pooler, service_db_direct for one whose session lasts. */
 struct db_options service_db(const struct service *service);
+struct db_options service_db_direct(const struct service *service);
 struct db_options service_db_of(const struct service *service, enum service_pool pool);
 struct cache_options service_cache(struct service *service);
 

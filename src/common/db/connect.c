@@ -70,7 +70,7 @@ static PGconn *start_connecting(const struct db_options *o, const struct db_addr
                                   secret_now(&o->password, password),
                                   o->sslmode,
                                   o->sslrootcert,
-                                  session,
+                                  o->pooler ? NULL : session,
                                   o->application_name,
                                   "10000",
                                   "5",

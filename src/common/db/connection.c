@@ -29,7 +29,7 @@ void db_drop(struct db *db) {
     db->conn = NULL;
     db_measure_drop(db);
     db->prepared_count = 0;
-    db->stale = db->identified = false;
+    db->stale = db->identified = db->pipelined = db->settings_due = false;
 }
 
 void db_close(struct db *db) {

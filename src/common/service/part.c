@@ -11,6 +11,13 @@ struct db_options service_db(const struct service *service) {
     return options;
 }
 
+struct db_options service_db_direct(const struct service *service) {
+    struct db_options options;
+    config_db_direct(service->config, service->daemon->name, &options);
+    options.identity = service->identity;
+    return options;
+}
+
 struct cache_options service_cache(struct service *service) {
     struct cache_options options;
     config_cache(service->config, &options);
@@ -35,7 +42,7 @@ struct consumer *service_consumer(struct service *service, const struct service_
 }
 
 static struct outbox *start_relay(struct service *service, const struct service_part *part) {
-    struct outbox_options options = {.table = part->outbox, .db = service_db(service)};
+    struct outbox_options options = {.table = part->outbox, .db = service_db_direct(service)};
     part->queue(service->config, &options.queue);
     options.queue.breaker = &service->sqs_breaker;
     return outbox_start(&options);

@@ -30,7 +30,7 @@ enum {
 };
 
 static bool migrate(const struct service *service) {
-    struct db_options db = service_db(service);
+    struct db_options db = service_db_direct(service);
     return migrate_database(&db, service->daemon->ledger, service->daemon->migrations);
 }
 
