@@ -124,6 +124,13 @@ class Parts:
     def with_settings(self, **changes):
         return Parts({**self.settings, **changes})
 
+    def pooler(self, settings):
+        """What leads a daemon with these settings through the PgBouncer of scripts/test-pooler.sh, if that runs."""
+        if "POOLER_PORT" not in os.environ or self.settings["DB_PORT"] != os.environ["DB_PORT"] or "DB_HOST" in settings:
+            return {}
+        return {"DB_POOLER": "transaction", "DB_PORT": os.environ["POOLER_PORT"],
+                "DB_DIRECT_HOST": self.settings["DB_HOST"], "DB_DIRECT_PORT": self.settings["DB_PORT"]}
+
     def connect(self, database, **options):
         s = self.settings
         return psycopg.connect(host=s["DB_HOST"], port=s["DB_PORT"], user=s["DB_USER"], password=s["DB_PASSWORD"],
@@ -296,7 +303,7 @@ class System:
             "DELIVERY_STATUS_DLQ": f"{self.name}-status-dlq.fifo",
             "REVOCATIONS_QUEUE": f"{self.name}-revocations.fifo",
             "REVOCATIONS_DLQ": f"{self.name}-revocations-dlq.fifo",
-            **parts.settings, **self.CARRIER, **settings,
+            **parts.settings, **parts.pooler(settings), **self.CARRIER, **settings,
         }
 
     # Daemons

@@ -5,8 +5,6 @@
  * together with what begins it, and the same answer tells which database it is: no further round trip. */
 #include "private.h"
 
-#include "common/base/buf.h"
-
 #include <stdio.h>
 #include <string.h>
 
@@ -28,7 +26,10 @@ enum db_status db_pooler_begin(struct db *db) {
     write_settings(db, settings);
     snprintf(sql, sizeof sql, "BEGIN; %s", settings);
     db->settings_due = true;
-    return db_simple(db, sql, true);
+    enum db_status status = db_simple(db, sql, true);
+    if (status != DB_OK) /* it may have begun */
+        db_drop(db);
+    return status;
 }
 
 /* Outside a transaction, a pipeline is one. */
