@@ -126,7 +126,8 @@ class Parts:
 
     def pooler(self, settings):
         """What leads a daemon with these settings through the PgBouncer of scripts/test-pooler.sh, if that runs."""
-        if "POOLER_PORT" not in os.environ or self.settings["DB_PORT"] != os.environ["DB_PORT"] or "DB_HOST" in settings:
+        known = all(settings[name] == os.environ.get(name) for name in ("DB_HOST", "DB_PORT", "DB_USER", "DB_PASSWORD"))
+        if "POOLER_PORT" not in os.environ or not known:
             return {}
         return {"DB_POOLER": "transaction", "DB_PORT": os.environ["POOLER_PORT"],
                 "DB_DIRECT_HOST": self.settings["DB_HOST"], "DB_DIRECT_PORT": self.settings["DB_PORT"]}
@@ -303,14 +304,15 @@ class System:
             "DELIVERY_STATUS_DLQ": f"{self.name}-status-dlq.fifo",
             "REVOCATIONS_QUEUE": f"{self.name}-revocations.fifo",
             "REVOCATIONS_DLQ": f"{self.name}-revocations-dlq.fifo",
-            **parts.settings, **parts.pooler(settings), **self.CARRIER, **settings,
+            **parts.settings, **self.CARRIER, **settings,
         }
 
     # Daemons
 
     def _daemon(self, program, settings):
         log = f"{self.folder}/{pathlib.Path(program).name}-{len(self.daemons)}.log"
-        self.daemons.append(Daemon(program, self.settings | settings, log))
+        settings = self.settings | settings
+        self.daemons.append(Daemon(program, settings | self.parts.pooler(settings), log))
         return self.daemons[-1]
 
     def order_svc(self, **settings):
