@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Runs a private PostgreSQL, Redis and ElasticMQ in a directory, each on a free port of 127.0.0.1 that it keeps:
 #   parts.sh start|stop|kill|pause|resume DIR [postgres|redis|elasticmq]...   all three when none is named
+#   parts.sh start DIR pgbouncer      one more, in front of a PostgreSQL that runs: a session for each transaction
 #   parts.sh env DIR      prints the settings of the started parts as shell assignments; they are also in DIR/env
 #   parts.sh remove DIR   stops the parts and deletes the directory
 # start leaves running parts alone. kill sends SIGKILL to a part's processes, pause sends SIGSTOP, resume sends
@@ -14,6 +15,7 @@ verb=$1 dir=$(readlink -m "$2")
 shift 2
 parts=("$@")
 (($# > 0)) || parts=(postgres redis elasticmq)
+[[ $verb != remove || ! -s $dir/pgbouncer.port ]] || parts+=(pgbouncer)
 cd / # the user postgres may have no access to the current directory
 
 # PostgreSQL refuses to run as root.
@@ -99,6 +101,30 @@ CONF
     await elasticmq curl -sf "http://127.0.0.1:$port/health"
 }
 
+# Its files are where PostgreSQL's are: it refuses to run as root, too.
+start_pgbouncer() {
+    local port folder
+    port=$(port_of pgbouncer)
+    folder=$(readlink -f "$dir/postgres")
+    echo '"admin" "password-of-the-parts"' >"$folder/pgbouncer.users"
+    cat >"$folder/pgbouncer.ini" <<CONF
+[databases]
+* = host=127.0.0.1 port=$(port_of postgres)
+[pgbouncer]
+listen_addr = 127.0.0.1
+listen_port = $port
+unix_socket_dir =
+auth_type = scram-sha-256
+auth_file = $folder/pgbouncer.users
+pool_mode = transaction
+default_pool_size = 3
+max_client_conn = 2000
+CONF
+    spawn "$dir/pgbouncer.pid" "$dir/log/pgbouncer.log" "${as_postgres[@]}" \
+        "$(PATH=$PATH:/usr/sbin command -v pgbouncer)" "$folder/pgbouncer.ini"
+    await pgbouncer "$(pg_bin)/pg_isready" -h 127.0.0.1 -p "$port"
+}
+
 settings_of() { # PART
     [[ -s $dir/$1.port ]] || return 0
     local port
@@ -107,6 +133,7 @@ settings_of() { # PART
     postgres) printf 'DB_%s\n' HOST=127.0.0.1 PORT="$port" NAME=orderprocessing USER=admin PASSWORD=password-of-the-parts ;;
     redis) printf 'REDIS_%s\n' HOST=127.0.0.1 PORT="$port" ;;
     elasticmq) echo "SQS_ENDPOINT=http://127.0.0.1:$port" ;;
+    pgbouncer) echo "POOLER_PORT=$port" ;; # of the tests, no setting of a daemon
     esac
 }
 
@@ -162,7 +189,7 @@ kill_part() { # PART
 }
 
 for part in "${parts[@]}"; do
-    [[ $part =~ ^(postgres|redis|elasticmq)$ ]] || die "no such part: $part"
+    [[ $part =~ ^(postgres|redis|elasticmq|pgbouncer)$ ]] || die "no such part: $part"
     case $verb in
     start)
         mkdir -p "$dir/log"
@@ -177,6 +204,6 @@ for part in "${parts[@]}"; do
     esac
 done
 case $verb in
-start) for part in postgres redis elasticmq; do settings_of "$part"; done >"$dir/env" ;;
+start) for part in postgres redis elasticmq pgbouncer; do settings_of "$part"; done >"$dir/env" ;;
 remove) rm -rf "$(readlink -m "$dir/postgres")" "$dir" ;;
 esac

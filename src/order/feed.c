@@ -149,7 +149,7 @@ void *feed_start(void *app) {
         return NULL;
     feed->app = app;
     feed->outage.name = "live feed";
-    struct db_options db = service_db(&feed->app->service);
+    struct db_options db = service_db_direct(&feed->app->service);
     feed->db = db_open(&db);
     feed->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     pthread_mutex_init(&feed->lock, NULL);

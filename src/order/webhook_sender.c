@@ -322,7 +322,7 @@ static void *send_webhooks(void *arg) {
 
 static bool open_sender(struct webhook_sender *s) {
     const struct config *config = s->app->service.config;
-    struct db_options db = service_db(&s->app->service);
+    struct db_options db = service_db_direct(&s->app->service);
     const struct callout_options options = {.policy = webhook_policy(config, &s->allowed),
                                             .ca_file = config->webhook_ca_file,
                                             .timeout_ms = config->webhook_timeout,

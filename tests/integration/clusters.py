@@ -1,9 +1,11 @@
 """PostgreSQL clusters of a test's own: a primary, and a standby of it."""
 
+import contextlib
 import glob
 import os
 import pathlib
 import shutil
+import signal
 import subprocess
 import tempfile
 
@@ -58,12 +60,34 @@ class Cluster:
     def promote(self):
         run(f"{BIN}/pg_ctl", "promote", "-w", "-D", self.data)
 
-    def kill(self):
-        """The end that it cannot prepare for."""
+    def stop(self, mode):
         if self.process:
-            run(f"{BIN}/pg_ctl", "stop", "-m", "immediate", "-D", self.data)
+            run(f"{BIN}/pg_ctl", "stop", "-m", mode, "-D", self.data)
             self.process.wait()
             self.process = None
+
+    def kill(self):
+        """The end that it cannot prepare for."""
+        self.stop("immediate")
+
+    def remove(self):
+        """Deletes the data of a server that was stopped."""
+        shutil.rmtree(self.data)
+        return self
+
+    def _signal(self, number):
+        """To all of its processes."""
+        ppid = self.process.pid
+        children = subprocess.run(["pgrep", "-P", str(ppid)], check=True, capture_output=True, text=True).stdout.split()
+        for pid in (ppid, *map(int, children)):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, number)
+
+    def freeze(self):
+        self._signal(signal.SIGSTOP)
+
+    def thaw(self):
+        self._signal(signal.SIGCONT)
 
     def __enter__(self):
         return self

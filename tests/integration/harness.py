@@ -124,6 +124,14 @@ class Parts:
     def with_settings(self, **changes):
         return Parts({**self.settings, **changes})
 
+    def pooler(self, settings):
+        """What leads a daemon with these settings through the PgBouncer of scripts/test-pooler.sh, if that runs."""
+        known = all(settings[name] == os.environ.get(name) for name in ("DB_HOST", "DB_PORT", "DB_USER", "DB_PASSWORD"))
+        if "POOLER_PORT" not in os.environ or not known:
+            return {}
+        return {"DB_POOLER": "transaction", "DB_PORT": os.environ["POOLER_PORT"],
+                "DB_DIRECT_HOST": self.settings["DB_HOST"], "DB_DIRECT_PORT": self.settings["DB_PORT"]}
+
     def connect(self, database, **options):
         s = self.settings
         return psycopg.connect(host=s["DB_HOST"], port=s["DB_PORT"], user=s["DB_USER"], password=s["DB_PASSWORD"],
@@ -303,7 +311,8 @@ class System:
 
     def _daemon(self, program, settings):
         log = f"{self.folder}/{pathlib.Path(program).name}-{len(self.daemons)}.log"
-        self.daemons.append(Daemon(program, self.settings | settings, log))
+        settings = self.settings | settings
+        self.daemons.append(Daemon(program, settings | self.parts.pooler(settings), log))
         return self.daemons[-1]
 
     def order_svc(self, **settings):

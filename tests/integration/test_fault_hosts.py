@@ -1,11 +1,11 @@
-"""Several hosts of the database: one that is silent, a standby, a failover; and a database that takes no writes."""
+"""Several hosts of the database: silent ones, a standby, a failover; and a database that takes no writes."""
 
 import contextlib
 import socket
 
 import pytest
 from clusters import PASSWORD, Cluster
-from harness import System, eventually, http
+from harness import Load, System, basket, eventually, http
 
 
 @pytest.fixture
@@ -26,12 +26,17 @@ def system_on(parts, *clusters, **settings):
 
 
 @contextlib.contextmanager
-def silence(port):
-    """An address that takes connections at this port and says nothing."""
-    with socket.socket() as listener:
+def silence(port, swallows):
+    """An address that says nothing at this port: it takes connections, or it swallows the packets that ask for one."""
+    with contextlib.ExitStack() as stack:
+        listener = stack.enter_context(socket.socket())
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(("127.0.0.2", int(port)))
-        listener.listen(128)
+        listener.listen(0 if swallows else 128)
+        for _ in range(4 if swallows else 0):  # the backlog is full of these
+            waiting = stack.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(listener.getsockname())
         yield "127.0.0.2"
 
 
@@ -40,9 +45,11 @@ def ready(daemon):
     return answer.status_code, answer.json().get("reason")
 
 
-def test_a_silent_host_does_not_hide_the_next_one(parts):
-    with silence(parts.settings["DB_PORT"]) as host:
-        settings = {"DB_HOST": f"{host},{parts.settings['DB_HOST']}", "DB_CONNECT_TIMEOUT": "1s"}
+@pytest.mark.parametrize("swallows", [False, True])
+def test_silent_hosts_do_not_hide_the_next_one(parts, swallows):
+    with silence(parts.settings["DB_PORT"], swallows) as host:
+        # A host that had all of its timeout to itself would outlast the patience of the test.
+        settings = {"DB_HOST": f"{host},{host},{parts.settings['DB_HOST']}", "DB_CONNECT_TIMEOUT": "60s"}
         with System(parts, **settings) as system:
             assert system.order_svc().start()
             for _ in range(20):
@@ -72,3 +79,54 @@ def test_a_database_that_takes_no_writes(parts, pair):
             primary.sql("SELECT pg_reload_conf()")
             eventually(lambda expected=expected: ready(order) == expected, timeout=15)
         eventually(lambda: client.create().status_code == 201)
+
+
+def wait_for_standby(primary):
+    primary.sql("ALTER SYSTEM SET synchronous_standby_names = '*'")
+    primary.sql("SELECT pg_reload_conf()")
+    eventually(lambda: primary.sql("SELECT count(*) FROM pg_stat_replication WHERE sync_state = 'sync'") == "1")
+
+
+def orders(cluster):
+    return set(cluster.sql("SELECT id FROM orders", "orderprocessing").split())
+
+
+@pytest.mark.parametrize("way", ["fast", "immediate"])
+def test_a_failover_to_a_synchronous_standby_loses_no_order(parts, pair, way):
+    primary, standby = pair
+    with system_on(parts, primary, standby) as system:
+        order = system.order_svc().start()
+        system.order_svc().start()  # a replica, whose relay follows, too
+        wait_for_standby(primary)
+        load = Load(system, clients=8)
+        load.more(50)
+        primary.stop(way)
+        standby.promote()
+        load.more(50)
+        # The old primary comes back as a standby, at its old place in the list.
+        primary.remove().copy(standby).start()
+        standby.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'order-service'")
+        load.more(50)
+        answered = load.end()
+        assert set(answered) <= orders(standby)
+        assert primary.sql("SELECT pg_is_in_recovery()") == "t"
+        eventually(lambda: standby.sql("SELECT count(*) FROM order_outbox", "orderprocessing") == "0", what="an empty outbox")
+        sessions = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'order-service'"
+        eventually(lambda: primary.sql(sessions) == "0", what="no session with a standby")
+        assert "25006" not in order.log_text(), "a standby was asked for what it refuses"
+
+
+def test_what_no_standby_has_confirmed_is_not_answered_201(parts, pair):
+    primary, standby = pair
+    with system_on(parts, primary, DB_STATEMENT_TIMEOUT="1s") as system:
+        system.order_svc().start()
+        wait_for_standby(primary)
+        client, body = system.client(), basket()
+        client.created()
+        standby.freeze()
+        answer = client.create(body, "key")
+        assert answer.status_code == 503, answer.text
+        standby.thaw()
+        answer = eventually(lambda: (a := client.create(body, "key")).status_code == 201 and a)
+        assert orders(primary) >= {answer.json()["order_id"]}
+        assert len(orders(primary)) == 2, "one for each body"

@@ -107,6 +107,8 @@ RESOURCES = [
         ("sum by (job, db_client_connection_state) (db_client_connections)", "{{job}} {{db_client_connection_state}}")]),
     graph("New connections per second", [
         (rate("orders_db_connects_total", "job, outcome"), "{{job}} {{outcome}}")]),
+    graph("Wait for a shared connection to PostgreSQL (99 %)", [
+        quantiles("db_client_connection_wait_time_seconds", "job, db_client_connection_pool_name")[1]], "s"),
     graph("Size of the database", [
         ("orders:database_size_bytes", "size"), ("max(orders:setting:database_capacity_bytes)", "capacity")], "bytes"),
     graph("Calls of PostgreSQL and Redis that take long (99 %)", [

@@ -2,7 +2,8 @@
  *
  * A connection belongs to one thread at a time. It connects on first use, and again after a failure. While the
  * server is unavailable, calls fail immediately for a moment instead of connecting each time. Every call except
- * db_script has a deadline. Of several hosts, the first that takes writes is used, and tried first from then on. */
+ * db_script has a deadline. Of several addresses, the first that is ready and takes writes is used, and tried first
+ * from then on. The others are tried beside one that does not answer at once. */
 #pragma once
 
 #include "common/base/attributes.h"
@@ -15,11 +16,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#define DB_MAX_HOSTS 8 /* that options may name; of all their addresses, as many are tried */
 #define DB_FILES                                                                                             \
-    3 /* file descriptors of a connection at most: its socket, while connecting those of the resolver */
+    DB_MAX_HOSTS /* file descriptors of a connection at most: while it is made, one for each address */
 
 struct db;
 struct db_identity;
+struct db_pool;
 struct db_result;
 
 enum db_status {
@@ -54,6 +57,8 @@ struct db_options {          /* strings are borrowed and must outlive the connec
     int lock_timeout_ms;
     struct db_identity
         *identity; /* follows what the connection leads to (db/identity.h); NULL: nobody asks */
+    bool pooler;   /* a pooler is in between, which gives each transaction a session of its own choice */
+    struct db_pool *pool; /* whose connections are used (db/pool.h); NULL: one of its own */
 };
 
 /* A prepared statement. Its name is static and unique. It is prepared on a connection when it first runs there. */

@@ -1,7 +1,7 @@
 /* Which database the process works with: the cluster, its timeline and the database in it.
  *
  * A failover and a restore change it. What a process or Redis remembers of a database is only true of one identity.
- * It is read with each new connection. Any thread. */
+ * It is read with each new connection; through a pooler, with each transaction. Any thread. */
 #pragma once
 
 #include "common/base/attributes.h"

@@ -42,7 +42,7 @@ struct service_part {
     consumer_fn *consume; /* what to do with the queue's messages; its app is the app */
     const char *action;   /* what that is, for traces: "create shipments" */
     const struct db_query *probe;
-    bool single; /* one thread, instead of CONSUMER_THREADS */
+    bool single; /* one thread, instead of CONSUMER_THREADS, on the pool of what is quick */
 
     service_queue *queue; /* of an outbox or a consumer */
 
@@ -78,11 +78,20 @@ struct service_daemon {
     size_t app_size;                        /* of the daemon's app, which begins with a struct service */
 };
 
+/* Connections that parts share (common/db/pool.h). Those of one do not wait for those of another. */
+enum service_pool {
+    SERVICE_QUICK,      /* what decides on tokens: short statements, several times a second */
+    SERVICE_EVENTS,     /* consumers */
+    SERVICE_BACKGROUND, /* jobs that may be late: periodic ones of the daemon, and what counts for the metrics */
+    SERVICE_POOLS
+};
+
 /* What all daemons share. The first member of the app of a daemon. */
 struct service {
     const struct service_daemon *daemon;
     const struct config *config;
-    struct db_identity *identity;              /* of the database */
+    struct db_identity *identity; /* of the database */
+    struct db_pool *pools[SERVICE_POOLS];
     struct breaker redis_breaker, sqs_breaker; /* of all of the process's connections */
     struct outage redis_outage;
     atomic_ullong unserved; /* requests that a worker could not serve for lack of the database */
@@ -94,8 +103,11 @@ struct service {
 /* The main function of a daemon. */
 int service_main(const struct service_daemon *daemon, int argc, char *argv[]);
 
-/* Options of a part, from the configuration. They borrow from it. */
+/* Options of a part, from the configuration. They borrow from it. service_db is for a connection of its own,
+ * perhaps through a pooler, service_db_direct for one whose session lasts. */
 struct db_options service_db(const struct service *service);
+struct db_options service_db_direct(const struct service *service);
+struct db_options service_db_of(const struct service *service, enum service_pool pool);
 struct cache_options service_cache(struct service *service);
 
 /* Starts the consumer that a part describes. Its function gets self instead of the app. NULL when out of memory or

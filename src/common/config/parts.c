@@ -23,7 +23,17 @@ void config_db(const struct config *config, const char *application_name, struct
         .connect_timeout_ms = (int)config->db_connect_timeout,
         .statement_timeout_ms = (int)config->db_statement_timeout,
         .lock_timeout_ms = (int)config->db_lock_timeout,
+        .pooler = config->db_pooler == POOLER_TRANSACTION,
     };
+}
+
+void config_db_direct(const struct config *config, const char *application_name, struct db_options *out) {
+    config_db(config, application_name, out);
+    if (!out->pooler)
+        return;
+    out->pooler = false;
+    out->host = config->db_direct_host;
+    out->port = config->db_direct_port;
 }
 
 void config_cache(const struct config *config, struct cache_options *out) {

@@ -4,6 +4,7 @@
 #include "common/base/currency.h"
 #include "common/cache/cache.h"
 #include "common/config/duration.h"
+#include "common/db/db.h"
 #include "common/http/address.h"
 #include "common/http/cors.h"
 #include "common/queue/credentials.h"
@@ -11,6 +12,8 @@
 
 #include <string.h>
 #include <sys/socket.h>
+
+enum { MAX_HOST_NAME = 255 };
 
 /* Must be http://host:port or https://host, with nothing after it. */
 static void check_endpoint(const char *name, const char *url, struct buf *errors) {
@@ -35,8 +38,20 @@ static size_t count_items(const char *list) {
     return count;
 }
 
+/* Few enough to be tried in time, and none that is empty: libpq would read it as its own default. */
+static void check_hosts(const char *knob, const char *hosts, struct buf *errors) {
+    bool good = count_items(hosts) <= DB_MAX_HOSTS;
+    for (const char *at = hosts; good && at; at = strchr(at, ',') ? strchr(at, ',') + 1 : NULL)
+        good = strcspn(at, ", ") > 0 && strcspn(at, ",") <= MAX_HOST_NAME;
+    if (good)
+        return;
+    buf_printf(errors, "%s: must be 1 to %d hosts of at most %d characters, separated by commas", knob,
+               DB_MAX_HOSTS, MAX_HOST_NAME);
+    config_append_bad(errors, hosts);
+}
+
 /* One port for all hosts of the database, or one for each. */
-static void check_ports(const char *hosts, const char *ports, struct buf *errors) {
+static void check_ports(const char *knob, const char *hosts, const char *ports, struct buf *errors) {
     static const struct config_knob range = {.type = CONFIG_INTEGER, .min = 1, .max = 65535};
     int64_t value;
     bool good = count_items(ports) == 1 || count_items(ports) == count_items(hosts);
@@ -50,8 +65,23 @@ static void check_ports(const char *hosts, const char *ports, struct buf *errors
     }
     if (good)
         return;
-    buf_str(errors, "DB_PORT: must be a whole number from 1 to 65535, or one for each host of DB_HOST");
+    buf_printf(errors, "%s_PORT: must be a whole number from 1 to 65535, or one for each host of %s_HOST",
+               knob, knob);
     config_append_bad(errors, ports);
+}
+
+/* What keeps a session (LISTEN, advisory locks) cannot use such a pooler. */
+static void check_database(const struct config *config, struct buf *errors) {
+    check_hosts("DB_HOST", config->db_host, errors);
+    check_ports("DB", config->db_host, config->db_port, errors);
+    if (*config->db_direct_host) {
+        check_hosts("DB_DIRECT_HOST", config->db_direct_host, errors);
+        check_ports("DB_DIRECT", config->db_direct_host, config->db_direct_port, errors);
+    }
+    if (config->db_pooler == POOLER_TRANSACTION && !*config->db_direct_host)
+        buf_str(errors, "DB_DIRECT_HOST: must name PostgreSQL itself when DB_POOLER is transaction\n");
+    if (config->db_pooler == POOLER_NONE && *config->db_direct_host)
+        buf_str(errors, "DB_DIRECT_HOST: must be empty unless DB_POOLER is transaction\n");
 }
 
 static void check_queue_name(const char *knob, const char *name, struct buf *errors) {
@@ -218,7 +248,7 @@ void config_unsafe(const struct config *config, struct buf *out) {
 }
 
 void config_check_rules(struct config *config, struct buf *errors) {
-    check_ports(config->db_host, config->db_port, errors);
+    check_database(config, errors);
     check_endpoint("SQS_ENDPOINT", config->sqs_endpoint, errors);
     check_queues(config, errors);
     check_networks("TRUSTED_PROXIES", config->trusted_proxies, errors);

@@ -3,8 +3,6 @@
 
 #include "common/base/clock.h"
 
-static const char system_name[] = "postgresql";
-
 static const char *const error_types[] = {
     [DB_OK] = "",
     [DB_UNAVAILABLE] = "unavailable",
@@ -18,13 +16,13 @@ static const char *const error_types[] = {
 };
 
 void db_measure_open(struct db *db) {
-    db->idle = metric_series(METRIC_DB_CONNECTIONS, METRIC_LABELS(system_name, "idle"));
-    db->used = metric_series(METRIC_DB_CONNECTIONS, METRIC_LABELS(system_name, "used"));
+    db->idle = metric_series(METRIC_DB_CONNECTIONS, METRIC_LABELS(DB_SYSTEM, "idle"));
+    db->used = metric_series(METRIC_DB_CONNECTIONS, METRIC_LABELS(DB_SYSTEM, "used"));
 }
 
 void db_measure_connect(struct db *db, bool success) {
-    metric_add(
-        metric_series(METRIC_DB_CONNECTS, METRIC_LABELS(system_name, success ? "connected" : "failed")), 1);
+    metric_add(metric_series(METRIC_DB_CONNECTS, METRIC_LABELS(DB_SYSTEM, success ? "connected" : "failed")),
+               1);
     metric_add(db->idle, success);
     db->counted = success;
 }
@@ -36,7 +34,7 @@ void db_measure_drop(struct db *db) {
 
 /* Failures are rare or slow, so they may take a lock. */
 void db_measure_statement(struct db *db, const char *name, int64_t began_ns, enum db_status status) {
-    const char *const values[] = {system_name, name, error_types[status]};
+    const char *const values[] = {DB_SYSTEM, name, error_types[status]};
     struct metric_series *series = status == DB_OK
                                        ? metric_recall(&db->durations, name, METRIC_DB_DURATION, values)
                                        : metric_series(METRIC_DB_DURATION, values);

@@ -1,4 +1,4 @@
-/* What the files of a connection share: connection.c connects, db.c runs statements, result.c reads their rows. */
+/* What the files of a connection share: connect.c connects, db.c runs statements, result.c reads their rows. */
 #pragma once
 
 #include "common/db/db.h"
@@ -6,12 +6,15 @@
 #include "common/metrics/metrics.h"
 
 #include <libpq-fe.h>
+#include <stdatomic.h>
+
+#define DB_SYSTEM "postgresql"
 
 enum {
     DB_GRACE_MS = 1000,   /* how much longer than the server's statement timeout we wait */
     DB_MAX_PREPARED = 64, /* maximum of one connection; a daemon has fewer queries */
     DB_ERROR_SIZE = 320,
-    DB_MAX_ADDRESSES = 8, /* further ones are not tried */
+    DB_MAX_ADDRESSES = DB_MAX_HOSTS, /* further ones are not tried */
     DB_HOST_SIZE = 256,
     DB_PORT_SIZE = 8,
     DB_IP_SIZE = 64,
@@ -37,13 +40,19 @@ struct db {
     bool stale;            /* the server refused a prepared statement: all must be prepared anew */
     bool identified;       /* this connection has told which database it leads to */
     bool identity_refused; /* the server refuses to tell */
+    bool pipelined;        /* what was sent ends with a synchronization */
+    bool settings_due;     /* through a pooler: the answer begins with that of the settings */
     uint8_t identity[DB_IDENTITY_SIZE];
     unsigned identity_changes; /* db_identity_changes, when it told */
     char error[DB_ERROR_SIZE];
     char context[DB_ERROR_SIZE];  /* of the last failure, as the server tells it */
     struct metric_memo durations; /* of statements that succeeded */
     struct metric_series *idle, *used;
-    bool counted; /* the connection is one of them */
+    bool counted;          /* the connection is one of them */
+    atomic_uint *connects; /* counts the connections of its pool; NULL: it is in none */
+    /* Of one that borrows from a pool: */
+    size_t slot;     /* the connection that it prefers */
+    struct db *lent; /* during a transaction */
 };
 
 /* Keeps the first line of a message for db_error. */
@@ -62,8 +71,51 @@ bool db_wait_socket(const struct db *db, short events, int64_t deadline_ms);
 size_t db_addresses(const struct db_options *options, struct db_address out[static DB_MAX_ADDRESSES],
                     const char **why);
 
+/* Connects, unless that failed a moment ago. */
+enum db_status db_connect(struct db *db);
+
+/* Which database this is, as text. A standby has no timeline of its own. */
+#define DB_IDENTITY_SQL                                                                                      \
+    "system_identifier || '/' ||"                                                                            \
+    "       CASE WHEN NOT pg_is_in_recovery()"                                                               \
+    "            THEN substr(pg_walfile_name(pg_current_wal_insert_lsn()), 1, 8) END || '/' ||"              \
+    "       (SELECT oid FROM pg_database WHERE datname = current_database())"                                \
+    "  FROM pg_control_system()"
+
+/* Asks the server for its identity. */
+enum db_status db_identify(struct db *db);
+/* Whether the connection leads to a database that another one has replaced: what it writes may be lost. */
+bool db_is_outdated(const struct db *db);
+
+/* Collects the results of what was sent; sent is false when that failed. The last one is *out, or the first failure
+ * decides: then the transaction is rolled back, or the connection closed. bounded: within the statement timeout. */
+enum db_status db_finish(struct db *db, int sent, bool bounded, struct db_result **out);
+/* After a failure: rolls back the transaction, and closes a connection whose state is unknown. */
+void db_abandon(struct db *db, enum db_status status);
+enum db_status db_simple(struct db *db, const char *sql, bool bounded);
+void db_rollback(struct db *db);
+
+/* The parameters of a statement as libpq takes them. */
+struct db_values {
+    int count;
+    const char *values[DB_MAX_PARAMS];
+    int lengths[DB_MAX_PARAMS], formats[DB_MAX_PARAMS];
+    Oid types[DB_MAX_PARAMS];
+};
+
+/* Through a pooler: begins a transaction, sends a statement (0: failed), looks at each result that comes. */
+enum db_status db_pooler_begin(struct db *db);
+int db_pooler_send(struct db *db, const struct db_query *query, const struct db_values *values);
+void db_pooler_note(struct db *db, const PGresult *result);
+
 /* Connects if need be. */
 enum db_status db_ensure_connected(struct db *db);
+
+/* Whoever borrows from a pool enters it once. Takes a connection for it; NULL when none was free in time, with the reason
+ * in its error. */
+void db_pool_enter(struct db *borrower);
+struct db *db_pool_take(struct db *borrower);
+void db_pool_give_back(struct db_pool *pool, struct db *db);
 
 /* The status of a SQLSTATE. */
 enum db_status db_classify(const char *sqlstate);

@@ -126,6 +126,18 @@ const struct metric_info metric_table[METRIC_COUNT] = {
                             {"db_system_name", "outcome"},
                             NULL,
                             "Attempts to connect to PostgreSQL"},
+    [METRIC_DB_WAIT] = {"db_client_connection_wait_time_seconds",
+                        METRIC_HISTOGRAM,
+                        METRIC_SECONDS,
+                        {"db_system_name", "db_client_connection_pool_name"},
+                        DATABASE_TIMES,
+                        "Time that a statement or a transaction waited for a shared connection"},
+    [METRIC_DB_WAIT_TIMEOUTS] = {"db_client_connection_timeouts_total",
+                                 METRIC_COUNTER,
+                                 METRIC_PLAIN,
+                                 {"db_system_name", "db_client_connection_pool_name"},
+                                 NULL,
+                                 "Statements and transactions that got no shared connection in time"},
     [METRIC_DATABASE_SIZE] =
         {"orders_database_size_bytes", METRIC_GAUGE, METRIC_BYTES, {0}, NULL, "Size of the database"},
     [METRIC_BREAKER_OPEN] =

@@ -5,6 +5,7 @@
 #include "common/cache/cache.h"
 #include "common/queue/queue.h"
 #include "part.h"
+#include "pools.h"
 
 #include <sys/resource.h>
 
@@ -15,7 +16,7 @@ static size_t files_needed(const struct service_daemon *daemon, const struct ser
     struct http_options http, metrics;
     config_http(config, &http);
     size_t worker = DB_FILES + (daemon->uses_redis ? CACHE_FILES : 0);
-    size_t needed = PROCESS_FILES + http_files(&http) + http.workers * worker;
+    size_t needed = PROCESS_FILES + http_files(&http) + http.workers * worker + pools_files(config);
     if (config_metrics(config, &metrics))
         needed += http_files(&metrics);
     for (size_t i = 0; parts[i]; i++)

@@ -11,6 +11,13 @@ struct db_options service_db(const struct service *service) {
     return options;
 }
 
+struct db_options service_db_direct(const struct service *service) {
+    struct db_options options;
+    config_db_direct(service->config, service->daemon->name, &options);
+    options.identity = service->identity;
+    return options;
+}
+
 struct cache_options service_cache(struct service *service) {
     struct cache_options options;
     config_cache(service->config, &options);
@@ -21,7 +28,8 @@ struct cache_options service_cache(struct service *service) {
 
 struct consumer *service_consumer(struct service *service, const struct service_part *part, void *self) {
     unsigned threads = part->single ? 1 : (unsigned)service->config->consumer_threads;
-    struct consumer_options options = {.db = service_db(service),
+    enum service_pool pool = part->single ? SERVICE_QUICK : SERVICE_EVENTS;
+    struct consumer_options options = {.db = service_db_of(service, pool),
                                        .threads = threads,
                                        .wait_s = (int)(service->config->sqs_wait_time / 1000),
                                        .probe = part->probe,
@@ -34,7 +42,7 @@ struct consumer *service_consumer(struct service *service, const struct service_
 }
 
 static struct outbox *start_relay(struct service *service, const struct service_part *part) {
-    struct outbox_options options = {.table = part->outbox, .db = service_db(service)};
+    struct outbox_options options = {.table = part->outbox, .db = service_db_direct(service)};
     part->queue(service->config, &options.queue);
     options.queue.breaker = &service->sqs_breaker;
     return outbox_start(&options);
@@ -47,8 +55,8 @@ void *part_start(const struct service_part *part, void *app) {
         return start_relay(app, part);
     if (part->consume)
         return service_consumer(app, part, app);
-    return db_job_start(
-        &(struct db_job_options){.name = part->name, .db = service_db(app), .run = part->job, .self = app});
+    return db_job_start(&(struct db_job_options){
+        .name = part->name, .db = service_db_of(app, SERVICE_BACKGROUND), .run = part->job, .self = app});
 }
 
 size_t part_files(const struct service_part *part, const struct config *config) {
@@ -57,8 +65,6 @@ size_t part_files(const struct service_part *part, const struct config *config) 
         files += CONSUMER_FILES(part->single ? 1 : (size_t)config->consumer_threads);
     if (part->outbox)
         files += OUTBOX_FILES;
-    if (part->job)
-        files += DB_FILES;
     return files;
 }
 

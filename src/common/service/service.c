@@ -16,6 +16,7 @@
 #include "lifecycle.h"
 #include "metrics.h"
 #include "observe.h"
+#include "pools.h"
 #include "probe.h"
 
 #include <stdlib.h>
@@ -29,7 +30,7 @@ enum {
 };
 
 static bool migrate(const struct service *service) {
-    struct db_options db = service_db(service);
+    struct db_options db = service_db_direct(service);
     return migrate_database(&db, service->daemon->ledger, service->daemon->migrations);
 }
 
@@ -128,7 +129,7 @@ static void stop_health(void *health, int64_t deadline_ms) {
 
 static void *start_revocations(void *app) {
     struct service *service = app;
-    struct db_options db = service_db(service);
+    struct db_options db = service_db_of(service, SERVICE_QUICK);
     return service->auth.revocations = revocations_start(service->daemon->revocations, &db);
 }
 
@@ -180,7 +181,7 @@ static const struct service_part first_parts[] = {
      .start = start_health,
      .stop = stop_health,
      .files = DB_FILES + CACHE_FILES + QUEUE_FILES},
-    {.name = "revoked tokens", .start = start_revocations, .stop = stop_revocations, .files = DB_FILES},
+    {.name = "revoked tokens", .start = start_revocations, .stop = stop_revocations},
     {0},
 };
 
@@ -188,7 +189,7 @@ static const struct service_part last_parts[] = {
     {.name = "observer",
      .start = observer_start,
      .stop = observer_stop,
-     .files = DB_FILES + OBSERVED_QUEUES * QUEUE_FILES},
+     .files = OBSERVED_QUEUES * QUEUE_FILES},
     {.name = "http", .start = start_http, .stop = stop_http, .reload = reload_http},
     {0},
 };
@@ -213,6 +214,16 @@ static int serve(struct service *service) {
     const struct service_part *parts[MAX_PARTS + 1];
     list_parts(service->daemon, parts);
     return lifecycle_run(parts, service, service->config->shutdown_timeout);
+}
+
+static int serve_pooled(struct service *service) {
+    int code = 1;
+    if (pools_open(service))
+        code = serve(service);
+    else
+        log_error(NULL, "out of memory");
+    pools_close(service);
+    return code;
 }
 
 static int run_command(const struct service_daemon *daemon, const struct config *config, int argc,
@@ -240,7 +251,7 @@ static int run_service(const struct service_daemon *daemon, const struct config_
     service->redis_breaker = service->sqs_breaker = (struct breaker)BREAKER_INIT;
     service->redis_outage.name = "cache in Redis";
     service->redis_outage.quiet_ms = REDIS_QUIET_MS;
-    int code = command->migrate_only ? (migrate(service) ? 0 : 1) : serve(service);
+    int code = command->migrate_only ? (migrate(service) ? 0 : 1) : serve_pooled(service);
     free(service);
     db_identity_free(identity);
     metrics_stop();

@@ -163,6 +163,12 @@ static void bad_values_are_refused(void **state) {
         {"APP_ENV", "production|development"},
         {"CARRIER_SIMULATION", "yes"},
         {"DB_SSLMODE", "on"},
+        {"DB_HOST", "a,"},
+        {"DB_HOST", "a,,b"},
+        {"DB_HOST", "a, b"},
+        {"DB_HOST", "a,b,c,d,e,f,g,h,i"},
+        {"DB_POOLER", "session"},
+        {"DB_DIRECT_HOST", "postgres"},
         {"DB_PORT", "0"},
         {"DB_PORT", "65536"},
         {"DB_PORT", "postgres"},
@@ -196,6 +202,21 @@ static void bad_values_are_refused(void **state) {
             fail_msg("%s=%s was answered: %s", cases[i].name, cases[i].value, errors);
         free(errors);
     }
+}
+
+static void a_pooler_needs_the_database_itself(void **state) {
+    (void)state;
+    set("DB_POOLER", "transaction");
+    char *errors = refused(CONFIG_ORDER);
+    assert_memory_equal(errors, "DB_DIRECT_HOST:", 15);
+    free(errors);
+    set("DB_DIRECT_HOST", "a,b");
+    set("DB_DIRECT_PORT", "1,2,3");
+    errors = refused(CONFIG_ORDER);
+    assert_memory_equal(errors, "DB_DIRECT_PORT:", 15);
+    free(errors);
+    set("DB_DIRECT_PORT", "5432");
+    config_free(load(CONFIG_ORDER));
 }
 
 static void credentials_go_together(void **state) {
@@ -385,6 +406,7 @@ int main(void) {
         cmocka_unit_test_setup(the_defaults_are_those_of_the_table, fresh_settings),
         cmocka_unit_test_setup(good_values_are_taken, fresh_settings),
         cmocka_unit_test_setup(bad_values_are_refused, fresh_settings),
+        cmocka_unit_test_setup(a_pooler_needs_the_database_itself, fresh_settings),
         cmocka_unit_test_setup(credentials_go_together, fresh_settings),
         cmocka_unit_test_setup(all_faults_are_told_at_once_and_no_secret, fresh_settings),
         cmocka_unit_test_setup(production_refuses_what_development_allows, fresh_settings),

@@ -1,0 +1,134 @@
+/* Lending connections, first come, first served. */
+#include "common/db/pool.h"
+
+#include "common/base/clock.h"
+#include "private.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+struct turn { /* of one who waits, on its stack */
+    struct turn *next;
+    struct db *lent; /* its turn has come */
+    pthread_cond_t changed;
+};
+
+struct db_pool {
+    const char *name;
+    struct metric_series *waits, *timeouts;
+    atomic_uint connects;
+    pthread_mutex_t lock; /* guards what follows */
+    struct turn *first, **last;
+    unsigned borrowers;
+    size_t size;
+    struct {
+        struct db *db;
+        bool taken;
+    } list[];
+};
+
+struct db_pool *db_pool_new(const struct db_options *options, const char *name, size_t size) {
+    struct db_pool *pool = calloc(1, sizeof *pool + size * sizeof pool->list[0]);
+    if (!pool)
+        return NULL;
+    pool->name = name;
+    pool->waits = metric_series(METRIC_DB_WAIT, METRIC_LABELS(DB_SYSTEM, name));
+    pool->timeouts = metric_series(METRIC_DB_WAIT_TIMEOUTS, METRIC_LABELS(DB_SYSTEM, name));
+    pool->last = &pool->first;
+    pthread_mutex_init(&pool->lock, NULL);
+    for (; pool->size < size; pool->size++) {
+        struct db *db = db_open(options);
+        if (!db) {
+            db_pool_free(pool);
+            return NULL;
+        }
+        db->connects = &pool->connects;
+        pool->list[pool->size].db = db;
+    }
+    return pool;
+}
+
+void db_pool_free(struct db_pool *pool) {
+    if (!pool)
+        return;
+    for (size_t i = 0; i < pool->size; i++)
+        db_close(pool->list[i].db);
+    pthread_mutex_destroy(&pool->lock);
+    free(pool);
+}
+
+/* Each borrower prefers one connection, which has prepared its statements. */
+void db_pool_enter(struct db *borrower) {
+    struct db_pool *pool = borrower->options.pool;
+    pthread_mutex_lock(&pool->lock);
+    borrower->slot = pool->borrowers++ % pool->size;
+    pthread_mutex_unlock(&pool->lock);
+}
+
+/* The caller holds the lock. NULL when all are taken. */
+static struct db *take_free(struct db_pool *pool, size_t preferred) {
+    for (size_t i = 0; i < pool->size; i++) {
+        size_t at = (preferred + i) % pool->size;
+        if (pool->list[at].taken)
+            continue;
+        pool->list[at].taken = true;
+        return pool->list[at].db;
+    }
+    return NULL;
+}
+
+/* The caller holds the lock. */
+static void leave_queue(struct db_pool *pool, struct turn *turn) {
+    struct turn **at = &pool->first;
+    while (*at != turn)
+        at = &(*at)->next;
+    *at = turn->next;
+    if (!turn->next)
+        pool->last = at;
+}
+
+/* Waits for a turn. The caller holds the lock. NULL after limit_ms. */
+static struct db *wait_for_turn(struct db_pool *pool, int64_t limit_ms) {
+    struct turn turn = {0};
+    struct timespec limit;
+    clock_mono_after(limit_ms, &limit);
+    clock_cond_init(&turn.changed);
+    *pool->last = &turn;
+    pool->last = &turn.next;
+    while (!turn.lent && pthread_cond_timedwait(&turn.changed, &pool->lock, &limit) == 0)
+        ;
+    if (!turn.lent)
+        leave_queue(pool, &turn);
+    pthread_cond_destroy(&turn.changed);
+    return turn.lent;
+}
+
+struct db *db_pool_take(struct db *borrower) {
+    struct db_pool *pool = borrower->options.pool;
+    int64_t began_ns = clock_mono_ns();
+    pthread_mutex_lock(&pool->lock);
+    struct db *db = pool->first ? NULL : take_free(pool, borrower->slot);
+    if (!db)
+        db = wait_for_turn(pool, borrower->options.statement_timeout_ms + DB_GRACE_MS);
+    pthread_mutex_unlock(&pool->lock);
+    metric_observe(pool->waits, clock_mono_ns() - began_ns, NULL);
+    metric_add(pool->timeouts, !db);
+    if (!db)
+        snprintf(borrower->error, sizeof borrower->error, "all connections of %s are busy", pool->name);
+    return db;
+}
+
+void db_pool_give_back(struct db_pool *pool, struct db *db) {
+    pthread_mutex_lock(&pool->lock);
+    struct turn *turn = pool->first;
+    if (turn) {
+        leave_queue(pool, turn);
+        turn->lent = db;
+        pthread_cond_signal(&turn->changed);
+    }
+    for (size_t i = 0; i < pool->size && !turn; i++)
+        if (pool->list[i].db == db)
+            pool->list[i].taken = false;
+    pthread_mutex_unlock(&pool->lock);
+}

@@ -1,0 +1,79 @@
+"""A PgBouncer of a test's own, in front of the PostgreSQL of the parts."""
+
+import contextlib
+import os
+import pathlib
+import shutil
+import subprocess
+import tempfile
+
+from clusters import AS_POSTGRES
+from harness import eventually, free_port
+
+PROGRAM = shutil.which("pgbouncer", path=f"{os.environ['PATH']}:/usr/sbin")
+
+
+class PgBouncer:
+    def __init__(self, parts, sessions):
+        self.settings, self.port = parts.settings, free_port()
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="pooler-", dir="/var/tmp"))
+        user, password = self.settings["DB_USER"], self.settings["DB_PASSWORD"]
+        (self.folder / "users").write_text(f'"{user}" "{password}"\n')
+        (self.folder / "ini").write_text(f"""[databases]
+* = host={self.settings["DB_HOST"]} port={self.settings["DB_PORT"]}
+[pgbouncer]
+listen_addr = 127.0.0.1
+listen_port = {self.port}
+unix_socket_dir =
+auth_type = scram-sha-256
+auth_file = {self.folder}/users
+admin_users = {user}
+pool_mode = transaction
+default_pool_size = {sessions}
+max_client_conn = 200
+""")
+        if AS_POSTGRES:
+            subprocess.run(["chown", "-R", "postgres:", self.folder], check=True)
+        self.start()
+
+    def start(self):
+        with (self.folder / "log").open("ab") as log:
+            self.process = subprocess.Popen([*AS_POSTGRES, PROGRAM, self.folder / "ini"], cwd="/", stdin=subprocess.DEVNULL,
+                                            stdout=log, stderr=log)
+        eventually(self.answers, what="PgBouncer")
+
+    def answers(self):
+        with contextlib.suppress(subprocess.CalledProcessError):
+            return self.show("VERSION")
+        return None
+
+    def query(self, database, text):
+        environment = os.environ | {"PGPASSWORD": self.settings["DB_PASSWORD"]}
+        return subprocess.run(["psql", "-h", "127.0.0.1", "-p", str(self.port), "-U", self.settings["DB_USER"], "-d", database,
+                               "-AtqX", "-F", "|", "-c", text], check=True, env=environment, capture_output=True, text=True).stdout
+
+    def show(self, what):
+        return [line.split("|") for line in self.query("pgbouncer", f"SHOW {what}").splitlines()]
+
+    def sessions(self, database):
+        """How many it has with PostgreSQL."""
+        return len([row for row in self.show("SERVERS") if row[2] == database])
+
+    def clients(self, database):
+        return len([row for row in self.show("CLIENTS") if row[2] == database])
+
+    def stop(self):
+        self.process.kill()
+        self.process.wait()
+
+    def behind(self):
+        """The settings of a daemon that is to use it."""
+        return {"DB_POOLER": "transaction", "DB_HOST": "127.0.0.1", "DB_PORT": str(self.port),
+                "DB_DIRECT_HOST": self.settings["DB_HOST"], "DB_DIRECT_PORT": self.settings["DB_PORT"]}
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.stop()
+        shutil.rmtree(self.folder)
