@@ -46,6 +46,7 @@ struct config_knob {
 };
 
 enum config_env { ENV_PRODUCTION, ENV_DEVELOPMENT };
+enum config_web_ui { WEB_UI_AUTO, WEB_UI_ON, WEB_UI_OFF };
 
 /* Values of all knobs. The config owns the strings. */
 struct config {
@@ -80,6 +81,7 @@ struct config {
     char *jwt_keys, *jwt_issuer, *jwt_audience;
     struct secret_source jwt_secret, webhook_secrets_key;
     int64_t jwt_expires_in;
+    int64_t web_ui;
     bool demo_clients, delivery_anonymous;
     int64_t idempotency_ttl, idempotency_fingerprint_ttl, order_view_ttl, reconcile_after, events_retention;
     char *webhook_allow_networks, *webhook_ca_file, *webhook_schedule;
