@@ -34,7 +34,7 @@ export function field({id, label, hint, ...attributes}) {
   const error = el("p", {class: "error", id: `${id}-error`, hidden: true});
   const node = el("div", {class: "field"}, el("label", {for: id}, label, hint && el("span", {class: "hint"}, ` ${hint}`)),
     input, error);
-  return {node, input, error};
+  return {node, input, error, label};
 }
 
 /** Shows an error at its field; "" takes it away. */

@@ -21,7 +21,7 @@ function createRow(order) {
     if (current.created_at && !time.firstChild) time.append(timeOf(current.created_at));
     if (row.status !== current.status) {
       status.replaceChildren(statusMark(current.status));
-      if (row.status !== null) node.classList.add("moved");
+      if (row.status !== null && node.isConnected) node.classList.add("moved");
     }
     Object.assign(row, {version: current.version, status: current.status});
   };

@@ -25,7 +25,8 @@ function details({data}) {
 }
 
 function stepOf(event, before) {
-  const delay = delays(event, before), more = details(event);
+  const delay = delays(event, before), all = details(event);
+  const more = before.length && details(before.at(-1)) === all ? "" : all;
   return el("li", {class: `step done ${statusOf(event.status).name}`, "data-type": event.type},
     el("p", {class: "step-name"}, eventWords(event.type)),
     el("p", {class: "hint"}, timeOf(event.occurred_at), delay && `, ${delay}`),

@@ -74,7 +74,7 @@ export function placeView(api, onPlaced) {
     const [, first, index, name] = String(pointer).split("/"), row = first === "items" && rows[index];
     const place = first === "customer_id" ? customer : row?.[name]?.input ? row[name] : null;
     if (place) {
-      setError(place, detail);
+      setError(place, `${place.label} ${detail}.`);
     } else if (row) {
       row.error.textContent = detail;
       row.error.hidden = false;
