@@ -79,5 +79,5 @@ export function span(ms) {
 
 /** The end of an id, which differs between orders of the same second. */
 export function shortId(id) {
-  return `…${String(id).slice(-12)}`;
+  return `…${String(id).slice(-8)}`;
 }

@@ -13,13 +13,14 @@ import {follow} from "./stream.js";
 const NEWS_PAUSE = 5000, HEALTH_PAUSE = 10000, TICK = 15000;
 const PAGE = 100; // orders of a request
 const MOST_PAGES = 5; // of the history of an order
-const CONNECTION = {connecting: "Connecting…", live: "Live", reconnecting: "Reconnecting…", away: ""};
+const UNSEEN = 60000; // then a page that nobody looks at hangs up: a browser has six connections to a server
+const CONNECTION = {connecting: "Connecting…", live: "Live", reconnecting: "Reconnecting…", paused: "Paused", away: ""};
 
 const at = id => document.getElementById(id);
 const main = at("main");
 const api = createApi(words => end(words));
 const store = createStore(draw);
-let view = null, list = null, stop = null, back = null; // back: the order that was open before
+let view = null, list = null, stop = null, unseen = 0, back = null; // back: the order that was open before
 
 function show(next, focus = true) {
   view = next;
@@ -109,11 +110,17 @@ function readAgain() {
 }
 
 function begin(client) {
-  store.set({client, connection: "connecting"});
+  store.set({client});
   readHealth();
   setText(at("client"), client);
   at("nav").hidden = at("session").hidden = false;
   list = listView(store, () => loadPage(store.cursor));
+  start();
+  route();
+}
+
+function start() {
+  store.set({connection: "connecting"});
   stop = follow(api, {
     onEvent: store.apply,
     onOpen(resumed) {
@@ -126,12 +133,28 @@ function begin(client) {
       if (!store.loaded) loadPage().catch(() => {});
     },
   });
-  route();
+}
+
+/** Hangs up while nobody looks, and begins again, with what is there then, when somebody does. */
+function heed() {
+  clearTimeout(unseen);
+  if (!store.client) return;
+  if (!document.hidden) {
+    readHealth();
+    if (!stop) start();
+    return;
+  }
+  unseen = setTimeout(() => {
+    stop?.();
+    stop = null;
+    store.set({connection: "paused"});
+  }, UNSEEN);
 }
 
 /** Back to the sign-in, with nothing of the client left. words: why. */
 function end(words) {
   stop?.();
+  clearTimeout(unseen);
   stop = list = back = null;
   store.restart();
   store.minutes.clear();
@@ -161,7 +184,7 @@ at("skip").addEventListener("click", event => {
   main.focus();
 });
 addEventListener("hashchange", route);
-addEventListener("visibilitychange", readHealth);
+document.addEventListener("visibilitychange", heed);
 setInterval(readOut, NEWS_PAUSE);
 setInterval(readHealth, HEALTH_PAUSE);
 setInterval(store.changed, TICK); // the minutes go on without events

@@ -95,14 +95,16 @@ export function follow(api, {onEvent, onOpen, onGap, onAway}) {
   const watch = setInterval(() => {
     if (Date.now() - heard > SILENCE) connection?.abort();
   }, 5000);
-  const hurry = () => wake?.();
+  const hurry = () => wake?.(), hangUp = () => connection?.abort(); // a page that is kept for the way back holds no connection
   addEventListener("online", hurry);
+  addEventListener("pagehide", hangUp);
   run();
   return () => {
     stopped = true;
     clearInterval(watch);
     removeEventListener("online", hurry);
-    connection?.abort();
-    wake?.();
+    removeEventListener("pagehide", hangUp);
+    hangUp();
+    hurry();
   };
 }
