@@ -7,6 +7,8 @@ import {money, plural, shortId, statusMark, statusOf, timeOf} from "./format.js"
 import {healthPanel} from "./health.js";
 import {MOST_ROWS} from "./store.js";
 
+const MOST_LIT = 3; // rows that light up in one frame
+
 /** A row, and how to bring it up to date. */
 function createRow(order) {
   const status = el("span", {class: "row-status"}), total = el("span", {class: "row-total"});
@@ -14,16 +16,16 @@ function createRow(order) {
   const link = el("a", {href: `#/orders/${encodeURIComponent(order.id)}`, title: order.id}, shortId(order.id));
   const node = el("li", {class: "row", "data-id": order.id}, el("span", {class: "row-id"}, link), customer, total, time, status);
   const row = {node, link, version: -1, status: null};
+  /** Returns whether its status has changed. */
   row.draw = current => {
-    if (row.version === current.version) return;
+    if (row.version === current.version) return false;
     setText(customer, current.customer_id);
     setText(total, money(current.total_amount));
     if (current.created_at && !time.firstChild) time.append(timeOf(current.created_at));
-    if (row.status !== current.status) {
-      status.replaceChildren(statusMark(current.status));
-      if (row.status !== null && node.isConnected) node.classList.add("moved");
-    }
+    const moved = row.status !== null && row.status !== current.status;
+    if (row.status !== current.status) status.replaceChildren(statusMark(current.status));
     Object.assign(row, {version: current.version, status: current.status});
+    return moved;
   };
   return row;
 }
@@ -88,12 +90,15 @@ export function listView(store, loadMore) {
       row.node.remove();
       rows.delete(id);
     }
+    const moved = [];
     arrange(list, store.ids.map(id => {
       const order = store.orders.get(id);
       if (!rows.has(id)) rows.set(id, createRow(order));
-      rows.get(id).draw(order);
-      return rows.get(id).node;
+      const row = rows.get(id);
+      if (row.draw(order) && row.node.isConnected) moved.push(row.node);
+      return row.node;
     }));
+    if (moved.length <= MOST_LIT) for (const one of moved) one.classList.add("moved"); // else all would flicker
   }
 
   function update() {

@@ -66,7 +66,7 @@ function cancelPanel(api, id) {
   const form = el("form", {class: "cancel", onsubmit: submit}, reason.node, button);
   const node = el("section", {class: "card", "aria-labelledby": "cancel-title", hidden: true},
     el("h2", {id: "cancel-title"}, "Cancellation"), words, form);
-  let asked = 0, trouble = ""; // asked: requests of this page that were accepted
+  let asked = 0, trouble = ""; // asked: how many refusals there are if the last request of this page is refused
 
   async function submit(event) {
     event.preventDefault();
@@ -75,7 +75,7 @@ function cancelPanel(api, id) {
     button.disabled = true;
     try {
       await api.post(`orders/${encodeURIComponent(id)}/cancel`, JSON.stringify(text ? {reason: text} : {}));
-      asked++;
+      asked = refusals() + 1;
     } catch (problem) {
       trouble = problem.code === "INVALID_TRANSITION" ? `The order cannot be cancelled: ${problem.message}` : wordsOf(problem);
     } finally {
@@ -85,11 +85,15 @@ function cancelPanel(api, id) {
   }
 
   let shown = {order: null, events: []};
+
+  function refusals() {
+    return shown.events.filter(event => event.type === "order.cancel_refused").length;
+  }
+
   function draw() {
     const {order, events} = shown, last = events.filter(event => /^order\.cancel/.test(event.type)).at(-1);
-    const refused = events.filter(event => event.type === "order.cancel_refused").length;
     const waits = order?.status === "PENDING_SHIPMENT";
-    const requested = waits && (asked > refused || last?.type === "order.cancel_requested");
+    const requested = waits && (asked > refusals() || last?.type === "order.cancel_requested");
     let text = trouble;
     if (last?.type === "order.cancel_refused") text ||= `The cancellation was refused: ${last.data?.reason ?? "no reason was given"}.`;
     if (last?.type === "order.cancelled") text = "The order was cancelled.";

@@ -7,18 +7,25 @@ export const MINUTES = 30;
 const MOST_COUNTED = 5000; // orders whose minute is known to be counted
 const MOST_DONE = 500; // events of the open order
 const MINUTE = 60000;
+const LEAST_PAUSE = 100; // between two drawings
 
-/** Calls f at most once a frame. A page that nobody sees has no frames, so a timer takes their place. */
+/**
+ * Calls f in a frame: at once where nothing happened before, ten times a second where much happens, which is more than
+ * anybody can read. A page that nobody sees has no frames, so a timer takes their place.
+ */
 function onceAFrame(f) {
-  let waiting = false;
+  let waiting = false, last = 0;
+  const go = () => {
+    waiting = false;
+    last = performance.now();
+    f();
+  };
   return () => {
     if (waiting) return;
     waiting = true;
-    const go = () => {
-      waiting = false;
-      f();
-    };
+    const pause = last + LEAST_PAUSE - performance.now();
     if (document.hidden) setTimeout(go, 1000);
+    else if (pause > 0) setTimeout(() => requestAnimationFrame(go), pause);
     else requestAnimationFrame(go);
   };
 }
@@ -34,7 +41,7 @@ function placeOf(ids, id) {
   return low;
 }
 
-/** A store. Each change of it calls onChange(), once a frame. */
+/** A store. A change of it calls onChange() soon, one call for all changes until then. */
 export function createStore(onChange) {
   const changed = onceAFrame(() => onChange(store));
   const counted = new Set();
