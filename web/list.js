@@ -67,6 +67,7 @@ export function listView(store, loadMore) {
   const more = el("button", {type: "button", class: "quiet", hidden: true, onclick: addMore}, "Show older orders");
   const limit = el("p", {class: "hint", hidden: true}, `The newest ${MOST_ROWS} orders are shown. Open an older one by its id.`);
   const trouble = el("p", {class: "note bad", role: "alert", hidden: true});
+  const refused = el("p", {class: "note bad", role: "alert", hidden: true});
   const orders = chart(), health = healthPanel();
   const title = el("h1", {id: "view-title", tabindex: "-1"}, "All orders");
 
@@ -105,7 +106,9 @@ export function listView(store, loadMore) {
     drawRows();
     const full = store.ids.length >= MOST_ROWS;
     const parts = countOf(store).map(([status, count]) => `${count} ${statusOf(status).words.toLowerCase()}`);
-    setText(summary, parts.length ? `${plural(store.ids.length, "order")} shown: ${parts.join(", ")}.` : store.loaded ? "" : "Reading the orders…");
+    setText(summary, parts.length ? `${plural(store.ids.length, "order")} shown: ${parts.join(", ")}.` : store.loaded || store.trouble ? "" : "Reading the orders…");
+    refused.hidden = !store.trouble;
+    setText(refused, store.trouble);
     empty.hidden = !store.loaded || store.ids.length > 0;
     more.hidden = store.cursor === null || full;
     limit.hidden = !full;
@@ -114,7 +117,7 @@ export function listView(store, loadMore) {
   }
 
   const node = el("div", {class: "columns"},
-    el("section", {"aria-labelledby": "view-title"}, el("div", {class: "head"}, title, summary), trouble, empty, list, more, limit),
+    el("section", {"aria-labelledby": "view-title"}, el("div", {class: "head"}, title, summary), refused, trouble, empty, list, more, limit),
     el("aside", {"aria-label": "Overview"}, orders.node, health.node, finder()));
   list.addEventListener("animationend", event => event.target.classList.remove("moved"));
   return {

@@ -1,6 +1,6 @@
 // The page: who is signed in, which view the address names, and what keeps both up to date.
 
-import {createApi} from "./api.js";
+import {createApi, wordsOf} from "./api.js";
 import {el, setText} from "./dom.js";
 import {plural, statusOf} from "./format.js";
 import {listView} from "./list.js";
@@ -124,12 +124,12 @@ function start() {
   stop = follow(api, {
     onEvent: store.apply,
     onOpen(resumed) {
-      store.set({connection: "live"});
+      store.set({connection: "live", trouble: ""});
       if (!resumed) readAgain();
     },
     onGap: readAgain,
-    onAway() {
-      store.set({connection: "reconnecting"});
+    onAway(problem) {
+      store.set({connection: "reconnecting", trouble: problem?.status ? wordsOf(problem) : ""}); // "" while nobody answers
       if (!store.loaded) loadPage().catch(() => {});
     },
   });
@@ -158,7 +158,8 @@ function end(words) {
   stop = list = back = null;
   store.restart();
   store.minutes.clear();
-  store.set({client: null, connection: "away", open: null, news: {}});
+  store.set({client: null, connection: "away", trouble: "", open: null, news: {}});
+  at("news").replaceChildren();
   at("nav").hidden = at("session").hidden = true;
   show(signInView(api, begin, words));
 }
@@ -177,6 +178,7 @@ async function readHealth() {
 
 at("sign-out").addEventListener("click", () => {
   api.signOut();
+  history.replaceState(null, "", "#/"); // the next client has other orders
   end("");
 });
 at("skip").addEventListener("click", event => {

@@ -47,7 +47,8 @@ export function createStore(onChange) {
   const counted = new Set();
   const store = {
     client: null,
-    connection: "away", // or "connecting", "live", "reconnecting"
+    connection: "away", // or "connecting", "live", "reconnecting", "paused"
+    trouble: "", // why the server refuses the stream
     ids: [], // of the orders below, newest first
     orders: new Map(), // id: {id, customer_id, status, total_amount, created_at, version}
     cursor: null, // of the next page; null: there is none

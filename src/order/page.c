@@ -12,9 +12,10 @@
 #define INDEX "index.html"
 
 /* Scripts and styles are files of ours, and requests go to us. Text never becomes markup or script. */
-static const char policy[] = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
-                             "img-src 'self' data:; base-uri 'none'; form-action 'none'; "
-                             "frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'";
+static const char policy[] =
+    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
+    "img-src 'self' data:; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'";
 
 static bool has_page(const struct http_request *request) {
     const struct config *config = ((const struct order_app *)request->app)->service.config;

@@ -267,6 +267,16 @@ def test_short_token_is_renewed(page, shop):
     replica.stop()
 
 
+def test_client_that_may_not_read_is_told(page, shop):
+    secret = add(shop, "placer", "order:create")
+    page.begin()
+    eventually(lambda: ask("POST", shop.order.url + "/auth/token", auth=("placer", secret),
+                           data={"grant_type": "client_credentials"}).status_code == 200)
+    page.sign_in("placer", secret)
+    page.sees("[role=alert]", "order:read")
+    page.asserts_silence("Failed to load resource: the server responded with a status of 403")
+
+
 def test_revoked_token_is_replaced_and_a_client_that_is_gone_signs_in_again(page, shop):
     secret = add(shop, "reader", "order:create", "order:read", "webhook:manage")
 
