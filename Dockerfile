@@ -11,6 +11,7 @@ COPY cmake cmake
 COPY include include
 COPY sql sql
 COPY src src
+COPY web web
 RUN cmake --preset release -DBUILD_TESTING=OFF \
     && cmake --build --preset release \
     && cmake --install build/release --prefix /usr/local --strip

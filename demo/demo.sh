@@ -176,4 +176,9 @@ expect "what the stream told" "order.created order.shipped order.delivered" "${t
 call 200 GET "$order_url/orders/$id"
 expect_field .status DELIVERED
 
+if curl -sf -m 10 -o "$answers/page" "$order_url/"; then
+    step "Look at it yourself"
+    printf '   %s/ is a page that shows all orders as they move\n   sign in as demo-client, with the secret demo-secret\n' "$order_url"
+fi
+
 printf '\n%s%sThe demo ran without errors.%s\n' "$bold" "$green" "$plain"

@@ -57,6 +57,13 @@ file_lengths() {
         awk '$2 ~ /\.c$/ && $1 > ($2 ~ /^.\/tests/ ? 450 : 400) || $2 ~ /\.h$/ && $1 > 160 {print $2 ": " $1 " lines"}'
 }
 
+# The page makes text nodes, never markup: Trusted Types would refuse it, but only when it is run.
+page() {
+    grep -nE 'innerHTML|outerHTML|insertAdjacentHTML|createContextualFragment|document\.write|\beval\(|new Function|Storage\b|\.cookie' web/*.js
+    grep -nE '<script>|<style|style=|[ "]on[a-z]+=' web/index.html
+    wc -l web/* | awk '$2 != "total" && $1 > 400 {print $2 ": " $1 " lines"}'
+}
+
 # env.example has every setting with its description from --help. docs/CONFIGURATION.md has a table of all settings.
 settings() {
     local table name meaning
@@ -142,6 +149,7 @@ check "the rooms have no cycles, and their picture is current" rooms
 check "no two functions share a name" names
 check "the daemons do not include each other" daemons_apart
 check "no .c file above 400 lines (tests: 450), no .h file above 160" file_lengths
+check "the page has no markup from text, no storage, no inline script or style, no file above 400 lines" page
 check "env.example and docs/CONFIGURATION.md have every setting" settings
 check "docs/OBSERVABILITY.md has every metric" metrics
 check "the manual pages have every setting, and the packages the version" manual

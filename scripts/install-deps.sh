@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs the Debian packages that are missing, and libjwt: install-deps.sh SET...
-# The sets are: run build test observe fuzz check bench maven.
+# The sets are: run build test observe fuzz check bench maven npm.
 set -euo pipefail
 # shellcheck source=scripts/lib.sh
 source "$(dirname "$0")/lib.sh"
@@ -17,6 +17,7 @@ declare -A sets=(
         binutils=readelf universal-ctags=ctags"
     [bench]="wrk=wrk python3-venv"
     [maven]="maven=mvn"
+    [npm]="npm=npm"
 )
 
 installed() { [[ $(dpkg-query -W -f='${db:Status-Status}' "$1" 2>/dev/null) == installed ]]; }

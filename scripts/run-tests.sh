@@ -55,14 +55,14 @@ if $quick; then
 fi
 
 "$ROOT/scripts/install-deps.sh" run fuzz
-say "fetching ElasticMQ and the tests' Python packages where missing, building build/tsan, build/valgrind and build/fuzz"
-prepare_python &
-python=$!
+say "fetching ElasticMQ, axe-core and the tests' Python packages where missing, building build/tsan, build/valgrind and build/fuzz"
+{ prepare_python && "$ROOT/scripts/axe.sh" >/dev/null; } &
+fetching=$!
 build tsan tsan
 build valgrind dev \
     "-DCMAKE_CROSSCOMPILING_EMULATOR=valgrind;-q;--fair-sched=yes;--error-exitcode=99;--leak-check=full;--show-leak-kinds=definite;--errors-for-leak-kinds=definite"
 build fuzz fuzz
-wait "$python"
+wait "$fetching"
 say "starting the parts in build/test-parts"
 trap '"$ROOT/scripts/parts.sh" remove "$parts"' EXIT
 "$ROOT/scripts/parts.sh" remove "$parts"

@@ -4,6 +4,7 @@
 #include "common/service/health.h"
 #include "events.h"
 #include "orders.h"
+#include "page.h"
 #include "tokens.h"
 #include "webhooks.h"
 #include "well_known.h"
@@ -116,6 +117,8 @@ const struct http_route order_routes[] = {
      .prepare = webhooks_named_prepare,
      .run = webhooks_retry_run,
      .slow = true},
+    {.method = "GET", .pattern = "/", .prepare = page_index_prepare},
+    {.method = "GET", .pattern = "/app/:file", .prepare = page_file_prepare},
     {.method = "GET", .pattern = "/health", .prepare = health_prepare},
     {.method = "GET", .pattern = "/health/live", .prepare = health_live_prepare},
     {.method = "GET", .pattern = "/health/ready", .prepare = health_ready_prepare},

@@ -1,5 +1,6 @@
 """A real browser without a window: Chromium, driven over the WebDriver protocol (W3C)."""
 
+import base64
 import contextlib
 import functools
 import http.server
@@ -11,6 +12,9 @@ import threading
 
 import requests
 from harness import PATIENCE, eventually, free_port
+
+
+KEYS = {"Tab": "\ue004", "Enter": "\ue007", "Shift": "\ue008"}
 
 
 class Browser:
@@ -70,6 +74,39 @@ class Browser:
     def find(self, selector):
         """The text of the elements that a CSS selector finds."""
         return self.run("return [...document.querySelectorAll(arguments[0])].map(e => e.innerText)", selector)
+
+    def element(self, selector):
+        """The path of the first element that a CSS selector finds; waits until there is one."""
+        found = eventually(lambda: self._do("POST", "/elements", {"using": "css selector", "value": selector}), what=selector)
+        return f"/element/{next(iter(found[0].values()))}"
+
+    def click(self, selector):
+        self._do("POST", self.element(selector) + "/click", {})
+
+    def type(self, selector, text):
+        """Replaces what a field has."""
+        field = self.element(selector)
+        self._do("POST", field + "/clear", {})
+        self._do("POST", field + "/value", {"text": text})
+
+    def press(self, keys, hold=""):
+        """Types on the keyboard, wherever the focus is, while others are held. KEYS has those without a letter."""
+        actions = [{"type": kind, "value": key} for key in keys for kind in ("keyDown", "keyUp")]
+        actions = [*({"type": "keyDown", "value": key} for key in hold), *actions, *({"type": "keyUp", "value": key} for key in hold)]
+        self._do("POST", "/actions", {"actions": [{"type": "key", "id": "keyboard", "actions": actions}]})
+
+    def devtools(self, command, **parameters):
+        """A command of the DevTools protocol, for what WebDriver has no word for."""
+        return self._do("POST", "/goog/cdp/execute", {"cmd": command, "params": parameters})
+
+    def look(self, width=1280, height=800, scheme="light"):
+        """The size of the page, and the colours that its reader prefers."""
+        self.devtools("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
+        self.devtools("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
+
+    def picture(self):
+        """What is seen now, as PNG."""
+        return base64.b64decode(self._do("GET", "/screenshot"))
 
     def console(self):
         """What the console has had since the last call, as texts: also what the browser refused, and why."""

@@ -15,6 +15,7 @@ import subprocess
 import tempfile
 import threading
 import time
+import urllib.parse
 import uuid
 
 import boto3
@@ -465,6 +466,17 @@ SECURITY_HEADERS = {
 }
 
 
+# The page's own, which takes the place of the API's (src/order/page.c).
+PAGE_POLICY = ("default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; base-uri 'none'; "
+               "form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'")
+
+
+def is_page(response):
+    """Whether this is the page, or a file of it: all these have a tag."""
+    path = urllib.parse.urlsplit(response.request.url).path
+    return (path == "/" or path.startswith("/app/")) and "ETag" in response.headers
+
+
 def http(method, url, **options):
     """One request on a connection of its own; what every response must have is asserted here, once for all."""
     options.setdefault("timeout", PATIENCE)
@@ -481,9 +493,10 @@ def http(method, url, **options):
 def assert_common(response):
     request_id = response.headers.get("X-Request-Id", "")
     assert re.fullmatch(r"[A-Za-z0-9._-]{1,128}", request_id)
-    for name, value in SECURITY_HEADERS.items():
+    page = is_page(response)
+    for name, value in (SECURITY_HEADERS | ({"Content-Security-Policy": PAGE_POLICY} if page else {})).items():
         assert response.headers.get(name) == value, name
-    assert response.headers["Cache-Control"] in ("no-store", "private, no-cache", "public, max-age=300")
+    assert response.headers["Cache-Control"] in (["no-cache"] if page else ["no-store", "private, no-cache", "public, max-age=300"])
     assert not re.search(r"\d", response.headers.get("Server", "")), "tells its version"
     if response.headers.get("Content-Type") == "application/problem+json" and response.request.method != "HEAD":
         problem = json.loads(response.content)

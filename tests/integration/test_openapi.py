@@ -140,7 +140,8 @@ def assert_documented(response, operation, status):
         assert response.content == b""
         return
     assert response.headers["Content-Type"] in promised["content"]
-    validate(promised["content"][response.headers["Content-Type"]]["schema"], response.json())
+    kind = response.headers["Content-Type"]
+    validate(promised["content"][kind]["schema"], response.json() if kind.endswith("json") else response.text)
 
 
 # What the daemons answer: each case is named by an operation, a status and, where there are several, a remark
@@ -354,6 +355,12 @@ HEALTHY = {f"{operation} 200": send for operation, send in GOOD.items() if opera
     "listDeliveries 404": lambda w: w.order.get(f"/webhooks/{uuid.uuid4()}/deliveries"),
     "retryDelivery 202": retry,
     "retryDelivery 404": lambda w: retry(w, uuid.uuid4()),
+    "getPage 200": lambda w: w.order.get("/"),
+    "getPage 304": lambda w: w.order.get("/", headers={"If-None-Match": "*"}),
+    "getPageFile 200": lambda w: w.order.get("/app/main.js"),
+    "getPageFile 200 style": lambda w: w.order.get("/app/app.css"),
+    "getPageFile 304": lambda w: w.order.get("/app/main.js", headers={"If-None-Match": "*"}),
+    "getPageFile 404": lambda w: w.order.get("/app/nothing.js"),
     "getHealth 200 order-svc": lambda w: w.order.get("/health"),
     "getHealth 200 delivery-svc": lambda w: w.delivery.get("/health"),
     "getLiveness 200 order-svc": lambda w: w.order.get("/health/live"),
@@ -362,7 +369,7 @@ HEALTHY = {f"{operation} 200": send for operation, send in GOOD.items() if opera
     "getReadiness 200 delivery-svc": lambda w: w.delivery.get("/health/ready"),
     "MethodNotAllowed 405 order-svc": lambda w: w.order.request("DELETE", "/orders"),
     "MethodNotAllowed 405 delivery-svc": lambda w: w.delivery.post(f"/delivery/shipment/{w.order_id}"),
-    "NotFound 404 order-svc": lambda w: w.order.get("/"),
+    "NotFound 404 order-svc": lambda w: w.order.get("/nowhere"),
     "NotFound 404 delivery-svc": lambda w: w.delivery.get("/delivery"),
 }
 NO_DATABASE = {f"{operation} 503": send for operation, send in GOOD.items()} | {
@@ -371,6 +378,7 @@ NO_DATABASE = {f"{operation} 503": send for operation, send in GOOD.items()} | {
     "introspectToken 503": HEALTHY["introspectToken 401"],
     "getKeys 200 too": HEALTHY["getKeys 200"],
     "getMetadata 200": lambda w: w.order.get("/.well-known/oauth-authorization-server"),
+    "getPage 404": HEALTHY["getPage 200"],
     "getHealth 503 order-svc": HEALTHY["getHealth 200 order-svc"],
     "getHealth 503 delivery-svc": HEALTHY["getHealth 200 delivery-svc"],
     "getReadiness 503 order-svc": HEALTHY["getReadiness 200 order-svc"],

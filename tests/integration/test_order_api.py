@@ -351,7 +351,7 @@ def test_content_type_must_be_json(api, content_type, status):
 
 # Routes, methods, headers
 
-@pytest.mark.parametrize("path", ["/", "/nope", "/order", "/orders/", "/orders/a/b", "/health/", "/auth", "/%00"])
+@pytest.mark.parametrize("path", ["//", "/nope", "/order", "/orders/", "/orders/a/b", "/health/", "/auth", "/%00"])
 def test_unknown_path_is_404(api, path):
     assert api.get(path).status_code == 404
 

@@ -12,7 +12,7 @@ from test_production import add
 
 SECRET = "a-secret-of-production-that-is-long-enough"
 CLOSED = {"APP_ENV": "production", "DEMO_CLIENTS": "false", "DELIVERY_ANONYMOUS": "false", "JWT_SECRET": SECRET,
-          "CARRIER_SIMULATION": "false", "JWT_ISSUER": "https://orders.example.com"}
+          "CARRIER_SIMULATION": "false", "JWT_ISSUER": "https://orders.example.com", "WEB_UI": "true"}
 SCOPES = DOCUMENT["components"]["securitySchemes"]["accessToken"]["flows"]["clientCredentials"]["scopes"]
 ROUTES = [(daemon, method.upper(), path, scope) for daemon, method, path, scope in routes_of_the_document()]
 ROUTES += [(daemon, "HEAD", path, scope) for daemon, method, path, scope in ROUTES if method == "GET"]
@@ -71,7 +71,7 @@ def things(system):
     everything = mint(system, scope=" ".join(SCOPES))
     order_id = Api(system.order.url, everything).created()
     shipment = eventually(lambda: Api(system.delivery.url, everything).shipment(order_id))
-    return {"id": order_id, "orderId": order_id, "shipmentId": shipment["id"]} | new_webhook(system)
+    return {"file": "main.js", "id": order_id, "orderId": order_id, "shipmentId": shipment["id"]} | new_webhook(system)
 
 
 def new_webhook(system):
@@ -102,7 +102,7 @@ def test_walk_has_all_there_is():
     assert {name(route) for route in WITH_SCOPE} >= {
         "order-svc POST /orders", "order-svc GET /orders", "order-svc HEAD /orders/{id}",
         "delivery-svc GET /delivery/shipment/{orderId}", "delivery-svc POST /delivery/shipment/{shipmentId}/status"}
-    assert all(path.startswith(("/health", "/.well-known/")) for _, _, path, _ in OPEN), "who opened this?"
+    assert all(path.startswith(("/health", "/.well-known/")) or path in ("/", "/app/{file}") for _, _, path, _ in OPEN), "who opened this?"
 
 
 @SCOPED
@@ -179,7 +179,7 @@ def test_route_for_clients_wants_their_credentials(system, route):
 @pytest.mark.parametrize("route", OPEN, ids=name)
 def test_open_route_is_open(system, route):
     daemon, method, path, _ = route
-    assert http(method, getattr(system, DAEMONS[daemon]).url + path).status_code == 200
+    assert http(method, getattr(system, DAEMONS[daemon]).url + path.format(file="main.js")).status_code == 200
 
 
 @pytest.mark.parametrize("daemon", DAEMONS)

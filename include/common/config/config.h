@@ -1,12 +1,10 @@
-/* Configuration: environment variables, described by one table of knobs.
- *
- * The table (config_knobs) feeds parsing, --help, --print-config, and the check that env.example and
- * docs/CONFIGURATION.md name every knob. Durations are in milliseconds. */
+/* Configuration: the values of all knobs (knob.h), from environment variables. Durations are in milliseconds. */
 #pragma once
 
 #include "common/base/attributes.h"
 #include "common/base/buf.h"
 #include "common/base/secret.h"
+#include "common/config/knob.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -14,39 +12,9 @@
 
 struct credential_chain;
 
-enum config_service {
-    CONFIG_ORDER = 1,
-    CONFIG_DELIVERY = 2,
-    CONFIG_BOTH = 3,
-    CONFIG_COMMAND = 4, /* a command of either, which needs the database only */
-    CONFIG_ALL = 7,
-    CONFIG_ORDER_PROBE = 8, /* the health check of a daemon, which needs its address only, and no secret */
-    CONFIG_DELIVERY_PROBE = 16,
-    CONFIG_PROBE = 24,
-};
-
-enum config_type {
-    CONFIG_STRING,
-    CONFIG_SECRET, /* a struct secret_source that is never shown; NAME_FILE may name a file with it */
-    CONFIG_INTEGER,
-    CONFIG_BOOLEAN,  /* true|false|on|off|1|0 */
-    CONFIG_DURATION, /* 24h, 15m, 30s, 250ms; a plain number is seconds */
-    CONFIG_CHOICE,   /* one of choices, stored as its index */
-};
-
-struct config_knob {
-    const char *name;
-    enum config_type type;
-    enum config_service service;
-    const char *fallback; /* value when unset or empty */
-    int64_t min, max;     /* of a number or a duration in ms; length of a string */
-    const char *choices;  /* of a CONFIG_CHOICE: "production|development"; of a string: its allowed values */
-    size_t offset;        /* of the field in struct config */
-    const char *help;     /* one line */
-};
-
 enum config_env { ENV_PRODUCTION, ENV_DEVELOPMENT };
 enum config_pooler { POOLER_NONE, POOLER_TRANSACTION };
+enum config_web_ui { WEB_UI_AUTO, WEB_UI_ON, WEB_UI_OFF };
 
 /* Values of all knobs. The config owns the strings. */
 struct config {
@@ -83,6 +51,7 @@ struct config {
     char *jwt_keys, *jwt_issuer, *jwt_audience;
     struct secret_source jwt_secret, webhook_secrets_key;
     int64_t jwt_expires_in;
+    int64_t web_ui;
     bool demo_clients, delivery_anonymous;
     int64_t idempotency_ttl, idempotency_fingerprint_ttl, order_view_ttl, reconcile_after, events_retention;
     char *default_currency;
@@ -105,14 +74,6 @@ struct config {
 #define CONFIG_DEFAULT_JWT_SECRET "dev-secret-key-change-in-production"
 #define CONFIG_DEFAULT_DB_PASSWORD "admin123"
 #define CONFIG_DEFAULT_WEBHOOK_KEY "dev-webhook-key-change-in-production"
-
-extern const struct config_knob config_knobs[];
-extern const size_t config_knob_count;
-
-/* Appends what a knob accepts: "a whole number from 1 to 64". */
-void config_describe(const struct config_knob *knob, struct buf *out);
-/* Appends the value of a knob as the environment would give it, or "***" for a secret. */
-void config_show(const struct config *config, const struct config_knob *knob, struct buf *out);
 
 /* Reads the environment into a new config. lookup is getenv, or a test's. Returns NULL when a value is invalid.
  * Then errors has one line for each invalid value, with the name of the knob, and never the value of a secret. */

@@ -175,6 +175,8 @@ const struct config_knob config_knobs[] = {
      "audience (aud) of the access tokens"},
     {"JWT_EXPIRES_IN", CONFIG_DURATION, CONFIG_ORDER, "24h", SECOND, 30 * DAY, NULL, FIELD(jwt_expires_in),
      "lifetime of an access token"},
+    {"WEB_UI", CONFIG_CHOICE, CONFIG_ORDER, "auto", 0, 0, "auto|true|false", FIELD(web_ui),
+     "the page at / that shows orders live; auto has it in development and not in production"},
     {"DEMO_CLIENTS", CONFIG_BOOLEAN, CONFIG_ORDER, "false", 0, 0, NULL, FIELD(demo_clients),
      "enables the demo clients, whose secrets are public; development only"},
     {"DELIVERY_ANONYMOUS", CONFIG_BOOLEAN, CONFIG_DELIVERY, "false", 0, 0, NULL, FIELD(delivery_anonymous),

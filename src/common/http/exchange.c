@@ -83,20 +83,25 @@ static struct MHD_Response *make_response(struct http_exchange *x) {
     return response;
 }
 
+static bool reply_has(const struct http_reply *reply, const char *name) {
+    for (size_t i = 0; i < reply->header_count; i++)
+        if (strcmp(reply->headers[i].name, name) == 0)
+            return true;
+    return false;
+}
+
 static void add_headers(struct MHD_Response *response, struct http_exchange *x) {
     const struct http_reply *reply = &x->request.reply;
-    bool cache_control = false;
-    for (size_t i = 0; i < reply->header_count; i++) {
-        cache_control |= strcmp(reply->headers[i].name, "Cache-Control") == 0;
+    for (size_t i = 0; i < reply->header_count; i++)
         MHD_add_response_header(response, reply->headers[i].name, reply->headers[i].value);
-    }
-    if (!cache_control)
+    if (!reply_has(reply, "Cache-Control"))
         MHD_add_response_header(response, "Cache-Control", "no-store");
     if (reply->content_type)
         MHD_add_response_header(response, "Content-Type", reply->content_type);
     MHD_add_response_header(response, "X-Request-Id", x->request.request_id);
     for (size_t i = 0; i < sizeof common_headers / sizeof *common_headers; i++)
-        MHD_add_response_header(response, common_headers[i].name, common_headers[i].value);
+        if (!reply_has(reply, common_headers[i].name))
+            MHD_add_response_header(response, common_headers[i].name, common_headers[i].value);
     http_cors_fields(response, x);
     if (x->server->tls)
         MHD_add_response_header(response, "Strict-Transport-Security", "max-age=31536000; includeSubDomains");
