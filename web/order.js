@@ -19,8 +19,8 @@ function delays(event, before) {
 }
 
 function details({data}) {
-  const {tracking_number: tracking, carrier, reason, total_amount: total} = data ?? {};
-  const words = [carrier, tracking && `tracking number ${tracking}`, reason && `reason: ${reason}`, total != null && `total ${money(total)}`];
+  const {tracking_number: tracking, carrier, reason, refusal, total_amount: total} = data ?? {};
+  const words = [carrier, tracking && `tracking number ${tracking}`, reason && `reason: ${reason}`, refusal, total != null && `total ${money(total)}`];
   return words.filter(Boolean).join(", ");
 }
 
@@ -95,7 +95,7 @@ function cancelPanel(api, id) {
     const waits = order?.status === "PENDING_SHIPMENT";
     const requested = waits && (asked > refusals() || last?.type === "order.cancel_requested");
     let text = trouble;
-    if (last?.type === "order.cancel_refused") text ||= `The cancellation was refused: ${last.data?.reason ?? "no reason was given"}.`;
+    if (last?.type === "order.cancel_refused") text ||= `The cancellation was refused: ${last.data?.refusal ?? "no reason was given"}.`;
     if (last?.type === "order.cancelled") text = "The order was cancelled.";
     if (requested) text = "The cancellation was requested. This page shows the decision when it comes.";
     setText(words, text);

@@ -457,3 +457,60 @@ def test_page_stands_still_for_those_who_ask_for_it(page):
     page.is_live()
     page.run("document.querySelector('main').classList.add('row', 'moved')")
     assert page.run("return document.getAnimations().length") == 0
+
+
+@pytest.fixture(scope="module")
+def waiting_shop(parts):
+    """Nothing is shipped by itself: orders can be cancelled."""
+    with System(parts, CARRIER_SIMULATION="false") as both:
+        yield both.start()
+
+
+@pytest.fixture
+def waiting_page(page, waiting_shop):
+    """The page of that shop."""
+    whole, page.url = page.url, waiting_shop.order.url
+    yield page
+    page.asserts_silence()
+    page.open("about:blank")
+    page.url = whole
+
+
+def sees_cancel_button(page):
+    eventually(lambda: page.run("return !document.querySelector('.cancel')?.closest('[hidden]')"))
+    page.sees(".cancel", "Cancel order")
+
+
+def test_order_is_cancelled_from_its_page(waiting_page, waiting_shop):
+    page, order = waiting_page, waiting_shop.client().created(basket("customer-who-cancels"))
+    page.enter(f"#/orders/{order}")
+    sees_cancel_button(page)
+    page.type("#reason", HOSTILE)
+    page.click(".cancel button")
+    page.sees(".big-status", "Cancelled")
+    page.sees("[role=status]", "The order was cancelled.")
+    page.sees(".step-name", "Cancelled")
+    assert [name for name in page.find(".step-name") if name.startswith("Cancel")] == ["Cancel requested", "Cancelled"]
+    page.sees(".step", HOSTILE)
+    page.click("article > p > a")
+    eventually(lambda: "Cancelled" in page.row(order)[0])
+
+
+def test_order_that_leaves_first_says_why_it_goes_on(waiting_page, waiting_shop):
+    page, order = waiting_page, waiting_shop.client().created(basket("customer-who-is-late"))
+    shipment = eventually(lambda: waiting_shop.deliveries().shipment(order))
+    waiting_shop.query("UPDATE shipments SET status = 'SHIPPED' WHERE id = %s", shipment["id"])  # and nobody hears of it
+    page.enter(f"#/orders/{order}")
+    sees_cancel_button(page)
+    page.click(".cancel button")
+    page.sees("[role=status]", "The cancellation was refused: The shipment had left.")
+    page.sees(".big-status", "Shipped")
+
+
+def test_order_that_has_arrived_cannot_be_cancelled(page, shop):
+    order = shop.client().created(basket("customer-too-late"))
+    eventually(lambda: shop.client().order(order)["status"] == "DELIVERED")
+    page.enter(f"#/orders/{order}")
+    page.sees(".big-status", "Delivered")
+    assert page.run("return document.querySelector('.cancel').closest('section').hidden")
+    page.asserts_silence()
