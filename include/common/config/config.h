@@ -60,14 +60,11 @@ struct config {
         http_memory, batch_size;
     char *trusted_proxies, *cors_origins;
     int64_t rate_limit, rate_limit_address, order_rate_limit, auth_failure_limit, stream_limit;
-    int64_t db_pooler;
-    char *db_direct_host, *db_direct_port;
-    char *db_host, *db_port, *db_name, *db_user, *db_sslmode, *db_sslrootcert;
+    char *db_host, *db_port, *db_direct_host, *db_direct_port, *db_name, *db_user, *db_sslmode;
     struct secret_source db_password;
-    int64_t db_pool_size, db_connect_timeout, db_statement_timeout, db_lock_timeout;
-    char *redis_host, *redis_username, *redis_ca_file;
+    int64_t db_pooler, db_pool_size, db_connect_timeout, db_statement_timeout, db_lock_timeout;
+    char *db_sslrootcert, *redis_host, *redis_username, *redis_ca_file;
     struct secret_source redis_password;
-    bool redis_tls;
     int64_t redis_port, redis_db, redis_timeout;
     char *sqs_endpoint, *aws_region;
     struct secret_source aws_access_key_id, aws_secret_access_key, aws_session_token;
@@ -83,7 +80,7 @@ struct config {
     char *jwt_keys, *jwt_issuer, *jwt_audience;
     struct secret_source jwt_secret, webhook_secrets_key;
     int64_t jwt_expires_in;
-    bool demo_clients, delivery_anonymous;
+    bool redis_tls, demo_clients, delivery_anonymous;
     int64_t idempotency_ttl, idempotency_fingerprint_ttl, order_view_ttl, reconcile_after, events_retention;
     char *webhook_allow_networks, *webhook_ca_file, *webhook_schedule;
     int64_t webhook_timeout, webhook_retention;
