@@ -40,7 +40,7 @@ def test_slow_requests_are_warnings_and_an_outage_is_one_line(parts, program, ca
                 assert call(system).status_code == 503
         told = eventually(lambda: [line for line in lines(daemon, "GET /") if "/health" not in line["body"]])
         assert [line["severity_text"] for line in told] == ["WARN"] and told[0]["request_id"], told
-        assert [line for line in daemon.log_lines() if "database for GET " in line["body"]]
+        eventually(lambda: [line for line in daemon.log_lines() if "database for GET " in line["body"]])
         assert not lines(daemon, "GET /health/live")
 
 

@@ -8,6 +8,7 @@ import subprocess
 
 import pytest
 from harness import Api, PrivateParts, System, basket, eventually, http, status_update
+from test_metrics import value
 
 
 class Failover:
@@ -23,6 +24,9 @@ class Failover:
         subprocess.run(["cp", "-a", self.data, self.copy], check=True)
         self.parts.start("postgres")
 
+    def refused(self):
+        return value(self.system.order, "orders_db_connects_total", outcome="failed")
+
     def replace(self):
         self.parts.kill("postgres")
         shutil.rmtree(self.data)
@@ -30,7 +34,8 @@ class Failover:
         (self.data / "postmaster.pid").unlink(missing_ok=True)
         (self.data / "standby.signal").touch()
         self.parts.start("postgres")
-        eventually(lambda: "read-only" in self.system.order.log_text(), what="a look at the standby")
+        refused = self.refused()
+        eventually(lambda: self.refused() > refused + 1, what="a look at the standby")
         assert "database was replaced" not in self.system.order.log_text(), "a standby has no timeline of its own"
         self.system.query("SELECT pg_promote()")
 
