@@ -3,6 +3,7 @@
 import {el, svg} from "./dom.js";
 
 const MONEY = new Intl.NumberFormat("en", {minimumFractionDigits: 2, maximumFractionDigits: 2});
+const MONIES = new Map(); // by currency: {whole: with its code, bare: without}
 const COUNT = new Intl.NumberFormat("en");
 const CLOCK = new Intl.DateTimeFormat("en-GB", {hour: "2-digit", minute: "2-digit", second: "2-digit"});
 const DAY = new Intl.DateTimeFormat("en-GB", {day: "numeric", month: "short", year: "numeric"});
@@ -50,9 +51,24 @@ export function eventWords(type) {
   return EVENTS[type] ?? String(type);
 }
 
-/** An amount, or a dash while it is not known. */
-export function money(amount) {
-  return amount == null ? "–" : MONEY.format(amount);
+function formatsOf(currency) {
+  if (!currency) return {whole: MONEY, bare: MONEY};
+  if (!MONIES.has(currency)) {
+    const whole = new Intl.NumberFormat("en", {style: "currency", currency, currencyDisplay: "code"});
+    const {minimumFractionDigits, maximumFractionDigits} = whole.resolvedOptions();
+    MONIES.set(currency, {whole, bare: new Intl.NumberFormat("en", {minimumFractionDigits, maximumFractionDigits})});
+  }
+  return MONIES.get(currency);
+}
+
+/** An amount with its currency if it has one, or a dash while it is not known. */
+export function money(amount, currency) {
+  return amount == null ? "–" : formatsOf(currency).whole.format(amount);
+}
+
+/** The same where the currency is said elsewhere. */
+export function figure(amount, currency) {
+  return formatsOf(currency).bare.format(amount);
 }
 
 /** "1 order", "2 orders". */

@@ -20,7 +20,7 @@ function createRow(order) {
   row.draw = current => {
     if (row.version === current.version) return false;
     setText(customer, current.customer_id);
-    setText(total, money(current.total_amount));
+    setText(total, money(current.total_amount, current.currency));
     if (current.created_at && !time.firstChild) time.append(timeOf(current.created_at));
     const moved = row.status !== null && row.status !== current.status;
     if (row.status !== current.status) status.replaceChildren(statusMark(current.status));

@@ -2,7 +2,7 @@
 
 import {wordsOf} from "./api.js";
 import {el, field, setText} from "./dom.js";
-import {eventWords, money, plural, shortId, span, statusMark, statusOf, timeOf} from "./format.js";
+import {eventWords, figure, money, plural, shortId, span, statusMark, statusOf, timeOf} from "./format.js";
 
 const STEPS = ["order.created", "order.shipped", "order.delivered"];
 const ENDS = ["order.delivered", "order.cancelled"];
@@ -19,8 +19,8 @@ function delays(event, before) {
 }
 
 function details({data}) {
-  const {tracking_number: tracking, carrier, reason, refusal, total_amount: total} = data ?? {};
-  const words = [carrier, tracking && `tracking number ${tracking}`, reason && `reason: ${reason}`, refusal, total != null && `total ${money(total)}`];
+  const {tracking_number: tracking, carrier, reason, refusal, total_amount: total, currency} = data ?? {};
+  const words = [carrier, tracking && `tracking number ${tracking}`, reason && `reason: ${reason}`, refusal, total != null && `total ${money(total, currency)}`];
   return words.filter(Boolean).join(", ");
 }
 
@@ -47,14 +47,15 @@ function itemsTable(order) {
   const head = ["Product", "Quantity", "Unit price", "Sum"].map((name, i) => el("th", {scope: "col", class: i ? "number" : null}, name));
   const lines = order.items.map(item => el("tr", {},
     el("th", {scope: "row"}, item.product_id),
-    ...[item.quantity, money(item.unit_price), money(item.quantity * item.unit_price)].map(value => el("td", {class: "number"}, String(value)))));
+    ...[item.quantity, figure(item.unit_price, order.currency), figure(item.quantity * item.unit_price, order.currency)].map(value => el("td", {class: "number"}, String(value)))));
   return el("table", {}, el("caption", {}, `${plural(order.items.length, "item")} for `, el("strong", {}, order.customer_id)),
     el("thead", {}, el("tr", {}, ...head)), el("tbody", {}, ...lines),
-    el("tfoot", {}, el("tr", {}, el("th", {scope: "row", colspan: 3}, "Total"), el("td", {class: "number"}, money(order.total_amount)))));
+    el("tfoot", {}, el("tr", {}, el("th", {scope: "row", colspan: 3}, "Total"), el("td", {class: "number"}, money(order.total_amount, order.currency)))));
 }
 
 function facts(order) {
-  const pairs = [["Carrier", order.carrier], ["Tracking number", order.tracking_number]].filter(([, value]) => value);
+  const pairs = [["Reference", order.reference], ...Object.entries(order.metadata ?? {}), ["Carrier", order.carrier],
+    ["Tracking number", order.tracking_number]].filter(([, value]) => value);
   return el("dl", {class: "facts"}, ...pairs.flatMap(([name, value]) => [el("dt", {}, name), el("dd", {}, value)]));
 }
 
@@ -118,7 +119,7 @@ export function orderView(api, store, id, reload) {
   const title = el("h1", {id: "view-title", tabindex: "-1"}, "Order ", el("span", {class: "id"}, id));
   const status = el("p", {class: "big-status", "aria-live": "polite"}), trouble = el("p", {class: "note bad", role: "alert", hidden: true});
   const again = el("button", {type: "button", class: "quiet", hidden: true, onclick: reload}, "Try again");
-  const steps = el("ol", {class: "timeline"}), items = el("div", {class: "scroll"}), where = el("div");
+  const steps = el("ol", {class: "timeline"}), items = el("div", {class: "scroll", role: "region", tabindex: 0, "aria-labelledby": "items-title"}), where = el("div");
   const cancel = cancelPanel(api, id);
   const content = el("div", {class: "columns even", hidden: true},
     el("section", {class: "card", "aria-labelledby": "timeline-title"}, el("h2", {id: "timeline-title"}, "Timeline"), steps),

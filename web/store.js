@@ -50,7 +50,7 @@ export function createStore(onChange) {
     connection: "away", // or "connecting", "live", "reconnecting", "paused"
     trouble: "", // why the server refuses the stream
     ids: [], // of the orders below, newest first
-    orders: new Map(), // id: {id, customer_id, status, total_amount, created_at, version}
+    orders: new Map(), // id: {id, customer_id, status, total_amount, currency, created_at, version}
     cursor: null, // of the next page; null: there is none
     loaded: false,
     minutes: new Map(), // number of the minute: new orders
@@ -104,7 +104,7 @@ export function createStore(onChange) {
     apply(event) {
       const order = {id: event.order_id, customer_id: event.customer_id, status: event.status};
       if (event.type === "order.created") {
-        Object.assign(order, {total_amount: event.data?.total_amount, created_at: event.occurred_at});
+        Object.assign(order, {total_amount: event.data?.total_amount, currency: event.data?.currency, created_at: event.occurred_at});
         count(order.id, order.created_at);
       }
       const moved = event.previous_status !== event.status;
@@ -115,8 +115,8 @@ export function createStore(onChange) {
     },
     /** A page of the list. */
     addPage({orders, next_cursor: next}) {
-      for (const {id, customer_id, status, total_amount, created_at} of orders) {
-        put({id, customer_id, status, total_amount, created_at});
+      for (const {id, customer_id, status, total_amount, currency, created_at} of orders) {
+        put({id, customer_id, status, total_amount, currency, created_at});
         count(id, created_at);
       }
       store.cursor = next;

@@ -40,7 +40,8 @@ static struct order_event history_of_wish(const struct cancel_wish *wish, const 
                                 .occurred_ms = order->updated_ms};
 }
 
-static void ask(struct outbox_rows *outbox, const struct cancel_wish *wish, const struct order *order) {
+static void ask_delivery(struct outbox_rows *outbox, const struct cancel_wish *wish,
+                         const struct order *order) {
     struct buf payload = {0};
     struct uuid event_id = uuid_new();
     order_cancel_json(&payload, order, &event_id);
@@ -59,7 +60,7 @@ static void note_wish(struct cancel_work *work, struct cancel_wish *wish, struct
         return;
     work->history[work->count] = history_of_wish(wish, order, &work->arena);
     work->changed[work->count++] = order;
-    ask(&work->outbox, wish, order);
+    ask_delivery(&work->outbox, wish, order);
 }
 
 static enum db_status note_wishes(struct db *db, void *arg) {

@@ -8,17 +8,13 @@
 #include "order_json.h"
 #include "orders.h"
 
-static void reply_no_order(struct http_request *request) {
-    http_reply_problem(request, PROBLEM_ORDER_NOT_FOUND, "There is no such order");
-}
-
 void orders_cancel_prepare(struct http_request *request) {
     struct http_faults faults = {0};
     struct cancel_wish *wish = arena_alloc(&request->arena, sizeof *wish);
     if (!wish)
         return;
     if (!uuid_parse(request->params[0], &wish->order_id)) {
-        reply_no_order(request);
+        http_reply_problem(request, PROBLEM_ORDER_NOT_FOUND, "There is no such order");
         return;
     }
     if (request->body.len && !http_expect_json(request))
@@ -54,7 +50,7 @@ static void reply_wish(struct http_request *request, const struct cancel_wish *w
 
 static void answer_wish(struct http_request *request, const struct cancel_wish *wish) {
     if (!wish->found)
-        reply_no_order(request);
+        http_reply_problem(request, PROBLEM_ORDER_NOT_FOUND, "There is no such order");
     else if (wish->verdict == ORDER_CANCEL_TOO_LATE)
         http_reply_problem(request, PROBLEM_INVALID_TRANSITION, "An order that is %s cannot be cancelled",
                            order_status_name(wish->status));

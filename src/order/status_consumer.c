@@ -114,7 +114,7 @@ static struct status_effect apply_event(struct status_work *work, struct order *
     return effect;
 }
 
-static void give_up(struct consumer_message *message, enum consumer_cause cause, const char *reason) {
+static void bury_because(struct consumer_message *message, enum consumer_cause cause, const char *reason) {
     message->outcome = CONSUMER_HOPELESS;
     message->cause = cause;
     snprintf(message->reason, sizeof message->reason, "%s", reason);
@@ -134,10 +134,10 @@ static size_t apply_events(struct status_work *work, struct order orders[], size
             continue;
         struct order *order = order_with_id(orders, order_count, &events[i].order_id);
         if (!order) { /* orders are committed before they are published */
-            give_up(&messages[i], CONSUMER_UNKNOWN_ORDER, "there is no such order");
+            bury_because(&messages[i], CONSUMER_UNKNOWN_ORDER, "there is no such order");
         } else if (order_contradicts(order, events[i].status)) {
-            give_up(&messages[i], CONSUMER_CONTRADICTION,
-                    "the order says the opposite: one is cancelled, one has left");
+            bury_because(&messages[i], CONSUMER_CONTRADICTION,
+                         "the order says the opposite: one is cancelled, one has left");
         } else {
             effects[i] = apply_event(work, order, i);
             dirty[order - orders] |= effects[i].effect != NOTHING;

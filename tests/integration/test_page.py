@@ -496,6 +496,19 @@ def test_order_is_cancelled_from_its_page(waiting_page, waiting_shop):
     eventually(lambda: "Cancelled" in page.row(order)[0])
 
 
+def test_what_an_order_carries_is_shown(waiting_page, waiting_shop):
+    page, carried = waiting_page, {"reference": "R-2026/7", "currency": "JPY", "metadata": {"gift": HOSTILE}}
+    order = waiting_shop.client().created(basket("customer-in-tokyo", items=[
+        {"product_id": "tea", "quantity": 3, "unit_price": 1500}]) | carried)
+    page.enter(f"#/orders/{order}")
+    page.sees("tfoot", "JPY\u00a04,500")
+    for fact in ("R-2026/7", HOSTILE):
+        page.sees(".facts dd", fact)
+    page.sees(".step", "total JPY\u00a04,500")
+    page.click("article > p > a")
+    eventually(lambda: "JPY\u00a04,500" in page.row(order)[0])
+
+
 def test_order_that_leaves_first_says_why_it_goes_on(waiting_page, waiting_shop):
     page, order = waiting_page, waiting_shop.client().created(basket("customer-who-is-late"))
     shipment = eventually(lambda: waiting_shop.deliveries().shipment(order))
