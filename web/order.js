@@ -119,7 +119,7 @@ export function orderView(api, store, id, reload) {
   const title = el("h1", {id: "view-title", tabindex: "-1"}, "Order ", el("span", {class: "id"}, id));
   const status = el("p", {class: "big-status", "aria-live": "polite"}), trouble = el("p", {class: "note bad", role: "alert", hidden: true});
   const again = el("button", {type: "button", class: "quiet", hidden: true, onclick: reload}, "Try again");
-  const steps = el("ol", {class: "timeline"}), items = el("div", {class: "scroll", role: "region", tabindex: 0, "aria-labelledby": "items-title"}), where = el("div");
+  const steps = el("ol", {class: "timeline"}), items = el("div", {class: "scroll", role: "region", tabindex: 0, "aria-label": "Table of items"}), where = el("div");
   const cancel = cancelPanel(api, id);
   const content = el("div", {class: "columns even", hidden: true},
     el("section", {class: "card", "aria-labelledby": "timeline-title"}, el("h2", {id: "timeline-title"}, "Timeline"), steps),
