@@ -117,6 +117,7 @@ unix_socket_dir =
 auth_type = scram-sha-256
 auth_file = $folder/pgbouncer.users
 pool_mode = transaction
+server_login_retry = 1
 default_pool_size = 3
 max_client_conn = 2000
 CONF

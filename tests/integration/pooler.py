@@ -29,6 +29,7 @@ auth_type = scram-sha-256
 auth_file = {self.folder}/users
 admin_users = {user}
 pool_mode = transaction
+server_login_retry = 1
 default_pool_size = {sessions}
 max_client_conn = 200
 """)
