@@ -41,6 +41,9 @@ SECRETS = set()  # used, or handed out, by this run: no log may hold one
 SECRET_SETTING = re.compile(r"(SECRET|PASSWORD|TOKEN|SECRET_ACCESS_KEY|SECRETS_KEY)$")
 SECRET_FIELD = re.compile(r'(?:token|secret)(?:"\s*:\s*"|=)([^"&\s]+)')  # of JSON, or of a form
 ANY_TOKEN = re.compile(r"eyJ[\w-]{6,}")  # the beginning of a JWT, also of one that was cut
+# Somebody in this database waits for a lock; the tests of other modules may, too.
+WAITING = """SELECT 1 FROM pg_locks JOIN pg_stat_activity USING (pid)
+              WHERE NOT granted AND datname = current_database()"""
 
 
 def remember(*secrets):

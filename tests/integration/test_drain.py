@@ -6,7 +6,7 @@ import re
 import socket
 
 import pytest
-from harness import System, basket, eventually
+from harness import WAITING, System, basket, eventually
 
 NEVER = "10m"  # longer than the tests wait for the end of a process
 
@@ -42,6 +42,25 @@ def is_closed(daemon):
     except ConnectionRefusedError:
         return True
     return False
+
+
+@pytest.mark.parametrize("name", ["order", "delivery"])
+def test_load_balancers_have_time_to_leave(parts, clients, name):
+    """Until the port closes, who still comes is answered, and told to go elsewhere next time."""
+    with System(parts, SHUTDOWN_DELAY="3s") as system:
+        daemon = getattr(system.start(), name)
+        kept = connect(clients, daemon)
+        ask = b"GET /health/ready HTTP/1.1\r\nHost: x\r\n\r\n"
+        kept.sendall(ask)
+        assert b"connection: close" not in kept.recv(65536).lower()
+        daemon.terminate()
+        eventually(lambda: not daemon.is_ready())
+        for raw in kept, connect(clients, daemon):
+            raw.sendall(ask)
+            answer = raw.recv(65536).lower()
+            assert answer.startswith(b"http/1.1 503") and b"connection: close" in answer
+            assert raw.recv(1) == b""
+        daemon.finish()
 
 
 HALVES = {
@@ -80,7 +99,7 @@ def test_a_request_that_has_arrived_is_answered(system, clients):
         other.execute("LOCK TABLE orders IN SHARE MODE")
         raw.sendall(b"POST /orders HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: %d\r\n"
                     b"Authorization: Bearer %s\r\n\r\n%s" % (len(body), system.mint().encode(), body))
-        eventually(lambda: other.execute("SELECT 1 FROM pg_locks WHERE NOT granted").fetchall())
+        eventually(lambda: other.execute(WAITING).fetchall())
         system.order.terminate()
         eventually(lambda: is_closed(system.order))
     answer = raw.recv(65536)

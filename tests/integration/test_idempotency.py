@@ -6,7 +6,7 @@ import time
 import uuid
 
 import pytest
-from harness import System, assert_problem, at_once, basket, eventually, free_port
+from harness import WAITING, System, assert_problem, at_once, basket, eventually, free_port
 
 
 @pytest.fixture
@@ -232,7 +232,7 @@ def test_loser_takes_over_when_the_rival_gives_up(by_hand, api):
     with rival(by_hand, api, k):
         loser = threading.Thread(target=lambda: responses.append(api.create(basket(), k)))
         loser.start()
-        eventually(lambda: by_hand.query("SELECT 1 FROM pg_locks WHERE NOT granted AND locktype = 'transactionid'"))
+        eventually(lambda: by_hand.query(WAITING + " AND locktype = 'transactionid'"))
     loser.join()
     assert_new(responses[0])
 
@@ -253,7 +253,7 @@ def one_batch(system, calls):
     """Runs the calls as one batch of a replica with one worker and no Redis; yields their answers."""
     replica = system.order_svc(REDIS_PORT=str(free_port()), DB_POOL_SIZE="1").start()
     api = system.client(daemon=replica)
-    waiting = "SELECT 1 FROM pg_locks WHERE NOT granted AND locktype = 'relation'"
+    waiting = WAITING + " AND locktype = 'relation'"
     with system.parts.connect(system.name) as connection:
         with connection.transaction():
             connection.execute("LOCK TABLE idempotency_keys IN EXCLUSIVE MODE")
