@@ -80,6 +80,10 @@ int http_port(const struct http_server *server);
 /* Loads the certificate and its key again, soon. If that fails, it is logged, and the old ones stay. Any thread. */
 void http_reload(struct http_server *server);
 
+/* From now on each answer closes its connection, so that clients and load balancers take another one, and elsewhere. The
+ * port stays open. NULL is fine. Any thread. */
+void http_drain(struct http_server *server);
+
 /* Stops accepting, answers the requests that have arrived whole (until the deadline, then with 503), joins all threads and
  * frees. Clients that are slow at sending or receiving have 2 s. NULL is fine. Not on an HTTP or worker thread. */
 void http_stop(struct http_server *server, int64_t deadline_ms);

@@ -211,12 +211,17 @@ static void wait_idle(struct http_server *server, int64_t deadline_ms) {
     }
 }
 
+void http_drain(struct http_server *server) {
+    if (server)
+        atomic_store(&server->draining, true);
+}
+
 void http_stop(struct http_server *server, int64_t deadline_ms) {
     if (!server)
         return;
     http_measure_deaf(server->measures);
     int listening = MHD_quiesce_daemon(server->daemon);
-    atomic_store(&server->draining, true);
+    http_drain(server);
     if (listening >= 0)
         close(listening);
     wait_idle(server, deadline_ms);

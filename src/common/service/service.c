@@ -165,6 +165,7 @@ static void reload_http(void *app) {
 static void stop_http(void *app, int64_t deadline_ms) {
     struct service *service = app;
     health_drain(service->health);
+    http_drain(service->http);
     clock_sleep_ms(service->config->shutdown_delay);
     if (service->daemon->drain)
         service->daemon->drain(app);
