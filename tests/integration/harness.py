@@ -65,11 +65,12 @@ def remember_secrets(response):
 
 
 def eventually(condition, timeout=PATIENCE, what="the condition"):
-    """Polls until condition() is true and returns its value."""
-    end = time.monotonic() + timeout
+    """Polls until condition() is true and returns its value. What takes long is asked for less often: it costs others their time."""
+    start = time.monotonic()
     while not (value := condition()):
-        assert time.monotonic() < end, f"{what} did not come true within {timeout} s"
-        time.sleep(0.02)
+        waited = time.monotonic() - start
+        assert waited < timeout, f"{what} did not come true within {timeout} s"
+        time.sleep(0.02 if waited < 0.5 else 0.1)
     return value
 
 
