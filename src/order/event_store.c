@@ -4,9 +4,16 @@
 enum { DAY_MS = 24 * 3600 * 1000 };
 
 static const struct db_query head_query = {
-    "event_head", "SELECT order_event_epoch(), pg_snapshot_xmin(pg_current_snapshot()),"
-                  "       pg_snapshot_xmax(pg_current_snapshot()), epoch, xid, n"
-                  "  FROM order_event_floor"};
+    "event_head",
+    "WITH head AS MATERIALIZED ("
+    "  SELECT order_event_epoch() AS epoch, pg_snapshot_xmin(pg_current_snapshot())::text::bigint AS xmin,"
+    "         pg_snapshot_xmax(pg_current_snapshot())::text::bigint AS xmax"
+    ")"
+    " SELECT head.epoch, head.xmin, head.xmax, floor.epoch, floor.xid, floor.n, last.epoch, last.xid, last.n"
+    "   FROM head CROSS JOIN order_event_floor floor LEFT JOIN LATERAL ("
+    "          SELECT e.epoch, e.xid, e.n FROM order_events e"
+    "           WHERE (e.epoch, e.xid, e.n) < (head.epoch, head.xmin, 0)"
+    "           ORDER BY e.epoch DESC, e.xid DESC, e.n DESC LIMIT 1) last ON true"};
 
 enum {
     EPOCH,
@@ -66,6 +73,11 @@ enum db_status event_store_head(struct db *db, struct event_head *head) {
     *head = (struct event_head){.end = {.epoch = db_int(result, 0, 0), .xid = db_int(result, 0, 1)},
                                 .next_xid = db_int(result, 0, 2),
                                 .floor = position_of(result, 0, 3)};
+    head->reached = head->floor;
+    if (!db_is_null(result, 0, 6)) {
+        head->reached = position_of(result, 0, 6);
+        head->reached.n++;
+    }
     db_result_free(result);
     return DB_OK;
 }

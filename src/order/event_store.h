@@ -10,7 +10,10 @@
 #include <stdint.h>
 
 struct event_head {
-    struct event_position end;   /* all events below are committed, and visible: none will appear there */
+    struct event_position end; /* all events below are committed, and visible: none will appear there */
+    /* Behind the last event below end, or the floor. Only this may be handed out or kept as a position: its transaction is on
+     * disk. After a crash the server gives numbers again that it had given to transactions which wrote nothing. */
+    struct event_position reached;
     struct event_position floor; /* the last one that has left the history; zero: none */
     int64_t next_xid; /* transactions from here on have not begun; those from end on may be running */
 };

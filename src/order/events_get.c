@@ -151,8 +151,8 @@ static enum db_status collect_page(struct db *db, const struct reading *reading,
         if (i < count)
             return DB_OK;
         if (count < rows.limit) {
-            if (rows.end && event_position_compare(next, rows.end) < 0)
-                *next = *rows.end;
+            if (rows.end && event_position_compare(next, &head->reached) < 0)
+                *next = head->reached;
             return DB_OK;
         }
     }
@@ -225,7 +225,7 @@ static enum db_status answer(struct feed *feed, struct db *db, struct http_reque
     if (status != DB_OK || request->reply.status)
         return status;
     if (reading->from_now)
-        reading->after = head->end;
+        reading->after = head->reached;
     if (reading->streams)
         start_stream(feed, request, reading, head);
     else if (is_expired(&reading->after, head))

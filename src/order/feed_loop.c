@@ -96,15 +96,21 @@ static void deliver(struct feed *feed) {
     }
 }
 
-/* Reads what is new, up to end, once for all live readers. */
-static enum db_status read_new(struct feed *feed, const struct event_position *end) {
+/* The tail never goes back, also when the database has lost events. The caller holds the lock. */
+static void move_tail(struct feed *feed, const struct event_position *reached) {
+    if (event_position_compare(reached, &feed->tail) > 0)
+        feed->tail = *reached;
+}
+
+/* Reads what is new, once for all live readers. */
+static enum db_status read_new(struct feed *feed, const struct event_head *head) {
     struct event_position at = feed->tail; /* only this thread changes it */
     size_t count = PAGE;
     enum db_status status = DB_OK;
     while (status == DB_OK && count == PAGE) {
         struct arena arena = {0};
         struct order_event *events;
-        struct event_page page = {.after = at, .end = end, .limit = PAGE};
+        struct event_page page = {.after = at, .end = &head->end, .limit = PAGE};
         status = event_store_read(feed->db, &page, &arena, &events, &count);
         pthread_mutex_lock(&feed->lock);
         for (size_t i = 0; status == DB_OK && i < count; i++) {
@@ -112,7 +118,7 @@ static enum db_status read_new(struct feed *feed, const struct event_position *e
             at = events[i].position;
         }
         if (status == DB_OK)
-            feed->tail = count < PAGE ? *end : at;
+            move_tail(feed, count < PAGE ? &head->reached : &at);
         deliver(feed);
         pthread_mutex_unlock(&feed->lock);
         arena_free(&arena);
@@ -234,10 +240,10 @@ static enum db_status read_feed(struct feed *feed, bool woken, int64_t *again_ms
         feed->again_ms = AGAIN_MS;
     }
     if (has_live(feed)) {
-        status = read_new(feed, &head.end);
+        status = read_new(feed, &head);
     } else {
         pthread_mutex_lock(&feed->lock);
-        feed->tail = head.end;
+        move_tail(feed, &head.reached);
         pthread_mutex_unlock(&feed->lock);
     }
     if (status == DB_OK)
