@@ -2,10 +2,14 @@
 
 import contextlib
 import json
+import os
+import signal
 import uuid
 
+import psycopg
 import pytest
 from harness import Load, PrivateParts, System, assert_problem, basket, eventually, order_created, status_update
+from test_streams import Follower
 
 
 @pytest.fixture(scope="module")
@@ -173,3 +177,35 @@ def test_poison_blocks_its_own_group_only_until_it_is_a_dead_letter(system):
     system.send("ORDERS_QUEUE", order_created(order_id), order_id)
     eventually(lambda: system.deliveries().shipment(order_id))
     assert [message["Body"] for message in system.receive("ORDERS_DLQ", 1)] == ["poison"]
+
+
+def restart_inside(parts):
+    """One session is killed. The server ends all others and recovers, but its postmaster lives: it began when it began."""
+    with parts.connect("postgres") as victim:
+        began, = victim.execute("SELECT pg_postmaster_start_time()").fetchone()
+        os.kill(victim.info.backend_pid, signal.SIGKILL)
+
+        def is_back():
+            with contextlib.suppress(psycopg.Error), parts.connect("postgres") as again:
+                return again.execute("SELECT pg_postmaster_start_time()").fetchone()
+            return None
+
+        eventually(lambda: is_back() == (began,), what="the server after its crash")
+
+
+def test_numbers_of_transactions_that_left_no_trace_are_given_again(parts, system, api):
+    """A reader of the feed is never ahead of what comes, although the server goes back to what is on its disk."""
+    api.created()
+    eventually(system.is_drained)
+    with parts.connect(system.name) as session:
+        for _ in range(5000):
+            session.execute("SELECT pg_current_xact_id()")  # writes nothing
+    position = api.get("/events?after=now").json()["next"]
+    stream = Follower(api)
+    restart_inside(parts)
+    order_id = eventually(lambda: (a := api.create()).status_code == 201 and a.json()["order_id"])
+    eventually(lambda: api.get(f"/orders/{order_id}/events").status_code == 200)
+    eventually(lambda: [e for e in api.get(f"/events?after={position}").json().get("events", [])
+                        if e["order_id"] == order_id and e["type"] == "order.created"], what="the order in the feed")
+    eventually(lambda: any(data.get("order_id") == order_id for _, _, data in stream.events), what="the order in the stream")
+    stream.close()
