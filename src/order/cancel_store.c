@@ -36,7 +36,6 @@ static struct order_event history_of_wish(const struct cancel_wish *wish, const 
                                 .status = order_status_name(order->status),
                                 .request_id = wish->request_id,
                                 .trace_id = arena_memdup(arena, wish->trace + TRACE_ID_AT, TRACE_ID_LENGTH),
-                                .cancellation_reason = order->cancellation_reason,
                                 .occurred_ms = order->updated_ms};
 }
 

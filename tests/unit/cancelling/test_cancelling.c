@@ -31,7 +31,7 @@ struct state {
     uint8_t order, cancellation;   /* enum order_status, enum order_cancellation */
     uint8_t shipment, tracked;     /* enum shipment_status or NO_SHIPMENT; whether a carrier was assigned */
     struct channel orders, status; /* outbox and queue together */
-    uint8_t redelivered, repeated, lost, reconciled, by_hand, late; /* what has happened, which is bounded */
+    uint8_t redelivered, repeated, lost, reconciled, by_hand; /* what has happened, which is bounded */
 };
 
 static const struct bounds {
@@ -118,7 +118,6 @@ static bool process_status(struct state *s, uint8_t message) {
 static bool request_cancel(struct state *s) {
     struct order order = order_of(s);
     enum order_cancel_verdict verdict = order_request_cancel(&order, NULL, 1);
-    s->late |= verdict == ORDER_CANCEL_TOO_LATE;
     keep(s, &order);
     return verdict == ORDER_CANCEL_NOTED && send_message(&s->orders, CANCEL);
 }
