@@ -147,6 +147,18 @@ def test_late_commit_is_not_overlooked(system):
         eventually(lambda: status(system.order, tokens[late]) == 401)
 
 
+def test_numbers_of_transactions_that_are_given_again_hide_nothing(system):
+    """A server that crashes gives those again of which nothing is on its disk. A pooler hides that the connection was lost."""
+    before, after = str(uuid.uuid4()), str(uuid.uuid4())
+    tokens = {token_id: system.mint(jti=token_id) for token_id in (before, after)}
+    with system.parts.connect(system.name) as session:
+        numbers = [int(session.execute("SELECT pg_current_xact_id()::text").fetchone()[0]) for _ in range(50)]
+        for token_id, number in zip((before, after), numbers):
+            session.execute("INSERT INTO revoked_tokens (token_id, expires_at, written_by)"
+                            " VALUES (%s, now() + interval '1 hour', %s::text::xid8)", (token_id, number))
+            eventually(lambda token=tokens[token_id]: status(system.order, token) == 401)
+
+
 def test_expired_revocations_are_deleted(system):
     with system.parts.connect(system.name) as connection:
         row(connection, old := str(uuid.uuid4()), expires="-1 second")

@@ -13,7 +13,6 @@ enum {
     LOOK_MS = 200,
     TIDY_MS = 60000,
     TIDY_ROWS = 10000,
-    TRANSACTION_SIZE = 24, /* of a transaction id as text */
 };
 
 enum { REVOKED_TOKENS, REVOKED_CLIENTS, KINDS };
@@ -29,8 +28,8 @@ struct revocations {
     char load_sql[896], tidy_sql[KINDS][2][320];
     struct db_query load, expire[KINDS], adopt[KINDS];
     /* of the thread */
-    char since[TRANSACTION_SIZE]; /* what older transactions wrote was read */
-    unsigned generation;          /* of the connection to the server whose transactions these are */
+    int64_t since;       /* what older transactions wrote was read */
+    unsigned generation; /* of the connection to the server whose transactions these are */
     int64_t tidy_ms;
     struct db_job *job;
 
@@ -68,17 +67,19 @@ static bool revocations_put_rows(struct revocations *r, const struct db_result *
 }
 
 /* Loads the rows of transactions that had not ended at the previous load. A sequence number would not do: a lower
- * one may be committed after a higher one was read. */
+ * one may be committed after a higher one was read. It goes on behind a row that was read, not where the server is: a
+ * server that crashes gives those numbers again of which nothing is on its disk, and a pooler hides the crash. */
 static enum db_status revocations_load(struct revocations *r, struct db *db) {
     struct db_params params = {0};
     struct db_result *rows = NULL;
-    db_text_param(&params, r->since);
+    db_int_param(&params, r->since);
     enum db_status status = db_run(db, &r->load, &params, &rows);
     db_params_free(&params);
     if (status == DB_OK && !revocations_put_rows(r, rows))
         status = DB_NO_MEMORY;
-    if (status == DB_OK && db_rows(rows) > 0)
-        snprintf(r->since, sizeof r->since, "%s", db_text(rows, 0, SINCE));
+    for (size_t i = 0; status == DB_OK && i < db_rows(rows); i++)
+        if (db_int(rows, i, SINCE) > r->since)
+            r->since = db_int(rows, i, SINCE);
     db_result_free(rows);
     return status;
 }
@@ -89,7 +90,7 @@ static enum db_status revocations_catch_up(struct revocations *r, struct db *db)
     enum db_status status;
     do {
         if (r->generation != db_generation(db))
-            snprintf(r->since, sizeof r->since, "0");
+            r->since = 0;
         r->generation = db_generation(db);
         status = revocations_load(r, db);
     } while (status == DB_OK && r->generation != db_generation(db));
@@ -132,15 +133,15 @@ static int64_t revocations_run(void *self, struct db *db, enum db_status *status
 
 #define REVOCATION_COLUMNS                                                                                   \
     "(extract(epoch FROM %s) * 1000)::bigint, extract(epoch FROM expires_at)::bigint,"                       \
-    " pg_snapshot_xmin(pg_current_snapshot())::text"
+    " CASE WHEN written_by < pg_snapshot_xmin(pg_current_snapshot()) THEN written_by::text::bigint + 1 ELSE 0 END"
 
 static void revocations_write_sql(struct revocations *r, const char *prefix) {
     snprintf(r->load_sql, sizeof r->load_sql,
              "SELECT token_id, client_id, " REVOCATION_COLUMNS "  FROM %s_tokens"
-             " WHERE written_by >= $1::xid8 AND expires_at > now() "
+             " WHERE written_by >= $1::bigint::text::xid8 AND expires_at > now() "
              "UNION ALL "
              "SELECT NULL, client_id, " REVOCATION_COLUMNS "  FROM %s_clients"
-             " WHERE written_by >= $1::xid8 AND expires_at > now()",
+             " WHERE written_by >= $1::bigint::text::xid8 AND expires_at > now()",
              "issued_at", prefix, "issued_before", prefix);
     r->load = (struct db_query){"revocations_load", r->load_sql};
     for (int i = 0; i < KINDS; i++) {
@@ -170,7 +171,6 @@ struct revocations *revocations_start(const char *prefix, const struct db_option
     struct revocations *r = calloc(1, sizeof *r);
     if (!r)
         return NULL;
-    r->since[0] = '0';
     revocations_write_sql(r, prefix);
     pthread_mutex_init(&r->lock, NULL);
     r->job = db_job_start(&(struct db_job_options){.name = "reading of revoked tokens",
