@@ -374,6 +374,12 @@ class System:
     def queue_url(self, knob):
         return self.sqs.get_queue_url(QueueName=self.settings[knob])["QueueUrl"]
 
+    def shard_urls(self, knob):
+        """Of those queues that exist."""
+        name = self.settings[knob].removesuffix(".fifo")
+        found = self.sqs.list_queues(QueueNamePrefix=name).get("QueueUrls", [])
+        return sorted(url for url in found if re.fullmatch(rf"{name}(-\d+)?\.fifo", url.rsplit("/", 1)[1]))
+
     def has_queue(self, knob):
         try:
             return bool(self.queue_url(knob))
@@ -411,8 +417,11 @@ class System:
 
     def messages_in(self, knob):
         """How many messages the queue holds, visible and in flight."""
+        return sum(map(self.messages_at, self.shard_urls(knob)))
+
+    def messages_at(self, url):
         names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
-        answer = self.sqs.get_queue_attributes(QueueUrl=self.queue_url(knob), AttributeNames=names)
+        answer = self.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=names)
         return sum(int(value) for value in answer["Attributes"].values())
 
     def is_drained(self):
@@ -438,8 +447,8 @@ class System:
             daemon.assert_no_secret_logged()
         for knob in ("ORDERS_QUEUE", "ORDERS_DLQ", "DELIVERY_STATUS_QUEUE", "DELIVERY_STATUS_DLQ", "REVOCATIONS_QUEUE",
                      "REVOCATIONS_DLQ"):
-            if self.has_queue(knob):
-                self.sqs.delete_queue(QueueUrl=self.queue_url(knob))
+            for url in self.shard_urls(knob):
+                self.sqs.delete_queue(QueueUrl=url)
         with self.parts.connect("postgres") as admin:
             admin.execute(f"DROP DATABASE {self.name} WITH (FORCE)")
         self.redis.flushdb()

@@ -1,5 +1,5 @@
 /* The consumer of a queue. Its threads receive messages, hand each batch to the daemon, and delete the messages
- * that the daemon has committed. One thread long-polls; the others help while batches are full.
+ * that the daemon has committed. One thread of each shard long-polls; the others help while batches are full.
  *
  * A message that fails keeps its place. It and the later messages of its group in the batch are redelivered after a
  * backoff. After maxReceiveCount receives the server moves it to the dead-letter queue. A message that cannot
@@ -60,7 +60,7 @@ typedef enum db_status consumer_fn(void *app, struct db *db, struct consumer_mes
 struct consumer_options {
     struct db_options db;
     struct queue_options queue;
-    unsigned threads;
+    unsigned threads; /* one for each shard of the queue at least */
     int wait_s; /* long poll */
     /* Succeeds when the database can take what handle writes. It runs before messages are received, so that an
      * outage does not use up their receives. */

@@ -1,6 +1,9 @@
 /* SQS: one client of one FIFO queue, over libcurl, in the AWS JSON 1.0 protocol. Only this room,
  * tracing and service include curl.
  *
+ * A queue may be spread over several of the server, its shards. The messages of a group are in one of them. So
+ * their order is kept, and what a server can do for one queue limits nobody.
+ *
  * A client belongs to one thread at a time, but any thread may call queue_interrupt. It keeps its connection. Calls
  * block, with a deadline. When too many calls fail, a breaker refuses further ones for a while. Requests are signed
  * (SigV4) when there are credentials. */
@@ -16,6 +19,7 @@
 #define QUEUE_BATCH 10        /* maximum entries of one call; SQS's limit */
 #define QUEUE_MAX_BODY 262144 /* bytes of one message, and of all messages of one call */
 #define QUEUE_NAME_SIZE 81
+#define QUEUE_SHARDS 16 /* at most */
 #define QUEUE_URL_SIZE 512
 #define QUEUE_CORRELATION_SIZE 129
 #define QUEUE_ID_SIZE 101 /* of a MessageId */
@@ -29,8 +33,10 @@ struct queue;
 struct queue_options { /* what it points to is borrowed and must outlive the client */
     const char *endpoint, *region;
     struct credential_chain *credentials; /* asked in each call; NULL: requests are not signed */
-    const char *name;
-    const char *dead_letter_name;
+    const char *name;             /* of the first shard; the others are name-1.fifo, name-2.fifo and so on */
+    const char *dead_letter_name; /* of all shards */
+    unsigned shards;              /* 0 is 1 */
+    unsigned shard;               /* that this client receives from */
     int max_receive_count;
     int visibility_timeout_s;
     struct breaker *breaker; /* shared by the clients of the process; NULL: none, for health checks */
@@ -55,13 +61,16 @@ void queue_close(struct queue *queue); /* NULL is fine */
 /* The name of the queue, from the options. */
 const char *queue_name(const struct queue *queue);
 
+/* The shard that has the messages of this group, from 0. The same in all processes with as many shards. */
+unsigned queue_shard_of(const struct queue *queue, const char *group_id);
+
 /* Makes the current call, and every later one, return QUEUE_INTERRUPTED. Any thread. */
 void queue_interrupt(struct queue *queue);
 
 /* The error message of the last failure, for the log. Valid until the next call. */
 const char *queue_error(const struct queue *queue);
 
-/* Creates the queue and its dead-letter queue if they are missing (FIFO, redrive policy), and checks existing ones.
+/* Creates the queue, all of its shards, and its dead-letter queue if they are missing (FIFO, redrive policy), and checks existing ones.
  * A queue that is not FIFO, or whose redrive policy names another queue, is QUEUE_REFUSED, with the reason in
  * queue_error. The calls below need this. They do it themselves if it has not succeeded yet. */
 enum queue_status queue_ensure(struct queue *queue) MUST_CHECK;
@@ -79,7 +88,7 @@ struct queue_entry { /* a message to send */
     char id[QUEUE_ID_SIZE];       /* out: of the accepted message; "": the server told none */
 };
 
-/* Sends 1..QUEUE_BATCH entries in one call. On QUEUE_OK check each entry: a batch may be accepted in part. Not
+/* Sends 1..QUEUE_BATCH entries of one shard in one call. On QUEUE_OK check each entry: a batch may be accepted in part. Not
  * every server keeps the order of the entries of one group within a call, so do not send two of them in one
  * call. */
 enum queue_status queue_send(struct queue *queue, struct queue_entry entries[], size_t n) MUST_CHECK;
@@ -108,7 +117,7 @@ struct queue_batch {
     void *storage; /* private */
 };
 
-/* Long-polls up to wait_s seconds for up to QUEUE_BATCH messages. No message is QUEUE_OK with count 0. Free the
+/* Long-polls the client's shard up to wait_s seconds for up to QUEUE_BATCH messages. No message is QUEUE_OK with count 0. Free the
  * batch with queue_batch_free, whatever the status. */
 enum queue_status queue_receive(struct queue *queue, int wait_s, struct queue_batch *batch) MUST_CHECK;
 void queue_batch_free(struct queue_batch *batch);
@@ -129,7 +138,7 @@ struct queue_counts {
     int64_t visible, hidden, delayed;
 };
 
-/* Counts the messages that the queue, or its dead-letter queue, holds about now. Touches none. */
+/* Counts the messages that the queue with all of its shards, or its dead-letter queue, holds about now. Touches none. */
 enum queue_status queue_count(struct queue *queue, bool dead_letters, struct queue_counts *out) MUST_CHECK;
 
 /* Receives before the server makes a message a dead letter: the queue's own number, once it is known, which may differ

@@ -1,6 +1,7 @@
 /* The table of knobs: every setting, its default, its bounds and its help. */
 #include "common/config/config.h"
 #include "common/http/limit.h"
+#include "common/queue/queue.h"
 
 #define FIELD(name) offsetof(struct config, name)
 #define MS INT64_C(1)
@@ -156,6 +157,9 @@ const struct config_knob config_knobs[] = {
      FIELD(revocations_queue), "queue of revocations"},
     {"REVOCATIONS_DLQ", CONFIG_STRING, CONFIG_BOTH, "token-revocations-dlq.fifo", 1, 80, NULL,
      FIELD(revocations_dlq), "dead-letter queue of REVOCATIONS_QUEUE"},
+    {"QUEUE_SHARDS", CONFIG_INTEGER, CONFIG_BOTH, "1", 1, QUEUE_SHARDS, NULL, FIELD(queue_shards),
+     "queues that ORDERS_QUEUE and DELIVERY_STATUS_QUEUE are spread over, by order: NAME.fifo, NAME-1.fifo, ...; "
+     "the same for both daemons"},
     {"SQS_VISIBILITY_TIMEOUT", CONFIG_DURATION, CONFIG_BOTH, "30s", SECOND, 12 * HOUR, NULL,
      FIELD(sqs_visibility_timeout), "visibility timeout of a received message"},
     {"SQS_MAX_RECEIVE_COUNT", CONFIG_INTEGER, CONFIG_BOTH, "3", 1, 1000, NULL, FIELD(sqs_max_receive_count),

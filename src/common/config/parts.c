@@ -96,10 +96,12 @@ static struct queue_options queue_options(const struct config *config, const cha
 
 void config_orders_queue(const struct config *config, struct queue_options *out) {
     *out = queue_options(config, config->orders_queue, config->orders_dlq);
+    out->shards = (unsigned)config->queue_shards;
 }
 
 void config_status_queue(const struct config *config, struct queue_options *out) {
     *out = queue_options(config, config->delivery_status_queue, config->delivery_status_dlq);
+    out->shards = (unsigned)config->queue_shards;
 }
 
 void config_revocations_queue(const struct config *config, struct queue_options *out) {

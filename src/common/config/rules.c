@@ -8,6 +8,7 @@
 #include "common/http/address.h"
 #include "common/http/cors.h"
 #include "common/queue/credentials.h"
+#include "common/queue/queue.h"
 #include "common/tracing/tracing.h"
 
 #include <string.h>
@@ -90,6 +91,14 @@ static void check_queue_name(const char *knob, const char *name, struct buf *err
         return;
     buf_printf(errors, "%s: must consist of A-Z a-z 0-9 _ - and end in .fifo", knob);
     config_append_bad(errors, name);
+}
+
+/* Names of shards are longer. */
+static void check_shards(const struct config *config, struct buf *errors) {
+    const size_t longest = QUEUE_NAME_SIZE - sizeof "-15";
+    if (config->queue_shards > 1 &&
+        (strlen(config->orders_queue) > longest || strlen(config->delivery_status_queue) > longest))
+        buf_printf(errors, "QUEUE_SHARDS: must be 1 if the name of a queue is longer than %zu characters\n", longest);
 }
 
 /* One queue in two roles would mix orders with status changes, or consume its own dead letters. */
@@ -251,6 +260,7 @@ void config_check_rules(struct config *config, struct buf *errors) {
     check_database(config, errors);
     check_endpoint("SQS_ENDPOINT", config->sqs_endpoint, errors);
     check_queues(config, errors);
+    check_shards(config, errors);
     check_networks("TRUSTED_PROXIES", config->trusted_proxies, errors);
     check_webhooks(config, errors);
     check_currency(config->default_currency, errors);

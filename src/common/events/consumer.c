@@ -31,6 +31,8 @@ enum {
 
 struct worker {
     struct consumer *consumer;
+    unsigned shard; /* of the queue, that it receives from */
+    bool polls;     /* the first one of its shard */
     pthread_t thread;
     struct queue *receiver; /* only receives: a stop interrupts it */
     struct queue *queue;    /* deletes and releases, also while stopping */
@@ -49,7 +51,7 @@ struct consumer {
     int stop_fd;                /* readable once stopping */
     pthread_mutex_t lock;       /* guards busy */
     pthread_cond_t changed;     /* busy or stopping was set */
-    bool busy;                  /* more messages wait than one worker takes at a time */
+    bool busy[QUEUE_SHARDS];    /* more messages wait in it than one worker takes at a time */
     size_t count;
     struct consumer_series series;
     struct worker workers[];
@@ -259,37 +261,37 @@ static bool consumer_process(struct worker *w, const struct queue_batch *batch, 
     return status != DB_UNAVAILABLE;
 }
 
-static void set_busy(struct consumer *c, bool busy) {
+static void set_busy(struct worker *w, bool busy) {
+    struct consumer *c = w->consumer;
     pthread_mutex_lock(&c->lock);
-    c->busy = busy;
+    c->busy[w->shard] = busy;
     if (busy)
         pthread_cond_broadcast(&c->changed);
     pthread_mutex_unlock(&c->lock);
 }
 
-/* Waits until the queue is busy. False when the consumer stops. */
+/* Waits until the worker's shard is busy. False when the consumer stops. */
 static bool await_busy(struct worker *w) {
     struct consumer *c = w->consumer;
     pthread_mutex_lock(&c->lock);
-    while (!c->busy && !stopping(w))
+    while (!c->busy[w->shard] && !stopping(w))
         pthread_cond_wait(&c->changed, &c->lock);
     pthread_mutex_unlock(&c->lock);
     return !stopping(w);
 }
 
-/* The first worker long-polls. The others receive while the queue is busy, and do not wait. A server that does not
+/* The first worker of a shard long-polls. The others receive while it is busy, and do not wait. A server that does not
  * notice that its clients have gone (ElasticMQ) gives the next messages to each abandoned long poll. */
 static enum queue_status consumer_receive(struct worker *w, struct queue_batch *batch) {
     struct consumer *c = w->consumer;
-    bool first = w == &c->workers[0];
     *batch = (struct queue_batch){0};
-    if (!first && !await_busy(w))
+    if (!w->polls && !await_busy(w))
         return QUEUE_INTERRUPTED;
-    enum queue_status status = queue_receive(w->receiver, first ? c->options.wait_s : 0, batch);
+    enum queue_status status = queue_receive(w->receiver, w->polls ? c->options.wait_s : 0, batch);
     if (batch->count == QUEUE_BATCH)
-        set_busy(c, true);
-    else if (!first)
-        set_busy(c, false);
+        set_busy(w, true);
+    else if (!w->polls)
+        set_busy(w, false);
     return status;
 }
 
@@ -313,7 +315,7 @@ static void *consume(void *cls) {
         enum queue_status status = consumer_receive(w, &batch);
         if (status == QUEUE_OK) {
             recovered(w);
-            if (w == w->consumer->workers) /* once for all */
+            if (w == w->consumer->workers) /* once for all; the shards are set alike */
                 receives_compare(&w->receives, w->receiver, w->consumer->name);
             if (*queue_error(w->receiver))
                 log_error(NULL, "%s: %s", w->consumer->name, queue_error(w->receiver));
@@ -334,10 +336,14 @@ static void consumer_close_worker(struct worker *w) {
 }
 
 static bool consumer_start_worker(struct consumer *c, struct worker *w) {
+    struct queue_options queue = c->options.queue;
+    size_t number = (size_t)(w - c->workers), shards = queue.shards ? queue.shards : 1;
     w->consumer = c;
-    receives_begin(&w->receives, &c->options.queue);
-    w->receiver = queue_open(&c->options.queue);
-    w->queue = queue_open(&c->options.queue);
+    w->shard = queue.shard = (unsigned)(number % shards);
+    w->polls = number < shards;
+    receives_begin(&w->receives, &queue);
+    w->receiver = queue_open(&queue);
+    w->queue = queue_open(&queue);
     w->db = db_open(&c->options.db);
     if (w->receiver && w->queue && w->db && pthread_create(&w->thread, NULL, consume, w) == 0)
         return true;

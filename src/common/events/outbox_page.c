@@ -29,18 +29,23 @@ static bool page_same_group(const struct page *p, size_t a, size_t b) {
     return strcmp(text(p, a, OUTBOX_GROUP_ID), text(p, b, OUTBOX_GROUP_ID)) == 0;
 }
 
+static unsigned shard_of(const struct page *p, size_t row) {
+    return queue_shard_of(p->queue, text(p, row, OUTBOX_GROUP_ID));
+}
+
 static size_t row_bytes(const struct page *p, size_t row) {
     return strlen(text(p, row, OUTBOX_PAYLOAD)) + strlen(text(p, row, OUTBOX_CORRELATION_ID)) +
            strlen(text(p, row, OUTBOX_TRACEPARENT)) + ENTRY_OVERHEAD;
 }
 
-/* Picks the rows of the next call: the earliest that wait, and no two of one group. */
+/* Picks the rows of the next call: the earliest that wait, of one shard of the queue, and no two of one group. */
 static size_t pick(struct page *p, size_t picked[static QUEUE_BATCH]) {
     size_t n = 0, bytes = 0;
     while (p->first < p->count && p->state[p->first] != WAITING)
         p->first++;
     for (size_t row = p->first; row < p->count && n < p->most; row++) {
-        bool free = p->state[row] == WAITING;
+        bool free = p->state[row] == WAITING &&
+                    (n == 0 || shard_of(p, row) == shard_of(p, picked[0]));
         for (size_t i = 0; free && i < n; i++)
             free = !page_same_group(p, picked[i], row);
         if (!free)

@@ -67,9 +67,10 @@ struct queue *queue_open(const struct queue_options *options) {
     q->options = *options;
     q->sent = metric_series(METRIC_QUEUE_SENT, METRIC_LABELS(options->name));
     q->consumed = metric_series(METRIC_QUEUE_CONSUMED, METRIC_LABELS(options->name));
+    q->urls = calloc(queue_shard_count(q), sizeof *q->urls);
     q->multi = curl_multi_init();
     q->easy = curl_easy_init();
-    if (q->multi && q->easy && set_options(q))
+    if (q->urls && q->multi && q->easy && set_options(q))
         return q;
     queue_close(q);
     return NULL;
@@ -81,6 +82,7 @@ void queue_close(struct queue *q) {
     curl_easy_cleanup(q->easy);
     curl_multi_cleanup(q->multi);
     buf_free(&q->answer);
+    free(q->urls);
     free(q);
 }
 

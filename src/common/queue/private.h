@@ -15,7 +15,8 @@ struct queue {
     struct queue_options options;
     void *multi, *easy; /* libcurl's handles */
     struct buf answer;
-    char url[QUEUE_URL_SIZE]; /* "" until queue_ensure has succeeded */
+    bool ready;                                 /* queue_ensure has succeeded: the URLs are known */
+    char (*urls)[QUEUE_URL_SIZE];               /* of the shards */
     char dead_letter_url[QUEUE_URL_SIZE];
     char error[QUEUE_ERROR_SIZE];
     char refusal[QUEUE_REFUSAL_SIZE]; /* type of the last error answer */
@@ -32,6 +33,12 @@ struct queue {
 /* Makes one call. The server is asked to wait at most wait_s seconds. On QUEUE_OK the caller owns *answer. */
 enum queue_status queue_exchange(struct queue *q, const char *action, const struct buf *body, int wait_s,
                                  json_t **answer) MUST_CHECK;
+
+/* Shards of the queue, 1 at least. */
+unsigned queue_shard_count(const struct queue *q);
+
+/* What a shard is called. */
+void queue_shard_name(const struct queue *q, unsigned shard, char out[static QUEUE_NAME_SIZE]);
 
 /* Stores the error message for queue_error. Returns status. */
 enum queue_status queue_fail(struct queue *q, enum queue_status status, const char *format, ...)

@@ -77,21 +77,29 @@ static enum queue_status ensure_one(struct queue *q, const char *name, const cha
 }
 
 enum queue_status queue_ensure(struct queue *q) {
-    char url[QUEUE_URL_SIZE], dead_letter_url[QUEUE_URL_SIZE];
+    char name[QUEUE_NAME_SIZE], url[QUEUE_URL_SIZE];
     struct queue_attributes dead_letters = {0}, found = {0};
-    enum queue_status status = ensure_one(q, q->options.dead_letter_name, "", dead_letter_url, &dead_letters);
+    enum queue_status status = ensure_one(q, q->options.dead_letter_name, "", url, &dead_letters);
     if (status == QUEUE_OK)
-        status = ensure_one(q, q->options.name, dead_letters.arn, url, &found);
-    if (status == QUEUE_OK) {
-        snprintf(q->dead_letter_url, sizeof q->dead_letter_url, "%s", dead_letter_url);
-        snprintf(q->url, sizeof q->url, "%s", url);
+        snprintf(q->dead_letter_url, sizeof q->dead_letter_url, "%s", url);
+    for (unsigned i = 0; status == QUEUE_OK && i < queue_shard_count(q); i++) {
+        queue_shard_name(q, i, name);
+        status = ensure_one(q, name, dead_letters.arn, url, &found);
+        if (status == QUEUE_OK)
+            snprintf(q->urls[i], sizeof q->urls[i], "%s", url);
     }
+    q->ready |= status == QUEUE_OK;
     return status;
 }
 
-/* Ensures the queue unless its URL is already known. */
+/* Ensures the queue unless its URLs are already known. */
 static enum queue_status queue_ready(struct queue *q) {
-    return *q->url ? QUEUE_OK : queue_ensure(q);
+    return q->ready ? QUEUE_OK : queue_ensure(q);
+}
+
+/* The shard that the client receives from. */
+static const char *queue_own_url(const struct queue *q) {
+    return q->urls[q->options.shard];
 }
 
 /* A call about the ready queue. If the server lost the queue (a restart without storage), it is recreated under the
@@ -108,7 +116,7 @@ static enum queue_status queue_action(struct queue *q, const char *action, struc
     return status;
 }
 
-/* url is a member of q, which is set once q is ready. */
+/* url is in q, where it is set once q is ready. */
 static enum queue_status send_to(struct queue *q, const char *url, struct queue_entry entries[], size_t n) {
     for (size_t i = 0; i < n; i++) {
         entries[i].accepted = entries[i].refused = false;
@@ -123,14 +131,14 @@ static enum queue_status send_to(struct queue *q, const char *url, struct queue_
     status = queue_action(q, "SendMessageBatch", &body, 0, &answer);
     if (status == QUEUE_OK && !queue_json_read_sent(answer, entries, n, q->error))
         status = QUEUE_UNAVAILABLE;
-    for (size_t i = 0; i < n && url == q->url; i++)
+    for (size_t i = 0; i < n && url != q->dead_letter_url; i++)
         metric_add(q->sent, entries[i].accepted);
     json_decref(answer);
     return status;
 }
 
 enum queue_status queue_send(struct queue *q, struct queue_entry entries[], size_t n) {
-    return send_to(q, q->url, entries, n);
+    return send_to(q, q->urls[queue_shard_of(q, entries[0].group_id)], entries, n);
 }
 
 /* The deduplication id is the message's, as when the server moves it. So the queue recognises a message that is put
@@ -159,7 +167,7 @@ enum queue_status queue_receive(struct queue *q, int wait_s, struct queue_batch 
     json_t *answer = NULL;
     if (!q->attempted)
         q->attempt_id = uuid_new();
-    queue_json_receive(&body, q->url, wait_s, q->options.visibility_timeout_s, &q->attempt_id);
+    queue_json_receive(&body, queue_own_url(q), wait_s, q->options.visibility_timeout_s, &q->attempt_id);
     status = queue_action(q, "ReceiveMessage", &body, wait_s, &answer);
     q->attempted =
         status == QUEUE_UNAVAILABLE; /* the answer may be lost: asked again, the server repeats it */
@@ -183,7 +191,7 @@ static enum queue_status queue_settle_once(struct queue *q, const char *action,
                                            size_t n, bool again[], char words[static QUEUE_ERROR_SIZE]) {
     struct buf body = {0};
     json_t *answer = NULL;
-    queue_json_receipts(&body, q->url, messages, seconds, n);
+    queue_json_receipts(&body, queue_own_url(q), messages, seconds, n);
     enum queue_status status = queue_action(q, action, &body, 0, &answer);
     if (status == QUEUE_OK)
         queue_json_read_failures(answer, n, again, words);
@@ -220,7 +228,7 @@ enum queue_status queue_set_visibility(struct queue *q, const struct queue_messa
     return queue_settle(q, "ChangeMessageVisibilityBatch", messages, seconds, n);
 }
 
-/* GetQueueAttributes of a queue that is ready; url is a member of q. On QUEUE_OK the caller owns *answer. */
+/* GetQueueAttributes of a queue that is ready; url is in q. On QUEUE_OK the caller owns *answer. */
 static enum queue_status ask_attributes(struct queue *q, const char *url, json_t **answer) {
     enum queue_status status = queue_ready(q);
     if (status != QUEUE_OK)
@@ -233,20 +241,36 @@ static enum queue_status ask_attributes(struct queue *q, const char *url, json_t
 enum queue_status queue_check(struct queue *q) {
     json_t *answer = NULL;
     struct queue_attributes found = {0};
-    enum queue_status status = ask_attributes(q, q->url, &answer);
+    enum queue_status status = ask_attributes(q, queue_own_url(q), &answer);
     if (status == QUEUE_OK && queue_json_read_attributes(answer, &found) && found.max_receive_count > 0)
         q->max_receive_count = found.max_receive_count;
     json_decref(answer);
     return status;
 }
 
-enum queue_status queue_count(struct queue *q, bool dead_letters, struct queue_counts *out) {
+static enum queue_status count_one(struct queue *q, const char *url, struct queue_counts *sum) {
     json_t *answer = NULL;
-    enum queue_status status = ask_attributes(q, dead_letters ? q->dead_letter_url : q->url, &answer);
-    if (status == QUEUE_OK && !queue_json_read_counts(answer, out))
+    struct queue_counts found;
+    enum queue_status status = ask_attributes(q, url, &answer);
+    if (status == QUEUE_OK && !queue_json_read_counts(answer, &found))
         status =
             queue_fail(q, QUEUE_UNAVAILABLE, "GetQueueAttributes: the response has no number of messages");
     json_decref(answer);
+    if (status != QUEUE_OK)
+        return status;
+    sum->visible += found.visible;
+    sum->hidden += found.hidden;
+    sum->delayed += found.delayed;
+    return QUEUE_OK;
+}
+
+enum queue_status queue_count(struct queue *q, bool dead_letters, struct queue_counts *out) {
+    *out = (struct queue_counts){0};
+    if (dead_letters)
+        return count_one(q, q->dead_letter_url, out);
+    enum queue_status status = QUEUE_OK;
+    for (unsigned i = 0; status == QUEUE_OK && i < queue_shard_count(q); i++)
+        status = count_one(q, q->urls[i], out);
     return status;
 }
 

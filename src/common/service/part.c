@@ -26,11 +26,17 @@ struct cache_options service_cache(struct service *service) {
     return options;
 }
 
+static unsigned consumer_threads(const struct service_part *part, const struct config *config) {
+    if (part->single)
+        return 1;
+    bool few = config->consumer_threads < config->queue_shards;
+    return (unsigned)(few ? config->queue_shards : config->consumer_threads);
+}
+
 struct consumer *service_consumer(struct service *service, const struct service_part *part, void *self) {
-    unsigned threads = part->single ? 1 : (unsigned)service->config->consumer_threads;
     enum service_pool pool = part->single ? SERVICE_QUICK : SERVICE_EVENTS;
     struct consumer_options options = {.db = service_db_of(service, pool),
-                                       .threads = threads,
+                                       .threads = consumer_threads(part, service->config),
                                        .wait_s = (int)(service->config->sqs_wait_time / 1000),
                                        .probe = part->probe,
                                        .handle = part->consume,
@@ -62,7 +68,7 @@ void *part_start(const struct service_part *part, void *app) {
 size_t part_files(const struct service_part *part, const struct config *config) {
     size_t files = part->files;
     if (part->consume || part->consumes)
-        files += CONSUMER_FILES(part->single ? 1 : (size_t)config->consumer_threads);
+        files += CONSUMER_FILES((size_t)consumer_threads(part, config));
     if (part->outbox)
         files += OUTBOX_FILES;
     return files;
