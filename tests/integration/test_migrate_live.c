@@ -138,6 +138,77 @@ static void many_replicas_wait_for_a_slow_migration(void **state) {
     assert_true(migrate_is_current(*state, "slow", slow));
 }
 
+/* Somebody who reads for long: an index that is built concurrently waits for them. */
+static struct db *slow_reader(void) {
+    struct db_options options = options_of(database);
+    struct db *db = db_open(&options);
+    assert_runs(db, "CREATE TABLE IF NOT EXISTS busy (id int); INSERT INTO busy VALUES (1)");
+    assert_runs(db, "BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT * FROM busy");
+    return db;
+}
+
+static const struct migration indexes[] = {
+    {"001_index", MIGRATE_ALONE "CREATE INDEX CONCURRENTLY IF NOT EXISTS busy_idx ON busy (id);\n"
+                                "CREATE INDEX CONCURRENTLY IF NOT EXISTS busy_other_idx ON busy ((id + 1));\n"},
+    {0}};
+
+static void *migrate_indexes(void *applied) {
+    struct db_options options = options_of(database);
+    options.statement_timeout_ms = options.lock_timeout_ms = 200; /* none of which counts here */
+    struct db *db = db_open(&options);
+    *(bool *)applied = migrate_apply(db, "busy", indexes);
+    db_close(db);
+    return NULL;
+}
+
+static void await(struct db *db, const char *sql) {
+    for (int i = 0; db_script(db, sql) != DB_OK; i++) {
+        assert_in_range(i, 0, 3000);
+        usleep(10000);
+    }
+}
+
+#define UNTIL_IT_WAITS                                                                                       \
+    "SELECT 1 / count(*) FROM pg_stat_progress_create_index WHERE datname = current_database()"              \
+    " AND phase LIKE 'waiting%'"
+
+static void an_index_is_built_while_others_read_and_write(void **state) {
+    bool applied = false;
+    pthread_t thread;
+    struct db *db = *state, *reader = slow_reader();
+    assert_int_equal(pthread_create(&thread, NULL, migrate_indexes, &applied), 0);
+    await(db, UNTIL_IT_WAITS);
+    assert_runs(db, "INSERT INTO busy VALUES (2); SELECT 1 / count(*) FROM busy");
+    usleep(400000); /* longer than its deadlines */
+    assert_runs(reader, "COMMIT");
+    pthread_join(thread, NULL);
+    assert_true(applied);
+    assert_true(migrate_is_current(db, "busy", indexes));
+    assert_runs(db, "SELECT 1 / (count(*) = 2)::int FROM pg_index WHERE indisvalid AND indrelid = 'busy'::regclass");
+    db_close(reader);
+}
+
+static void an_index_that_was_not_finished_is_built_anew(void **state) {
+    bool applied = true;
+    pthread_t thread;
+    struct db *db = *state;
+    assert_runs(db, "DROP INDEX busy_idx, busy_other_idx; TRUNCATE busy_migrations");
+    struct db *reader = slow_reader();
+    assert_int_equal(pthread_create(&thread, NULL, migrate_indexes, &applied), 0);
+    await(db, UNTIL_IT_WAITS);
+    assert_runs(db, "SELECT pg_terminate_backend(pid) FROM pg_stat_progress_create_index WHERE datname = current_database()");
+    pthread_join(thread, NULL);
+    assert_false(applied);
+    assert_runs(reader, "COMMIT");
+    db_close(reader);
+    assert_false(migrate_is_current(db, "busy", indexes));
+    assert_runs(db, "SELECT 1 / (count(*) = 1)::int FROM pg_index WHERE NOT indisvalid AND indrelid = 'busy'::regclass");
+    assert_true(migrate_apply(db, "busy", indexes));
+    assert_runs(db, "SELECT 1 / (count(*) = 2)::int FROM pg_index WHERE indisvalid AND indrelid = 'busy'::regclass");
+    /* The deadlines of what follows are those of before. */
+    assert_runs(db, "SELECT 1 / (current_setting('lock_timeout') = '10s')::int");
+}
+
 static void no_database_is_a_failure(void **state) {
     (void)state;
     struct db_options options = options_of("there_is_no_such_database");
@@ -153,6 +224,8 @@ int main(void) {
         cmocka_unit_test_setup_teardown(a_failed_migration_leaves_nothing_and_ends_the_run, connect_db,
                                         disconnect_db),
         cmocka_unit_test_setup_teardown(many_replicas_wait_for_a_slow_migration, connect_db, disconnect_db),
+        cmocka_unit_test_setup_teardown(an_index_is_built_while_others_read_and_write, connect_db, disconnect_db),
+        cmocka_unit_test_setup_teardown(an_index_that_was_not_finished_is_built_anew, connect_db, disconnect_db),
         cmocka_unit_test(no_database_is_a_failure),
     };
     log_setup("test", LOG_INFO, LOG_TEXT);

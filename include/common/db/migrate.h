@@ -1,9 +1,15 @@
-/* Numbered SQL migrations, embedded in the binary. Each is applied once, in order, in a transaction of its own. */
+/* Numbered SQL migrations, embedded in the binary. Each is applied once, in order, in a transaction of its own.
+ *
+ * One that begins with the line MIGRATE_ALONE is not. Each of its statements stands alone, ends with a semicolon at the end
+ * of a line, and may be repeated: the migration is run again when it was interrupted. So CREATE INDEX CONCURRENTLY IF NOT
+ * EXISTS can be used, for indexes of tables that others write into. */
 #pragma once
 
 #include "common/base/attributes.h"
 
 #include <stdbool.h>
+
+#define MIGRATE_ALONE "-- no-transaction\n"
 
 struct db;
 

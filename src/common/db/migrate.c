@@ -89,6 +89,73 @@ static bool apply_one(struct db *db, const char *ledger, const struct migration 
     return applied;
 }
 
+static bool migrate_fails(const struct db *db, const struct migration *migration, const char *part) {
+    log_error(NULL, "migration %s: %s: %s", migration->name, part, db_error(db));
+    return false;
+}
+
+/* What an earlier run that was interrupted has left of the indexes of this migration: IF NOT EXISTS would take them for
+ * whole ones. */
+static bool drop_invalid(struct db *db, const struct migration *migration) {
+    static const struct db_query query = {
+        "migrate_invalid", "SELECT 'DROP INDEX CONCURRENTLY ' || indexrelid::regclass"
+                           "  FROM pg_index JOIN pg_class ON oid = indexrelid"
+                           " WHERE NOT indisvalid AND position(relname IN $1) > 0"};
+    struct db_params params = {0};
+    struct db_result *drops = NULL;
+    db_text_param(&params, migration->sql);
+    bool good = db_run(db, &query, &params, &drops) == DB_OK;
+    db_params_free(&params);
+    for (size_t i = 0; good && i < db_rows(drops); i++) {
+        log_info(NULL, "migration %s: an earlier run was interrupted: %s", migration->name, db_text(drops, i, 0));
+        good = db_script(db, db_text(drops, i, 0)) == DB_OK;
+    }
+    db_result_free(drops);
+    return good || migrate_fails(db, migration, "what an earlier run left");
+}
+
+/* A statement ends with a semicolon at the end of a line. */
+static bool run_statements(struct db *db, const struct migration *migration) {
+    unsigned number = 0;
+    for (const char *at = migration->sql, *end; (end = strstr(at, ";\n")) != NULL; at = end + 2) {
+        struct buf one = {0};
+        char part[32];
+        snprintf(part, sizeof part, "statement %u", ++number);
+        log_info(NULL, "migration %s: %s", migration->name, part);
+        buf_append(&one, at, (size_t)(end - at));
+        bool good = !one.failed && db_script(db, one.data) == DB_OK;
+        buf_free(&one);
+        if (!good)
+            return migrate_fails(db, migration, part);
+    }
+    return true;
+}
+
+/* Without a transaction: for what does not run in one, such as CREATE INDEX CONCURRENTLY, which locks out nobody. It waits
+ * for those who were there before, as long as they need. Whatever interrupts it, it is run again from its start. */
+static bool apply_alone(struct db *db, const char *ledger, const struct migration *migration) {
+    char done[LEDGER_SIZE + 128];
+    unsigned connection = db_generation(db);
+    snprintf(done, sizeof done, "INSERT INTO %s (name) VALUES ('%s')", ledger, migration->name);
+    bool applied = db_script(db, "SET statement_timeout = 0; SET lock_timeout = 0") == DB_OK ||
+                   migrate_fails(db, migration, "settings");
+    applied = applied && drop_invalid(db, migration) && run_statements(db, migration);
+    bool reset = db_script(db, "RESET statement_timeout; RESET lock_timeout") == DB_OK;
+    if (!applied)
+        return false;
+    if (db_generation(db) != connection) /* and with it the lock */
+        return migrate_fails(db, migration, "the connection was lost; try again");
+    if (!reset || db_script(db, done) != DB_OK)
+        return migrate_fails(db, migration, "end");
+    log_info(NULL, "migration %s applied", migration->name);
+    return true;
+}
+
+static bool apply(struct db *db, const char *ledger, const struct migration *migration) {
+    bool alone = strncmp(migration->sql, MIGRATE_ALONE, strlen(MIGRATE_ALONE)) == 0;
+    return alone ? apply_alone(db, ledger, migration) : apply_one(db, ledger, migration);
+}
+
 static bool apply_missing(struct db *db, const char *ledger, const struct migration *table) {
     char create[LEDGER_SIZE + 128];
     snprintf(create, sizeof create,
@@ -102,7 +169,7 @@ static bool apply_missing(struct db *db, const char *ledger, const struct migrat
     }
     bool good = true;
     for (; good && table->name; table++)
-        good = is_listed(names, table->name) || apply_one(db, ledger, table);
+        good = is_listed(names, table->name) || apply(db, ledger, table);
     db_result_free(names);
     return good;
 }

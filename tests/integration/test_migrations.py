@@ -1,0 +1,80 @@
+"""Migrations let others read and write: none of them looks at each row of a table, or writes it anew, while it locks it."""
+
+import pathlib
+
+import pytest
+from harness import ROOT, System
+
+ROWS = 2000
+FIRST = {"order": "009", "delivery": "008"}  # earlier ones made the tables, or are documented to lock them
+FILL = {"order": f"""
+    INSERT INTO orders (id, client_id, customer_id, status, total_amount, version, created_at, updated_at, quiet_since)
+    SELECT ('00000000-0000-7000-8000-' || lpad(n::text, 12, '0'))::uuid, 'c', 'c', 'DELIVERED', 1, 3, now(), now(), now()
+      FROM generate_series(1, {ROWS}) n;
+    INSERT INTO order_items SELECT id, 1, 'p', 1, 1 FROM orders;
+    INSERT INTO idempotency_keys SELECT 'c', id::text, '\\x00', id, now() + interval '1 day' FROM orders;
+    INSERT INTO order_outbox (event_id, group_id, payload, correlation_id, traceparent)
+    SELECT id, id, '{{}}', '', '' FROM orders""", "delivery": f"""
+    INSERT INTO shipments (id, order_id, client_id, customer_id, status, correlation_id, traceparent, created_at, updated_at)
+    SELECT id, id, 'c', 'c', 'PROCESSING', '', '', now(), now() FROM
+      (SELECT ('00000000-0000-7000-8000-' || lpad(n::text, 12, '0'))::uuid AS id FROM generate_series(1, {ROWS}) n) numbered;
+    INSERT INTO delivery_outbox (event_id, group_id, payload, correlation_id, traceparent)
+    SELECT id, id, '{{}}', '', '' FROM shipments"""}
+# Locks that keep writers out, on tables that were there before.
+STRONG = """
+    SELECT c.relname, c.relfilenode, pg_stat_get_xact_tuples_returned(c.oid)
+      FROM pg_locks l JOIN pg_class c ON c.oid = l.relation
+     WHERE l.pid = pg_backend_pid() AND l.granted AND c.relkind IN ('r', 'p') AND c.relname = ANY (%s)
+       AND l.mode IN ('ShareLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock')"""
+TABLES = "SELECT relname, relfilenode, pg_stat_get_xact_tuples_returned(oid) FROM pg_class WHERE relkind IN ('r', 'p') AND relnamespace = 'public'::regnamespace"
+ALONE = "-- no-transaction\n"
+
+
+def apply(connection, script):
+    """Applies a migration. Returns the tables that it kept others from writing into while it read or wrote all of them."""
+    if script.startswith(ALONE):
+        for statement in script.split(";\n")[:-1]:
+            connection.execute(statement)
+            assert "CONCURRENTLY" in statement  # alone, and without waiting for writers
+        return set()
+    with connection.transaction():
+        before = {name: (file, read) for name, file, read in connection.execute(TABLES).fetchall()}
+        connection.execute(script)
+        locked = connection.execute(STRONG, (list(before),)).fetchall()
+        return {name for name, file, read in locked if file != before[name][0] or read >= before[name][1] + ROWS}
+
+
+@pytest.fixture(params=FIRST)
+def filled(request, parts):
+    """The database of a daemon before its first migration that counts, and those that follow."""
+    daemon = request.param
+    files = sorted(pathlib.Path(ROOT, "sql", daemon).glob("*.sql"))
+    with System(parts) as system, parts.connect(system.name) as connection:
+        for file in files:
+            if file.name < FIRST[daemon]:
+                connection.execute(file.read_text())
+        for statement in FILL[daemon].split(";\n"):
+            connection.execute(statement)
+        yield connection, [file for file in files if file.name >= FIRST[daemon]]
+
+
+def test_no_migration_locks_a_table_for_long(filled):
+    connection, files = filled
+    assert {file.name: apply(connection, file.read_text()) for file in files} == {file.name: set() for file in files}
+
+
+@pytest.mark.parametrize("script", [
+    "CREATE INDEX ON orders (updated_at)",
+    "ALTER TABLE orders ALTER customer_id TYPE varchar(300)",
+    "ALTER TABLE orders ADD COLUMN drawn float DEFAULT random()",
+    "ALTER TABLE orders ADD CONSTRAINT positive CHECK (total_amount >= 0)",
+    "LOCK TABLE orders; UPDATE orders SET total_amount = 2",
+])
+def test_one_that_does_would_be_found(parts, script):
+    with System(parts) as system, parts.connect(system.name) as connection:
+        for file in sorted(pathlib.Path(ROOT, "sql/order").glob("*.sql")):
+            if file.name < FIRST["order"]:
+                connection.execute(file.read_text())
+        for statement in FILL["order"].split(";\n"):
+            connection.execute(statement)
+        assert apply(connection, script) == {"orders"}
