@@ -90,6 +90,8 @@ if ((${#private[@]} > 0)); then
     source <("$ROOT/scripts/parts.sh" env "$run" "${private[@]}")
     set +a
 fi
+# A message costs ElasticMQ the more, the more it has had in that queue within five minutes.
+if [[ " ${private[*]} " == *" elasticmq "* ]] && ours QUEUE_SHARDS; then export QUEUE_SHARDS=8; fi
 say "database $(setting DB_HOST):$(setting DB_PORT), Redis $(setting REDIS_HOST):$(setting REDIS_PORT)," \
     "SQS $(setting SQS_ENDPOINT), other settings from ${ENV_FILE#"$ROOT/"}"
 

@@ -336,7 +336,7 @@ class Lab:
 
     def bare_sqs(self, count):
         """Messages per second that a bare client moves through a queue of its own. They are the events of count orders."""
-        sqs, name = self.parts.sqs(), f"bare-{uuid.uuid4()}.fifo"
+        sqs, name = self.parts.sqs, f"bare-{uuid.uuid4()}.fifo"
         url = sqs.create_queue(QueueName=name, Attributes={"FifoQueue": "true", "VisibilityTimeout": "30"})["QueueUrl"]
         path = self.folder / "messages"
         with path.open("w") as file:

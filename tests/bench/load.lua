@@ -1,6 +1,7 @@
 -- wrk -s load.lua URL -- REQUEST [VALUES]: sends the request in the file REQUEST, byte for byte, but that each @ in it stands
 -- for a key no other request has, or for the lines of the file VALUES in turn, from any of them on. What can be is prepared
--- before the start, and answers are only counted. Prints one line of JSON.
+-- before the start, and answers are only counted. With PAUSE_MS each connection waits about so long before each request.
+-- Prints one line of JSON.
 local function read(path)
   local file = assert(io.open(path, "rb"))
   local content = file:read("*a")
@@ -44,6 +45,11 @@ function request()
   if pieces then return table.concat(pieces, unique_key()) end
   index = index % #requests + 1
   return requests[index]
+end
+
+local pause = tonumber(os.getenv("PAUSE_MS") or "")
+if pause then
+  function delay() return math.random(0, 2 * pause) end
 end
 
 function done(summary, latency)

@@ -10,6 +10,7 @@ import time
 
 import lab as tools
 import plans
+import sustained
 from lab import harness
 from table import Row
 
@@ -373,4 +374,4 @@ def plans_of_all(lab):
 MEASURES = {"post": post, "single": single, "get": get, "replay": replay, "token": token, "latency": latency,
             "backlog": backlog, "cpu": cpu, "history": history, "streams": streams,
             "observed": observed, "memory": memory, "start": start, "pages": pages}
-FULL = {"full": full, "plans": plans_of_all}
+FULL = {"full": full, "plans": plans_of_all, "sustained": sustained.sustained}

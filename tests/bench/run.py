@@ -82,7 +82,7 @@ def write(text, texts):
 def main():
     parser = argparse.ArgumentParser(prog="bench.sh", description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="fewer and shorter rounds, good enough for tuning")
-    parser.add_argument("--full", action="store_true", help="also with 5,000,000 stored orders, and plans.txt")
+    parser.add_argument("--full", action="store_true", help="also with 5,000,000 stored orders, plans.txt, and the rate that is sustained")
     parser.add_argument("--only", default="", metavar="REGEX", help="only these of: " + ", ".join(measures.MEASURES))
     parser.add_argument("--write", action="store_true", help="write the table into docs/PERFORMANCE.md")
     options = parser.parse_args()

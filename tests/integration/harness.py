@@ -3,6 +3,7 @@
 import base64
 import contextlib
 import fcntl
+import functools
 import json
 import os
 import pathlib
@@ -145,6 +146,7 @@ class Parts:
     def redis(self, database=0):
         return redis.Redis(self.settings["REDIS_HOST"], int(self.settings["REDIS_PORT"]), db=database)
 
+    @functools.cached_property
     def sqs(self):
         return boto3.client("sqs", endpoint_url=self.settings["SQS_ENDPOINT"], region_name="us-east-1",
                             aws_access_key_id="test", aws_secret_access_key="test")
@@ -153,8 +155,8 @@ class Parts:
 class PrivateParts(Parts):
     """Parts of one's own, made by scripts/parts.sh, that a test may stop, freeze and bring back."""
 
-    def __init__(self):
-        self.folder, self.environment = tempfile.mkdtemp(prefix="parts-"), dict(os.environ)
+    def __init__(self, environment=None):
+        self.folder, self.environment = tempfile.mkdtemp(prefix="parts-"), environment or dict(os.environ)
         try:
             self.start()
             lines = pathlib.Path(self.folder, "env").read_text().splitlines()
@@ -293,7 +295,7 @@ class System:
         redis_db = parts.redis().incr("test-databases") % 15 + 1
         self.redis = parts.redis(redis_db)
         self.redis.flushdb()
-        self.sqs = parts.sqs()
+        self.sqs = parts.sqs
         self.settings = {
             "APP_ENV": "development", "LOG_FORMAT": "json", "LOG_LEVEL": "info", "BIND_ADDRESS": "127.0.0.1",
             "DEMO_CLIENTS": "true", "DELIVERY_ANONYMOUS": "true", "JWT_SECRET": SECRET,
