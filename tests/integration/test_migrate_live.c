@@ -148,8 +148,9 @@ static struct db *slow_reader(void) {
 }
 
 static const struct migration indexes[] = {
-    {"001_index", MIGRATE_ALONE "CREATE INDEX CONCURRENTLY IF NOT EXISTS busy_idx ON busy (id);\n"
-                                "CREATE INDEX CONCURRENTLY IF NOT EXISTS busy_other_idx ON busy ((id + 1));\n"},
+    {"001_index",
+     MIGRATE_ALONE "CREATE INDEX CONCURRENTLY IF NOT EXISTS busy_idx ON busy (id);\n"
+                   "CREATE INDEX CONCURRENTLY IF NOT EXISTS busy_other_idx ON busy ((id + 1));\n"},
     {0}};
 
 static void *migrate_indexes(void *applied) {
@@ -184,7 +185,8 @@ static void an_index_is_built_while_others_read_and_write(void **state) {
     pthread_join(thread, NULL);
     assert_true(applied);
     assert_true(migrate_is_current(db, "busy", indexes));
-    assert_runs(db, "SELECT 1 / (count(*) = 2)::int FROM pg_index WHERE indisvalid AND indrelid = 'busy'::regclass");
+    assert_runs(
+        db, "SELECT 1 / (count(*) = 2)::int FROM pg_index WHERE indisvalid AND indrelid = 'busy'::regclass");
     db_close(reader);
 }
 
@@ -196,15 +198,20 @@ static void an_index_that_was_not_finished_is_built_anew(void **state) {
     struct db *reader = slow_reader();
     assert_int_equal(pthread_create(&thread, NULL, migrate_indexes, &applied), 0);
     await(db, UNTIL_IT_WAITS);
-    assert_runs(db, "SELECT pg_terminate_backend(pid) FROM pg_stat_progress_create_index WHERE datname = current_database()");
+    assert_runs(
+        db,
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_progress_create_index WHERE datname = current_database()");
     pthread_join(thread, NULL);
     assert_false(applied);
     assert_runs(reader, "COMMIT");
     db_close(reader);
     assert_false(migrate_is_current(db, "busy", indexes));
-    assert_runs(db, "SELECT 1 / (count(*) = 1)::int FROM pg_index WHERE NOT indisvalid AND indrelid = 'busy'::regclass");
+    assert_runs(
+        db,
+        "SELECT 1 / (count(*) = 1)::int FROM pg_index WHERE NOT indisvalid AND indrelid = 'busy'::regclass");
     assert_true(migrate_apply(db, "busy", indexes));
-    assert_runs(db, "SELECT 1 / (count(*) = 2)::int FROM pg_index WHERE indisvalid AND indrelid = 'busy'::regclass");
+    assert_runs(
+        db, "SELECT 1 / (count(*) = 2)::int FROM pg_index WHERE indisvalid AND indrelid = 'busy'::regclass");
     /* The deadlines of what follows are those of before. */
     assert_runs(db, "SELECT 1 / (current_setting('lock_timeout') = '10s')::int");
 }
@@ -224,8 +231,10 @@ int main(void) {
         cmocka_unit_test_setup_teardown(a_failed_migration_leaves_nothing_and_ends_the_run, connect_db,
                                         disconnect_db),
         cmocka_unit_test_setup_teardown(many_replicas_wait_for_a_slow_migration, connect_db, disconnect_db),
-        cmocka_unit_test_setup_teardown(an_index_is_built_while_others_read_and_write, connect_db, disconnect_db),
-        cmocka_unit_test_setup_teardown(an_index_that_was_not_finished_is_built_anew, connect_db, disconnect_db),
+        cmocka_unit_test_setup_teardown(an_index_is_built_while_others_read_and_write, connect_db,
+                                        disconnect_db),
+        cmocka_unit_test_setup_teardown(an_index_that_was_not_finished_is_built_anew, connect_db,
+                                        disconnect_db),
         cmocka_unit_test(no_database_is_a_failure),
     };
     log_setup("test", LOG_INFO, LOG_TEXT);

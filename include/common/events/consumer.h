@@ -61,7 +61,7 @@ struct consumer_options {
     struct db_options db;
     struct queue_options queue;
     unsigned threads; /* one for each shard of the queue at least */
-    int wait_s; /* long poll */
+    int wait_s;       /* long poll */
     /* Succeeds when the database can take what handle writes. It runs before messages are received, so that an
      * outage does not use up their receives. */
     const struct db_query *probe;

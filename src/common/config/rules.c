@@ -98,7 +98,8 @@ static void check_shards(const struct config *config, struct buf *errors) {
     const size_t longest = QUEUE_NAME_SIZE - sizeof "-15";
     if (config->queue_shards > 1 &&
         (strlen(config->orders_queue) > longest || strlen(config->delivery_status_queue) > longest))
-        buf_printf(errors, "QUEUE_SHARDS: must be 1 if the name of a queue is longer than %zu characters\n", longest);
+        buf_printf(errors, "QUEUE_SHARDS: must be 1 if the name of a queue is longer than %zu characters\n",
+                   longest);
 }
 
 /* One queue in two roles would mix orders with status changes, or consume its own dead letters. */

@@ -97,17 +97,18 @@ static bool migrate_fails(const struct db *db, const struct migration *migration
 /* What an earlier run that was interrupted has left of the indexes of this migration: IF NOT EXISTS would take them for
  * whole ones. */
 static bool drop_invalid(struct db *db, const struct migration *migration) {
-    static const struct db_query query = {
-        "migrate_invalid", "SELECT 'DROP INDEX CONCURRENTLY ' || indexrelid::regclass"
-                           "  FROM pg_index JOIN pg_class ON oid = indexrelid"
-                           " WHERE NOT indisvalid AND position(relname IN $1) > 0"};
+    static const struct db_query query = {"migrate_invalid",
+                                          "SELECT 'DROP INDEX CONCURRENTLY ' || indexrelid::regclass"
+                                          "  FROM pg_index JOIN pg_class ON oid = indexrelid"
+                                          " WHERE NOT indisvalid AND position(relname IN $1) > 0"};
     struct db_params params = {0};
     struct db_result *drops = NULL;
     db_text_param(&params, migration->sql);
     bool good = db_run(db, &query, &params, &drops) == DB_OK;
     db_params_free(&params);
     for (size_t i = 0; good && i < db_rows(drops); i++) {
-        log_info(NULL, "migration %s: an earlier run was interrupted: %s", migration->name, db_text(drops, i, 0));
+        log_info(NULL, "migration %s: an earlier run was interrupted: %s", migration->name,
+                 db_text(drops, i, 0));
         good = db_script(db, db_text(drops, i, 0)) == DB_OK;
     }
     db_result_free(drops);
@@ -151,7 +152,7 @@ static bool apply_alone(struct db *db, const char *ledger, const struct migratio
     return true;
 }
 
-static bool apply(struct db *db, const char *ledger, const struct migration *migration) {
+static bool apply_either(struct db *db, const char *ledger, const struct migration *migration) {
     bool alone = strncmp(migration->sql, MIGRATE_ALONE, strlen(MIGRATE_ALONE)) == 0;
     return alone ? apply_alone(db, ledger, migration) : apply_one(db, ledger, migration);
 }
@@ -169,7 +170,7 @@ static bool apply_missing(struct db *db, const char *ledger, const struct migrat
     }
     bool good = true;
     for (; good && table->name; table++)
-        good = is_listed(names, table->name) || apply(db, ledger, table);
+        good = is_listed(names, table->name) || apply_either(db, ledger, table);
     db_result_free(names);
     return good;
 }

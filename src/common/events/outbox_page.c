@@ -44,8 +44,7 @@ static size_t pick(struct page *p, size_t picked[static QUEUE_BATCH]) {
     while (p->first < p->count && p->state[p->first] != WAITING)
         p->first++;
     for (size_t row = p->first; row < p->count && n < p->most; row++) {
-        bool free = p->state[row] == WAITING &&
-                    (n == 0 || shard_of(p, row) == shard_of(p, picked[0]));
+        bool free = p->state[row] == WAITING && (n == 0 || shard_of(p, row) == shard_of(p, picked[0]));
         for (size_t i = 0; free && i < n; i++)
             free = !page_same_group(p, picked[i], row);
         if (!free)

@@ -15,8 +15,8 @@ struct queue {
     struct queue_options options;
     void *multi, *easy; /* libcurl's handles */
     struct buf answer;
-    bool ready;                                 /* queue_ensure has succeeded: the URLs are known */
-    char (*urls)[QUEUE_URL_SIZE];               /* of the shards */
+    bool ready;                   /* queue_ensure has succeeded: the URLs are known */
+    char (*urls)[QUEUE_URL_SIZE]; /* of the shards */
     char dead_letter_url[QUEUE_URL_SIZE];
     char error[QUEUE_ERROR_SIZE];
     char refusal[QUEUE_REFUSAL_SIZE]; /* type of the last error answer */

@@ -22,5 +22,6 @@ void queue_shard_name(const struct queue *q, unsigned shard, char out[static QUE
     if (shard == 0)
         snprintf(out, QUEUE_NAME_SIZE, "%s", name);
     else
-        snprintf(out, QUEUE_NAME_SIZE, "%.*s-%u%s", (int)(strlen(name) - strlen(suffix)), name, shard, suffix);
+        snprintf(out, QUEUE_NAME_SIZE, "%.*s-%u%s", (int)(strlen(name) - strlen(suffix)), name, shard,
+                 suffix);
 }
