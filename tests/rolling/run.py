@@ -1,0 +1,107 @@
+"""Restarts or upgrades replicas behind a balancer under load, and checks that no client noticed.
+
+Usage: run.py restart|kill|upgrade [--replicas N] [--clients N] [--rounds N] [--old DIR] [--set NAME=VALUE]...
+The daemons are those of ORDER_SVC and DELIVERY_SVC, the old ones those in DIR. Exits with 1 when a client noticed.
+"""
+
+import argparse
+import pathlib
+import sys
+import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "integration"))
+
+import fleet as fleets  # noqa: E402 (finds harness through the line above)
+import harness  # noqa: E402
+
+MANY = 10  # lines that are shown of one kind
+
+
+class Run:
+    def __init__(self, options):
+        self.options, self.began = options, time.monotonic()
+
+    def say(self, words):
+        print(f"[{time.monotonic() - self.began:4.0f}s] {words}", flush=True)
+
+    def report(self, fleet, journal, what, noticed):
+        """Says what happened. Returns whether nobody noticed."""
+        self.say(f"waited {fleet.rest():.0f} s for the end of all orders")
+        faults = fleet.faults(journal)
+        for name, lines in (("failed", journal.failures), ("fault", faults), ("HAProxy", fleet.balancer.failures())):
+            for line in lines[:MANY]:
+                print(f"  {name}: {line}")
+        total, failed = sum(journal.requests.values()), len(journal.failures)
+        print(", ".join(f"{route}: {count}" for route, count in sorted(journal.requests.items())))
+        self.say(f"{what}: {total} requests, {failed} failed, {len(journal.orders)} orders, {len(journal.cancelled)} wishes to cancel, "
+                 f"slowest {journal.slowest:.2f} s, sent again {fleet.balancer.count('wretr')}, elsewhere {fleet.balancer.count('wredis')}, "
+                 f"{len(faults)} faults in the databases")
+        return not faults and (noticed or not failed)
+
+    def loaded(self, fleet, cancels, do):
+        """Runs do() under load."""
+        load = fleet.load(clients=self.options.clients, cancels=cancels)
+        try:
+            harness.eventually(lambda: load.count() > 20 * self.options.clients)
+            do()
+            after = load.count()
+            harness.eventually(lambda: load.count() > after + 20 * self.options.clients)
+        finally:
+            journal = load.stop()
+        return journal
+
+    def rolled(self, fleet, words, **how):
+        self.say(words)
+        began = time.monotonic()
+        fleet.roll(**how)
+        self.say(f"  took {time.monotonic() - began:.0f} s")
+
+    def restart(self, parts, settings, kill=False):
+        with fleets.Fleet(parts, self.options.replicas, **settings) as fleet:
+            def rounds():
+                for number in range(1, self.options.rounds + 1):
+                    self.rolled(fleet, f"round {number}: {'killing and ' if kill else 're'}starting each of {len(fleet.all())} replicas",
+                                kill=kill)
+            journal = self.loaded(fleet, True, rounds)
+            return self.report(fleet, journal, "kill" if kill else "restart", kill)
+
+    def upgrade(self, parts, settings):
+        old, new = fleets.programs(self.options.old), None
+        with fleets.Fleet(parts, self.options.replicas, use=old, **settings) as fleet:
+            new = {"order-svc": harness.ORDER_SVC, "delivery-svc": harness.DELIVERY_SVC}
+
+            def there_and_back():
+                self.say("migrating, while the old release runs")
+                fleet.migrate(new)
+                for number in range(1, self.options.rounds + 1):
+                    self.rolled(fleet, f"round {number}: old to new, delivery-svc", services=["delivery-svc"], use=new)
+                    self.rolled(fleet, f"round {number}: old to new, order-svc", services=["order-svc"], use=new)
+                    self.rolled(fleet, f"round {number}: back to old, order-svc", services=["order-svc"], use=old)
+                    self.rolled(fleet, f"round {number}: back to old, delivery-svc", services=["delivery-svc"], use=old)
+                self.rolled(fleet, "old to new, for good", services=["delivery-svc", "order-svc"], use=new)
+            journal = self.loaded(fleet, False, there_and_back)
+            return self.report(fleet, journal, "upgrade", False)
+
+    def kill(self, parts, settings):
+        return self.restart(parts, settings, kill=True)
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("what", choices=["restart", "kill", "upgrade"])
+    parser.add_argument("--replicas", type=int, default=3)
+    parser.add_argument("--clients", type=int, default=24)
+    parser.add_argument("--rounds", type=int, default=1)
+    parser.add_argument("--old")
+    parser.add_argument("--set", action="append", default=[])
+    options = parser.parse_args()
+    parts = harness.PrivateParts()
+    try:
+        good = getattr(Run(options), options.what)(parts, dict(one.split("=", 1) for one in options.set))
+    finally:
+        parts.close()
+    return 0 if good else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
