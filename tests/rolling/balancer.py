@@ -4,12 +4,14 @@ import csv
 import io
 import os
 import pathlib
+import re
 import subprocess
 
 import harness
 import requests
 
 CONFIGURATION = harness.ROOT / "deploy/haproxy/haproxy.cfg"
+FAILED = re.compile(r" -?\d+(/-?\d+){4} (-1|5\d\d) ")  # its five times, then the status of the answer
 PROGRAM = "/usr/sbin/haproxy"  # not in the path of every user
 
 
@@ -73,8 +75,8 @@ class Balancer:
         return sum(int(row[column] or 0) for row in self.rows().values())
 
     def failures(self):
-        """What it logged of requests that failed."""
-        return [line for line in self.log_text().splitlines() if " HTTP/1." in line]
+        """What it logged of requests that failed. It also logs those that it had to send again, with their success."""
+        return [line for line in self.log_text().splitlines() if FAILED.search(line)]
 
     def log_text(self):
         return self.log.read_text(errors="replace") if self.log.exists() else ""

@@ -10,7 +10,7 @@ import typing
 import uuid
 
 DEADLINE = 30  # seconds; longer than every deadline of balancer and daemons but for silent streams
-PAUSE = 0.2  # seconds at most, of the clients that are not in a hurry
+PAUSE = 0.3  # seconds at most; every fourth client makes none
 
 
 class Answer(typing.NamedTuple):
@@ -77,7 +77,7 @@ class Client:
 
     def __init__(self, load, number):
         self.load, self.journal, self.rng = load, load.journal, random.Random(number)
-        self.number, self.pauses = number, number % 2 == 1
+        self.number, self.pauses = number, number % 4 > 0
         self.webs = {service: Connection(port) for service, port in load.ports.items()}
 
     async def ask(self, service, route, path, good, body=None, **headers):
@@ -108,7 +108,7 @@ class Client:
     async def order(self):
         customer = f"customer-{uuid.uuid4()}"
         body = {"customer_id": customer, "items": [{"product_id": "p", "quantity": 2, "unit_price": 1.25}]}
-        key = {"Idempotency-Key": str(uuid.uuid4())} if self.number % 4 < 2 else {}
+        key = {"Idempotency-Key": str(uuid.uuid4())} if self.number % 8 < 4 else {}
         self.journal.asked.add(customer)
         for repetition in range(2 if key else 1):
             answer = await self.ask("order-svc", "POST /orders", "/orders", {201}, body, **key)

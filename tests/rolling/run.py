@@ -13,8 +13,14 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "integratio
 
 import fleet as fleets  # noqa: E402 (finds harness through the line above)
 import harness  # noqa: E402
+import truth  # noqa: E402
 
 MANY = 10  # lines that are shown of one kind
+
+
+def show(name, lines):
+    for line in lines[:MANY]:
+        print(f"  {name}: {line}")
 
 
 class Run:
@@ -24,19 +30,19 @@ class Run:
     def say(self, words):
         print(f"[{time.monotonic() - self.began:4.0f}s] {words}", flush=True)
 
-    def report(self, fleet, journal, what, noticed):
-        """Says what happened. Returns whether nobody noticed."""
-        self.say(f"waited {fleet.rest():.0f} s for the end of all orders")
-        faults = fleet.faults(journal)
-        for name, lines in (("failed", journal.failures), ("fault", faults), ("HAProxy", fleet.balancer.failures())):
-            for line in lines[:MANY]:
-                print(f"  {name}: {line}")
-        total, failed = sum(journal.requests.values()), len(journal.failures)
-        print(", ".join(f"{route}: {count}" for route, count in sorted(journal.requests.items())))
-        self.say(f"{what}: {total} requests, {failed} failed, {len(journal.orders)} orders, {len(journal.cancelled)} wishes to cancel, "
-                 f"slowest {journal.slowest:.2f} s, sent again {fleet.balancer.count('wretr')}, elsewhere {fleet.balancer.count('wredis')}, "
-                 f"{len(faults)} faults in the databases")
-        return not faults and (noticed or not failed)
+    def report(self, fleet, journal, what, noticed=False):
+        """Says what happened. Returns whether it is good: that nobody noticed, or may have noticed."""
+        show("failed", journal.failures)
+        show("HAProxy", fleet.balancer.failures())
+        print("  " + ", ".join(f"{route}: {count}" for route, count in sorted(journal.requests.items())))
+        self.say(f"{what}: {sum(journal.requests.values())} requests, {len(journal.failures)} failed, {len(journal.orders)} orders, "
+                 f"{len(journal.cancelled)} wishes to cancel, slowest answer {journal.slowest:.2f} s, sent again "
+                 f"{fleet.balancer.count('wretr')}, to another replica {fleet.balancer.count('wredis')}")
+        seconds = truth.rest(fleet.system)
+        faults = truth.faults(fleet.system, journal)
+        show("fault", faults)
+        self.say(f"all orders ended after {seconds:.0f} s, {len(faults)} faults in the databases")
+        return not faults and (noticed or not journal.failures)
 
     def loaded(self, fleet, cancels, do):
         """Runs do() under load."""
@@ -63,7 +69,7 @@ class Run:
                     self.rolled(fleet, f"round {number}: {'killing and ' if kill else 're'}starting each of {len(fleet.all())} replicas",
                                 kill=kill)
             journal = self.loaded(fleet, True, rounds)
-            return self.report(fleet, journal, "kill" if kill else "restart", kill)
+            return self.report(fleet, journal, "kill" if kill else "restart", noticed=kill)
 
     def upgrade(self, parts, settings):
         old, new = fleets.programs(self.options.old), None
@@ -80,7 +86,7 @@ class Run:
                     self.rolled(fleet, f"round {number}: back to old, delivery-svc", services=["delivery-svc"], use=old)
                 self.rolled(fleet, "old to new, for good", services=["delivery-svc", "order-svc"], use=new)
             journal = self.loaded(fleet, False, there_and_back)
-            return self.report(fleet, journal, "upgrade", False)
+            return self.report(fleet, journal, "upgrade")
 
     def kill(self, parts, settings):
         return self.restart(parts, settings, kill=True)
