@@ -5,6 +5,7 @@
 #   test-rolling.sh upgrade [COMMIT] [OPTION...]   migrates, replaces all replicas of that commit by those of this one, goes back,
 #                                                  and upgrades again. COMMIT: the last release without the last migrations
 #   test-rolling.sh kill [OPTION...]               kills each replica instead: says what clients notice then
+#   test-rolling.sh idle [OPTION...]               restarts nothing; connections are closed when they were idle for a second
 #   test-rolling.sh                                restart and upgrade
 # Options: --replicas N (3) of each daemon, --clients N (24), --rounds N (1), --build DIR (build/release, which is built),
 # --set NAME=VALUE for a setting of the daemons.
@@ -14,11 +15,11 @@ source "$(dirname "$0")/lib.sh"
 
 BEFORE=d260952 # before the migrations 013 to 015 of order-svc
 
-usage() { die "usage: test-rolling.sh [restart|kill|upgrade [COMMIT]] [--replicas N] [--clients N] [--rounds N] [--build DIR] [--set NAME=VALUE]"; }
+usage() { die "usage: test-rolling.sh [restart|kill|idle|upgrade [COMMIT]] [--replicas N] [--clients N] [--rounds N] [--build DIR] [--set NAME=VALUE]"; }
 
 whats=(restart upgrade)
 case ${1:-} in
-restart | kill | upgrade) whats=("$1") && shift ;;
+restart | kill | upgrade | idle) whats=("$1") && shift ;;
 '' | --*) ;;
 *) usage ;;
 esac

@@ -10,7 +10,8 @@ import typing
 import uuid
 
 DEADLINE = 30  # seconds; longer than every deadline of balancer and daemons but for silent streams
-PAUSE = 0.3  # seconds at most; every fourth client makes none
+PAUSE = (0, 0.3)  # seconds between two requests, at least and at most
+HURRY = 12  # one client of so many makes no pause
 
 
 class Answer(typing.NamedTuple):
@@ -77,11 +78,12 @@ class Client:
 
     def __init__(self, load, number):
         self.load, self.journal, self.rng = load, load.journal, random.Random(number)
-        self.number, self.pauses = number, number % 4 > 0
+        self.number, self.pause = number, (0, 0) if load.hurry and number % HURRY == 0 else load.pause
         self.webs = {service: Connection(port) for service, port in load.ports.items()}
 
     async def ask(self, service, route, path, good, body=None, **headers):
         """Returns the answer if it is a good one."""
+        await asyncio.sleep(self.rng.uniform(*self.pause))
         web, began = self.webs[service], time.monotonic()
         method, kept = route.split()[0], web.used
         data = b"" if body is None else json.dumps(body).encode()
@@ -101,10 +103,6 @@ class Client:
     def fail(self, words):
         self.journal.failures.append(f"{time.strftime('%H:%M:%S')} {words}")
 
-    async def pause(self):
-        if self.pauses:
-            await asyncio.sleep(self.rng.uniform(0, self.load.pause))
-
     async def order(self):
         customer = f"customer-{uuid.uuid4()}"
         body = {"customer_id": customer, "items": [{"product_id": "p", "quantity": 2, "unit_price": 1.25}]}
@@ -120,7 +118,6 @@ class Client:
                 self.journal.orders.append(order)
             elif told != order.order_id:
                 self.fail(f"{customer} was answered {told} after {order.order_id}")
-            await self.pause()
         return order
 
     async def read(self, order):
@@ -145,12 +142,10 @@ class Client:
             if order is None:
                 continue
             await self.read(order)
-            await self.pause()
             await self.look_for(order)
             await self.ask("delivery-svc", "GET shipment", f"/delivery/shipment/{order.order_id}", {200, 404})
             if self.load.cancels and self.rng.random() < 0.2:
                 await self.cancel(order)
-            await self.pause()
         for web in self.webs.values():
             web.close()
 
@@ -158,8 +153,9 @@ class Client:
 class Load:
     """Runs clients in a thread of its own."""
 
-    def __init__(self, ports, token, clients=24, cancels=True, pause=PAUSE):
-        self.ports, self.cancels, self.pause, self.journal, self.stopping = ports, cancels, pause, Journal(), False
+    def __init__(self, ports, token, clients=24, cancels=True, pause=PAUSE, hurry=True):
+        self.ports, self.cancels, self.pause, self.hurry = ports, cancels, pause, hurry
+        self.journal, self.stopping = Journal(), False
         self.headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
         self.clients = [Client(self, number) for number in range(clients)]
         self.error = None

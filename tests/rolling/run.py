@@ -1,6 +1,6 @@
 """Restarts or upgrades replicas behind a balancer under load, and checks that no client noticed.
 
-Usage: run.py restart|kill|upgrade [--replicas N] [--clients N] [--rounds N] [--old DIR] [--set NAME=VALUE]...
+Usage: run.py restart|kill|upgrade|idle [--replicas N] [--clients N] [--rounds N] [--old DIR] [--set NAME=VALUE]...
 The daemons are those of ORDER_SVC and DELIVERY_SVC, the old ones those in DIR. Exits with 1 when a client noticed.
 """
 
@@ -44,9 +44,9 @@ class Run:
         self.say(f"all orders ended after {seconds:.0f} s, {len(faults)} faults in the databases")
         return not faults and (noticed or not journal.failures)
 
-    def loaded(self, fleet, cancels, do):
+    def loaded(self, fleet, do, **how):
         """Runs do() under load."""
-        load = fleet.load(clients=self.options.clients, cancels=cancels)
+        load = fleet.load(clients=self.options.clients, **how)
         try:
             harness.eventually(lambda: load.count() > 20 * self.options.clients)
             do()
@@ -68,7 +68,7 @@ class Run:
                 for number in range(1, self.options.rounds + 1):
                     self.rolled(fleet, f"round {number}: {'killing and ' if kill else 're'}starting each of {len(fleet.all())} replicas",
                                 kill=kill)
-            journal = self.loaded(fleet, True, rounds)
+            journal = self.loaded(fleet, rounds)
             return self.report(fleet, journal, "kill" if kill else "restart", noticed=kill)
 
     def upgrade(self, parts, settings):
@@ -85,16 +85,23 @@ class Run:
                     self.rolled(fleet, f"round {number}: back to old, order-svc", services=["order-svc"], use=old)
                     self.rolled(fleet, f"round {number}: back to old, delivery-svc", services=["delivery-svc"], use=old)
                 self.rolled(fleet, "old to new, for good", services=["delivery-svc", "order-svc"], use=new)
-            journal = self.loaded(fleet, False, there_and_back)
+            journal = self.loaded(fleet, there_and_back, cancels=False)
             return self.report(fleet, journal, "upgrade")
 
     def kill(self, parts, settings):
         return self.restart(parts, settings, kill=True)
 
+    def idle(self, parts, settings):
+        """Daemons close connections that were idle for as long as clients pause, so often in the moment of a request."""
+        with fleets.Fleet(parts, self.options.replicas, **{"HTTP_TIMEOUT": "1s"} | settings) as fleet:
+            self.say(f"{self.options.rounds} minutes with connections that are closed when they were idle for a second")
+            journal = self.loaded(fleet, lambda: time.sleep(60 * self.options.rounds), pause=(0.95, 1.3), hurry=False)
+            return self.report(fleet, journal, "idle", noticed=True)
+
 
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("what", choices=["restart", "kill", "upgrade"])
+    parser.add_argument("what", choices=["restart", "kill", "upgrade", "idle"])
     parser.add_argument("--replicas", type=int, default=3)
     parser.add_argument("--clients", type=int, default=24)
     parser.add_argument("--rounds", type=int, default=1)
