@@ -11,6 +11,7 @@ import uuid
 
 DEADLINE = 30  # seconds; longer than every deadline of balancer and daemons but for silent streams
 PAUSE = (0, 0.3)  # seconds between two requests, at least and at most
+LOOKS = 4  # at each order, so that requests are many and orders few: delivering takes longer than ordering
 HURRY = 12  # one client of so many makes no pause
 
 
@@ -74,7 +75,7 @@ class Journal:
 
 
 class Client:
-    """Orders, reads, lists, repeats, looks at the shipment and sometimes cancels, one after the other."""
+    """Orders, repeats, reads, lists, looks at the shipment and sometimes cancels, one after the other."""
 
     def __init__(self, load, number):
         self.load, self.journal, self.rng = load, load.journal, random.Random(number)
@@ -141,9 +142,10 @@ class Client:
             order = await self.order()
             if order is None:
                 continue
-            await self.read(order)
-            await self.look_for(order)
-            await self.ask("delivery-svc", "GET shipment", f"/delivery/shipment/{order.order_id}", {200, 404})
+            for _ in range(LOOKS):
+                await self.read(order)
+                await self.look_for(order)
+                await self.ask("delivery-svc", "GET shipment", f"/delivery/shipment/{order.order_id}", {200, 404})
             if self.load.cancels and self.rng.random() < 0.2:
                 await self.cancel(order)
         for web in self.webs.values():
