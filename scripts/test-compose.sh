@@ -3,7 +3,7 @@
 # cleanly. Then it tests deploy/docker-compose.production.yml with an order of a registered client. Needs a Docker
 # daemon that has the images or can fetch them.
 #   test-compose.sh --scale    tests docker-compose.scale.yml instead: three replicas of each daemon behind HAProxy, which
-#                              are restarted one after the other under load
+#                              are restarted one after the other under load, then five and three again
 set -euo pipefail
 # shellcheck source=scripts/lib.sh
 source "$(dirname "$0")/lib.sh"
@@ -51,7 +51,7 @@ if $scale; then
     prepare_python
     mapfile -t replicas < <(container order-svc && container delivery-svc)
     DB_HOST=127.0.0.1 DB_USER=admin DB_PASSWORD=admin123 REDIS_HOST=127.0.0.1 SQS_ENDPOINT=http://127.0.0.1:$ELASTICMQ_PORT \
-        "$ROOT/build/venv/bin/python" -B tests/rolling/containers.py "${replicas[@]}"
+        "$ROOT/build/venv/bin/python" -B tests/rolling/containers.py "${compose[*]}" "${replicas[@]}"
     say "running the demo through HAProxy"
     ORDER_URL=http://localhost:$BALANCER_ORDER_PORT DELIVERY_URL=http://localhost:$BALANCER_DELIVERY_PORT demo/demo.sh
     say "docker-compose works with many replicas"

@@ -1,6 +1,7 @@
-"""Restarts containers of docker-compose behind its HAProxy under load, one after the other, and checks that no client noticed.
+"""Restarts containers of docker-compose behind its HAProxy under load, one after the other, starts more and stops them. Checks
+that no client noticed.
 
-Usage: containers.py CONTAINER...
+Usage: containers.py COMPOSE CONTAINER...     COMPOSE: the words of docker-compose with its files
 Where things are is in DB_*, REDIS_*, SQS_ENDPOINT, and in BALANCER_ORDER_PORT, BALANCER_DELIVERY_PORT and BALANCER_WATCH_PORT.
 """
 
@@ -19,6 +20,7 @@ import requests  # noqa: E402
 import truth  # noqa: E402
 from load import Load  # noqa: E402
 
+os.environ["PGCLIENTENCODING"] = "UTF8"  # text is text, also where the image made a database without an encoding
 CLIENTS = 8
 FEW = 200  # requests before the first restart, and after the last
 
@@ -40,7 +42,16 @@ def servers_up():
             and row["svname"] != row["pxname"]]
 
 
-def main(containers):
+def scale(compose, number, others):
+    """So many replicas of order-svc. Those that are too many are stopped."""
+    began = time.monotonic()
+    subprocess.run([*compose, "up", "-d", "--no-recreate", "--scale", f"order-svc={number}", "--scale", f"delivery-svc={others}"],
+                   check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    harness.eventually(lambda: len(servers_up()) == number + others, what=f"requests for {number} replicas of order-svc")
+    print(f"  {number} replicas of order-svc after {time.monotonic() - began:.0f} s", flush=True)
+
+
+def main(compose, *containers):
     system = Composition(harness.Parts(os.environ))
     token = system.mint("demo-client", "order:create order:read delivery:read")
     harness.eventually(lambda: len(servers_up()) == len(containers), what=f"all of {servers_up()}")
@@ -53,6 +64,9 @@ def main(containers):
             subprocess.run(["docker", "restart", "-t", "30", container], check=True, stdout=subprocess.DEVNULL)
             harness.eventually(lambda: len(servers_up()) == len(containers), what="requests for the restarted replica")
             print(f"  {container} was away for {time.monotonic() - began:.0f} s", flush=True)
+        half = len(containers) // 2
+        for number in (half + 2, half):
+            scale(compose.split(), number, half)
         goal = load.count() + FEW
         harness.eventually(lambda: load.count() > goal)
     finally:
@@ -67,4 +81,4 @@ def main(containers):
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main(*sys.argv[1:]))
