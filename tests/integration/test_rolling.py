@@ -13,7 +13,7 @@ FEW = 100  # requests before, between and after the restarts
 
 
 def test_nobody_notices_that_replicas_are_restarted(parts):
-    with Fleet(parts, replicas=2) as fleet:
+    with Fleet(parts, replicas=2, SHUTDOWN_DELAY="2s") as fleet:
         load = fleet.load(clients=6)
         try:
             eventually(lambda: load.count() > FEW)

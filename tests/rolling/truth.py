@@ -2,6 +2,8 @@
 
 import time
 
+DEAD_LETTERS = ("ORDERS_DLQ", "DELIVERY_STATUS_DLQ")
+QUEUES = ("ORDERS_QUEUE", "DELIVERY_STATUS_QUEUE", *DEAD_LETTERS)
 ORDERS_AT_REST = """
     SELECT count(*) FROM orders o LEFT JOIN shipments s ON s.order_id = o.id
      WHERE o.status NOT IN ('DELIVERED', 'CANCELLED') OR s.status IS DISTINCT FROM o.status"""
@@ -27,8 +29,10 @@ def rest(system, limit=300):
     """Waits until no order is on its way. Returns the seconds."""
     began = time.monotonic()
     while not (system.query(ORDERS_AT_REST) == [(0,)] and system.is_drained()):
-        left = system.query("SELECT status, count(*) FROM orders GROUP BY 1")
-        assert time.monotonic() < began + limit, f"orders are on their way after {limit} s: {left}"
+        if time.monotonic() > began + limit:
+            left = system.query("SELECT status, count(*) FROM orders GROUP BY 1")
+            queues = {name: system.messages_in(name) for name in QUEUES if system.has_queue(name)}
+            raise AssertionError(f"orders are on their way after {limit} s: {left}, messages {queues}")
         time.sleep(1)  # to look costs the others their time
     return time.monotonic() - began
 
@@ -47,7 +51,7 @@ def faults(system, journal):
         if status == "CANCELLED" and order.order_id not in journal.cancelled:
             found.append(f"{order} is cancelled, and nobody wished it")
     found += [f"{customer} has an order and asked for none" for customer, _ in stored.values() if customer not in journal.asked]
-    for queue in ("ORDERS_DLQ", "DELIVERY_STATUS_DLQ"):
+    for queue in DEAD_LETTERS:
         if system.has_queue(queue) and (dead := system.messages_in(queue)):
             found.append(f"{dead} dead letters in {queue}")
     return found
