@@ -51,6 +51,20 @@ def scale(compose, number, others):
     print(f"  {number} replicas of order-svc after {time.monotonic() - began:.0f} s", flush=True)
 
 
+def warm_up(load):
+    """Until all goes well for a while: what starts on a busy disk is late at first. Returns how many requests failed before."""
+    failed, since = 0, 0
+
+    def warm():
+        nonlocal failed, since
+        if len(load.journal.failures) > failed:
+            failed, since = len(load.journal.failures), load.count()
+        return load.count() > since + FEW
+
+    harness.eventually(warm, timeout=300, what="a time without failures")
+    return failed
+
+
 def main(compose, *containers):
     system = Composition(harness.Parts(os.environ))
     token = system.mint("demo-client", "order:create order:read delivery:read")
@@ -58,7 +72,7 @@ def main(compose, *containers):
     load = Load({"order-svc": int(os.environ["BALANCER_ORDER_PORT"]), "delivery-svc": int(os.environ["BALANCER_DELIVERY_PORT"])},
                 token, clients=CLIENTS)
     try:
-        harness.eventually(lambda: load.count() > FEW)
+        cold = warm_up(load)
         for container in containers:
             began = time.monotonic()
             subprocess.run(["docker", "restart", "-t", "30", container], check=True, stdout=subprocess.DEVNULL)
@@ -73,11 +87,12 @@ def main(compose, *containers):
         journal = load.stop()
     truth.rest(system)
     faults = truth.faults(system, journal)
-    for line in (journal.failures + faults)[:20]:
+    failures = journal.failures[cold:]
+    for line in (failures + faults)[:20]:
         print(f"  {line}")
-    print(f"{len(containers)} restarts, {load.count()} requests, {len(journal.failures)} failed, {len(journal.orders)} orders, "
-          f"{len(faults)} faults in the databases")
-    return 1 if journal.failures or faults else 0
+    print(f"{len(containers)} restarts, {load.count()} requests, {len(failures)} failed, {cold} before the first restart, "
+          f"{len(journal.orders)} orders, {len(faults)} faults in the databases")
+    return 1 if failures or faults else 0
 
 
 if __name__ == "__main__":
