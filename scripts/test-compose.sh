@@ -45,6 +45,9 @@ if $scale; then
     compose+=(-f docker-compose.yml -f docker-compose.scale.yml)
     BALANCER_ORDER_PORT=$(free_port) BALANCER_DELIVERY_PORT=$(free_port) BALANCER_WATCH_PORT=$(free_port)
     export ORDER_SERVICE_PORT=0 DELIVERY_SERVICE_PORT=0 BALANCER_ORDER_PORT BALANCER_DELIVERY_PORT BALANCER_WATCH_PORT
+    # Containers that share a busy disk take their time for a first connection. This is about restarts, not about deadlines.
+    sed -E 's/^(DB_CONNECT_TIMEOUT|DB_STATEMENT_TIMEOUT|HTTP_QUEUE_TIMEOUT)=.*/\1=20s/' env.example >build/compose-scale.env
+    export ENV_FILE=build/compose-scale.env
     say "starting three replicas of each daemon"
     start --scale order-svc=3 --scale delivery-svc=3
     say "restarting each replica under load"
