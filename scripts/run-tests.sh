@@ -54,7 +54,7 @@ if $quick; then
     exit "${#failed[@]}"
 fi
 
-"$ROOT/scripts/install-deps.sh" run fuzz
+"$ROOT/scripts/install-deps.sh" run fuzz haproxy
 say "fetching ElasticMQ, axe-core and the tests' Python packages where missing, building build/tsan, build/valgrind and build/fuzz"
 { prepare_python && "$ROOT/scripts/axe.sh" >/dev/null; } &
 fetching=$!

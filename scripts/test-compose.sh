@@ -2,10 +2,17 @@
 # Tests docker-compose.yml: builds, starts on free ports, runs the demo, checks the hardening and that daemons stop
 # cleanly. Then it tests deploy/docker-compose.production.yml with an order of a registered client. Needs a Docker
 # daemon that has the images or can fetch them.
+#   test-compose.sh --scale    tests docker-compose.scale.yml instead: three replicas of each daemon behind HAProxy, which
+#                              are restarted one after the other under load, then five and three again
 set -euo pipefail
 # shellcheck source=scripts/lib.sh
 source "$(dirname "$0")/lib.sh"
 
+scale=false
+case ${1:-} in
+--scale) scale=true ;;
+?*) die "usage: test-compose.sh [--scale]" ;;
+esac
 cd "$ROOT"
 compose=(docker-compose)
 if docker compose version >/dev/null 2>&1; then compose=(docker compose); fi
@@ -14,11 +21,15 @@ ORDER_SERVICE_PORT=$(free_port) DELIVERY_SERVICE_PORT=$(free_port)
 DB_PORT=$(free_port) REDIS_PORT=$(free_port) ELASTICMQ_PORT=$(free_port)
 export ORDER_SERVICE_PORT DELIVERY_SERVICE_PORT DB_PORT REDIS_PORT ELASTICMQ_PORT
 
-container() { "${compose[@]}" ps -q "$1"; }
-healthy() { [[ $(docker inspect -f '{{.State.Health.Status}}' "$(container "$1")") == healthy ]]; }
+container() { "${compose[@]}" ps -q "$1"; } # or containers, one a line
+healthy() { # SERVICE: all of its containers
+    local containers
+    mapfile -t containers < <(container "$1")
+    [[ $(docker inspect -f '{{.State.Health.Status}}' "${containers[@]}" | sort -u) == healthy ]]
+}
 
-start() {
-    quietly build/log/compose-up.log "${compose[@]}" up -d
+start() { # [OPTION...]
+    quietly build/log/compose-up.log "${compose[@]}" up -d "$@"
     for daemon in order-svc delivery-svc; do
         wait_until 60 healthy "$daemon" || {
             "${compose[@]}" logs "$daemon"
@@ -30,6 +41,25 @@ start() {
 trap '"${compose[@]}" down -v --remove-orphans >/dev/null 2>&1' EXIT
 say "building the image"
 quietly build/log/compose-build.log "${compose[@]}" build
+if $scale; then
+    compose+=(-f docker-compose.yml -f docker-compose.scale.yml)
+    BALANCER_ORDER_PORT=$(free_port) BALANCER_DELIVERY_PORT=$(free_port) BALANCER_WATCH_PORT=$(free_port)
+    export ORDER_SERVICE_PORT=0 DELIVERY_SERVICE_PORT=0 BALANCER_ORDER_PORT BALANCER_DELIVERY_PORT BALANCER_WATCH_PORT
+    # Containers that share a busy disk take their time for a first connection. This is about restarts, not about deadlines.
+    sed -E 's/^(DB_CONNECT_TIMEOUT|DB_STATEMENT_TIMEOUT|HTTP_QUEUE_TIMEOUT)=.*/\1=20s/' env.example >build/compose-scale.env
+    export ENV_FILE=build/compose-scale.env
+    say "starting three replicas of each daemon"
+    start --scale order-svc=3 --scale delivery-svc=3
+    say "restarting each replica under load"
+    prepare_python
+    mapfile -t replicas < <(container order-svc && container delivery-svc)
+    DB_HOST=127.0.0.1 DB_USER=admin DB_PASSWORD=admin123 REDIS_HOST=127.0.0.1 SQS_ENDPOINT=http://127.0.0.1:$ELASTICMQ_PORT \
+        "$ROOT/build/venv/bin/python" -B tests/rolling/containers.py "${compose[*]}" "${replicas[@]}"
+    say "running the demo through HAProxy"
+    ORDER_URL=http://localhost:$BALANCER_ORDER_PORT DELIVERY_URL=http://localhost:$BALANCER_DELIVERY_PORT demo/demo.sh
+    say "docker-compose works with many replicas"
+    exit
+fi
 say "starting the containers"
 start
 

@@ -3,7 +3,9 @@
 import contextlib
 import json
 import re
+import signal
 import socket
+import time
 
 import pytest
 from harness import System, at_once, basket
@@ -127,6 +129,25 @@ def test_hundreds_of_idle_connections_hold_nobody_back(system):
         for _ in range(500):
             stack.enter_context(connected(system))
         assert system.client().create().status_code == 201
+
+
+def test_request_that_has_arrived_in_time_is_answered_also_when_it_is_read_late(parts):
+    """A load balancer uses a kept connection at the last moment, while the daemon has no processor."""
+    with System(parts, HTTP_TIMEOUT="5s") as system, contextlib.ExitStack() as stack:
+        system.order_svc().start()
+        kept = [stack.enter_context(connected(system)) for _ in range(50)]
+        ask = b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n"
+        for raw in kept:
+            raw.sendall(ask)
+            assert statuses(raw.recv(65536)) == [200]
+        system.order.process.send_signal(signal.SIGSTOP)
+        try:
+            for raw in kept:
+                raw.sendall(ask)
+            time.sleep(5.5)  # more than HTTP_TIMEOUT, and less than twice as long
+        finally:
+            system.order.process.send_signal(signal.SIGCONT)
+        assert [statuses(raw.recv(65536)) for raw in kept] == [[200]] * 50
 
 
 @pytest.mark.parametrize("kind", ["a header", "headers", "parameters", "a cookie", "cookies"])

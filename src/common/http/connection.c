@@ -17,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -65,6 +66,18 @@ static void tell_limits(struct http_connections *all, unsigned count) {
         log_error(NULL, "http: the process is out of file descriptors: new clients must wait");
 }
 
+/* Whether the client has let its time pass. A request that has arrived on a kept connection and was not read yet did not:
+ * that is for us to do, and we take as long again at most. (While an answer is sent, nothing is read.) */
+static bool is_late(const struct http_connection *c, int64_t now_ms) {
+    int64_t deadline = atomic_load_explicit(&c->deadline_ms, memory_order_relaxed);
+    if (deadline >= now_ms)
+        return false;
+    int unread = 0;
+    bool sending = atomic_load_explicit(&c->sending_ms, memory_order_relaxed) != 0;
+    return sending || now_ms - deadline > c->all->limit_ms || ioctl(c->socket, FIONREAD, &unread) != 0 ||
+           unread == 0;
+}
+
 /* Shuts down the connections that are late. To libmicrohttpd this looks as if the client hung up, so it closes
  * them. */
 static int64_t end_late(void *self) {
@@ -74,7 +87,7 @@ static int64_t end_late(void *self) {
     pthread_mutex_lock(&all->lock);
     unsigned count = all->count;
     for (struct http_connection *c = all->first; c; c = c->next) {
-        if (atomic_load_explicit(&c->deadline_ms, memory_order_relaxed) < now) {
+        if (is_late(c, now)) {
             (void)shutdown(c->socket, SHUT_RDWR);
             late++;
         }
