@@ -97,15 +97,18 @@ bool order_views_find(const struct order_views *views, const struct uuid ids[], 
     return ok;
 }
 
-void order_views_put(const struct order_views *views, const uint8_t database[static DB_IDENTITY_SIZE],
+bool order_views_put(const struct order_views *views, const uint8_t database[static DB_IDENTITY_SIZE],
                      const struct order *const orders[], size_t n) {
     struct arena arena = {0};
     struct buf text = {0};
     struct cache_entry *entries = arena_array(&arena, n, sizeof *entries);
     char(*names)[VIEW_KEY_SIZE] = arena_array(&arena, n, sizeof *names);
-    size_t count = 0;
-    for (size_t i = 0; entries && names && i < n; i++) {
+    size_t count = 0, wanted = 0;
+    for (size_t i = 0; i < n; i++) {
         if (!order_status_final(orders[i]->status))
+            continue;
+        wanted++;
+        if (!entries || !names)
             continue;
         view_key(&orders[i]->id, database, names[count]);
         buf_clear(&text);
@@ -122,7 +125,7 @@ void order_views_put(const struct order_views *views, const uint8_t database[sta
         count++;
     }
     buf_free(&text);
-    if (count)
-        (void)cache_put(views->cache, entries, count);
+    bool taken = count == 0 || cache_put(views->cache, entries, count);
     arena_free(&arena);
+    return taken && count == wanted;
 }
