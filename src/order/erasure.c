@@ -2,6 +2,7 @@
 #include "erasure.h"
 
 #include "common/base/json.h"
+#include "common/base/utf8.h"
 #include "common/token/token.h"
 #include "order.h"
 
@@ -9,8 +10,12 @@
 
 enum { ACTOR_MAX = 255, RANDOM_BYTES = 16 };
 
+static bool is_name(const char *text, size_t max) {
+    return utf8_valid(text) && json_text_plain(text, max);
+}
+
 bool erasure_customer_ok(const char *id) {
-    return json_text_plain(id, ORDER_MAX_ID_LENGTH);
+    return is_name(id, ORDER_MAX_ID_LENGTH);
 }
 
 /* Where the value of an option goes; NULL: there is no such option. */
@@ -22,7 +27,7 @@ static const char **place_of(const char *name, struct erasure_options *options) 
     return strcmp(name, "--actor") == 0 ? &options->actor : NULL;
 }
 
-static const char *read_words(int argc, char *argv[], struct erasure_options *out) {
+static const char *read_words(int argc, const char *const argv[], struct erasure_options *out) {
     for (int i = 1; i < argc; i++) {
         if (strcmp(argv[i], "--repeat") == 0) {
             out->repeat = true;
@@ -47,14 +52,15 @@ static const char *check_words(const struct erasure_options *options) {
         return "Name the customer with --customer ID, or --customer - to read ids from standard input";
     if (!erasure_customer_ok(options->customer))
         return "A customer's id has 1 to 255 characters and no control characters";
-    if (options->client && !json_text_plain(options->client, TOKEN_CLIENT_ID_SIZE - 1))
+    if (options->client && !is_name(options->client, TOKEN_CLIENT_ID_SIZE - 1))
         return "A client's id has 1 to 255 characters and no control characters";
-    if (options->actor && !json_text_plain(options->actor, ACTOR_MAX))
+    if (options->actor && !is_name(options->actor, ACTOR_MAX))
         return "An actor has 1 to 255 characters and no control characters";
     return NULL;
 }
 
-bool erasure_options_parse(int argc, char *argv[], struct erasure_options *out, const char **fault) {
+bool erasure_options_parse(int argc, const char *const argv[], struct erasure_options *out,
+                           const char **fault) {
     *out = (struct erasure_options){0};
     *fault = read_words(argc, argv, out);
     if (!*fault)

@@ -18,7 +18,7 @@ struct erasure_options {
 };
 
 /* argv[0] is "erase". False when the words are wrong; *fault says why. */
-bool erasure_options_parse(int argc, char *argv[], struct erasure_options *out,
+bool erasure_options_parse(int argc, const char *const argv[], struct erasure_options *out,
                            const char **fault) MUST_CHECK;
 
 /* Whether this is a customer's id as POST /orders takes it. */

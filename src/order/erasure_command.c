@@ -268,7 +268,7 @@ static int run_erasure(const struct config *config, const struct erasure_options
 int erasure_command(const struct config *config, int argc, char *argv[]) {
     struct erasure_options options;
     const char *fault;
-    if (!erasure_options_parse(argc, argv, &options, &fault)) {
+    if (!erasure_options_parse(argc, (const char *const *)argv, &options, &fault)) {
         fprintf(stderr, "%s.\n%s", fault, erase_usage);
         return 2;
     }

@@ -374,3 +374,22 @@ def test_database_that_is_away_is_told(by_hand):
     away = by_hand.order_svc(DB_PORT=str(free_port()))
     done = away.command("erase", "--customer", "somebody")
     assert done.returncode == 1 and "Run it again" in done.stderr and "somebody" not in done.stderr
+
+
+def test_delivery_that_is_under_way_keeps_no_answer_and_is_made_again(parts):
+    """Its receiver has the old text, and answers with it after the erasure."""
+    who, answered = somebody(), threading.Event()
+    with crowd(parts, WEBHOOK_TIMEOUT="30s") as (system, api, receiver):
+        hook = api.post("/webhooks", {"url": receiver.url}).json()
+        receiver.answer = lambda request: (answered.wait(30), (500, {}, request.event["customer_id"].encode()))[1]
+        order_id = api.created(basket(who))
+        receiver.await_of(order_id, 1)
+        assert erased(system, who) == 1
+        answered.set()
+        api.created()
+        receiver.await_count(2)
+        delivered = "SELECT attempts, last_answer FROM webhook_deliveries WHERE webhook_id = %s AND last_status IS NOT NULL"
+        eventually(lambda: system.query(delivered, hook["id"]), what="a result that was recorded")
+        assert in_database(system, who) == set()
+        waiting = system.query("SELECT body::json ->> 'customer_id', next_at IS NOT NULL FROM webhook_deliveries WHERE order_id = %s", order_id)
+        assert waiting == [(customers(system)[order_id], True)]
