@@ -25,6 +25,8 @@ static const char erase_usage[] =
 enum {
     ACTOR_SIZE = 256,
     LINE_SIZE = 4 * ORDER_MAX_ID_LENGTH + 3, /* of UTF-8, with its end */
+    REDIS_TRIES = 5, /* REDIS_TIMEOUT is short, for requests that do not wait for it */
+    REDIS_PAUSE_MS = 200,
     BUSY_TRIES = 100,
     BUSY_LEAST_MS = 50,
     BUSY_MOST_MS = 500,
@@ -50,6 +52,18 @@ static bool erasing_failed(struct erasing_run *run, enum db_status status) {
     return false;
 }
 
+/* What is written over receipts lives for a moment only: it deletes them. */
+static bool locate_receipts(const struct erasing_run *run, const struct erasure_batch *batch,
+                            struct order_receipt_place places[], struct cache_entry entries[]) {
+    for (size_t i = 0; i < batch->key_count; i++) {
+        if (!order_receipt_locate(&places[i], run->views.identity, batch->keys[i].client_id,
+                                  batch->keys[i].key))
+            return false;
+        entries[i] = (struct cache_entry){.key = places[i].cache_key, .value = "-", .len = 1, .ttl_ms = 1};
+    }
+    return true;
+}
+
 /* Writes over what Redis knows of the orders: views by the ones of now, and receipts by nothing, as they have the fingerprint
  * of the order, and its reference. False, with a message, when Redis does not take it. */
 static bool clean_cache(struct erasing_run *run, struct arena *arena, const struct erasure_batch *batch) {
@@ -57,21 +71,22 @@ static bool clean_cache(struct erasing_run *run, struct arena *arena, const stru
     const struct order **orders = arena_array(arena, batch->count + 1, sizeof *orders);
     struct order_receipt_place *places = arena_array(arena, batch->key_count + 1, sizeof *places);
     struct cache_entry *entries = arena_array(arena, batch->key_count + 1, sizeof *entries);
-    bool good = orders && places && entries && db_identity_of(run->db, database);
-    for (size_t i = 0; good && i < batch->count; i++)
+    bool ready = orders && places && entries && db_identity_of(run->db, database) &&
+                 locate_receipts(run, batch, places, entries);
+    for (size_t i = 0; ready && i < batch->count; i++)
         orders[i] = &batch->orders[i];
-    for (size_t i = 0; good && i < batch->key_count; i++) {
-        good = order_receipt_locate(&places[i], run->views.identity, batch->keys[i].client_id,
-                                    batch->keys[i].key);
-        entries[i] = (struct cache_entry){.key = places[i].cache_key, .value = "-", .len = 1, .ttl_ms = 1};
+    bool good = false;
+    for (int i = 0; ready && !good && i < (run->incomplete ? 1 : REDIS_TRIES); i++) {
+        if (i > 0)
+            clock_sleep_ms(REDIS_PAUSE_MS);
+        good = order_views_put(&run->views, database, orders, batch->count) &&
+               cache_put(run->cache, entries, batch->key_count);
     }
-    good = good && order_views_put(&run->views, database, orders, batch->count) &&
-           cache_put(run->cache, entries, batch->key_count);
     if (!good && !run->incomplete)
         fprintf(stderr,
                 "Redis cannot be cleaned: %s\nRun it again when Redis is back. Redis itself forgets after "
                 "ORDER_VIEW_TTL (orders) and IDEMPOTENCY_TTL (replays).\n",
-                cache_error(run->cache));
+                ready ? cache_error(run->cache) : "out of memory");
     run->incomplete |= !good;
     return good;
 }
