@@ -149,7 +149,7 @@ static bool erase_customer(struct erasing_run *run, const char *customer_id) {
 }
 
 /* Reads a line without its end. False at the end of the input. *fits: it is not too long, and has no NUL. */
-static bool read_line(FILE *in, char line[static LINE_SIZE], bool *fits) {
+static bool read_id_line(FILE *in, char line[static LINE_SIZE], bool *fits) {
     size_t len = 0;
     int c;
     *fits = true;
@@ -168,7 +168,7 @@ static bool read_line(FILE *in, char line[static LINE_SIZE], bool *fits) {
 static bool erase_listed(struct erasing_run *run) {
     char line[LINE_SIZE];
     bool fits, good = true;
-    for (unsigned long long number = 1; good && read_line(stdin, line, &fits); number++) {
+    for (unsigned long long number = 1; good && read_id_line(stdin, line, &fits); number++) {
         if (fits && !*line)
             continue;
         if (fits && erasure_customer_ok(line)) {

@@ -105,8 +105,8 @@ static const struct db_query erased_keys_query = {
 /* clang-format on */
 
 /* Reads one text into arena; NULL when there is no row. */
-static enum db_status read_text(struct db *db, const struct db_query *query, struct db_params *p,
-                                struct arena *arena, const char **out) {
+static enum db_status erasure_read_text(struct db *db, const struct db_query *query, struct db_params *p,
+                                        struct arena *arena, const char **out) {
     struct db_result *result = NULL;
     enum db_status status = db_run(db, query, p, &result);
     *out = db_rows(result) ? arena_strdup(arena, db_text(result, 0, 0)) : NULL;
@@ -122,12 +122,12 @@ enum db_status erasure_store_client(struct db *db, const char *customer_id, cons
     struct db_params p = {0};
     db_text_param(&p, customer_id);
     db_text_param(&p, client_id);
-    return read_text(db, &client_query, &p, arena, found);
+    return erasure_read_text(db, &client_query, &p, arena, found);
 }
 
 /* Reads ids into arena. */
-static enum db_status read_ids(struct db *db, const struct db_query *query, struct db_params *p,
-                               struct arena *arena, struct uuid **ids, size_t *count) {
+static enum db_status erasure_read_ids(struct db *db, const struct db_query *query, struct db_params *p,
+                                       struct arena *arena, struct uuid **ids, size_t *count) {
     struct db_result *result = NULL;
     db_int_param(p, ERASURE_BATCH);
     enum db_status status = db_run(db, query, p, &result);
@@ -161,7 +161,7 @@ static enum db_status lock_orders(struct db *db, const struct erasing *e) {
     size_t count;
     db_text_param(&p, e->erasure->customer_id);
     db_text_param(&p, e->erasure->client_id);
-    enum db_status status = read_ids(db, &pick_query, &p, e->arena, &ids, &batch->seen);
+    enum db_status status = erasure_read_ids(db, &pick_query, &p, e->arena, &ids, &batch->seen);
     if (status != DB_OK || batch->seen == 0)
         return status;
     status = order_store_lock(db, ids, batch->seen, e->arena, &orders, &count);
@@ -285,7 +285,7 @@ enum db_status erasure_store_unfinished(struct db *db, const char *behind, struc
                                         const char **replacement) {
     struct db_params p = {0};
     db_text_param(&p, behind);
-    return read_text(db, &unfinished_query, &p, arena, replacement);
+    return erasure_read_text(db, &unfinished_query, &p, arena, replacement);
 }
 
 enum db_status erasure_store_erased(struct db *db, const char *replacement, const struct uuid *behind,
@@ -296,7 +296,7 @@ enum db_status erasure_store_erased(struct db *db, const char *replacement, cons
     *batch = (struct erasure_batch){0};
     db_text_param(&p, replacement);
     db_uuid_param(&p, behind);
-    enum db_status status = read_ids(db, &erased_query, &p, arena, &ids, &batch->seen);
+    enum db_status status = erasure_read_ids(db, &erased_query, &p, arena, &ids, &batch->seen);
     if (status != DB_OK || batch->seen == 0)
         return status;
     struct order_wanted *wanted = arena_array(arena, batch->seen, sizeof *wanted);

@@ -103,17 +103,16 @@ bool order_views_put(const struct order_views *views, const uint8_t database[sta
     struct buf text = {0};
     struct cache_entry *entries = arena_array(&arena, n, sizeof *entries);
     char(*names)[VIEW_KEY_SIZE] = arena_array(&arena, n, sizeof *names);
-    size_t count = 0, wanted = 0;
-    for (size_t i = 0; i < n; i++) {
+    bool whole = entries && names;
+    size_t count = 0;
+    for (size_t i = 0; entries && names && i < n; i++) {
         if (!order_status_final(orders[i]->status))
-            continue;
-        wanted++;
-        if (!entries || !names)
             continue;
         view_key(&orders[i]->id, database, names[count]);
         buf_clear(&text);
         view_value(&text, orders[i]);
         char *value = text.failed ? NULL : arena_memdup(&arena, text.data, text.len);
+        whole &= value != NULL;
         if (!value)
             continue;
         remember_view(views, &orders[i]->id, database, value, text.len);
@@ -127,5 +126,5 @@ bool order_views_put(const struct order_views *views, const uint8_t database[sta
     buf_free(&text);
     bool taken = count == 0 || cache_put(views->cache, entries, count);
     arena_free(&arena);
-    return taken && count == wanted;
+    return taken && whole;
 }
