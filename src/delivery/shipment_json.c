@@ -74,7 +74,8 @@ bool shipment_order_parse(const char *body, size_t len, struct arena *arena, str
     if (!event)
         return false;
     const char *type = json_member_string(event, "eventType");
-    for (*kind = SHIPMENT_ORDERED; strcmp(type, types[*kind]) != 0;)
+    *kind = SHIPMENT_ORDERED;
+    while (*kind < SHIPMENT_CUSTOMER_ERASED && strcmp(type, types[*kind]) != 0)
         ++*kind;
     bool good = read_parties(event, arena, shipment, reason, reason_size);
     json_decref(event);
