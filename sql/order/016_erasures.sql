@@ -1,8 +1,3 @@
--- Erasing a customer. The statements find what belongs to an order by its id. docs/OPERATIONS.md says how to build the indexes
--- before that: nobody can write into the two tables while they are built.
-CREATE INDEX IF NOT EXISTS idempotency_keys_order_idx ON idempotency_keys (order_id);
-CREATE INDEX IF NOT EXISTS webhook_deliveries_order_idx ON webhook_deliveries (order_id);
-
 -- One row for each customer that was erased and each client that had orders of him. It says when, by whom, and of how many
 -- orders, and never who it was. The replacement is random, and stands in the orders.
 --
