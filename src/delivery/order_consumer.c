@@ -1,4 +1,5 @@
-/* Creates shipments from ORDER_CREATED messages, and cancels them for ORDER_CANCEL_REQUESTED. */
+/* Creates shipments from ORDER_CREATED messages, cancels them for ORDER_CANCEL_REQUESTED, and forgets their customers for
+ * CUSTOMER_ERASED. */
 #include "order_consumer.h"
 
 #include "app.h"
@@ -6,6 +7,7 @@
 #include "common/base/clock.h"
 #include "common/base/trace.h"
 #include "common/events/outbox.h"
+#include "customer_store.h"
 #include "repeat_store.h"
 #include "shipment_json.h"
 #include "shipment_store.h"
@@ -20,12 +22,14 @@ struct order_batch {
     struct shipment_change cancels[QUEUE_BATCH];
     const struct uuid *cancelled_orders[QUEUE_BATCH];
     size_t cancel_count;
+    struct customer_erasure erasures[QUEUE_BATCH];
+    size_t erasure_count;
 };
 
 /* Reads the shipment of a message. If the message is not valid, its reason says why. */
 static enum consumer_outcome read_order_message(struct consumer_message *in, struct arena *arena,
                                                 const struct shipment_pace *pace, struct shipment *out,
-                                                bool *cancel) {
+                                                enum shipment_order_event *kind) {
     const struct queue_message *message = in->message;
     char fresh[TRACEPARENT_SIZE] = "";
     if (!*in->trace)
@@ -35,7 +39,7 @@ static enum consumer_outcome read_order_message(struct consumer_message *in, str
     /* Without a correlation id, the message's id is used. */
     out->correlation_id = *message->correlation_id ? message->correlation_id : message->id;
     out->traceparent = arena_strdup(arena, *in->trace ? in->trace : fresh);
-    bool good = shipment_order_parse(message->body, message->body_len, arena, out, cancel, in->reason,
+    bool good = shipment_order_parse(message->body, message->body_len, arena, out, kind, in->reason,
                                      sizeof in->reason);
     return good ? CONSUMER_DONE : CONSUMER_HOPELESS;
 }
@@ -64,22 +68,31 @@ static enum db_status create_shipments(const struct delivery_app *app, struct db
     return status;
 }
 
-static void add_message(struct order_batch *batch, struct consumer_message *in, struct arena *arena,
-                        const struct shipment_pace *pace) {
-    struct shipment *shipment = &batch->shipments[batch->count];
-    bool cancel = false;
-    in->outcome = read_order_message(in, arena, pace, shipment, &cancel);
-    if (in->outcome != CONSUMER_DONE)
-        return;
-    batch->count++;
-    if (!cancel)
-        return;
+static void add_cancel(struct order_batch *batch, const struct shipment *shipment) {
     batch->cancelled_orders[batch->cancel_count] = &shipment->order_id;
     batch->cancels[batch->cancel_count++] =
         (struct shipment_change){.status = SHIPMENT_CANCELLED,
                                  .actor = shipment->client_id ? shipment->client_id : "order-events",
                                  .request_id = shipment->correlation_id,
                                  .trace = shipment->traceparent};
+}
+
+/* An erasure makes no shipment: of an order that is over, it would be sent once more. */
+static void add_message(struct order_batch *batch, struct consumer_message *in, struct arena *arena,
+                        const struct shipment_pace *pace) {
+    struct shipment *shipment = &batch->shipments[batch->count];
+    enum shipment_order_event kind = SHIPMENT_ORDERED;
+    in->outcome = read_order_message(in, arena, pace, shipment, &kind);
+    if (in->outcome != CONSUMER_DONE)
+        return;
+    if (kind == SHIPMENT_CUSTOMER_ERASED) {
+        batch->erasures[batch->erasure_count++] =
+            (struct customer_erasure){shipment->order_id, shipment->customer_id};
+        return;
+    }
+    batch->count++;
+    if (kind == SHIPMENT_ORDER_CANCELLED)
+        add_cancel(batch, shipment);
 }
 
 /* Cancels those that have not left. Of the others the order hears as of every repeated order (create_shipments). */
@@ -116,6 +129,9 @@ enum db_status order_consumer_handle(void *app, struct db *db, struct consumer_m
         arena.failed ? DB_NO_MEMORY : create_shipments(delivery, db, batch.shipments, batch.count);
     if (status == DB_OK && batch.cancel_count)
         status = cancel_shipments(delivery, db, &batch, &pace);
+    if (status == DB_OK &&
+        batch.erasure_count) /* last: an earlier message of the order may have made the shipment */
+        status = customer_store_erase(db, batch.erasures, batch.erasure_count);
     arena_free(&arena);
     return status;
 }

@@ -1,4 +1,4 @@
-/* Handles ORDER_CREATED messages of the orders queue. Each order gets exactly one shipment. */
+/* Handles the messages of the orders queue. Each order gets exactly one shipment. */
 #pragma once
 
 #include "common/events/consumer.h"

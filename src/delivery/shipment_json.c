@@ -1,4 +1,4 @@
-/* Reads status changes and ORDER_CREATED. Writes shipments, their audit trail and ORDER_STATUS_UPDATE. */
+/* Reads status changes and the events of orders. Writes shipments, their audit trail and ORDER_STATUS_UPDATE. */
 #include "shipment_json.h"
 
 #include "common/base/json.h"
@@ -65,12 +65,18 @@ static bool read_parties(const json_t *event, struct arena *arena, struct shipme
 }
 
 bool shipment_order_parse(const char *body, size_t len, struct arena *arena, struct shipment *shipment,
-                          bool *cancel, char *reason, size_t reason_size) {
-    json_t *event = event_parse(body, len, EVENT_TYPES("ORDER_CREATED", "ORDER_CANCEL_REQUESTED"), "orderId",
-                                &shipment->order_id, reason, reason_size);
+                          enum shipment_order_event *kind, char *reason, size_t reason_size) {
+    static const char *const types[] = {[SHIPMENT_ORDERED] = "ORDER_CREATED",
+                                        [SHIPMENT_ORDER_CANCELLED] = "ORDER_CANCEL_REQUESTED",
+                                        [SHIPMENT_CUSTOMER_ERASED] = "CUSTOMER_ERASED",
+                                        NULL};
+    json_t *event = event_parse(body, len, types, "orderId", &shipment->order_id, reason, reason_size);
     if (!event)
         return false;
-    *cancel = strcmp(json_member_string(event, "eventType"), "ORDER_CANCEL_REQUESTED") == 0;
+    const char *type = json_member_string(event, "eventType");
+    *kind = SHIPMENT_ORDERED;
+    while (*kind < SHIPMENT_CUSTOMER_ERASED && strcmp(type, types[*kind]) != 0)
+        ++*kind;
     bool good = read_parties(event, arena, shipment, reason, reason_size);
     json_decref(event);
     return good;

@@ -16,11 +16,18 @@
 bool shipment_change_parse(const char *body, size_t len, struct arena *arena, struct shipment_change *change,
                            struct http_faults *faults) MUST_CHECK;
 
-/* Reads an ORDER_CREATED, or an ORDER_CANCEL_REQUESTED (cancel is set then), into shipment: order_id, customer_id and
- * client_id, in arena. False with a one-line reason when the body is not such an event. Unknown members are ignored.
- * When out of memory, shipment is incomplete and arena->failed is set. */
+/* What order-svc tells in the queue of orders. */
+enum shipment_order_event {
+    SHIPMENT_ORDERED,         /* ORDER_CREATED */
+    SHIPMENT_ORDER_CANCELLED, /* ORDER_CANCEL_REQUESTED */
+    SHIPMENT_CUSTOMER_ERASED, /* CUSTOMER_ERASED: customer_id is what takes the customer's place */
+};
+
+/* Reads an event of an order into shipment: order_id, customer_id and client_id, in arena. False with a one-line reason
+ * when the body is not such an event. Unknown members are ignored. When out of memory, shipment is incomplete and
+ * arena->failed is set. */
 bool shipment_order_parse(const char *body, size_t len, struct arena *arena, struct shipment *shipment,
-                          bool *cancel, char *reason, size_t reason_size) MUST_CHECK;
+                          enum shipment_order_event *kind, char *reason, size_t reason_size) MUST_CHECK;
 
 /* The answer to GET /delivery/shipment/:orderId and to a change of status. */
 void shipment_view_json(struct buf *out, const struct shipment *shipment);

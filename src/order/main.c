@@ -3,6 +3,8 @@
 #include "client_command.h"
 #include "clients.h"
 #include "common/cache/cache.h"
+#include "erasure_command.h"
+#include "erasure_repeat.h"
 #include "expiry.h"
 #include "feed.h"
 #include "memory.h"
@@ -36,6 +38,7 @@ static const struct service_part parts[] = {
      .consumes = true},
     {.name = "reconciler", .start = reconciler_start, .stop = reconciler_stop, .files = QUEUE_FILES},
     {.name = "repeater of revocations", .job = revocation_repeat_run},
+    {.name = "repeater of erasures", .job = erasure_repeat_run},
     {.name = "key expiry", .job = expiry_run},
     {.name = "webhook sender",
      .start = webhook_sender_start,
@@ -55,6 +58,7 @@ static enum db_status observe_order_svc(struct db *db) {
 static const struct service_command commands[] = {
     {"client", client_command},
     {"token", token_command},
+    {"erase", erasure_command},
     {0},
 };
 

@@ -102,6 +102,14 @@ enum order_cancel_verdict order_request_cancel(struct order *order, const char *
     return ORDER_CANCEL_NOTED;
 }
 
+void order_erase_customer(struct order *order, const char *replacement, int64_t now_ms) {
+    order->customer_id = replacement;
+    order->cancellation_reason = NULL;
+    order->reference = NULL;
+    order->metadata = NULL;
+    note_change(order, now_ms);
+}
+
 bool order_wants_cancel(const struct order *order) {
     return order->cancellation == ORDER_CANCEL_REQUESTED || order->status == ORDER_CANCELLED;
 }

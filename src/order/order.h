@@ -101,6 +101,10 @@ bool order_contradicts(const struct order *order, enum order_status status);
  * What was noted stays. */
 void order_note_time(struct order *order, enum order_status before, int64_t changed_ms);
 
+/* Puts the replacement in the place of the customer, and forgets whatever else may tell who that was. erasure_store.c writes
+ * the same columns. The items stay, for the accounts, and so do tracking number and carrier, for the parcel. */
+void order_erase_customer(struct order *order, const char *replacement, int64_t now_ms);
+
 /* Whether the request that made the order had a member that came later than customer_id and items. Only then the answer has
  * such members. */
 bool order_is_extended(const struct order *order);

@@ -230,6 +230,18 @@ void order_cancel_json(struct buf *out, const struct order *order, const struct 
     buf_char(out, '}');
 }
 
+void order_erased_json(struct buf *out, const struct order *order, const struct uuid *event_id) {
+    buf_str(out, "{\"eventType\":\"CUSTOMER_ERASED\",\"eventId\":");
+    json_append_uuid(out, event_id);
+    buf_str(out, ",\"orderId\":");
+    json_append_uuid(out, &order->id);
+    buf_str(out, ",\"customerId\":");
+    json_append_text(out, order->customer_id);
+    buf_str(out, ",\"timestamp\":");
+    json_append_time(out, order->updated_ms);
+    buf_char(out, '}');
+}
+
 #define TEXT_RULE " must be 1 to 255 characters without control characters"
 
 /* Reads an optional text of an event. Returns fault when it is not valid for an order, else NULL. */

@@ -30,6 +30,9 @@ bool order_cancel_from_json(const char *body, size_t len, struct arena *arena, c
 /* The event ORDER_CANCEL_REQUESTED. It has what a shipment needs, in case that there is none yet. */
 void order_cancel_json(struct buf *out, const struct order *order, const struct uuid *event_id);
 
+/* The event CUSTOMER_ERASED: customer_id is the replacement. */
+void order_erased_json(struct buf *out, const struct order *order, const struct uuid *event_id);
+
 /* An ORDER_STATUS_UPDATE as delivery-svc publishes it. */
 struct order_status_event {
     struct uuid order_id;

@@ -97,12 +97,13 @@ bool order_views_find(const struct order_views *views, const struct uuid ids[], 
     return ok;
 }
 
-void order_views_put(const struct order_views *views, const uint8_t database[static DB_IDENTITY_SIZE],
+bool order_views_put(const struct order_views *views, const uint8_t database[static DB_IDENTITY_SIZE],
                      const struct order *const orders[], size_t n) {
     struct arena arena = {0};
     struct buf text = {0};
     struct cache_entry *entries = arena_array(&arena, n, sizeof *entries);
     char(*names)[VIEW_KEY_SIZE] = arena_array(&arena, n, sizeof *names);
+    bool whole = entries && names;
     size_t count = 0;
     for (size_t i = 0; entries && names && i < n; i++) {
         if (!order_status_final(orders[i]->status))
@@ -111,6 +112,7 @@ void order_views_put(const struct order_views *views, const uint8_t database[sta
         buf_clear(&text);
         view_value(&text, orders[i]);
         char *value = text.failed ? NULL : arena_memdup(&arena, text.data, text.len);
+        whole &= value != NULL;
         if (!value)
             continue;
         remember_view(views, &orders[i]->id, database, value, text.len);
@@ -122,7 +124,7 @@ void order_views_put(const struct order_views *views, const uint8_t database[sta
         count++;
     }
     buf_free(&text);
-    if (count)
-        (void)cache_put(views->cache, entries, count);
+    bool taken = count == 0 || cache_put(views->cache, entries, count);
     arena_free(&arena);
+    return taken && whole;
 }

@@ -41,6 +41,7 @@ bool order_view_recall(const struct order_views *views, const struct uuid *id, s
 bool order_views_find(const struct order_views *views, const struct uuid ids[], size_t n, struct arena *arena,
                       struct order_view out[]) MUST_CHECK;
 
-/* Writes the views of those orders that are DELIVERED or CANCELLED, as they are in the database of this identity. */
-void order_views_put(const struct order_views *views, const uint8_t database[static DB_IDENTITY_SIZE],
+/* Writes the views of those orders that are DELIVERED or CANCELLED, as they are in the database of this identity. False when
+ * Redis did not take all of them. */
+bool order_views_put(const struct order_views *views, const uint8_t database[static DB_IDENTITY_SIZE],
                      const struct order *const orders[], size_t n);

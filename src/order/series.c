@@ -13,6 +13,7 @@ void order_series_make(struct order_series *out) {
         .status_delay = metric_series(METRIC_STATUS_DELAY, NULL),
         .repeated_orders = metric_series(METRIC_REPEATED, METRIC_LABELS("ORDER_CREATED")),
         .repeated_revocations = metric_series(METRIC_REPEATED, METRIC_LABELS("TOKEN_REVOKED")),
+        .repeated_erasures = metric_series(METRIC_REPEATED, METRIC_LABELS("CUSTOMER_ERASED")),
         .webhooks_delivered = metric_series(METRIC_WEBHOOK_ATTEMPTS, METRIC_LABELS("delivered")),
         .webhooks_failed = metric_series(METRIC_WEBHOOK_ATTEMPTS, METRIC_LABELS("failed")),
         .webhooks_given_up = metric_series(METRIC_WEBHOOK_ATTEMPTS, METRIC_LABELS("given_up")),

@@ -14,7 +14,7 @@ struct order_lookups {
 struct order_series {
     struct metric_series *moved[ORDER_STATUSES];              /* by the status that was reached */
     struct metric_series *cancellations[ORDER_CANCELLATIONS]; /* by their state */
-    struct metric_series *created, *status_delay, *repeated_orders, *repeated_revocations;
+    struct metric_series *created, *status_delay, *repeated_orders, *repeated_revocations, *repeated_erasures;
     struct metric_series *webhooks_delivered, *webhooks_failed, *webhooks_given_up; /* deliveries */
     struct metric_series *feed_streams, *feed_polls, *feed_events;
     struct order_lookups receipts_memory, receipts_redis, views_memory, views_redis;

@@ -48,8 +48,8 @@ static void read_order_created(const char *body, size_t size) {
     struct arena arena = {0};
     struct shipment shipment = {0};
     char reason[JSON_ERROR_SIZE] = "";
-    bool cancel;
-    if (shipment_order_parse(body, size, &arena, &shipment, &cancel, reason, sizeof reason))
+    enum shipment_order_event kind;
+    if (shipment_order_parse(body, size, &arena, &shipment, &kind, reason, sizeof reason))
         HOLDS(json_text_plain(shipment.customer_id, SHIPMENT_MAX_TEXT));
     else
         HOLDS(*reason && is_one_line(reason));

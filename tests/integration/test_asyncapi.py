@@ -141,10 +141,14 @@ def test_messages_of_order_svc(parts):
     with System(parts) as system:
         order = system.order_svc().start()
         api = system.client()
-        api.created()
+        order_id = api.created()
+        assert api.post(f"/orders/{order_id}/cancel", {}).status_code == 202
+        customer = api.order(order_id)["customer_id"]
+        assert order.command("erase", "--customer", customer).returncode == 0
         eventually(lambda: system.has_queue("ORDERS_QUEUE"))
-        (sent,) = system.receive("ORDERS_QUEUE", 1)
-        assert assert_documented("ORDERS_QUEUE", sent) == "ORDER_CREATED"
+        orders = system.receive("ORDERS_QUEUE", 3)
+        assert [assert_documented("ORDERS_QUEUE", sent) for sent in orders] == \
+            ["ORDER_CREATED", "ORDER_CANCEL_REQUESTED", "CUSTOMER_ERASED"]
         secret = ("demo-client", "demo-secret")
         token = http("POST", api.url + "/auth/token", auth=secret, data={"grant_type": "client_credentials"}).json()["access_token"]
         assert http("POST", api.url + "/auth/revoke", auth=secret, data={"token": token}).status_code == 200

@@ -14,8 +14,9 @@ enum config_service {
     CONFIG_ORDER = 1,
     CONFIG_DELIVERY = 2,
     CONFIG_BOTH = 3,
-    CONFIG_COMMAND = 4, /* a command of either, which needs the database only */
-    CONFIG_ALL = 7,
+    CONFIG_COMMAND = 4,        /* a command of either, which needs the database only */
+    CONFIG_CACHE_COMMAND = 32, /* a command of order-svc that needs Redis, too */
+    CONFIG_ALL = 39,
     CONFIG_ORDER_PROBE = 8, /* the health check of a daemon, which needs its address only, and no secret */
     CONFIG_DELIVERY_PROBE = 16,
     CONFIG_PROBE = 24,

@@ -35,9 +35,11 @@ static void print_usage(FILE *out, enum config_service service) {
         "       --help | --version]\n",
         daemon_name(service));
     if (service == CONFIG_ORDER)
-        fputs("       order-svc [--env FILE] client add|list|rotate|retire|scope|disable|enable|delete ...\n"
-              "       order-svc [--env FILE] token revoke ID | token revoke --client ID\n",
-              out);
+        fputs(
+            "       order-svc [--env FILE] client add|list|rotate|retire|scope|disable|enable|delete ...\n"
+            "       order-svc [--env FILE] token revoke ID | token revoke --client ID\n"
+            "       order-svc [--env FILE] erase --customer ID [--client ID] [--actor NAME] | erase --repeat\n",
+            out);
 }
 
 static void print_help(enum config_service service) {
@@ -117,11 +119,15 @@ static void close_memory(const struct config *config) {
         (void)prctl(PR_SET_DUMPABLE, 0);
 }
 
-/* The settings that an action needs. */
-static enum config_service settings_of(enum config_service service, enum action action, bool subcommand) {
+/* The settings that an action needs. subcommand: NULL when there is none. */
+static enum config_service settings_of(enum config_service service, enum action action,
+                                       const char *subcommand) {
     if (action == HEALTH)
         return service == CONFIG_ORDER ? CONFIG_ORDER_PROBE : CONFIG_DELIVERY_PROBE;
-    return action == MIGRATE || subcommand ? CONFIG_COMMAND : service;
+    if (action == MIGRATE || !subcommand)
+        return action == MIGRATE ? CONFIG_COMMAND : service;
+    return service == CONFIG_ORDER && strcmp(subcommand, "erase") == 0 ? CONFIG_CACHE_COMMAND
+                                                                       : CONFIG_COMMAND;
 }
 
 /* What can be told without a configuration. False when it is not one of these actions. */
@@ -205,7 +211,7 @@ struct config_command config_command_line(enum config_service service, int argc,
     if (action != HEALTH)
         command.probe = NULL;
     struct config *config =
-        command_load(service, settings_of(service, action, command.argument < argc), env_file);
+        command_load(service, settings_of(service, action, argv[command.argument]), env_file);
     command.exit_code = config ? 0 : 1;
     command.config = config;
     if (action == HEALTH)

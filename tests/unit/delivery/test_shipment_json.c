@@ -228,14 +228,14 @@ static void an_order_is_read(void **state) {
                                "\"customerId\":\"c-1\",\"items\":[],\"totalAmount\":1.5,\"more\":{}}";
     struct arena arena = {0};
     struct shipment shipment = {0};
-    bool cancel = true;
+    enum shipment_order_event kind = SHIPMENT_CUSTOMER_ERASED;
     char reason[64] = "";
-    assert_true(shipment_order_parse(body, strlen(body), &arena, &shipment, &cancel, reason, sizeof reason));
+    assert_true(shipment_order_parse(body, strlen(body), &arena, &shipment, &kind, reason, sizeof reason));
     struct uuid order_id = uuid_of(ORDER);
     assert_memory_equal(&shipment.order_id, &order_id, sizeof order_id);
     assert_string_equal(shipment.customer_id, "c-1");
     assert_null(shipment.client_id); /* the sender is of an earlier version */
-    assert_false(cancel);
+    assert_int_equal(kind, SHIPMENT_ORDERED);
     arena_free(&arena);
 }
 
@@ -245,9 +245,9 @@ static void the_client_of_an_order_is_read(void **state) {
                                "\",\"customerId\":\"c-1\",\"clientId\":\"shop\"}";
     struct arena arena = {0};
     struct shipment shipment = {0};
-    bool cancel = true;
+    enum shipment_order_event kind = SHIPMENT_CUSTOMER_ERASED;
     char reason[64] = "";
-    assert_true(shipment_order_parse(body, strlen(body), &arena, &shipment, &cancel, reason, sizeof reason));
+    assert_true(shipment_order_parse(body, strlen(body), &arena, &shipment, &kind, reason, sizeof reason));
     assert_string_equal(shipment.client_id, "shop");
     arena_free(&arena);
 }
@@ -259,12 +259,28 @@ static void a_cancellation_has_what_a_shipment_needs(void **state) {
         "\",\"customerId\":\"c-1\",\"clientId\":\"shop\"}";
     struct arena arena = {0};
     struct shipment shipment = {0};
-    bool cancel = false;
+    enum shipment_order_event kind = SHIPMENT_ORDERED;
     char reason[64] = "";
-    assert_true(shipment_order_parse(body, strlen(body), &arena, &shipment, &cancel, reason, sizeof reason));
-    assert_true(cancel);
+    assert_true(shipment_order_parse(body, strlen(body), &arena, &shipment, &kind, reason, sizeof reason));
+    assert_int_equal(kind, SHIPMENT_ORDER_CANCELLED);
     assert_string_equal(shipment.customer_id, "c-1");
     assert_string_equal(shipment.client_id, "shop");
+    arena_free(&arena);
+}
+
+static void an_erasure_has_what_takes_the_place_of_the_customer(void **state) {
+    (void)state;
+    static const char body[] = "{\"eventType\":\"CUSTOMER_ERASED\",\"eventId\":\"e\",\"orderId\":\"" ORDER
+                               "\",\"customerId\":\"erased-0\",\"timestamp\":\"2026-01-02T03:04:05.678Z\"}";
+    struct arena arena = {0};
+    struct shipment shipment = {0};
+    enum shipment_order_event kind = SHIPMENT_ORDERED;
+    char reason[64] = "";
+    assert_true(shipment_order_parse(body, strlen(body), &arena, &shipment, &kind, reason, sizeof reason));
+    assert_int_equal(kind, SHIPMENT_CUSTOMER_ERASED);
+    struct uuid order_id = uuid_of(ORDER);
+    assert_memory_equal(&shipment.order_id, &order_id, sizeof order_id);
+    assert_string_equal(shipment.customer_id, "erased-0");
     arena_free(&arena);
 }
 
@@ -290,13 +306,17 @@ static void what_is_no_order_is_told(void **state) {
          "clientId"},
         {"{\"eventType\":\"ORDER_CREATED\",\"orderId\":\"" ORDER "\",\"customerId\":\"c\",\"clientId\":null}",
          "clientId"},
+        {"{\"eventType\":\"CUSTOMER_ERASED\",\"customerId\":\"c\"}", "orderId"},
+        {"{\"eventType\":\"CUSTOMER_ERASED\",\"orderId\":\"" ORDER "\"}", "customerId"},
+        {"{\"eventType\":\"CUSTOMER_ERASED\",\"version\":2,\"orderId\":\"" ORDER "\",\"customerId\":\"c\"}",
+         "version"},
     };
     for_each_row(i, cases, "%s", cases[i].body) {
         struct arena arena = {0};
         struct shipment shipment = {0};
-        bool cancel = true;
+        enum shipment_order_event kind = SHIPMENT_CUSTOMER_ERASED;
         char reason[64] = "";
-        assert_false(shipment_order_parse(cases[i].body, strlen(cases[i].body), &arena, &shipment, &cancel,
+        assert_false(shipment_order_parse(cases[i].body, strlen(cases[i].body), &arena, &shipment, &kind,
                                           reason, sizeof reason));
         assert_string_not_equal(reason, "");
         if (cases[i].reason && !strstr(reason, cases[i].reason))
@@ -317,6 +337,7 @@ int main(void) {
         cmocka_unit_test(an_order_is_read),
         cmocka_unit_test(the_client_of_an_order_is_read),
         cmocka_unit_test(a_cancellation_has_what_a_shipment_needs),
+        cmocka_unit_test(an_erasure_has_what_takes_the_place_of_the_customer),
         cmocka_unit_test(what_is_no_order_is_told),
     };
     return cmocka_run_group_tests_name("shipment_json", tests, NULL, NULL);

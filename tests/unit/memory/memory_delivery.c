@@ -103,10 +103,10 @@ static bool change_of_a_shipment(void) {
 static bool order_created(void) {
     struct arena arena = {0};
     struct shipment shipment = {0};
-    bool cancel;
+    enum shipment_order_event kind;
     char reason[256] = "?";
     bool good =
-        shipment_order_parse(CREATED, sizeof CREATED - 1, &arena, &shipment, &cancel, reason, sizeof reason);
+        shipment_order_parse(CREATED, sizeof CREATED - 1, &arena, &shipment, &kind, reason, sizeof reason);
     bool read = good && !arena.failed;
     if (read)
         assert_string_equal(shipment.customer_id, "customer-demo-001");

@@ -183,6 +183,40 @@ static void everything_else_counts(void **state) {
     }
 }
 
+static void an_erasure_leaves_items_and_parcel(void **state) {
+    (void)state;
+    struct order_item item = {"p", 2, 100};
+    struct order order = {.client_id = "shop",
+                          .customer_id = "c",
+                          .status = ORDER_SHIPPED,
+                          .total = 200,
+                          .items = &item,
+                          .item_count = 1,
+                          .tracking_number = "T",
+                          .carrier = "DHL",
+                          .cancellation = ORDER_CANCEL_REFUSED,
+                          .cancellation_reason = "mine",
+                          .reference = "r",
+                          .metadata = "{}",
+                          .currency = "USD",
+                          .version = 3,
+                          .updated_ms = 1000};
+    order_erase_customer(&order, "erased-0", 2000);
+    assert_string_equal(order.customer_id, "erased-0");
+    assert_null(order.cancellation_reason);
+    assert_null(order.reference);
+    assert_null(order.metadata);
+    assert_int_equal(order.version, 4);
+    assert_int_equal(order.updated_ms, 2000);
+    assert_int_equal(order.status, ORDER_SHIPPED);
+    assert_int_equal(order.cancellation, ORDER_CANCEL_REFUSED);
+    assert_int_equal(order.total, 200);
+    assert_int_equal(order.item_count, 1);
+    assert_string_equal(order.client_id, "shop");
+    assert_string_equal(order.tracking_number, "T");
+    assert_string_equal(order.currency, "USD");
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(statuses_only_move_forward),
@@ -196,6 +230,7 @@ int main(void) {
         cmocka_unit_test(names_and_statuses_agree),
         cmocka_unit_test(the_order_of_items_does_not_count),
         cmocka_unit_test(everything_else_counts),
+        cmocka_unit_test(an_erasure_leaves_items_and_parcel),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -257,6 +257,21 @@ static void the_event_of_a_cancellation_has_no_reason(void **state) {
     buf_free(&out);
 }
 
+static void an_erasure_names_order_and_replacement_only(void **state) {
+    (void)state;
+    struct order_item items[2];
+    struct order order = example(items);
+    struct uuid event = {{1}};
+    struct buf out = {0};
+    order_erase_customer(&order, "erased-0", 1752251027000);
+    order_erased_json(&out, &order, &event);
+    assert_string_equal(
+        out.data, "{\"eventType\":\"CUSTOMER_ERASED\",\"eventId\":\"01000000-0000-0000-0000-000000000000\","
+                  "\"orderId\":\"0197f9a0-0000-7000-8000-000000000001\",\"customerId\":\"erased-0\","
+                  "\"timestamp\":\"2025-07-11T16:23:47.000Z\"}");
+    buf_free(&out);
+}
+
 static void bodies_of_cancellations(void **state) {
     (void)state;
     static const struct {
@@ -340,6 +355,7 @@ int main(void) {
         cmocka_unit_test(tracking_is_shown_once_known),
         cmocka_unit_test(a_cancellation_is_shown_at_the_end),
         cmocka_unit_test(the_event_of_a_cancellation_has_no_reason),
+        cmocka_unit_test(an_erasure_names_order_and_replacement_only),
         cmocka_unit_test(bodies_of_cancellations),
         cmocka_unit_test(status_events),
     };

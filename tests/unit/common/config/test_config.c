@@ -343,6 +343,21 @@ static void a_command_needs_the_database_only(void **state) {
     free(refused(CONFIG_COMMAND));
 }
 
+static void a_command_that_cleans_the_cache_needs_redis_too(void **state) {
+    (void)state;
+    fresh_settings(NULL);
+    set("JWT_SECRET", "");
+    set("REDIS_PORT", "7000");
+    set("ORDER_VIEW_TTL", "2s");
+    struct config *config = load(CONFIG_CACHE_COMMAND);
+    assert_int_equal(config->redis_port, 7000);
+    assert_int_equal(config->order_view_ttl, 2000);
+    config_free(config);
+    set("REDIS_PORT", "0");
+    free(refused(CONFIG_CACHE_COMMAND));
+    config_free(load(CONFIG_COMMAND));
+}
+
 static void keys_make_the_secret_unimportant(void **state) {
     (void)state;
     set("JWT_SECRET", CONFIG_DEFAULT_JWT_SECRET);
@@ -412,6 +427,7 @@ int main(void) {
         cmocka_unit_test_setup(production_refuses_what_development_allows, fresh_settings),
         cmocka_unit_test_setup(production_has_a_key_of_webhooks_and_tells_of_opened_networks, fresh_settings),
         cmocka_unit_test_setup(a_command_needs_the_database_only, fresh_settings),
+        cmocka_unit_test_setup(a_command_that_cleans_the_cache_needs_redis_too, fresh_settings),
         cmocka_unit_test_setup(production_has_no_simulated_carrier_unless_asked, fresh_settings),
         cmocka_unit_test_setup(what_the_platform_wrote_about_services_is_no_setting, fresh_settings),
         cmocka_unit_test_setup(a_port_that_the_operator_wrote_counts, fresh_settings),
