@@ -227,7 +227,7 @@ def is_worn_out(body, readers, setbacks):
 
 def check_queues(journal, losses, setbacks, system, findings):
     with contextlib.suppress(AssertionError):  # a correction may be repeated just now
-        harness.eventually(system.is_drained, timeout=10)
+        harness.eventually(system.is_drained, timeout=30)
     for table in ("order_outbox", "delivery_outbox"):
         waiting = system.query(f"SELECT count(*) FROM {table}")[0][0]
         findings.check("the outboxes are empty", waiting == 0, f"{waiting} wait in {table}")

@@ -1,0 +1,125 @@
+"""Runs the system on PostgreSQL under Patroni, with faults of the cluster that a seed selects. Then it checks every promise.
+
+Usage: cluster.py --seed N --duration SECONDS --mode direct|haproxy [--async] [--strict] [--only REGEX]
+The daemons are those of ORDER_SVC and DELIVERY_SVC. Exits with 1 when a promise was broken.
+"""
+
+import argparse
+import asyncio
+import collections
+import functools
+import signal
+import statistics
+import sys
+import time
+
+import run  # first: it finds the modules below
+
+import clients
+import cluster_faults
+import harness
+import patroni_cluster
+import psycopg
+import stage as stages
+
+BEAT = 0.1  # seconds between two orders of the pulse
+MOST = 100  # orders of the pulse under way
+
+
+class ClusterParts(harness.PrivateParts):
+    """PostgreSQL under Patroni, Redis and ElasticMQ."""
+
+    def __init__(self, options, add_link):
+        self.through_haproxy, self.synchronous = options.mode == "haproxy", not options.asynchronous
+        self.cluster = patroni_cluster.Cluster(add_link)
+        try:
+            self.cluster.start(synchronous_mode=self.synchronous, synchronous_mode_strict=options.strict)
+            ports = [self.cluster.port] if self.through_haproxy else [node.port for node in self.cluster.nodes]
+            self.elsewhere = {"DB_HOST": ",".join([patroni_cluster.LOCAL] * len(ports)), "DB_PORT": ",".join(map(str, ports)),
+                              "DB_USER": patroni_cluster.USER, "DB_PASSWORD": patroni_cluster.PASSWORD}
+            super().__init__()
+        except BaseException:
+            self.cluster.close()
+            raise
+
+    def _script(self, command, *names):
+        super()._script(command, *(names or ("redis", "elasticmq")))
+
+    def connect(self, database, **options):
+        """To the node that Patroni calls the primary."""
+        primary = self.cluster.primary()
+        if primary is None:
+            raise psycopg.OperationalError("there is no primary")
+        return psycopg.connect(host=patroni_cluster.LOCAL, port=primary.port, user=patroni_cluster.USER,
+                               password=patroni_cluster.PASSWORD, dbname=database, autocommit=True, **options)
+
+    def start(self, *names):
+        super().start(*names)
+        if not names:
+            self.cluster.heal()
+
+    def close(self):
+        try:
+            super().close()
+        finally:
+            self.cluster.close()
+
+
+class Pulse(clients.Shop):
+    """Orders again and again, whatever became of the last one: so it is seen when orders can be made."""
+
+    def __init__(self, stage, journal, seed):
+        super().__init__(stage, journal, seed, clients.CLIENTS)
+
+    async def live(self):
+        under_way = set()
+        while not self.stopping:
+            await asyncio.sleep(BEAT)
+            if len(under_way) < MOST:
+                order = self.new_order()
+                order.wanted = False
+                task = asyncio.create_task(self.send_and_note(order))
+                under_way.add(task)
+                task.add_done_callback(under_way.discard)
+        if under_way:
+            await asyncio.wait(under_way)
+
+
+def print_outages(outages):
+    print("\nWithout new orders, in seconds: all, until Patroni named a primary, from then on; primary before -> after")
+    for outage in sorted(outages):
+        times = "".join(f"{'-' if value is None else format(value, '.1f'):>8}"
+                        for value in (outage.lasted, outage.patroni, outage.after))
+        print(f"  {outage.kind:<32}{times}   {outage.primaries}")
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--seed", type=int, required=True)
+    parser.add_argument("--duration", type=int, required=True)
+    parser.add_argument("--mode", choices=("direct", "haproxy"), default="direct")
+    parser.add_argument("--async", dest="asynchronous", action="store_true", help="standbys may lag, and lose what was answered")
+    parser.add_argument("--strict", action="store_true", help="synchronous_mode_strict")
+    parser.add_argument("--only", default="", help="only faults whose kind matches this expression")
+    options = parser.parse_args()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # to stop what was started
+    stage, outages = stages.Stage(functools.partial(ClusterParts, options)), []
+
+    async def play(journal, disorders):
+        done, measured = await cluster_faults.play(stage, options.seed, options.duration, options.only, journal, disorders)
+        outages.extend(measured)
+        return done
+
+    repeat = f"scripts/run-scale.sh cluster --seed {options.seed} --duration {options.duration} --mode {options.mode}"
+    try:
+        violations = run.execute(stage, options.seed, play, repeat + " --async" * options.asynchronous, more=(Pulse,))
+        print_outages(outages)
+        if violations:
+            print(f"cluster: {stage.parts.cluster.keep_logs(stage.system.folder)}")
+    finally:
+        stage.close()
+    sys.exit(violations > 0)
+
+
+if __name__ == "__main__":
+    main()
