@@ -169,6 +169,7 @@ enum db_status db_connect(struct db *db) {
     if (clock_mono_ms() < db->retry_at_ms)
         return DB_UNAVAILABLE; /* db_error still has the last failure */
     struct race race = {.db = db, .count = db_addresses(&db->options, list, &why)};
+    db->addresses = race.count;
     if (race.count == 0) {
         snprintf(race.faults, sizeof race.faults, "cannot resolve %.128s: %s", db->options.host, why);
         return db_lost(db, race.faults);

@@ -32,7 +32,8 @@ struct db {
     PGconn *conn;                          /* NULL: not connected */
     const char *prepared[DB_MAX_PREPARED]; /* names of the statements prepared on this connection */
     size_t prepared_count;
-    size_t address;      /* index of the last one that worked: tried first */
+    size_t address;   /* index of the one that is tried first, modulo addresses: the last one that worked */
+    size_t addresses; /* how many there were when it last connected */
     int64_t retry_at_ms; /* do not connect before */
     unsigned generation;
     bool in_transaction;
@@ -40,6 +41,7 @@ struct db {
     bool stale;            /* the server refused a prepared statement: all must be prepared anew */
     bool identified;       /* this connection has told which database it leads to */
     bool identity_refused; /* the server refuses to tell */
+    bool old_primary;      /* through a pooler: what answers is one, which another one has replaced */
     bool pipelined;        /* what was sent ends with a synchronization */
     bool settings_due;     /* through a pooler: the answer begins with that of the settings */
     uint8_t identity[DB_IDENTITY_SIZE];
@@ -82,10 +84,12 @@ enum db_status db_connect(struct db *db);
     "       (SELECT oid FROM pg_database WHERE datname = current_database())"                                \
     "  FROM pg_control_system()"
 
-/* Asks the server for its identity. */
+/* Asks the server for its identity. An old primary is passed over, and the next attempt may follow at once. */
 enum db_status db_identify(struct db *db);
 /* Whether the connection leads to a database that another one has replaced: what it writes may be lost. */
 bool db_is_outdated(const struct db *db);
+/* Closes a connection to an old primary. The next attempt begins with the address behind it. Returns DB_UNAVAILABLE. */
+enum db_status db_pass_over(struct db *db);
 
 /* Collects the results of what was sent; sent is false when that failed. The last one is *out, or the first failure
  * decides: then the transaction is rolled back, or the connection closed. bounded: within the statement timeout. */
