@@ -6,18 +6,16 @@ The daemons are those of ORDER_SVC and DELIVERY_SVC. Exits with 1 when a promise
 
 import argparse
 import asyncio
-import collections
 import functools
 import signal
-import statistics
 import sys
-import time
 
 import run  # first: it finds the modules below
 
 import clients
 import cluster_faults
 import harness
+import losses
 import patroni_cluster
 import psycopg
 import stage as stages
@@ -33,7 +31,9 @@ class ClusterParts(harness.PrivateParts):
         self.through_haproxy, self.synchronous = options.mode == "haproxy", not options.asynchronous
         self.cluster = patroni_cluster.Cluster(add_link)
         try:
-            self.cluster.start(synchronous_mode=self.synchronous, synchronous_mode_strict=options.strict)
+            # Without synchronous standbys, more may be lost than Patroni allows by itself.
+            more = {} if self.synchronous else {"maximum_lag_on_failover": 1 << 30}
+            self.cluster.start(synchronous_mode=self.synchronous, synchronous_mode_strict=options.strict, **more)
             ports = [self.cluster.port] if self.through_haproxy else [node.port for node in self.cluster.nodes]
             self.elsewhere = {"DB_HOST": ",".join([patroni_cluster.LOCAL] * len(ports)), "DB_PORT": ",".join(map(str, ports)),
                               "DB_USER": patroni_cluster.USER, "DB_PASSWORD": patroni_cluster.PASSWORD}
@@ -100,21 +100,29 @@ def main():
     parser.add_argument("--mode", choices=("direct", "haproxy"), default="direct")
     parser.add_argument("--async", dest="asynchronous", action="store_true", help="standbys may lag, and lose what was answered")
     parser.add_argument("--strict", action="store_true", help="synchronous_mode_strict")
+    parser.add_argument("--keep-logs", action="store_true", help="also when no promise was broken")
     parser.add_argument("--only", default="", help="only faults whose kind matches this expression")
     options = parser.parse_args()
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # to stop what was started
-    stage, outages = stages.Stage(functools.partial(ClusterParts, options)), []
+    stage, outages, lost = stages.Stage(functools.partial(ClusterParts, options)), [], []
 
     async def play(journal, disorders):
-        done, measured = await cluster_faults.play(stage, options.seed, options.duration, options.only, journal, disorders)
+        done, measured, found = await cluster_faults.play(stage, options.seed, options.duration, options.only, journal, disorders)
         outages.extend(measured)
+        lost.extend(found)
         return done
+
+    def check(_journal, findings):
+        losses.check(lost, stage.system, findings)
 
     repeat = f"scripts/run-scale.sh cluster --seed {options.seed} --duration {options.duration} --mode {options.mode}"
     try:
-        violations = run.execute(stage, options.seed, play, repeat + " --async" * options.asynchronous, more=(Pulse,))
+        violations = run.execute(stage, options.seed, play, repeat + " --async" * options.asynchronous, more=(Pulse,), check=check)
         print_outages(outages)
-        if violations:
+        if lost:
+            print(losses.describe(lost, stage.system))
+        if violations or options.keep_logs:
+            stage.keep_logs = True
             print(f"cluster: {stage.parts.cluster.keep_logs(stage.system.folder)}")
     finally:
         stage.close()

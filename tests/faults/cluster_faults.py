@@ -9,6 +9,7 @@ import threading
 import time
 import typing
 
+import losses
 from harness import eventually
 from patroni_cluster import HEALING
 
@@ -69,8 +70,8 @@ def of_users(link, node):
 class Faults:
     """Each method is a kind of fault. It returns when the fault has ended, and the cluster may heal."""
 
-    def __init__(self, stage):
-        self.stage, self.cluster = stage, stage.parts.cluster
+    def __init__(self, stage, journal):
+        self.stage, self.cluster, self.journal, self.losses = stage, stage.parts.cluster, journal, []
 
     def kill_postmaster(self, primary):
         """Patroni starts it again."""
@@ -119,6 +120,19 @@ class Faults:
         """From etcd and the standbys, while the daemons and HAProxy still reach it."""
         self._part([*primary.links])
 
+    def lose_tail(self, primary):
+        """The standbys get nothing more, then the machine of the primary is lost. What it had committed meanwhile is gone."""
+        began, replication = time.monotonic(), f"{primary.name}:postgres"
+        cut(self.stage, [replication])
+        time.sleep(self.stage.rng.uniform(2, 5))
+        primary.kill_all()
+        self.stage.proxy.fault(replication, "reset", "both")  # what is on its way is lost
+        self.stage.proxy.heal(replication)
+        eventually(self.cluster.primary, HEALING, "another primary")
+        self.losses.append(losses.Loss(self.stage, primary, began, self.journal))
+        self.losses[-1].examine()
+        primary.start()
+
     def switch_over(self, _primary):
         self.cluster.switch_over()
 
@@ -153,6 +167,8 @@ class Faults:
         names = [name for name in vars(Faults) if not name.startswith("_") and name != "kinds"]
         if not self.stage.parts.through_haproxy:
             names.remove("restart_haproxy")
+        if self.stage.parts.synchronous:
+            names.remove("lose_tail")
         return names
 
 
@@ -176,8 +192,9 @@ class Measure:
 
 
 async def play(stage, seed, duration, only, journal, disorders):
-    """Injects faults, one after the other, each when the cluster has healed. Returns their numbers and the outages."""
-    rng, faults, done, outages = random.Random(seed), Faults(stage), collections.Counter(), []
+    """Injects faults, one after the other, each when the cluster has healed. Returns their numbers, the outages, and what was
+    lost."""
+    rng, faults, done, outages = random.Random(seed), Faults(stage, journal), collections.Counter(), []
     stage.rng, cluster, watch = rng, stage.parts.cluster, Watch(stage.parts.cluster)
     kinds = [kind for kind in faults.kinds() if re.search(only, kind)]
     end, waiting = time.monotonic() + duration, []
@@ -202,4 +219,4 @@ async def play(stage, seed, duration, only, journal, disorders):
             disorders.append(f"{kind}: {type(error).__name__} {error}")
             await asyncio.to_thread(cluster.heal)
     await asyncio.to_thread(watch.end)
-    return done, outages
+    return done, outages, faults.losses

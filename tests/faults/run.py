@@ -117,10 +117,13 @@ def report(journal, done, findings):
             print(f"BROKEN  {name}: {one}")
 
 
-def execute(stage, seed, play, repeat, more=(), watch=None):
-    """Runs everything and prints the report. repeat is the command that does so again. Returns the number of violations."""
+def execute(stage, seed, play, repeat, more=(), watch=None, check=None):
+    """Runs everything and prints the report. repeat is the command that does so again, check(journal, findings) checks
+    more. Returns the number of violations."""
     journal, done, disorders, rest = asyncio.run(perform(stage, seed, play, more))
     findings = checker.check(journal, stage.losses, stage.setbacks, stage.system)
+    if check:
+        check(journal, findings)
     if watch:
         findings.fail("each alert ends after the faults", watch.await_silence())
         watch.print()

@@ -54,13 +54,14 @@ class Process:
             self.process = None
 
     def all(self):
-        """The pids of all processes that work in the folder: also those of PostgreSQL, which outlive Patroni."""
-        found = []
+        """The pids of all processes that work in the folder, and where: also those of PostgreSQL, which outlive Patroni."""
+        found = {}
         for entry in pathlib.Path("/proc").iterdir():
             if entry.name.isdecimal():
                 with contextlib.suppress(OSError):
-                    if (entry / "cwd").readlink().is_relative_to(self.folder):
-                        found.append(int(entry.name))
+                    place = (entry / "cwd").readlink()
+                    if place.is_relative_to(self.folder):
+                        found[int(entry.name)] = place
         return found
 
     def signal_all(self, number):

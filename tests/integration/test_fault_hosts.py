@@ -130,3 +130,22 @@ def test_what_no_standby_has_confirmed_is_not_answered_201(parts, pair):
         answer = eventually(lambda: (a := client.create(body, "key")).status_code == 201 and a)
         assert orders(primary) >= {answer.json()["order_id"]}
         assert len(orders(primary)) == 2, "one for each body"
+
+
+def test_an_old_primary_that_still_takes_writes_is_passed_over(parts, pair):
+    """A standby is promoted, and nobody tells the primary. Its commits wait for the standby for ever."""
+    primary, standby = pair
+    with system_on(parts, primary, standby, DB_STATEMENT_TIMEOUT="1s") as system:
+        order = system.order_svc().start()
+        wait_for_standby(primary)
+        load = Load(system, clients=8)
+        load.more(50)
+        standby.promote()
+        load.more(50)
+        assert not {answer.json()["order_id"] for answer in load.answers[-20:] if answer.status_code == 201} & orders(primary)
+        for _ in range(3):  # whoever connects again may meet the old primary first
+            standby.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'order-service'")
+            load.more(20)
+        answered = load.end()
+        assert set(answered) <= orders(standby)
+        assert order.log_text().count("the database was replaced") == 1

@@ -163,11 +163,9 @@ static struct attempt *run_race(struct race *race, const struct db_address list[
     }
 }
 
-enum db_status db_connect(struct db *db) {
+static enum db_status connect_now(struct db *db) {
     struct db_address list[DB_MAX_ADDRESSES];
     const char *why = "it has no address";
-    if (clock_mono_ms() < db->retry_at_ms)
-        return DB_UNAVAILABLE; /* db_error still has the last failure */
     struct race race = {.db = db, .count = db_addresses(&db->options, list, &why)};
     db->addresses = race.count;
     if (race.count == 0) {
@@ -183,8 +181,17 @@ enum db_status db_connect(struct db *db) {
     winner->conn = NULL;
     for (size_t i = 0; i < race.started; i++)
         PQfinish(race.list[i].conn);
-    db->retry_at_ms = 0;
+    db->seeker.retry_at_ms = 0;
     PQsetNoticeProcessor(db->conn, ignore_notice, NULL);
     db->generation = db->connects ? atomic_fetch_add(db->connects, 1) + 1 : db->generation + 1;
     return DB_OK;
+}
+
+enum db_status db_connect(struct db *db) {
+    struct db_search *search = db_identity_search(db->options.identity, db->options.pooler);
+    if (!db_search_begin(search, &db->seeker, db->error))
+        return DB_UNAVAILABLE; /* db_error has the last failure */
+    enum db_status status = connect_now(db);
+    db_search_end(search, &db->seeker, status == DB_OK, db->error);
+    return status;
 }

@@ -60,7 +60,8 @@ enum db_status db_lost(struct db *db, const char *why) {
     db_set_error(db, "", why);
     db_drop(db);
     db->in_transaction = false;
-    db->retry_at_ms = clock_mono_ms() + backoff_ms(0, RETRY_MS, RETRY_MS);
+    db->seeker.lost_ms = clock_mono_ms();
+    db->seeker.retry_at_ms = db->seeker.lost_ms + backoff_ms(0, RETRY_MS, RETRY_MS);
     return DB_UNAVAILABLE;
 }
 

@@ -16,6 +16,10 @@ static enum db_status forget_prepared(struct db *db) {
 
 /* Connects, and learns which database it is. */
 static enum db_status reach(struct db *db) {
+    bool at_once = db->passed_over;
+    db->passed_over = false;
+    if (at_once)
+        db->seeker.retry_at_ms = 0;
     enum db_status status = db_ensure_connected(db);
     if (status == DB_OK && db->stale && !db->options.pooler)
         status = forget_prepared(db);
@@ -29,8 +33,9 @@ static enum db_status reach(struct db *db) {
 static enum db_status db_ready(struct db *db) {
     if (!db->in_transaction && db_is_outdated(db))
         db_drop(db);
+    db->passed_over = false;
     enum db_status status = reach(db);
-    for (size_t tried = 1; status == DB_UNAVAILABLE && tried < db->addresses && db->retry_at_ms == 0; tried++)
+    for (size_t tried = 1; status == DB_UNAVAILABLE && tried < db->addresses && db->passed_over; tried++)
         status = reach(db);
     return status;
 }

@@ -28,7 +28,7 @@ enum db_status db_identify(struct db *db) {
     if (!old)
         return status;
     status = db_pass_over(db);
-    db->retry_at_ms = 0; /* the next address at once */
+    db->passed_over = true;
     return status;
 }
 

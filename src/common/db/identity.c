@@ -18,18 +18,31 @@ struct db_identity {
     uint8_t hash[SHA256_SIZE];
     atomic_uint changes;
     atomic_llong used_ms; /* when it was last in use */
+    struct db_search direct, pooler;
 };
+
+struct db_search *db_identity_search(struct db_identity *identity, bool pooler) {
+    if (!identity)
+        return NULL;
+    return pooler ? &identity->pooler : &identity->direct;
+}
 
 struct db_identity *db_identity_new(void) {
     struct db_identity *identity = calloc(1, sizeof *identity);
-    if (identity)
-        pthread_mutex_init(&identity->lock, NULL);
+    if (!identity)
+        return NULL;
+    pthread_mutex_init(&identity->lock, NULL);
+    db_search_init(&identity->direct);
+    db_search_init(&identity->pooler);
     return identity;
 }
 
 void db_identity_free(struct db_identity *identity) {
-    if (identity)
-        pthread_mutex_destroy(&identity->lock);
+    if (!identity)
+        return;
+    pthread_mutex_destroy(&identity->lock);
+    db_search_destroy(&identity->direct);
+    db_search_destroy(&identity->pooler);
     free(identity);
 }
 

@@ -4,6 +4,7 @@
 #include "common/db/db.h"
 #include "common/db/identity.h"
 #include "common/metrics/metrics.h"
+#include "search.h"
 
 #include <libpq-fe.h>
 #include <stdatomic.h>
@@ -11,9 +12,8 @@
 #define DB_SYSTEM "postgresql"
 
 enum {
-    DB_GRACE_MS = 1000,   /* how much longer than the server's statement timeout we wait */
-    DB_MAX_PREPARED = 64, /* maximum of one connection; a daemon has fewer queries */
-    DB_ERROR_SIZE = 320,
+    DB_GRACE_MS = 1000,              /* how much longer than the server's statement timeout we wait */
+    DB_MAX_PREPARED = 64,            /* maximum of one connection; a daemon has fewer queries */
     DB_MAX_ADDRESSES = DB_MAX_HOSTS, /* further ones are not tried */
     DB_HOST_SIZE = 256,
     DB_PORT_SIZE = 8,
@@ -34,7 +34,8 @@ struct db {
     size_t prepared_count;
     size_t address;   /* index of the one that is tried first, modulo addresses: the last one that worked */
     size_t addresses; /* how many there were when it last connected */
-    int64_t retry_at_ms; /* do not connect before */
+    struct db_seeker seeker;
+    bool passed_over; /* it has just left an old primary, and may try the next address at once */
     unsigned generation;
     bool in_transaction;
     bool untouched;        /* nothing has run in the transaction yet */
@@ -72,6 +73,9 @@ bool db_wait_socket(const struct db *db, short events, int64_t deadline_ms);
 /* Resolves the options' hosts. Returns the number of addresses. When a name has none, *why is the reason. */
 size_t db_addresses(const struct db_options *options, struct db_address out[static DB_MAX_ADDRESSES],
                     const char **why);
+
+/* The search for the servers that the options name: those behind a pooler have another one. NULL without an identity. */
+struct db_search *db_identity_search(struct db_identity *identity, bool pooler);
 
 /* Connects, unless that failed a moment ago. */
 enum db_status db_connect(struct db *db);
