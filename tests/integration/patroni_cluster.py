@@ -92,8 +92,8 @@ class Node(Process):
         links = list(self.links.values())
         super().__init__(
             name, folder, ["patroni", "patroni.yml"], PATRONI_SCOPE="orders", PATRONI_NAME=name,
-            PATRONI_ETCD3_HOSTS=",".join(f"{LOCAL}:{port}" for port in links[2:]),
-            PATRONI_ETCD3_USE_PROXIES="true",  # to keep to the links
+            PATRONI_ETCD_HOSTS=",".join(f"{LOCAL}:{port}" for port in links[2:]),
+            PATRONI_ETCD_USE_PROXIES="true",  # to keep to the links
             PATRONI_RESTAPI_LISTEN=f"{LOCAL}:{self.rest_port}", PATRONI_RESTAPI_CONNECT_ADDRESS=f"{LOCAL}:{links[1]}",
             PATRONI_POSTGRESQL_LISTEN=f"{LOCAL}:{self.port}", PATRONI_POSTGRESQL_CONNECT_ADDRESS=f"{LOCAL}:{links[0]}",
             PATRONI_POSTGRESQL_DATA_DIR=str(self.data), PATRONI_POSTGRESQL_BIN_DIR=BIN,
@@ -134,7 +134,7 @@ class Cluster:
         for i, (port, peer) in enumerate(zip(self.client_ports, peers, strict=True)):
             client = f"http://{LOCAL}:{port}"
             self.etcds.append(Process(f"etcd-{i}", self.folder / f"etcd-{i}", [
-                "etcd", "--name", f"etcd-{i}", "--data-dir", "data", "--listen-client-urls", client,
+                "etcd", "--enable-v2", "--name", f"etcd-{i}", "--data-dir", "data", "--listen-client-urls", client,
                 "--advertise-client-urls", client, "--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer,
                 "--initial-cluster", ",".join(f"etcd-{j}={url}" for j, url in enumerate(peers))]))
         for name in NAMES:
