@@ -192,6 +192,11 @@ enum db_status db_connect(struct db *db) {
     if (!db_search_begin(search, &db->seeker, db->error))
         return DB_UNAVAILABLE; /* db_error has the last failure */
     enum db_status status = connect_now(db);
-    db_search_end(search, &db->seeker, status == DB_OK, db->error);
+    bool in_use = db_identity_used_since(db->options.identity, db->seeker.began_ms);
+    db_search_end(search, &db->seeker,
+                  status == DB_OK ? DB_FOUND
+                  : in_use        ? DB_IN_USE
+                                  : DB_NOTHING,
+                  db->error);
     return status;
 }

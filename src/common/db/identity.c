@@ -92,6 +92,10 @@ bool db_identity_note(struct db_identity *identity, const char *text, int64_t no
     return !old;
 }
 
+bool db_identity_used_since(struct db_identity *identity, int64_t began_ms) {
+    return identity && atomic_load(&identity->used_ms) > began_ms;
+}
+
 void db_identity_confirm(struct db_identity *identity, unsigned changes, int64_t now_ms) {
     if (changes == atomic_load(&identity->changes))
         atomic_store(&identity->used_ms, now_ms);

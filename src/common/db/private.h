@@ -77,6 +77,9 @@ size_t db_addresses(const struct db_options *options, struct db_address out[stat
 /* The search for the servers that the options name: those behind a pooler have another one. NULL without an identity. */
 struct db_search *db_identity_search(struct db_identity *identity, bool pooler);
 
+/* Whether a statement has succeeded since then. */
+bool db_identity_used_since(struct db_identity *identity, int64_t began_ms);
+
 /* Connects, unless that failed a moment ago. */
 enum db_status db_connect(struct db *db);
 

@@ -32,7 +32,7 @@ bool db_search_begin(struct db_search *search, struct db_seeker *seeker, char er
 }
 
 /* Who began before a server was found knows nothing new. */
-void db_search_end(struct db_search *search, struct db_seeker *seeker, bool found,
+void db_search_end(struct db_search *search, struct db_seeker *seeker, enum db_found found,
                    const char error[static DB_ERROR_SIZE]) {
     if (!search)
         return;
@@ -40,10 +40,10 @@ void db_search_end(struct db_search *search, struct db_seeker *seeker, bool foun
     pthread_mutex_lock(&search->lock);
     if (seeker->looks)
         search->looking = seeker->looks = false;
-    if (found && search->failed) {
+    if (found == DB_FOUND && search->failed) {
         search->failed = false;
         search->found_ms = now;
-    } else if (!found && seeker->began_ms > search->found_ms) {
+    } else if (found == DB_NOTHING && seeker->began_ms > search->found_ms) {
         search->failed = true;
         search->next_ms = now + backoff_ms(0, LOOK_AGAIN_MS, LOOK_AGAIN_MS);
         memcpy(search->fault, error, DB_ERROR_SIZE);

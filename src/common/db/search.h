@@ -38,6 +38,11 @@ void db_search_destroy(struct db_search *search);
 bool db_search_begin(struct db_search *search, struct db_seeker *seeker,
                      char error[static DB_ERROR_SIZE]) MUST_CHECK;
 
-/* found: it is connected; otherwise error tells why not. */
-void db_search_end(struct db_search *search, struct db_seeker *seeker, bool found,
+enum db_found {
+    DB_FOUND,   /* it is connected */
+    DB_IN_USE,  /* it is not, but others have worked with the server meanwhile */
+    DB_NOTHING, /* it is not, and error tells why not */
+};
+
+void db_search_end(struct db_search *search, struct db_seeker *seeker, enum db_found found,
                    const char error[static DB_ERROR_SIZE]);

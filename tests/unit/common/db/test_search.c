@@ -37,7 +37,7 @@ static bool begin(struct party *party, struct db_seeker *seeker) {
 }
 
 static void end_well(struct party *party, struct db_seeker *seeker) {
-    db_search_end(&party->search, seeker, true, party->error);
+    db_search_end(&party->search, seeker, DB_FOUND, party->error);
 }
 
 static void end_badly(struct db_search *search, struct db_seeker *seeker, const char *why) {
@@ -45,7 +45,7 @@ static void end_badly(struct db_search *search, struct db_seeker *seeker, const 
     snprintf(error, sizeof error, "%s", why);
     seeker->lost_ms = clock_mono_ms();
     seeker->retry_at_ms = INT64_MAX; /* far away: what the search says is what counts */
-    db_search_end(search, seeker, false, error);
+    db_search_end(search, seeker, DB_NOTHING, error);
 }
 
 /* The clock shows a later time than now. */
@@ -95,6 +95,15 @@ static void a_late_failure_says_nothing(void **state) {
     assert_true(begin(p, &p->b));
 }
 
+/* A server that is busy turned it away. */
+static void a_failure_while_others_work_is_its_own(void **state) {
+    struct party *p = *state;
+    assert_true(begin(p, &p->a));
+    db_search_end(&p->search, &p->a, DB_IN_USE, p->error);
+    assert_true(begin(p, &p->b));
+    assert_true(begin(p, &p->c));
+}
+
 static void a_connection_that_is_lost_waits_by_itself(void **state) {
     struct party *p = *state;
     p->a = (struct db_seeker){.lost_ms = clock_mono_ms(), .retry_at_ms = INT64_MAX};
@@ -117,6 +126,7 @@ int main(void) {
         TEST(one_looks_and_the_others_learn_what_it_found),
         TEST(when_one_is_found_all_connect_at_once),
         TEST(a_late_failure_says_nothing),
+        TEST(a_failure_while_others_work_is_its_own),
         TEST(a_connection_that_is_lost_waits_by_itself),
         TEST(who_stands_for_itself_waits_for_nobody_else),
     };
