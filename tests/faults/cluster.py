@@ -20,6 +20,8 @@ import patroni_cluster
 import psycopg
 import stage as stages
 
+# A consumer that waits for the database extends the timeout after half of it, but first its statement must have failed.
+SETTINGS = {"SQS_VISIBILITY_TIMEOUT": "15s"}
 BEAT = 0.1  # seconds between two orders of the pulse
 MOST = 100  # orders of the pulse under way
 
@@ -104,7 +106,7 @@ def main():
     parser.add_argument("--only", default="", help="only faults whose kind matches this expression")
     options = parser.parse_args()
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # to stop what was started
-    stage, outages, lost = stages.Stage(functools.partial(ClusterParts, options)), [], []
+    stage, outages, lost = stages.Stage(functools.partial(ClusterParts, options), **SETTINGS), [], []
 
     async def play(journal, disorders):
         done, measured, found = await cluster_faults.play(stage, options.seed, options.duration, options.only, journal, disorders)

@@ -102,7 +102,7 @@ class Replica:
 class Stage:
     """Starts the whole system. close() stops it."""
 
-    def __init__(self, make_parts=None):
+    def __init__(self, make_parts=None, **settings):
         """make_parts: makes other parts than those of scripts/parts.sh. It gets add_link."""
         self.keep_logs = False
         self.losses = []  # (monotonic start and end, start and end by the clock) of times that the database forgot
@@ -110,7 +110,7 @@ class Stage:
         self.setbacks = []  # (end by the clock, target) of faults that may cost a message one of its receives
         self.proxy, self.links, self.replicas = Proxy(), [], {}
         self.parts = make_parts(self.add_link) if make_parts else harness.PrivateParts()
-        self.system = harness.System(self.parts, **SETTINGS)
+        self.system = harness.System(self.parts, **SETTINGS | settings)
         for number in (1, 2):
             self.add_replica(f"order-{number}", self.system.order_svc)
             self.add_replica(f"delivery-{number}", self.system.delivery_svc)
