@@ -65,6 +65,12 @@ enum db_status db_lost(struct db *db, const char *why) {
     return DB_UNAVAILABLE;
 }
 
+enum db_status db_leave(struct db *db, const char *why) {
+    db->address++;
+    db->wary = true;
+    return db_lost(db, why);
+}
+
 bool db_wait_socket(const struct db *db, short events, int64_t deadline_ms) {
     for (;;) {
         int64_t left = deadline_ms < 0 ? 60000 : deadline_ms - clock_mono_ms();

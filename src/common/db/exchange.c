@@ -76,8 +76,8 @@ static enum db_status collect(struct db *db, int64_t deadline_ms, PGresult **out
             PQclear(kept);
             if (db_is_outdated(db))
                 return db_pass_over(db);
-            db->address++; /* another server may take writes now, while this one waits for its standby for ever */
-            return db_lost(db, "no response within the statement timeout");
+            /* Another server may take writes now, while this one waits for its standby for ever. */
+            return db_leave(db, "no response within the statement timeout");
         }
         if (!PQconsumeInput(db->conn))
             break;

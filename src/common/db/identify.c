@@ -9,8 +9,7 @@ enum db_status db_pass_over(struct db *db) {
     char why[DB_ERROR_SIZE];
     snprintf(why, sizeof why, "%s, port %s is an old primary, which another one has replaced",
              db->conn ? PQhost(db->conn) : "", db->conn ? PQport(db->conn) : "");
-    db->address++;
-    return db_lost(db, why);
+    return db_leave(db, why);
 }
 
 /* Asks which database the connection leads to. A standby has no timeline of its own yet: it is asked again with each

@@ -33,6 +33,7 @@ struct db {
     const char *prepared[DB_MAX_PREPARED]; /* names of the statements prepared on this connection */
     size_t prepared_count;
     size_t address;   /* index of the one that is tried first, modulo addresses: the last one that worked */
+    bool wary;        /* the last one is not to be trusted: it is tried when no other one takes writes */
     size_t addresses; /* how many there were when it last connected */
     struct db_seeker seeker;
     bool passed_over; /* it has just left an old primary, and may try the next address at once */
@@ -63,6 +64,9 @@ void db_set_error(struct db *db, const char *sqlstate, const char *message);
 
 /* Closes the connection. */
 void db_drop(struct db *db);
+
+/* As db_lost, of a server that is silent, or is an old primary. The next attempt begins behind it. */
+enum db_status db_leave(struct db *db, const char *why);
 
 /* Closes the connection after a failure, and delays the next attempt to connect. Returns DB_UNAVAILABLE. */
 enum db_status db_lost(struct db *db, const char *why);
