@@ -2,10 +2,14 @@
 
 import contextlib
 import socket
+import sys
 
 import pytest
 from clusters import PASSWORD, Cluster
-from harness import Load, System, basket, eventually, http
+from harness import ROOT, Load, System, basket, eventually, http
+
+sys.path.append(str(ROOT / "tests/faults"))
+from stage import Proxy  # noqa: E402 (found through the line above)
 
 
 @pytest.fixture
@@ -16,6 +20,13 @@ def pair():
         primary.sql("CREATE DATABASE orderprocessing")
         standby.copy(primary).start()
         yield primary, standby
+
+
+@pytest.fixture
+def far_away():
+    proxy = Proxy()
+    yield proxy
+    proxy.close()
 
 
 def system_on(parts, *clusters, **settings):
@@ -132,10 +143,13 @@ def test_what_no_standby_has_confirmed_is_not_answered_201(parts, pair):
         assert len(orders(primary)) == 2, "one for each body"
 
 
-def test_an_old_primary_that_still_takes_writes_is_passed_over(parts, pair):
-    """A standby is promoted, and nobody tells the primary. Its commits wait for the standby for ever."""
+def test_an_old_primary_that_still_takes_writes_is_passed_over(parts, pair, far_away):
+    """A standby is promoted, and nobody tells the primary. Its commits wait for the standby for ever. And it answers sooner
+    than the new primary, which is far away."""
     primary, standby = pair
-    with system_on(parts, primary, standby, DB_STATEMENT_TIMEOUT="1s") as system:
+    far = far_away.add("standby", "127.0.0.1", standby.port)
+    far_away.fault("standby", "latency", "both", 0.15)
+    with system_on(parts, primary, standby, DB_PORT=f"{primary.port},{far}", DB_STATEMENT_TIMEOUT="1s") as system:
         order = system.order_svc().start()
         wait_for_standby(primary)
         load = Load(system, clients=8)
