@@ -218,5 +218,7 @@ async def play(stage, seed, duration, only, journal, disorders):
         except Exception as error:
             disorders.append(f"{kind}: {type(error).__name__} {error}")
             await asyncio.to_thread(cluster.heal)
+            if not stage.parts.synchronous:
+                stage.losses.append((began - 1, time.monotonic(), clock - 1, time.time()))
     await asyncio.to_thread(watch.end)
     return done, outages, faults.losses

@@ -63,7 +63,9 @@ class Loss:
         apis = [harness.Api(replica.daemon.url, token) for replica in self.stage.replicas_of("order")]
 
         def answer(call):  # the daemons may still be finding the new primary
-            return harness.eventually(lambda: (a := call()).status_code != 503 and a, what="an answer")
+            found = []  # a response with an error is false
+            harness.eventually(lambda: found.append(call()) or found[-1].status_code != 503, what="an answer")
+            return found[-1]
 
         for api in apis:
             read = answer(lambda api=api: api.get(f"/orders/{order.order_id}"))
