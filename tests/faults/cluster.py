@@ -126,6 +126,10 @@ def main():
         if violations or options.keep_logs:
             stage.keep_logs = True
             print(f"cluster: {stage.parts.cluster.keep_logs(stage.system.folder)}")
+    except BaseException:
+        stage.keep_logs = True
+        print(f"logs: {stage.parts.cluster.keep_logs(stage.system.folder)}")
+        raise
     finally:
         stage.close()
     sys.exit(violations > 0)

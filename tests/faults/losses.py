@@ -64,7 +64,10 @@ class Loss:
 
         def answer(call):  # the daemons may still be finding the new primary
             found = []  # a response with an error is false
-            harness.eventually(lambda: found.append(call()) or found[-1].status_code != 503, what="an answer")
+            try:
+                harness.eventually(lambda: found.append(call()) or found[-1].status_code != 503, what="an answer")
+            except AssertionError as error:
+                raise AssertionError(f"{error}: {found[-1].text}") from error
             return found[-1]
 
         for api in apis:
