@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs the Debian packages that are missing, and libjwt: install-deps.sh SET...
-# The sets are: run build test observe fuzz check bench haproxy maven npm.
+# The sets are: run build test observe fuzz check bench haproxy patroni maven npm.
 set -euo pipefail
 # shellcheck source=scripts/lib.sh
 source "$(dirname "$0")/lib.sh"
@@ -16,7 +16,8 @@ declare -A sets=(
     [check]="clang-format=clang-format clang-tidy=clang-tidy shellcheck=shellcheck git=git systemd=systemd-analyze
         binutils=readelf universal-ctags=ctags"
     [bench]="wrk=wrk python3-venv"
-    [haproxy]="haproxy"
+    [haproxy]="haproxy=haproxy"
+    [patroni]="patroni=patroni python3-etcd etcd-server=etcd"
     [maven]="maven=mvn"
     [npm]="npm=npm"
 )
@@ -51,7 +52,9 @@ allow_services() {
 }
 disable_services() { # PACKAGE...
     local package services=()
-    for package in "$@"; do [[ ! $package =~ ^(postgresql|redis-server|pgbouncer|prometheus|haproxy)$ ]] || services+=("$package"); done
+    for package in "${@/#etcd-server/etcd}"; do # whose service has another name
+        [[ ! $package =~ ^(postgresql|redis-server|pgbouncer|prometheus|haproxy|patroni|etcd)$ ]] || services+=("$package")
+    done
     [[ ! -d /run/systemd/system ]] || ((${#services[@]} == 0)) || as_root systemctl disable --quiet "${services[@]}"
 }
 

@@ -55,19 +55,19 @@ async def watch(stage, disorders):
         await asyncio.sleep(0.5)
 
 
-async def perform(stage, seed, duration, only):
-    """Runs clients and faults. Returns the journal, the injected faults, the daemons' disorders and the seconds to rest."""
+async def perform(stage, seed, play, more=()):
+    """Runs clients and faults. play(journal, disorders) injects the faults, more are kinds of further clients. Returns the
+    journal, the injected faults, the daemons' disorders and the seconds to rest."""
     journal, disorders = clients.Journal(), []
     actors = [clients.Shop(stage, journal, seed, number) for number in range(clients.CLIENTS)]
-    actors += [clients.Vandal(stage, journal, seed), clients.Leaver(stage, journal, seed)]
+    actors += [make(stage, journal, seed) for make in (*more, clients.Vandal, clients.Leaver)]
     feed = [followers.Poller(stage, journal, seed, "poller"), followers.Streamer(stage, journal, seed, "streamer")]
     feed.append(followers.Receiver(stage, journal, seed))
     await feed[-1].start()
     actors = feed + actors
     guard = asyncio.create_task(watch(stage, disorders))
     lives = [asyncio.create_task(actor.live()) for actor in actors]
-    faults = [f for f in schedule.draw(seed, duration, stage.links) if re.search(only, f"{f.kind} {f.target}")]
-    done = await schedule.play(stage, faults, disorders)
+    done = await play(journal, disorders)
     await asyncio.to_thread(stage.heal)
     for actor in actors:
         actor.stopping = True
@@ -117,6 +117,26 @@ def report(journal, done, findings):
             print(f"BROKEN  {name}: {one}")
 
 
+def execute(stage, seed, play, repeat, more=(), watch=None, check=None):
+    """Runs everything and prints the report. repeat is the command that does so again, check(journal, findings) checks
+    more. Returns the number of violations."""
+    journal, done, disorders, rest = asyncio.run(perform(stage, seed, play, more))
+    findings = checker.check(journal, stage.losses, stage.setbacks, stage.system)
+    if check:
+        check(journal, findings)
+    if watch:
+        findings.fail("each alert ends after the faults", watch.await_silence())
+        watch.print()
+    stop_daemons(stage, disorders)
+    findings.fail("the daemons stop in order and never end by themselves", disorders)
+    print(f"seed {seed}, at rest {rest:.1f} s after the last fault, {len(journal.orders)} orders")
+    report(journal, done, findings)
+    if findings.count:
+        stage.keep_logs = True
+        print(f"\n{findings.count} violations; to repeat: {repeat}\nlogs: {stage.system.folder}")
+    return findings.count
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--seed", type=int, required=True)
@@ -126,25 +146,19 @@ def main():
     options = parser.parse_args()
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # to stop what was started
     stage = stages.Stage()
+
+    async def play(_journal, disorders):
+        faults = [f for f in schedule.draw(options.seed, options.duration, stage.links)
+                  if re.search(options.only, f"{f.kind} {f.target}")]
+        return await schedule.play(stage, faults, disorders)
+
+    repeat = f"scripts/run-faults.sh --seed {options.seed} --duration {options.duration}"
     try:
         with alerts.Watch(stage) if options.observe else contextlib.nullcontext() as watch:
-            journal, done, disorders, rest = asyncio.run(perform(stage, options.seed, options.duration, options.only))
-            findings = checker.check(journal, stage.losses, stage.setbacks, stage.system)
-            if watch:
-                findings.fail("each alert ends after the faults", watch.await_silence())
-                watch.print()
-        stop_daemons(stage, disorders)
-        findings.fail("the daemons stop in order and never end by themselves", disorders)
-        print(f"seed {options.seed}, {options.duration} s of faults, at rest {rest:.1f} s after the last,"
-              f" {len(journal.orders)} orders")
-        report(journal, done, findings)
-        if findings.count:
-            stage.keep_logs = True
-            print(f"\n{findings.count} violations; to repeat: scripts/run-faults.sh --seed {options.seed}"
-                  f" --duration {options.duration}{' --observe' if options.observe else ''}\nlogs: {stage.system.folder}")
+            violations = execute(stage, options.seed, play, repeat + " --observe" * options.observe, watch=watch)
     finally:
         stage.close()
-    sys.exit(findings.count > 0)
+    sys.exit(violations > 0)
 
 
 if __name__ == "__main__":

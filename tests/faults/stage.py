@@ -102,14 +102,15 @@ class Replica:
 class Stage:
     """Starts the whole system. close() stops it."""
 
-    def __init__(self):
+    def __init__(self, make_parts=None, **settings):
+        """make_parts: makes other parts than those of scripts/parts.sh. It gets add_link."""
         self.keep_logs = False
         self.losses = []  # (monotonic start and end, start and end by the clock) of times that the database forgot
         self.troubles = []  # (kind, start, end) of all faults, by the clock
         self.setbacks = []  # (end by the clock, target) of faults that may cost a message one of its receives
-        self.parts = harness.PrivateParts()
         self.proxy, self.links, self.replicas = Proxy(), [], {}
-        self.system = harness.System(self.parts, **SETTINGS)
+        self.parts = make_parts(self.add_link) if make_parts else harness.PrivateParts()
+        self.system = harness.System(self.parts, **SETTINGS | settings)
         for number in (1, 2):
             self.add_replica(f"order-{number}", self.system.order_svc)
             self.add_replica(f"delivery-{number}", self.system.delivery_svc)
@@ -125,12 +126,13 @@ class Stage:
     def add_replica(self, name, make):
         s = self.parts.settings
         sqs_host, sqs_port = s["SQS_ENDPOINT"].removeprefix("http://").split(":")
+        servers = zip(s["DB_HOST"].split(","), s["DB_PORT"].split(","), strict=True)
+        databases = [self.add_link(f"{name}:postgres{i or ''}", *server) for i, server in enumerate(servers)]
         ports = {part: self.add_link(f"{name}:{part}", host, port)
-                 for part, host, port in [("postgres", s["DB_HOST"], s["DB_PORT"]), ("sqs", sqs_host, sqs_port),
-                                          ("redis", s["REDIS_HOST"], s["REDIS_PORT"])]
+                 for part, host, port in [("sqs", sqs_host, sqs_port), ("redis", s["REDIS_HOST"], s["REDIS_PORT"])]
                  if part != "redis" or name.startswith("order")}
-        daemon = make(DB_PORT=str(ports["postgres"]), SQS_ENDPOINT=f"http://127.0.0.1:{ports['sqs']}",
-                      REDIS_PORT=str(ports.get("redis", 1)))
+        daemon = make(DB_HOST=",".join(["127.0.0.1"] * len(databases)), DB_PORT=",".join(map(str, databases)),
+                      SQS_ENDPOINT=f"http://127.0.0.1:{ports['sqs']}", REDIS_PORT=str(ports.get("redis", 1)))
         replica = self.replicas[name] = Replica(name, daemon)
         replica.port = daemon.port
         replica.link_port = self.add_link(f"client:{name}", "127.0.0.1", daemon.port)

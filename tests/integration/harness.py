@@ -155,13 +155,15 @@ class Parts:
 class PrivateParts(Parts):
     """Parts of one's own, made by scripts/parts.sh, that a test may stop, freeze and bring back."""
 
+    elsewhere = {}  # settings of parts that are not made by the script
+
     def __init__(self, environment=None):
         self.folder, self.environment = tempfile.mkdtemp(prefix="parts-"), environment or dict(os.environ)
         try:
             self.start()
             lines = pathlib.Path(self.folder, "env").read_text().splitlines()
             words = [word for line in lines for word in shlex.split(line, comments=True) if "=" in word]
-            super().__init__(dict(word.split("=", 1) for word in words))
+            super().__init__(dict(word.split("=", 1) for word in words) | self.elsewhere)
         except BaseException:
             self.close()
             raise

@@ -2,10 +2,14 @@
 
 import contextlib
 import socket
+import sys
 
 import pytest
 from clusters import PASSWORD, Cluster
-from harness import Load, System, basket, eventually, http
+from harness import ROOT, Load, System, basket, eventually, http
+
+sys.path.append(str(ROOT / "tests/faults"))
+from stage import Proxy  # noqa: E402 (found through the line above)
 
 
 @pytest.fixture
@@ -16,6 +20,13 @@ def pair():
         primary.sql("CREATE DATABASE orderprocessing")
         standby.copy(primary).start()
         yield primary, standby
+
+
+@pytest.fixture
+def far_away():
+    proxy = Proxy()
+    yield proxy
+    proxy.close()
 
 
 def system_on(parts, *clusters, **settings):
@@ -130,3 +141,25 @@ def test_what_no_standby_has_confirmed_is_not_answered_201(parts, pair):
         answer = eventually(lambda: (a := client.create(body, "key")).status_code == 201 and a)
         assert orders(primary) >= {answer.json()["order_id"]}
         assert len(orders(primary)) == 2, "one for each body"
+
+
+def test_an_old_primary_that_still_takes_writes_is_passed_over(parts, pair, far_away):
+    """A standby is promoted, and nobody tells the primary. Its commits wait for the standby for ever. And it answers sooner
+    than the new primary, which is far away."""
+    primary, standby = pair
+    far = far_away.add("standby", "127.0.0.1", standby.port)
+    far_away.fault("standby", "latency", "both", 0.15)
+    with system_on(parts, primary, standby, DB_PORT=f"{primary.port},{far}", DB_STATEMENT_TIMEOUT="1s") as system:
+        order = system.order_svc().start()
+        wait_for_standby(primary)
+        load = Load(system, clients=8)
+        load.more(50)
+        standby.promote()
+        load.more(50)
+        assert not {answer.json()["order_id"] for answer in load.answers[-20:] if answer.status_code == 201} & orders(primary)
+        for _ in range(3):  # whoever connects again may meet the old primary first
+            standby.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'order-service'")
+            load.more(20)
+        answered = load.end()
+        assert set(answered) <= orders(standby)
+        assert order.log_text().count("the database was replaced") == 1

@@ -29,7 +29,7 @@ class Composition(harness.System):
     """What runs already, with the default names. Nothing of it is made or removed here."""
 
     def __init__(self, parts):  # not that of the parent, which makes a database
-        self.parts, self.name, self.sqs = parts, "orderprocessing", parts.sqs()
+        self.parts, self.name, self.sqs = parts, "orderprocessing", parts.sqs
         self.settings = {"ORDERS_QUEUE": "orders-queue.fifo", "DELIVERY_STATUS_QUEUE": "delivery-status-queue.fifo",
                          "ORDERS_DLQ": "orders-dlq.fifo", "DELIVERY_STATUS_DLQ": "delivery-status-dlq.fifo"}
 

@@ -23,10 +23,18 @@ bool db_identity_get(struct db_identity *identity, uint8_t out[static DB_IDENTIT
 /* How often it has changed: what was remembered when it was another number is void. */
 unsigned db_identity_changes(const struct db_identity *identity);
 
-/* A connection has told the identity of its database, as text. out receives it hashed. A change is logged. Returns
- * db_identity_changes as of now. */
-unsigned db_identity_note(struct db_identity *identity, const char *text,
-                          uint8_t out[static DB_IDENTITY_SIZE]);
+/* How long an earlier timeline of the same database is an old primary, since the later one was last in use. After that
+ * it is one that was restored. */
+#define DB_IDENTITY_FENCE_MS 60000
+
+/* A connection has told the identity of its database, as text, at now_ms of clock_mono_ms. out receives it hashed. A
+ * change is logged. *changes receives db_identity_changes as of now. False when it is that of an old primary, which
+ * another one has replaced: then nothing is changed. */
+bool db_identity_note(struct db_identity *identity, const char *text, int64_t now_ms,
+                      uint8_t out[static DB_IDENTITY_SIZE], unsigned *changes) MUST_CHECK;
+
+/* The database is in use at now_ms. changes: db_identity_changes, when the connection told its identity. */
+void db_identity_confirm(struct db_identity *identity, unsigned changes, int64_t now_ms);
 
 struct db;
 

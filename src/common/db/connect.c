@@ -117,9 +117,16 @@ static void start_next(struct race *race, const struct db_address *address) {
         give_up(race, attempt, PQerrorMessage(attempt->conn));
 }
 
+/* One that was silent is the last, and would win against a better one that is slower. So it waits until the others have
+ * failed. */
+static bool may_start(const struct race *race) {
+    size_t left = race->count - race->started;
+    return left > 1 || (left == 1 && (!race->db->wary || race->running == 0));
+}
+
 /* Waits until a socket is ready, an address has had its time, or the next one starts. events receives what is ready. */
 static void await(const struct race *race, struct pollfd events[static DB_MAX_ADDRESSES]) {
-    int64_t until = race->started < race->count ? race->next_ms : INT64_MAX, now = clock_mono_ms();
+    int64_t until = may_start(race) ? race->next_ms : INT64_MAX, now = clock_mono_ms();
     for (size_t i = 0; i < race->started; i++) {
         const struct attempt *attempt = &race->list[i];
         bool reads = attempt->step == PGRES_POLLING_READING;
@@ -152,7 +159,7 @@ static bool advance(struct race *race, struct attempt *attempt, short events) {
 static struct attempt *run_race(struct race *race, const struct db_address list[]) {
     struct pollfd events[DB_MAX_ADDRESSES];
     for (;;) {
-        while (race->started < race->count && clock_mono_ms() >= race->next_ms)
+        while (may_start(race) && clock_mono_ms() >= race->next_ms)
             start_next(race, &list[(race->db->address + race->started) % race->count]);
         if (race->running == 0)
             return NULL;
@@ -163,12 +170,11 @@ static struct attempt *run_race(struct race *race, const struct db_address list[
     }
 }
 
-enum db_status db_connect(struct db *db) {
+static enum db_status connect_now(struct db *db) {
     struct db_address list[DB_MAX_ADDRESSES];
     const char *why = "it has no address";
-    if (clock_mono_ms() < db->retry_at_ms)
-        return DB_UNAVAILABLE; /* db_error still has the last failure */
     struct race race = {.db = db, .count = db_addresses(&db->options, list, &why)};
+    db->addresses = race.count;
     if (race.count == 0) {
         snprintf(race.faults, sizeof race.faults, "cannot resolve %.128s: %s", db->options.host, why);
         return db_lost(db, race.faults);
@@ -182,8 +188,23 @@ enum db_status db_connect(struct db *db) {
     winner->conn = NULL;
     for (size_t i = 0; i < race.started; i++)
         PQfinish(race.list[i].conn);
-    db->retry_at_ms = 0;
+    db->seeker.retry_at_ms = 0;
+    db->wary = false;
     PQsetNoticeProcessor(db->conn, ignore_notice, NULL);
     db->generation = db->connects ? atomic_fetch_add(db->connects, 1) + 1 : db->generation + 1;
     return DB_OK;
+}
+
+enum db_status db_connect(struct db *db) {
+    struct db_search *search = db_identity_search(db->options.identity, db->options.pooler);
+    if (!db_search_begin(search, &db->seeker, db->error))
+        return DB_UNAVAILABLE; /* db_error has the last failure */
+    enum db_status status = connect_now(db);
+    bool in_use = db_identity_used_since(db->options.identity, db->seeker.began_ms);
+    db_search_end(search, &db->seeker,
+                  status == DB_OK ? DB_FOUND
+                  : in_use        ? DB_IN_USE
+                                  : DB_NOTHING,
+                  db->error);
+    return status;
 }

@@ -60,8 +60,15 @@ enum db_status db_lost(struct db *db, const char *why) {
     db_set_error(db, "", why);
     db_drop(db);
     db->in_transaction = false;
-    db->retry_at_ms = clock_mono_ms() + backoff_ms(0, RETRY_MS, RETRY_MS);
+    db->seeker.lost_ms = clock_mono_ms();
+    db->seeker.retry_at_ms = db->seeker.lost_ms + backoff_ms(0, RETRY_MS, RETRY_MS);
     return DB_UNAVAILABLE;
+}
+
+enum db_status db_leave(struct db *db, const char *why) {
+    db->address++;
+    db->wary = true;
+    return db_lost(db, why);
 }
 
 bool db_wait_socket(const struct db *db, short events, int64_t deadline_ms) {

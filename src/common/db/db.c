@@ -14,10 +14,12 @@ static enum db_status forget_prepared(struct db *db) {
     return status;
 }
 
-/* Makes the connection fit for statements. */
-static enum db_status db_ready(struct db *db) {
-    if (db_is_outdated(db))
-        db_drop(db);
+/* Connects, and learns which database it is. */
+static enum db_status reach(struct db *db) {
+    bool at_once = db->passed_over;
+    db->passed_over = false;
+    if (at_once)
+        db->seeker.retry_at_ms = 0;
     enum db_status status = db_ensure_connected(db);
     if (status == DB_OK && db->stale && !db->options.pooler)
         status = forget_prepared(db);
@@ -25,6 +27,17 @@ static enum db_status db_ready(struct db *db) {
         return status;
     status = db_identify(db);
     return status == DB_FAILED ? db_ensure_connected(db) : status;
+}
+
+/* Makes the connection fit for statements. Behind an old primary there may be the new one. */
+static enum db_status db_ready(struct db *db) {
+    if (!db->in_transaction && db_is_outdated(db))
+        db_drop(db);
+    db->passed_over = false;
+    enum db_status status = reach(db);
+    for (size_t tried = 1; status == DB_UNAVAILABLE && tried < db->addresses && db->passed_over; tried++)
+        status = reach(db);
+    return status;
 }
 
 bool db_identity_of(const struct db *db, uint8_t out[static DB_IDENTITY_SIZE]) {
@@ -90,6 +103,8 @@ static enum db_status attempt(struct db *db, const struct db_query *query, const
     metric_add(db->idle, 1);
     metric_add(db->used, -1);
     db_measure_statement(db, query->name, began_ns, status);
+    if (status == DB_OK && db->identified)
+        db_identity_confirm(db->options.identity, db->identity_changes, clock_mono_ms());
     return status;
 }
 

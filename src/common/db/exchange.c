@@ -7,6 +7,8 @@
 #include <stdio.h>
 #include <string.h>
 
+enum { LOOK_MS = 250 }; /* between two looks at what other connections have found */
+
 /* The status of one result. Keeps the error message of a failed one. */
 static enum db_status judge(struct db *db, const PGresult *result) {
     ExecStatusType status = PQresultStatus(result);
@@ -33,6 +35,19 @@ static bool is_end(struct db *db, PGresult *result) {
     return true;
 }
 
+/* Waits for the socket. False when the deadline has passed, or when another connection has found that the database was
+ * replaced: then an old primary may be silent for ever. */
+static bool await_answer(const struct db *db, short events, int64_t deadline_ms) {
+    for (;;) {
+        int64_t look_ms = clock_mono_ms() + LOOK_MS;
+        bool last = deadline_ms >= 0 && deadline_ms <= look_ms;
+        if (db_wait_socket(db, events, last ? deadline_ms : look_ms))
+            return true;
+        if (last || db_is_outdated(db))
+            return false;
+    }
+}
+
 /* Reads all results of what was sent. The last result, or the first failed one, decides. */
 static enum db_status collect(struct db *db, int64_t deadline_ms, PGresult **out) {
     enum db_status status = DB_OK;
@@ -57,9 +72,12 @@ static enum db_status collect(struct db *db, int64_t deadline_ms, PGresult **out
             }
             continue;
         }
-        if (!db_wait_socket(db, (short)(POLLIN | (unsent ? POLLOUT : 0)), deadline_ms)) {
+        if (!await_answer(db, (short)(POLLIN | (unsent ? POLLOUT : 0)), deadline_ms)) {
             PQclear(kept);
-            return db_lost(db, "no response within the statement timeout");
+            if (db_is_outdated(db))
+                return db_pass_over(db);
+            /* Another server may take writes now, while this one waits for its standby for ever. */
+            return db_leave(db, "no response within the statement timeout");
         }
         if (!PQconsumeInput(db->conn))
             break;
@@ -91,6 +109,10 @@ enum db_status db_finish(struct db *db, int sent, bool bounded, struct db_result
     PGresult *result = NULL;
     int64_t deadline = bounded ? clock_mono_ms() + db->options.statement_timeout_ms + DB_GRACE_MS : -1;
     enum db_status status = sent ? collect(db, deadline, &result) : db_lost(db, PQerrorMessage(db->conn));
+    if (db->old_primary) {
+        db->old_primary = false;
+        status = db_pass_over(db);
+    }
     if (status != DB_OK)
         db_abandon(db, status);
     if (status == DB_OK && out)

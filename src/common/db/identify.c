@@ -1,6 +1,17 @@
 /* Finding out which database a connection leads to. */
 #include "private.h"
 
+#include "common/base/clock.h"
+
+#include <stdio.h>
+
+enum db_status db_pass_over(struct db *db) {
+    char why[DB_ERROR_SIZE];
+    snprintf(why, sizeof why, "%s, port %s is an old primary, which another one has replaced",
+             db->conn ? PQhost(db->conn) : "", db->conn ? PQport(db->conn) : "");
+    return db_leave(db, why);
+}
+
 /* Asks which database the connection leads to. A standby has no timeline of its own yet: it is asked again with each
  * statement, because it keeps its connections when it is promoted. A server that refuses to tell is used all the
  * same. */
@@ -10,14 +21,17 @@ enum db_status db_identify(struct db *db) {
     const char *text = status == DB_OK && db_rows(result) ? db_text(result, 0, 0) : NULL;
     db->identity_refused = status == DB_FAILED;
     db->identified = text;
-    if (text)
-        db->identity_changes = db_identity_note(db->options.identity, text, db->identity);
+    bool old = text && !db_identity_note(db->options.identity, text, clock_mono_ms(), db->identity,
+                                         &db->identity_changes);
     db_result_free(result);
+    if (!old)
+        return status;
+    status = db_pass_over(db);
+    db->passed_over = true;
     return status;
 }
 
 /* A connection to a database that another one has replaced: what it writes may be lost. */
 bool db_is_outdated(const struct db *db) {
-    return db->identified && !db->in_transaction &&
-           db->identity_changes != db_identity_changes(db->options.identity);
+    return db->identified && db->identity_changes != db_identity_changes(db->options.identity);
 }

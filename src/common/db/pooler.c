@@ -5,6 +5,8 @@
  * together with what begins it, and the same answer tells which database it is: no further round trip. */
 #include "private.h"
 
+#include "common/base/clock.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -56,8 +58,8 @@ void db_pooler_note(struct db *db, const PGresult *result) {
         return;
     uint8_t before[DB_IDENTITY_SIZE];
     memcpy(before, db->identity, sizeof before);
-    db->identity_changes =
-        db_identity_note(db->options.identity, PQgetvalue(result, 0, IDENTITY_COLUMN), db->identity);
+    db->old_primary = !db_identity_note(db->options.identity, PQgetvalue(result, 0, IDENTITY_COLUMN),
+                                        clock_mono_ms(), db->identity, &db->identity_changes);
     if (db->identified && memcmp(before, db->identity, sizeof before) != 0)
         db->generation = db->connects ? atomic_fetch_add(db->connects, 1) + 1 : db->generation + 1;
     db->identified = true;

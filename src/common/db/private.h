@@ -4,6 +4,7 @@
 #include "common/db/db.h"
 #include "common/db/identity.h"
 #include "common/metrics/metrics.h"
+#include "search.h"
 
 #include <libpq-fe.h>
 #include <stdatomic.h>
@@ -11,9 +12,8 @@
 #define DB_SYSTEM "postgresql"
 
 enum {
-    DB_GRACE_MS = 1000,   /* how much longer than the server's statement timeout we wait */
-    DB_MAX_PREPARED = 64, /* maximum of one connection; a daemon has fewer queries */
-    DB_ERROR_SIZE = 320,
+    DB_GRACE_MS = 1000,              /* how much longer than the server's statement timeout we wait */
+    DB_MAX_PREPARED = 64,            /* maximum of one connection; a daemon has fewer queries */
     DB_MAX_ADDRESSES = DB_MAX_HOSTS, /* further ones are not tried */
     DB_HOST_SIZE = 256,
     DB_PORT_SIZE = 8,
@@ -32,14 +32,18 @@ struct db {
     PGconn *conn;                          /* NULL: not connected */
     const char *prepared[DB_MAX_PREPARED]; /* names of the statements prepared on this connection */
     size_t prepared_count;
-    size_t address;      /* index of the last one that worked: tried first */
-    int64_t retry_at_ms; /* do not connect before */
+    size_t address;   /* index of the one that is tried first, modulo addresses: the last one that worked */
+    bool wary;        /* the last one is not to be trusted: it is tried when no other one takes writes */
+    size_t addresses; /* how many there were when it last connected */
+    struct db_seeker seeker;
+    bool passed_over; /* it has just left an old primary, and may try the next address at once */
     unsigned generation;
     bool in_transaction;
     bool untouched;        /* nothing has run in the transaction yet */
     bool stale;            /* the server refused a prepared statement: all must be prepared anew */
     bool identified;       /* this connection has told which database it leads to */
     bool identity_refused; /* the server refuses to tell */
+    bool old_primary;      /* through a pooler: what answers is one, which another one has replaced */
     bool pipelined;        /* what was sent ends with a synchronization */
     bool settings_due;     /* through a pooler: the answer begins with that of the settings */
     uint8_t identity[DB_IDENTITY_SIZE];
@@ -61,6 +65,9 @@ void db_set_error(struct db *db, const char *sqlstate, const char *message);
 /* Closes the connection. */
 void db_drop(struct db *db);
 
+/* As db_lost, of a server that is silent, or is an old primary. The next attempt begins behind it. */
+enum db_status db_leave(struct db *db, const char *why);
+
 /* Closes the connection after a failure, and delays the next attempt to connect. Returns DB_UNAVAILABLE. */
 enum db_status db_lost(struct db *db, const char *why);
 
@@ -70,6 +77,12 @@ bool db_wait_socket(const struct db *db, short events, int64_t deadline_ms);
 /* Resolves the options' hosts. Returns the number of addresses. When a name has none, *why is the reason. */
 size_t db_addresses(const struct db_options *options, struct db_address out[static DB_MAX_ADDRESSES],
                     const char **why);
+
+/* The search for the servers that the options name: those behind a pooler have another one. NULL without an identity. */
+struct db_search *db_identity_search(struct db_identity *identity, bool pooler);
+
+/* Whether a statement has succeeded since then. */
+bool db_identity_used_since(struct db_identity *identity, int64_t began_ms);
 
 /* Connects, unless that failed a moment ago. */
 enum db_status db_connect(struct db *db);
@@ -82,10 +95,12 @@ enum db_status db_connect(struct db *db);
     "       (SELECT oid FROM pg_database WHERE datname = current_database())"                                \
     "  FROM pg_control_system()"
 
-/* Asks the server for its identity. */
+/* Asks the server for its identity. An old primary is passed over, and the next attempt may follow at once. */
 enum db_status db_identify(struct db *db);
 /* Whether the connection leads to a database that another one has replaced: what it writes may be lost. */
 bool db_is_outdated(const struct db *db);
+/* Closes a connection to an old primary. The next attempt begins with the address behind it. Returns DB_UNAVAILABLE. */
+enum db_status db_pass_over(struct db *db);
 
 /* Collects the results of what was sent; sent is false when that failed. The last one is *out, or the first failure
  * decides: then the transaction is rolled back, or the connection closed. bounded: within the statement timeout. */

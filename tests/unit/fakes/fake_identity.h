@@ -4,12 +4,15 @@
 #include "common/db/identity.h"
 
 #include <stddef.h>
+#include <stdlib.h>
 
 static inline struct db_identity *known_database(const char *text, struct db_identity **place) {
     uint8_t hash[DB_IDENTITY_SIZE];
+    unsigned changes;
     if (!*place) {
         *place = db_identity_new();
-        (void)db_identity_note(*place, text, hash);
+        if (!db_identity_note(*place, text, 0, hash, &changes))
+            abort();
     }
     return *place;
 }

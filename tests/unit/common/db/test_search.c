@@ -1,0 +1,134 @@
+/* Who looks for a server, while none takes writes. */
+#include "common/db/search.h"
+
+#include "common/base/clock.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+struct party {
+    struct db_search search;
+    struct db_seeker a, b, c;
+    char error[DB_ERROR_SIZE];
+};
+
+static int set_up(void **state) {
+    static struct party party;
+    memset(&party, 0, sizeof party);
+    db_search_init(&party.search);
+    *state = &party;
+    return 0;
+}
+
+static int tear_down(void **state) {
+    struct party *party = *state;
+    db_search_destroy(&party->search);
+    return 0;
+}
+
+static bool begin(struct party *party, struct db_seeker *seeker) {
+    return db_search_begin(&party->search, seeker, party->error);
+}
+
+static void end_well(struct party *party, struct db_seeker *seeker) {
+    db_search_end(&party->search, seeker, DB_FOUND, party->error);
+}
+
+static void end_badly(struct db_search *search, struct db_seeker *seeker, const char *why) {
+    char error[DB_ERROR_SIZE] = "";
+    snprintf(error, sizeof error, "%s", why);
+    seeker->lost_ms = clock_mono_ms();
+    seeker->retry_at_ms = INT64_MAX; /* far away: what the search says is what counts */
+    db_search_end(search, seeker, DB_NOTHING, error);
+}
+
+/* The clock shows a later time than now. */
+static void next_moment(void) {
+    for (int64_t now = clock_mono_ms(); clock_mono_ms() == now;)
+        ;
+}
+
+static void begin_when_it_may(struct party *party, struct db_seeker *seeker) {
+    while (!begin(party, seeker))
+        next_moment();
+}
+
+static void one_looks_and_the_others_learn_what_it_found(void **state) {
+    struct party *p = *state;
+    assert_true(begin(p, &p->a));
+    end_badly(&p->search, &p->a, "none");
+    begin_when_it_may(p, &p->b);
+    assert_false(begin(p, &p->a));
+    assert_string_equal(p->error, "none");
+    assert_false(begin(p, &p->c));
+    end_badly(&p->search, &p->b, "still none");
+    assert_false(begin(p, &p->a));
+    assert_string_equal(p->error, "still none");
+}
+
+static void when_one_is_found_all_connect_at_once(void **state) {
+    struct party *p = *state;
+    assert_true(begin(p, &p->a));
+    end_badly(&p->search, &p->a, "none");
+    next_moment();
+    begin_when_it_may(p, &p->b);
+    end_well(p, &p->b);
+    assert_true(begin(p, &p->a));
+    assert_true(begin(p, &p->c));
+}
+
+/* It asked the servers of the time before. */
+static void a_late_failure_says_nothing(void **state) {
+    struct party *p = *state;
+    assert_true(begin(p, &p->c));
+    assert_true(begin(p, &p->a));
+    end_badly(&p->search, &p->a, "none");
+    begin_when_it_may(p, &p->b);
+    end_well(p, &p->b);
+    end_badly(&p->search, &p->c, "none");
+    assert_true(begin(p, &p->b));
+}
+
+/* A server that is busy turned it away. */
+static void a_failure_while_others_work_is_its_own(void **state) {
+    struct party *p = *state;
+    assert_true(begin(p, &p->a));
+    db_search_end(&p->search, &p->a, DB_IN_USE, p->error);
+    assert_true(begin(p, &p->b));
+    assert_true(begin(p, &p->c));
+}
+
+static void a_connection_that_is_lost_waits_by_itself(void **state) {
+    struct party *p = *state;
+    p->a = (struct db_seeker){.lost_ms = clock_mono_ms(), .retry_at_ms = INT64_MAX};
+    assert_false(begin(p, &p->a));
+    assert_true(begin(p, &p->b));
+}
+
+static void who_stands_for_itself_waits_for_nobody_else(void **state) {
+    struct party *p = *state;
+    assert_true(db_search_begin(NULL, &p->a, p->error));
+    end_badly(NULL, &p->a, "none");
+    assert_false(db_search_begin(NULL, &p->a, p->error));
+    assert_true(db_search_begin(NULL, &p->b, p->error));
+}
+
+#define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        TEST(one_looks_and_the_others_learn_what_it_found),
+        TEST(when_one_is_found_all_connect_at_once),
+        TEST(a_late_failure_says_nothing),
+        TEST(a_failure_while_others_work_is_its_own),
+        TEST(a_connection_that_is_lost_waits_by_itself),
+        TEST(who_stands_for_itself_waits_for_nobody_else),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
