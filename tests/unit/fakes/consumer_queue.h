@@ -4,17 +4,17 @@
 #include "fakes/consumer_world.h"
 
 struct queue {
-    const struct queue_options *options;
+    struct queue_options options;
 };
 
 struct queue *queue_open(const struct queue_options *options) {
     struct queue *q = malloc(sizeof *q);
-    q->options = options;
+    q->options = *options;
     return q;
 }
 
 int queue_max_receive_count(const struct queue *q) {
-    return q->options->max_receive_count;
+    return q->options.max_receive_count;
 }
 
 void queue_close(struct queue *q) {
