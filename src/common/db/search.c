@@ -22,7 +22,9 @@ bool db_search_begin(struct db_search *search, struct db_seeker *seeker, char er
         return now >= seeker->retry_at_ms;
     pthread_mutex_lock(&search->lock);
     bool rested = now >= seeker->retry_at_ms || seeker->lost_ms < search->found_ms;
-    bool may = search->failed ? !search->looking && now >= search->next_ms : rested;
+    bool fresh =
+        seeker->retry_at_ms == 0; /* it was connected, and has not tried since: the server may be back */
+    bool may = search->failed ? !search->looking && (fresh || now >= search->next_ms) : rested;
     if (may && search->failed)
         search->looking = seeker->looks = true;
     else if (search->failed)
