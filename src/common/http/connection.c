@@ -47,7 +47,7 @@ struct http_connection {
     uint64_t acked;           /* bytes that the client had received when http_connections_receive asked */
     int64_t acked_ms;         /* and when that number was first seen */
     atomic_llong deadline_ms; /* of the client's next step; set on the connection's HTTP thread */
-    bool arrived;             /* in the last look at those that are late, it had something unread */
+    int64_t passed_ms; /* the deadline that had passed when end_late last looked; of its thread alone */
     const char *target, *target_end; /* of the request, in libmicrohttpd's buffer */
     bool whole;                      /* no request is in part */
     bool printable;                  /* the target has no control characters */
@@ -68,18 +68,20 @@ static void tell_limits(struct http_connections *all, unsigned count) {
 }
 
 /* Whether the client has let its time pass. A request that has arrived on a kept connection and was not read yet did not:
- * that is for us to do, and we take as long again at most. (While an answer is sent, nothing is read.) */
+ * that is for us to do, and we take as long again at most. (While an answer is sent, nothing is read.) One that is read just
+ * now has its new deadline by the next look, so a deadline counts when it had passed at the look before. */
 static bool is_late(struct http_connection *c, int64_t now_ms) {
     int64_t deadline = atomic_load_explicit(&c->deadline_ms, memory_order_relaxed);
     if (deadline >= now_ms)
         return false;
+    if (deadline != c->passed_ms) {
+        c->passed_ms = deadline;
+        return false;
+    }
     int unread = 0;
     bool sending = atomic_load_explicit(&c->sending_ms, memory_order_relaxed) != 0;
-    if (sending || now_ms - deadline > c->all->limit_ms || ioctl(c->socket, FIONREAD, &unread) != 0)
-        return true;
-    bool being_read = c->arrived && unread == 0; /* just now; its deadline follows */
-    c->arrived = unread > 0;
-    return unread == 0 && !being_read;
+    return sending || now_ms - deadline > c->all->limit_ms || ioctl(c->socket, FIONREAD, &unread) != 0 ||
+           unread == 0;
 }
 
 /* Shuts down the connections that are late. To libmicrohttpd this looks as if the client hung up, so it closes
