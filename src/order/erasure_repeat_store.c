@@ -2,10 +2,8 @@
 #include "erasure_repeat_store.h"
 
 #include "common/base/clock.h"
-#include "common/events/outbox_rows.h"
 #include "common/tracing/tracing.h"
 #include "erasure_store.h"
-#include "order_json.h"
 
 /* clang-format off */
 static const struct db_query claim_query = {
@@ -52,15 +50,11 @@ static enum db_status tell_page(struct db *db, const char *replacement, const st
     for (size_t i = 0; i < db_rows(page); i++) {
         const struct order order = {
             .id = db_uuid(page, i, NEXT_ID), .customer_id = replacement, .updated_ms = clock_epoch_ms()};
-        struct uuid event_id = uuid_new();
-        char id[UUID_TEXT_SIZE], traceparent[TRACEPARENT_SIZE];
+        char traceparent[TRACEPARENT_SIZE];
         if (db_bool(page, i, NEXT_WAITS))
             continue;
-        uuid_format(&order.id, id);
         span_root("repeat CUSTOMER_ERASED", traceparent);
-        buf_clear(&payload);
-        order_erased_json(&payload, &order, &event_id);
-        outbox_rows_add(&rows, &event_id, &order.id, &payload, id, traceparent);
+        erasure_add_event(&rows, &payload, &order, traceparent);
         ++*told;
     }
     buf_free(&payload);

@@ -6,7 +6,6 @@
 
 #include "common/base/clock.h"
 #include "common/base/trace.h"
-#include "common/events/outbox_rows.h"
 #include "order_json.h"
 #include "order_store.h"
 
@@ -216,20 +215,24 @@ static enum db_status read_keys(struct db *db, const struct db_query *query, con
     return status == DB_OK && e->arena->failed ? DB_NO_MEMORY : status;
 }
 
-/* The request that made the order is long over. So the correlation id is the order's id, and the trace is new. */
+void erasure_add_event(struct outbox_rows *rows, struct buf *payload, const struct order *order,
+                       const char *traceparent) {
+    struct uuid event_id = uuid_new();
+    char id[UUID_TEXT_SIZE];
+    uuid_format(&order->id, id);
+    buf_clear(payload);
+    order_erased_json(payload, order, &event_id);
+    outbox_rows_add(rows, &event_id, &order->id, payload, id, traceparent);
+}
+
 static enum db_status tell_delivery(struct db *db, const struct erasing *e) {
     struct outbox_rows rows;
     struct buf payload = {0};
     outbox_rows_open(&rows);
     for (size_t i = 0; i < e->batch->count; i++) {
-        const struct order *order = &e->batch->orders[i];
-        struct uuid event_id = uuid_new();
-        char id[UUID_TEXT_SIZE], traceparent[TRACEPARENT_SIZE];
-        uuid_format(&order->id, id);
+        char traceparent[TRACEPARENT_SIZE];
         trace_adopt(NULL, traceparent);
-        buf_clear(&payload);
-        order_erased_json(&payload, order, &event_id);
-        outbox_rows_add(&rows, &event_id, &order->id, &payload, id, traceparent);
+        erasure_add_event(&rows, &payload, &e->batch->orders[i], traceparent);
     }
     buf_free(&payload);
     return outbox_rows_insert(&rows, db, &tell_query);

@@ -4,6 +4,7 @@
 #include "common/base/arena.h"
 #include "common/base/attributes.h"
 #include "common/db/db.h"
+#include "common/events/outbox_rows.h"
 #include "order.h"
 
 #include <stddef.h>
@@ -40,6 +41,11 @@ enum db_status erasure_store_client(struct db *db, const char *customer_id, cons
  * needs: it never waits for those who might wait for it. Try again a little later, with another arena. */
 enum db_status erasure_store_replace(struct db *db, const struct erasure *erasure, struct arena *arena,
                                      struct erasure_batch *batch) MUST_CHECK;
+
+/* Adds the event that tells delivery-svc of the order's new customer. The request that made the order is long over, so the
+ * correlation id is the order's id, and the trace is new. payload is for its use alone. */
+void erasure_add_event(struct outbox_rows *rows, struct buf *payload, const struct order *order,
+                       const char *traceparent);
 
 /* All that is left of the customer's name is in caches, and has been seen to. */
 enum db_status erasure_store_finish(struct db *db, const char *replacement) MUST_CHECK;

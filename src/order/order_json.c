@@ -216,8 +216,10 @@ bool order_cancel_from_json(const char *body, size_t len, struct arena *arena, c
     return faults->count == 0;
 }
 
-void order_cancel_json(struct buf *out, const struct order *order, const struct uuid *event_id) {
-    buf_str(out, "{\"eventType\":\"ORDER_CANCEL_REQUESTED\",\"eventId\":");
+/* The members that all events of a change of an order have; the object stays open. */
+static void open_change(struct buf *out, const char *type, const struct order *order,
+                        const struct uuid *event_id) {
+    buf_printf(out, "{\"eventType\":\"%s\",\"eventId\":", type);
     json_append_uuid(out, event_id);
     buf_str(out, ",\"orderId\":");
     json_append_uuid(out, &order->id);
@@ -225,20 +227,17 @@ void order_cancel_json(struct buf *out, const struct order *order, const struct 
     json_append_text(out, order->customer_id);
     buf_str(out, ",\"timestamp\":");
     json_append_time(out, order->updated_ms);
+}
+
+void order_cancel_json(struct buf *out, const struct order *order, const struct uuid *event_id) {
+    open_change(out, "ORDER_CANCEL_REQUESTED", order, event_id);
     buf_str(out, ",\"clientId\":");
     json_append_text(out, order->client_id);
     buf_char(out, '}');
 }
 
 void order_erased_json(struct buf *out, const struct order *order, const struct uuid *event_id) {
-    buf_str(out, "{\"eventType\":\"CUSTOMER_ERASED\",\"eventId\":");
-    json_append_uuid(out, event_id);
-    buf_str(out, ",\"orderId\":");
-    json_append_uuid(out, &order->id);
-    buf_str(out, ",\"customerId\":");
-    json_append_text(out, order->customer_id);
-    buf_str(out, ",\"timestamp\":");
-    json_append_time(out, order->updated_ms);
+    open_change(out, "CUSTOMER_ERASED", order, event_id);
     buf_char(out, '}');
 }
 

@@ -1,5 +1,6 @@
 """Migrations let others read and write: none of them looks at each row of a table, or writes it anew, while it locks it."""
 
+import contextlib
 import pathlib
 
 import pytest
@@ -34,8 +35,8 @@ def apply(connection, script):
     """Applies a migration. Returns the tables that it kept others from writing into while it read or wrote all of them."""
     if script.startswith(ALONE):
         for statement in script.split(";\n")[:-1]:
+            assert "CONCURRENTLY" in statement  # alone, and without keeping writers out
             connection.execute(statement)
-            assert "CONCURRENTLY" in statement  # alone, and without waiting for writers
         return set()
     with connection.transaction():
         before = {name: (file, read) for name, file, read in connection.execute(TABLES).fetchall()}
@@ -44,23 +45,27 @@ def apply(connection, script):
         return {name for name, file, read in locked if file != before[name][0] or read >= before[name][1] + ROWS}
 
 
-@pytest.fixture(params=FIRST)
-def filled(request, parts):
-    """The database of a daemon before its first migration that counts, and those that follow."""
-    daemon = request.param
-    files = sorted(pathlib.Path(ROOT, "sql", daemon).glob("*.sql"))
+def files_of(daemon):
+    return sorted(pathlib.Path(ROOT, "sql", daemon).glob("*.sql"))
+
+
+@contextlib.contextmanager
+def filled(parts, daemon):
+    """The database of a daemon before its first migration that counts."""
     with System(parts) as system, parts.connect(system.name) as connection:
-        for file in files:
+        for file in files_of(daemon):
             if file.name < FIRST[daemon]:
                 connection.execute(file.read_text())
         for statement in FILL[daemon].split(";\n"):
             connection.execute(statement)
-        yield connection, [file for file in files if file.name >= FIRST[daemon]]
+        yield connection
 
 
-def test_no_migration_locks_a_table_for_long(filled):
-    connection, files = filled
-    assert {file.name: apply(connection, file.read_text()) for file in files} == {file.name: set() for file in files}
+@pytest.mark.parametrize("daemon", FIRST)
+def test_no_migration_locks_a_table_for_long(parts, daemon):
+    files = [file for file in files_of(daemon) if file.name >= FIRST[daemon]]
+    with filled(parts, daemon) as connection:
+        assert {file.name: apply(connection, file.read_text()) for file in files} == {file.name: set() for file in files}
 
 
 @pytest.mark.parametrize("script", [
@@ -71,10 +76,5 @@ def test_no_migration_locks_a_table_for_long(filled):
     "LOCK TABLE orders; UPDATE orders SET total_amount = 2",
 ])
 def test_one_that_does_would_be_found(parts, script):
-    with System(parts) as system, parts.connect(system.name) as connection:
-        for file in sorted(pathlib.Path(ROOT, "sql/order").glob("*.sql")):
-            if file.name < FIRST["order"]:
-                connection.execute(file.read_text())
-        for statement in FILL["order"].split(";\n"):
-            connection.execute(statement)
+    with filled(parts, "order") as connection:
         assert apply(connection, script) == {"orders"}

@@ -47,6 +47,7 @@ def test_poison_in_any_of_them_is_a_dead_letter(parts):
     with System(parts, QUEUE_SHARDS=str(SHARDS)) as system:
         system.start()
         for knob, dead_letters in (("ORDERS_QUEUE", "ORDERS_DLQ"), ("DELIVERY_STATUS_QUEUE", "DELIVERY_STATUS_DLQ")):
+            eventually(lambda k=knob: len(system.shard_urls(k)) == SHARDS, what="all queues")
             for url in system.shard_urls(knob):
                 system.sqs.send_message(QueueUrl=url, MessageBody="poison", MessageGroupId="g", MessageDeduplicationId=url)
             eventually(lambda k=dead_letters: system.messages_in(k) == SHARDS, what=f"dead letters of {knob}")

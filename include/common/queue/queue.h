@@ -70,9 +70,10 @@ void queue_interrupt(struct queue *queue);
 /* The error message of the last failure, for the log. Valid until the next call. */
 const char *queue_error(const struct queue *queue);
 
-/* Creates the queue, all of its shards, and its dead-letter queue if they are missing (FIFO, redrive policy), and checks existing ones.
- * A queue that is not FIFO, or whose redrive policy names another queue, is QUEUE_REFUSED, with the reason in
- * queue_error. The calls below need this. They do it themselves if it has not succeeded yet. */
+/* Creates all shards of the queue and its dead-letter queue if they are missing (FIFO, redrive policy), and checks
+ * existing ones. A queue that is not FIFO, or whose redrive policy names another queue, is QUEUE_REFUSED, with the reason
+ * in queue_error. The calls below need this, for the shards that they are about. They do it themselves if it has not
+ * succeeded yet. */
 enum queue_status queue_ensure(struct queue *queue) MUST_CHECK;
 
 struct queue_entry { /* a message to send */
@@ -88,8 +89,8 @@ struct queue_entry { /* a message to send */
     char id[QUEUE_ID_SIZE];       /* out: of the accepted message; "": the server told none */
 };
 
-/* Sends 1..QUEUE_BATCH entries of one shard in one call. On QUEUE_OK check each entry: a batch may be accepted in part. Not
- * every server keeps the order of the entries of one group within a call, so do not send two of them in one
+/* Sends 1..QUEUE_BATCH entries of one shard in one call. On QUEUE_OK check each entry: a batch may be accepted in
+ * part. Not every server keeps the order of the entries of one group within a call, so do not send two of them in one
  * call. */
 enum queue_status queue_send(struct queue *queue, struct queue_entry entries[], size_t n) MUST_CHECK;
 
@@ -117,8 +118,8 @@ struct queue_batch {
     void *storage; /* private */
 };
 
-/* Long-polls the client's shard up to wait_s seconds for up to QUEUE_BATCH messages. No message is QUEUE_OK with count 0. Free the
- * batch with queue_batch_free, whatever the status. */
+/* Long-polls the client's shard up to wait_s seconds for up to QUEUE_BATCH messages. No message is QUEUE_OK with
+ * count 0. Free the batch with queue_batch_free, whatever the status. */
 enum queue_status queue_receive(struct queue *queue, int wait_s, struct queue_batch *batch) MUST_CHECK;
 void queue_batch_free(struct queue_batch *batch);
 
@@ -138,7 +139,8 @@ struct queue_counts {
     int64_t visible, hidden, delayed;
 };
 
-/* Counts the messages that the queue with all of its shards, or its dead-letter queue, holds about now. Touches none. */
+/* Counts the messages that the queue with all of its shards, or its dead-letter queue, holds about now. Touches
+ * none. */
 enum queue_status queue_count(struct queue *queue, bool dead_letters, struct queue_counts *out) MUST_CHECK;
 
 /* Receives before the server makes a message a dead letter: the queue's own number, once it is known, which may differ

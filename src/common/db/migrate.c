@@ -152,7 +152,7 @@ static bool apply_alone(struct db *db, const char *ledger, const struct migratio
     return true;
 }
 
-static bool apply_either(struct db *db, const char *ledger, const struct migration *migration) {
+static bool apply_migration(struct db *db, const char *ledger, const struct migration *migration) {
     bool alone = strncmp(migration->sql, MIGRATE_ALONE, strlen(MIGRATE_ALONE)) == 0;
     return alone ? apply_alone(db, ledger, migration) : apply_one(db, ledger, migration);
 }
@@ -170,7 +170,7 @@ static bool apply_missing(struct db *db, const char *ledger, const struct migrat
     }
     bool good = true;
     for (; good && table->name; table++)
-        good = is_listed(names, table->name) || apply_either(db, ledger, table);
+        good = is_listed(names, table->name) || apply_migration(db, ledger, table);
     db_result_free(names);
     return good;
 }

@@ -1,8 +1,9 @@
 /* Who looks for a server that takes writes, while none does.
  *
  * If each connection looked for itself, an outage would be a storm of logins on the standbys, at the very moment when
- * one of them is to become the primary. So one connection of the process looks, and the others fail at once, with what
- * it found. As soon as it has found one, all connect. */
+ * one of them is to become the primary. So one connection of the process looks at a time, and the others fail at once, with
+ * what it found. As soon as it has found one, all connect. A pause lies between two looks, unless somebody looks who has not
+ * failed since it was connected: nobody may be refused for an outage that is over. */
 #pragma once
 
 #include "common/base/attributes.h"
@@ -24,10 +25,12 @@ struct db_search {
 
 /* Of one connection; zero-initialise it. Times are those of clock_mono_ms. */
 struct db_seeker {
-    int64_t lost_ms;     /* when it was lost */
-    int64_t retry_at_ms; /* it does not connect before, unless a server was found since */
-    int64_t began_ms;    /* when it last began to connect */
-    bool looks;          /* it looks for all */
+    int64_t lost_ms; /* when it was lost */
+    int64_t
+        retry_at_ms; /* it does not connect before, unless a server was found since; 0: it has not failed since it
+                            was connected */
+    int64_t began_ms; /* when it last began to connect */
+    bool looks;       /* it looks for all */
 };
 
 void db_search_init(struct db_search *search);

@@ -18,7 +18,8 @@ struct page {
     size_t count;
     size_t first; /* the rows before it do not wait */
     enum { WAITING, SENT, STUCK } state[OUTBOX_PAGE_ROWS];
-    size_t most; /* maximum entries of a call */
+    size_t most;                      /* maximum entries of a call */
+    unsigned shard[OUTBOX_PAGE_ROWS]; /* of the queue, that takes the row */
 };
 
 static const char *text(const struct page *p, size_t row, int column) {
@@ -27,10 +28,6 @@ static const char *text(const struct page *p, size_t row, int column) {
 
 static bool page_same_group(const struct page *p, size_t a, size_t b) {
     return strcmp(text(p, a, OUTBOX_GROUP_ID), text(p, b, OUTBOX_GROUP_ID)) == 0;
-}
-
-static unsigned shard_of(const struct page *p, size_t row) {
-    return queue_shard_of(p->queue, text(p, row, OUTBOX_GROUP_ID));
 }
 
 static size_t row_bytes(const struct page *p, size_t row) {
@@ -44,7 +41,7 @@ static size_t pick(struct page *p, size_t picked[static QUEUE_BATCH]) {
     while (p->first < p->count && p->state[p->first] != WAITING)
         p->first++;
     for (size_t row = p->first; row < p->count && n < p->most; row++) {
-        bool free = p->state[row] == WAITING && (n == 0 || shard_of(p, row) == shard_of(p, picked[0]));
+        bool free = p->state[row] == WAITING && (n == 0 || p->shard[row] == p->shard[picked[0]]);
         for (size_t i = 0; free && i < n; i++)
             free = !page_same_group(p, picked[i], row);
         if (!free)
@@ -113,6 +110,8 @@ bool outbox_publish(struct queue *queue, const char *table, const struct db_resu
     p.count = db_rows(rows);
     p.most = QUEUE_BATCH;
     sent->count = 0;
+    for (size_t row = 0; row < p.count; row++)
+        p.shard[row] = queue_shard_of(queue, text(&p, row, OUTBOX_GROUP_ID));
     size_t picked[QUEUE_BATCH], n;
     while (clock_mono_ms() < until_ms && (n = pick(&p, picked)) > 0)
         if (!send_picked(&p, picked, n))

@@ -15,9 +15,8 @@ struct queue {
     struct queue_options options;
     void *multi, *easy; /* libcurl's handles */
     struct buf answer;
-    bool ready;                   /* queue_ensure has succeeded: the URLs are known */
-    char (*urls)[QUEUE_URL_SIZE]; /* of the shards */
-    char dead_letter_url[QUEUE_URL_SIZE];
+    char (*urls)[QUEUE_URL_SIZE];         /* of the shards; "": not ensured yet */
+    char dead_letter_url[QUEUE_URL_SIZE]; /* known when that of any shard is */
     char error[QUEUE_ERROR_SIZE];
     char refusal[QUEUE_REFUSAL_SIZE]; /* type of the last error answer */
     bool well;                        /* the server, as of the last answer, also when it refused the call */

@@ -76,25 +76,29 @@ static enum queue_status ensure_one(struct queue *q, const char *name, const cha
     return set_redrive(q, url, dead_letter_arn);
 }
 
-enum queue_status queue_ensure(struct queue *q) {
+/* Ensures the dead-letter queue and the shards from first to before end. */
+static enum queue_status ensure_shards(struct queue *q, unsigned first, unsigned end) {
     char name[QUEUE_NAME_SIZE], url[QUEUE_URL_SIZE];
     struct queue_attributes dead_letters = {0}, found = {0};
     enum queue_status status = ensure_one(q, q->options.dead_letter_name, "", url, &dead_letters);
     if (status == QUEUE_OK)
         snprintf(q->dead_letter_url, sizeof q->dead_letter_url, "%s", url);
-    for (unsigned i = 0; status == QUEUE_OK && i < queue_shard_count(q); i++) {
+    for (unsigned i = first; status == QUEUE_OK && i < end; i++) {
         queue_shard_name(q, i, name);
         status = ensure_one(q, name, dead_letters.arn, url, &found);
         if (status == QUEUE_OK)
             snprintf(q->urls[i], sizeof q->urls[i], "%s", url);
     }
-    q->ready |= status == QUEUE_OK;
     return status;
 }
 
-/* Ensures the queue unless its URLs are already known. */
-static enum queue_status queue_ready(struct queue *q) {
-    return q->ready ? QUEUE_OK : queue_ensure(q);
+enum queue_status queue_ensure(struct queue *q) {
+    return ensure_shards(q, 0, queue_shard_count(q));
+}
+
+/* Ensures the shard unless its URL is already known. */
+static enum queue_status queue_ready(struct queue *q, unsigned shard) {
+    return *q->urls[shard] ? QUEUE_OK : ensure_shards(q, shard, shard + 1);
 }
 
 /* The shard that the client receives from. */
@@ -116,13 +120,14 @@ static enum queue_status queue_action(struct queue *q, const char *action, struc
     return status;
 }
 
-/* url is in q, where it is set once q is ready. */
-static enum queue_status send_to(struct queue *q, const char *url, struct queue_entry entries[], size_t n) {
+/* url is in q, where it is set once the shard is ready. */
+static enum queue_status send_to(struct queue *q, unsigned shard, const char *url,
+                                 struct queue_entry entries[], size_t n) {
     for (size_t i = 0; i < n; i++) {
         entries[i].accepted = entries[i].refused = false;
         entries[i].id[0] = '\0';
     }
-    enum queue_status status = queue_ready(q);
+    enum queue_status status = queue_ready(q, shard);
     if (status != QUEUE_OK)
         return status;
     struct buf body = {0};
@@ -138,7 +143,8 @@ static enum queue_status send_to(struct queue *q, const char *url, struct queue_
 }
 
 enum queue_status queue_send(struct queue *q, struct queue_entry entries[], size_t n) {
-    return send_to(q, q->urls[queue_shard_of(q, entries[0].group_id)], entries, n);
+    unsigned shard = queue_shard_of(q, entries[0].group_id);
+    return send_to(q, shard, q->urls[shard], entries, n);
 }
 
 /* The deduplication id is the message's, as when the server moves it. So the queue recognises a message that is put
@@ -151,7 +157,7 @@ enum queue_status queue_bury(struct queue *q, const struct queue_message *messag
                                 .traceparent = message->traceparent,
                                 .tracestate = message->tracestate,
                                 .reason = reason};
-    enum queue_status status = send_to(q, q->dead_letter_url, &entry, 1);
+    enum queue_status status = send_to(q, q->options.shard, q->dead_letter_url, &entry, 1);
     if (status != QUEUE_OK || entry.accepted)
         return status;
     return entry.refused ? QUEUE_REFUSED : QUEUE_UNAVAILABLE;
@@ -160,7 +166,7 @@ enum queue_status queue_bury(struct queue *q, const struct queue_message *messag
 enum queue_status queue_receive(struct queue *q, int wait_s, struct queue_batch *batch) {
     batch->count = 0;
     batch->storage = NULL;
-    enum queue_status status = queue_ready(q);
+    enum queue_status status = queue_ready(q, q->options.shard);
     if (status != QUEUE_OK)
         return status;
     struct buf body = {0};
@@ -208,7 +214,7 @@ static enum queue_status queue_settle(struct queue *q, const char *action,
     q->error[0] = '\0';
     if (n == 0)
         return QUEUE_OK;
-    enum queue_status status = queue_ready(q);
+    enum queue_status status = queue_ready(q, q->options.shard);
     if (status == QUEUE_OK)
         status = queue_settle_once(q, action, messages, seconds, n, again, words);
     for (size_t i = 0; i < n && status == QUEUE_OK; i++)
@@ -228,9 +234,9 @@ enum queue_status queue_set_visibility(struct queue *q, const struct queue_messa
     return queue_settle(q, "ChangeMessageVisibilityBatch", messages, seconds, n);
 }
 
-/* GetQueueAttributes of a queue that is ready; url is in q. On QUEUE_OK the caller owns *answer. */
-static enum queue_status ask_attributes(struct queue *q, const char *url, json_t **answer) {
-    enum queue_status status = queue_ready(q);
+/* GetQueueAttributes; url is in q, where it is set once the shard is ready. On QUEUE_OK the caller owns *answer. */
+static enum queue_status ask_attributes(struct queue *q, unsigned shard, const char *url, json_t **answer) {
+    enum queue_status status = queue_ready(q, shard);
     if (status != QUEUE_OK)
         return status;
     struct buf body = {0};
@@ -241,17 +247,18 @@ static enum queue_status ask_attributes(struct queue *q, const char *url, json_t
 enum queue_status queue_check(struct queue *q) {
     json_t *answer = NULL;
     struct queue_attributes found = {0};
-    enum queue_status status = ask_attributes(q, queue_own_url(q), &answer);
+    enum queue_status status = ask_attributes(q, q->options.shard, queue_own_url(q), &answer);
     if (status == QUEUE_OK && queue_json_read_attributes(answer, &found) && found.max_receive_count > 0)
         q->max_receive_count = found.max_receive_count;
     json_decref(answer);
     return status;
 }
 
-static enum queue_status count_one(struct queue *q, const char *url, struct queue_counts *sum) {
+static enum queue_status count_one(struct queue *q, unsigned shard, const char *url,
+                                   struct queue_counts *sum) {
     json_t *answer = NULL;
     struct queue_counts found;
-    enum queue_status status = ask_attributes(q, url, &answer);
+    enum queue_status status = ask_attributes(q, shard, url, &answer);
     if (status == QUEUE_OK && !queue_json_read_counts(answer, &found))
         status =
             queue_fail(q, QUEUE_UNAVAILABLE, "GetQueueAttributes: the response has no number of messages");
@@ -267,10 +274,10 @@ static enum queue_status count_one(struct queue *q, const char *url, struct queu
 enum queue_status queue_count(struct queue *q, bool dead_letters, struct queue_counts *out) {
     *out = (struct queue_counts){0};
     if (dead_letters)
-        return count_one(q, q->dead_letter_url, out);
+        return count_one(q, q->options.shard, q->dead_letter_url, out);
     enum queue_status status = QUEUE_OK;
     for (unsigned i = 0; status == QUEUE_OK && i < queue_shard_count(q); i++)
-        status = count_one(q, q->urls[i], out);
+        status = count_one(q, i, q->urls[i], out);
     return status;
 }
 

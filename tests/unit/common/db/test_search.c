@@ -95,6 +95,18 @@ static void a_late_failure_says_nothing(void **state) {
     assert_true(begin(p, &p->b));
 }
 
+/* Its outage may be over, whatever those have found who looked before. */
+static void who_has_not_failed_yet_looks_at_once(void **state) {
+    struct party *p = *state;
+    assert_true(begin(p, &p->a));
+    end_badly(&p->search, &p->a, "none");
+    assert_false(begin(p, &p->a));
+    assert_true(begin(p, &p->b));
+    assert_false(begin(p, &p->c));
+    end_well(p, &p->b);
+    assert_true(begin(p, &p->c));
+}
+
 /* A server that is busy turned it away. */
 static void a_failure_while_others_work_is_its_own(void **state) {
     struct party *p = *state;
@@ -126,6 +138,7 @@ int main(void) {
         TEST(one_looks_and_the_others_learn_what_it_found),
         TEST(when_one_is_found_all_connect_at_once),
         TEST(a_late_failure_says_nothing),
+        TEST(who_has_not_failed_yet_looks_at_once),
         TEST(a_failure_while_others_work_is_its_own),
         TEST(a_connection_that_is_lost_waits_by_itself),
         TEST(who_stands_for_itself_waits_for_nobody_else),
