@@ -22,12 +22,11 @@ bool db_search_begin(struct db_search *search, struct db_seeker *seeker, char er
         return now >= seeker->retry_at_ms;
     pthread_mutex_lock(&search->lock);
     bool rested = now >= seeker->retry_at_ms || seeker->lost_ms < search->found_ms;
-    bool fresh =
-        seeker->retry_at_ms == 0; /* it was connected, and has not tried since: the server may be back */
-    bool may = search->failed ? !search->looking && (fresh || now >= search->next_ms) : rested;
-    if (may && search->failed)
+    bool fresh = seeker->retry_at_ms == 0 || seeker->lost_ms < search->since_ms; /* the server may be back */
+    bool may = search->failed ? fresh || (!search->looking && now >= search->next_ms) : rested;
+    if (may && search->failed && !search->looking)
         search->looking = seeker->looks = true;
-    else if (search->failed)
+    else if (!may && search->failed)
         memcpy(error, search->fault, DB_ERROR_SIZE);
     pthread_mutex_unlock(&search->lock);
     return may;
@@ -46,6 +45,8 @@ void db_search_end(struct db_search *search, struct db_seeker *seeker, enum db_f
         search->failed = false;
         search->found_ms = now;
     } else if (found == DB_NOTHING && seeker->began_ms > search->found_ms) {
+        if (!search->failed)
+            search->since_ms = now;
         search->failed = true;
         search->next_ms = now + backoff_ms(0, LOOK_AGAIN_MS, LOOK_AGAIN_MS);
         memcpy(search->fault, error, DB_ERROR_SIZE);

@@ -2,8 +2,8 @@
  *
  * If each connection looked for itself, an outage would be a storm of logins on the standbys, at the very moment when
  * one of them is to become the primary. So one connection of the process looks at a time, and the others fail at once, with
- * what it found. As soon as it has found one, all connect. A pause lies between two looks, unless somebody looks who has not
- * failed since it was connected: nobody may be refused for an outage that is over. */
+ * what it found. As soon as it has found one, all connect. A pause lies between two looks. Who has not failed in
+ * this outage looks at once, whoever else looks: nobody may be refused for an outage that is over. */
 #pragma once
 
 #include "common/base/attributes.h"
@@ -18,6 +18,7 @@ struct db_search {
     pthread_mutex_t lock; /* of what follows */
     bool failed;          /* the last one who looked has found none */
     bool looking;         /* somebody looks just now */
+    int64_t since_ms;     /* when the first one found none */
     int64_t next_ms;      /* nobody looks before */
     int64_t found_ms;     /* when one was found, after there was none */
     char fault[DB_ERROR_SIZE];
