@@ -28,6 +28,7 @@ function send(path, options) {
 /** A client of the API. onEnd(words) is called when the server no longer accepts the client's secret. */
 export function createApi(onEnd) {
   let login = null, token = null, timer = 0, renewal = null;
+  let seen = ""; // the last position, as a text that sorts, of what was shown: no answer may be older
 
   async function obtain(client) {
     const body = new URLSearchParams({grant_type: "client_credentials", ...client});
@@ -72,12 +73,19 @@ export function createApi(onEnd) {
     return renewal;
   }
 
+  /** Notes a position that was shown: the Consistency-Token of an answer, or the id of an event. */
+  function saw(position) {
+    if (position > seen) seen = position;
+  }
+
   /** A request with the token. One that the server no longer takes is replaced, once. */
   async function open(path, {headers = {}, ...options} = {}) {
     for (let again = true; ; again = false) {
       const used = token;
       if (!used) throw Object.assign(new Error("You are signed out."), {status: 401});
-      const answer = await send(path, {...options, headers: {...headers, Authorization: `Bearer ${used}`}});
+      const position = seen && {"Consistency-Token": seen};
+      const answer = await send(path, {...options, headers: {...headers, ...position, Authorization: `Bearer ${used}`}});
+      saw(answer.headers.get("Consistency-Token"));
       if (answer.ok) return answer;
       if (answer.status !== 401 || !again) throw await problemOf(answer);
       if (token === used) await renew();
@@ -86,6 +94,7 @@ export function createApi(onEnd) {
 
   return {
     open,
+    saw,
     /** The token that requests have now, to see whether it has changed. */
     token: () => token,
     async signIn(id, secret) {

@@ -42,6 +42,7 @@ export function follow(api, {onEvent, onOpen, onGap, onAway}) {
   function handle({id, event, data, retry}) {
     if (/^\d+$/.test(retry)) hint = Number(retry);
     if (id !== undefined) last = id;
+    api.saw(last);
     if (event === "resync") onGap();
     else if (data !== undefined) onEvent(JSON.parse(data));
   }

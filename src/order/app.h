@@ -11,6 +11,7 @@ struct guesses;
 struct limit;
 struct memory_cache;
 struct outbox;
+struct standby;
 struct webhook_sender;
 
 struct order_app {
@@ -20,6 +21,7 @@ struct order_app {
     struct limit *orders_limit;  /* new orders per client */
     struct feed *feed;           /* who follows the events live */
     struct memory_cache *memory; /* answers that are final: receipts, views of delivered orders */
+    struct standby *standby;     /* who may answer reads, too */
     struct outbox *outbox, *revocation_outbox;
     struct webhook_sender *webhook_sender;
     struct order_series series;

@@ -3,17 +3,21 @@
 
 enum { DAY_MS = 24 * 3600 * 1000 };
 
-static const struct db_query head_query = {
-    "event_head",
-    "WITH head AS MATERIALIZED ("
-    "  SELECT order_event_epoch() AS epoch, pg_snapshot_xmin(pg_current_snapshot())::text::bigint AS xmin,"
-    "         pg_snapshot_xmax(pg_current_snapshot())::text::bigint AS xmax"
-    ")"
-    " SELECT head.epoch, head.xmin, head.xmax, floor.epoch, floor.xid, floor.n, last.epoch, last.xid, last.n"
-    "   FROM head CROSS JOIN order_event_floor floor LEFT JOIN LATERAL ("
-    "          SELECT e.epoch, e.xid, e.n FROM order_events e"
-    "           WHERE (e.epoch, e.xid, e.n) < (head.epoch, head.xmin, 0)"
-    "           ORDER BY e.epoch DESC, e.xid DESC, e.n DESC LIMIT 1) last ON true"};
+#define HEAD(current)                                                                                         \
+    "WITH head AS MATERIALIZED ("                                                                             \
+    "  SELECT " current " AS epoch, pg_snapshot_xmin(pg_current_snapshot())::text::bigint AS xmin,"           \
+    "         pg_snapshot_xmax(pg_current_snapshot())::text::bigint AS xmax"                                  \
+    ")"                                                                                                       \
+    " SELECT head.epoch, head.xmin, head.xmax, floor.epoch, floor.xid, floor.n, last.epoch, last.xid, last.n" \
+    "   FROM head CROSS JOIN order_event_floor floor LEFT JOIN LATERAL ("                                     \
+    "          SELECT e.epoch, e.xid, e.n FROM order_events e"                                                \
+    "           WHERE (e.epoch, e.xid, e.n) < (head.epoch, head.xmin, 0)"                                     \
+    "           ORDER BY e.epoch DESC, e.xid DESC, e.n DESC LIMIT 1) last ON true"
+
+static const struct db_query head_query = {"event_head", HEAD("order_event_epoch()")};
+/* A standby repeats what a server wrote in the last epoch that it knows of. */
+static const struct db_query standby_head_query = {
+    "event_head_of_standby", HEAD("(SELECT coalesce(max(epoch), 0) FROM order_event_epochs)")};
 
 enum {
     EPOCH,
@@ -65,9 +69,9 @@ static struct event_position position_of(const struct db_result *result, size_t 
                                    .n = (int32_t)db_int(result, row, column + 2)};
 }
 
-enum db_status event_store_head(struct db *db, struct event_head *head) {
+static enum db_status fetch_head(struct db *db, const struct db_query *query, struct event_head *head) {
     struct db_result *result = NULL;
-    enum db_status status = db_run(db, &head_query, NULL, &result);
+    enum db_status status = db_run(db, query, NULL, &result);
     if (status != DB_OK)
         return status;
     *head = (struct event_head){.end = {.epoch = db_int(result, 0, 0), .xid = db_int(result, 0, 1)},
@@ -80,6 +84,14 @@ enum db_status event_store_head(struct db *db, struct event_head *head) {
     }
     db_result_free(result);
     return DB_OK;
+}
+
+enum db_status event_store_head(struct db *db, struct event_head *head) {
+    return fetch_head(db, &head_query, head);
+}
+
+enum db_status event_store_standby_head(struct db *db, struct event_head *head) {
+    return fetch_head(db, &standby_head_query, head);
 }
 
 /* Copies a text into arena. NULL stays NULL. */

@@ -21,6 +21,9 @@ struct event_head {
 /* Opens the epoch of this run of the server, if need be. */
 enum db_status event_store_head(struct db *db, struct event_head *head) MUST_CHECK;
 
+/* The same of a standby, which opens no epoch. */
+enum db_status event_store_standby_head(struct db *db, struct event_head *head) MUST_CHECK;
+
 struct event_page {
     const char *client_id;       /* NULL: of all clients */
     const struct uuid *order_id; /* NULL: of all orders */

@@ -7,6 +7,7 @@
 #include "feed.h"
 #include "order_query.h"
 #include "order_store.h"
+#include "standby.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -20,6 +21,7 @@ enum {
 };
 
 struct reading {
+    struct standby_seen seen; /* must stay first */
     struct event_filter filter;
     struct uuid order_id;
     struct event_position after;
@@ -75,6 +77,7 @@ static void read_after(struct http_request *request, struct reading *reading, st
 static void finish_prepare(struct http_request *request, struct reading *reading,
                            struct http_faults *faults) {
     const char *types = http_query(request, "types");
+    standby_see(request, &reading->seen, faults);
     reading->filter.client_id = order_visible_client(request);
     reading->limit = order_query_limit(request, faults);
     reading->streams = wants_stream(request);
@@ -159,13 +162,12 @@ static enum db_status collect_page(struct db *db, const struct reading *reading,
     return DB_OK;
 }
 
-/* Whether the caller may see the order of the history. If not, answers 404. */
-static enum db_status find_order(struct db *db, struct http_request *request, const struct reading *reading) {
+/* Whether there is the order of the history, and the caller may see it. */
+static enum db_status find_order(struct db *db, const struct reading *reading, bool *found) {
     struct arena arena = {0};
     struct order_wanted wanted = {.id = reading->order_id, .client_id = reading->filter.client_id};
     enum db_status status = order_store_find(db, &wanted, 1, &arena);
-    if (status == DB_OK && !wanted.order)
-        http_reply_problem(request, PROBLEM_ORDER_NOT_FOUND, "There is no such order");
+    *found = wanted.order;
     arena_free(&arena);
     return status;
 }
@@ -218,11 +220,16 @@ static enum db_status answer_page(struct feed *feed, struct db *db, struct http_
     return status;
 }
 
-static enum db_status answer(struct feed *feed, struct db *db, struct http_request *request,
+/* An order that a standby does not have is left for the primary. */
+static enum db_status answer(const struct http_worker *worker, struct db *db, struct http_request *request,
                              const struct event_head *head) {
+    struct feed *feed = ((const struct order_app *)worker->app)->feed;
     struct reading *reading = request->command;
-    enum db_status status = reading->of_order ? find_order(db, request, reading) : DB_OK;
-    if (status != DB_OK || request->reply.status)
+    bool found = true;
+    enum db_status status = reading->of_order ? find_order(db, reading, &found) : DB_OK;
+    if (!found && status == DB_OK && db != worker->reads)
+        http_reply_problem(request, PROBLEM_ORDER_NOT_FOUND, "There is no such order");
+    if (!found || status != DB_OK)
         return status;
     if (reading->from_now)
         reading->after = head->reached;
@@ -238,11 +245,34 @@ static enum db_status answer(struct feed *feed, struct db *db, struct http_reque
 
 /* Each page is a query of its own, because the pages have nothing in common. A stream needs only the head: after a restart
  * all of them come again at once. */
-enum outcome events_run(struct http_worker *worker, struct http_request *requests[], size_t n) {
-    const struct order_app *app = worker->app;
+static enum db_status answer_pages(struct http_worker *worker, struct db *db, struct http_request *requests[],
+                                  size_t n) {
     struct event_head head;
-    enum db_status status = event_store_head(worker->db, &head);
+    enum db_status status =
+        db == worker->reads ? event_store_standby_head(db, &head) : event_store_head(db, &head);
     for (size_t i = 0; status == DB_OK && i < n; i++)
-        status = answer(app->feed, worker->db, requests[i], &head);
+        status = answer(worker, db, requests[i], &head);
+    return status;
+}
+
+/* Whether the answer is the history of an order as it stands. All others may belong to the feed's thread once they were read. */
+static bool is_history(const struct http_request *request) {
+    const struct reading *reading = request->command;
+    return reading->of_order && !reading->streams && !reading->wait_ms && !reading->from_now;
+}
+
+enum outcome events_run(struct http_worker *worker, struct http_request *requests[], size_t n) {
+    struct http_request *histories[HTTP_BATCH_MAX], *live[HTTP_BATCH_MAX];
+    size_t history_count = 0, live_count = 0;
+    for (size_t i = 0; i < n; i++)
+        if (is_history(requests[i]))
+            histories[history_count++] = requests[i];
+        else
+            live[live_count++] = requests[i];
+    enum db_status status = DB_OK;
+    if (history_count)
+        status = standby_read(worker, histories, history_count, answer_pages);
+    if (status == DB_OK && live_count)
+        status = answer_pages(worker, worker->db, live, live_count);
     return db_outcome(status);
 }

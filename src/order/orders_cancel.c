@@ -7,6 +7,7 @@
 #include "feed.h"
 #include "order_json.h"
 #include "orders.h"
+#include "standby.h"
 
 void orders_cancel_prepare(struct http_request *request) {
     struct http_faults faults = {0};
@@ -73,5 +74,6 @@ enum outcome orders_cancel_run(struct http_worker *worker, struct http_request *
             metric_add(app->series.cancellations[ORDER_CANCEL_REQUESTED], 1);
         answer_wish(requests[i], wishes[i]);
     }
+    standby_mark(worker, requests, n);
     return db_outcome(status);
 }

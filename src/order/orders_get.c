@@ -14,6 +14,7 @@
 #include "order_query.h"
 #include "order_store.h"
 #include "order_views.h"
+#include "standby.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -21,6 +22,7 @@
 enum { LIST_BYTES = 256 * 1024 }; /* a page ends with the order that exceeds this */
 
 struct lookup {
+    struct standby_seen seen; /* must stay first */
     struct uuid id;
     const char *client_id;     /* NULL: any */
     const char *if_none_match; /* NULL: not sent */
@@ -67,9 +69,15 @@ void orders_get_prepare(struct http_request *request) {
     const struct order_app *app = request->app;
     struct lookup *lookup = arena_alloc(&request->arena, sizeof *lookup);
     const char *match = http_header(request, "If-None-Match");
+    struct http_faults faults = {0};
     struct order_view view;
     if (!lookup)
         return;
+    standby_see(request, &lookup->seen, &faults);
+    if (faults.count) {
+        http_reply_faults(request, &faults);
+        return;
+    }
     if (!uuid_parse(request->params[0], &lookup->id)) {
         reply_no_order(request);
         return;
@@ -77,6 +85,8 @@ void orders_get_prepare(struct http_request *request) {
     lookup->client_id = order_visible_client(request);
     lookup->if_none_match = match ? arena_strdup(&request->arena, match) : NULL;
     request->command = lookup;
+    if (lookup->seen.known)
+        return;
     struct order_views views = views_of(app, NULL);
     bool hit = order_view_recall(&views, &lookup->id, &request->arena, &view);
     order_lookup_count(&app->series.views_memory, hit);
@@ -107,8 +117,9 @@ static bool answer_from_views(struct http_worker *worker, struct http_request *r
     return true;
 }
 
-static enum db_status answer_from_database(struct http_worker *worker, struct http_request *requests[],
-                                           size_t n, struct arena *arena) {
+/* What a standby does not have is left for the primary. */
+static enum db_status answer_from_database(struct http_worker *worker, struct db *db,
+                                           struct http_request *requests[], size_t n, struct arena *arena) {
     const struct order_app *app = worker->app;
     struct order_wanted *wanted = arena_array(arena, n, sizeof *wanted);
     const struct order **found = arena_array(arena, n, sizeof *found);
@@ -120,13 +131,14 @@ static enum db_status answer_from_database(struct http_worker *worker, struct ht
         const struct lookup *lookup = requests[i]->command;
         wanted[i] = (struct order_wanted){.id = lookup->id, .client_id = lookup->client_id};
     }
-    enum db_status status = order_store_find(worker->db, wanted, n, arena);
+    enum db_status status = order_store_find(db, wanted, n, arena);
     if (status != DB_OK)
         return status;
     for (size_t i = 0; i < n; i++) {
         struct buf body = {0};
         if (!wanted[i].order) {
-            reply_no_order(requests[i]);
+            if (db != worker->reads)
+                reply_no_order(requests[i]);
             continue;
         }
         order_view_json(&body, wanted[i].order);
@@ -134,23 +146,32 @@ static enum db_status answer_from_database(struct http_worker *worker, struct ht
         found[count++] = wanted[i].order;
     }
     struct order_views kept = views_of(app, worker->cache);
-    if (db_identity_of(worker->db, database))
+    if (db_identity_of(db, database)) /* that of a standby is not known */
         order_views_put(&kept, database, found, count);
     return DB_OK;
 }
 
-enum outcome orders_get_run(struct http_worker *worker, struct http_request *requests[], size_t n) {
+/* A view is newer than what a standby has shown. */
+static enum db_status read_orders(struct http_worker *worker, struct db *db, struct http_request *requests[],
+                                  size_t n) {
     struct http_request *rest[HTTP_BATCH_MAX];
     struct arena arena = {0};
     size_t count = 0;
     enum db_status status = DB_NO_MEMORY;
-    if (answer_from_views(worker, requests, n, &arena, rest, &count))
-        status = count ? answer_from_database(worker, rest, count, &arena) : DB_OK;
+    if (db == worker->reads)
+        status = answer_from_database(worker, db, requests, n, &arena);
+    else if (answer_from_views(worker, requests, n, &arena, rest, &count))
+        status = count ? answer_from_database(worker, db, rest, count, &arena) : DB_OK;
     arena_free(&arena);
-    return db_outcome(status);
+    return status;
+}
+
+enum outcome orders_get_run(struct http_worker *worker, struct http_request *requests[], size_t n) {
+    return db_outcome(standby_read(worker, requests, n, read_orders));
 }
 
 struct listing {
+    struct standby_seen seen; /* must stay first */
     struct order_page page;
     enum order_status status;
     struct uuid before;
@@ -213,6 +234,7 @@ static void read_listing(struct http_request *request, struct listing *listing, 
                                         "created_before", "updated_since", NULL};
     const char *status = http_query(request, "status");
     struct order_page *page = &listing->page;
+    standby_see(request, &listing->seen, faults);
     order_query_known(request, known, faults);
     page->client_id = order_visible_client(request);
     page->customer_id = order_query_text(request, "customer_id", faults);
@@ -262,17 +284,23 @@ static void reply_page(struct http_request *request, const struct order *orders,
 }
 
 /* Each page is a query of its own, because the pages have nothing in common. */
-enum outcome orders_list_run(struct http_worker *worker, struct http_request *requests[], size_t n) {
+static enum db_status read_pages(struct http_worker *worker, struct db *db, struct http_request *requests[],
+                                 size_t n) {
+    (void)worker;
     enum db_status status = DB_OK;
     for (size_t i = 0; status == DB_OK && i < n; i++) {
         struct order_page page = ((const struct listing *)requests[i]->command)->page;
         size_t limit = page.limit++, count; /* one more shows whether there is a next page */
         struct arena arena = {0};           /* not the request's: it may be sent for long */
         struct order *orders;
-        status = order_store_list(worker->db, &page, &arena, &orders, &count);
+        status = order_store_list(db, &page, &arena, &orders, &count);
         if (status == DB_OK)
             reply_page(requests[i], orders, count, limit);
         arena_free(&arena);
     }
-    return db_outcome(status);
+    return status;
+}
+
+enum outcome orders_list_run(struct http_worker *worker, struct http_request *requests[], size_t n) {
+    return db_outcome(standby_read(worker, requests, n, read_pages));
 }

@@ -11,6 +11,7 @@
 #include "order_json.h"
 #include "order_receipts.h"
 #include "order_store.h"
+#include "standby.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -127,7 +128,7 @@ void orders_post_prepare(struct http_request *request) {
         return;
     if (c->store.key) {
         locate_receipt(request, c);
-        if (request->arena.failed || answer_from_memory(request, c))
+        if (request->arena.failed || (!standby_asks(request) && answer_from_memory(request, c)))
             return;
     }
     if (!read_order_body(request, &c->order))
@@ -376,5 +377,6 @@ enum outcome orders_post_run(struct http_worker *worker, struct http_request *re
         feed_wake(app->feed);
     }
     remember(worker, all, n);
+    standby_mark(worker, requests, n);
     return db_outcome(status);
 }

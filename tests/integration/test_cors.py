@@ -58,8 +58,8 @@ def test_a_preflight_names_the_methods_of_the_path_and_needs_no_token(system, da
     assert sorted(method for method in methods if method != "HEAD") == PATHS[daemon, path]
     assert ("HEAD" in methods) == ("GET" in methods)
     assert {header.lower() for header in cors(answer)["access-control-allow-headers"].split(", ")} == {
-        "authorization", "content-type", "idempotency-key", "if-none-match", "last-event-id", "x-request-id", "traceparent",
-        "tracestate"}
+        "authorization", "consistency-token", "content-type", "idempotency-key", "if-none-match", "last-event-id", "x-request-id",
+        "traceparent", "tracestate"}
     assert int(cors(answer)["access-control-max-age"]) > 0
 
 

@@ -115,7 +115,7 @@ def documented(response):
     return item[method]["operationId"], resolved(item[method]["responses"][str(response.status_code)])
 
 
-HEADERS = {"X-Request-Id", "Location", "Idempotent-Replayed", "ETag", "Cache-Control", "Pragma", "Retry-After",
+HEADERS = {"X-Request-Id", "Consistency-Token", "Location", "Idempotent-Replayed", "ETag", "Cache-Control", "Pragma", "Retry-After",
            "Accept-Encoding", "RateLimit", "RateLimit-Policy", "WWW-Authenticate", "Allow"}
 
 
@@ -326,6 +326,7 @@ HEALTHY = {f"{operation} 200": send for operation, send in GOOD.items() if opera
     "getEvents 200 now": lambda w: w.order.get("/events", params={"after": "now", "wait": 1}),
     "getEvents 400": lambda w: w.order.get("/events", params={"types": "order.lost", "wait": 21}),
     "getEvents 410": lambda w: read_expired(w, "/events"),
+    "getOrder 400": lambda w: w.order.get(f"/orders/{w.order_id}", headers={"Consistency-Token": "x"}),
     "getOrder 404": lambda w: w.order.get(f"/orders/{uuid.uuid4()}"),
     "getShipment 404": lambda w: w.delivery.get(f"/delivery/shipment/{uuid.uuid4()}"),
     "getShipmentEvents 404": lambda w: w.delivery.get(f"/delivery/shipment/{uuid.uuid4()}/events"),

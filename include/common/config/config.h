@@ -30,6 +30,7 @@ struct config {
     int64_t rate_limit, rate_limit_address, order_rate_limit, auth_failure_limit, stream_limit;
     int64_t db_pooler;
     char *db_direct_host, *db_direct_port;
+    char *db_read_host, *db_read_port; /* order-svc only */
     char *db_host, *db_port, *db_name, *db_user, *db_sslmode, *db_sslrootcert;
     struct secret_source db_password;
     int64_t db_pool_size, db_connect_timeout, db_statement_timeout, db_lock_timeout;
@@ -111,6 +112,9 @@ struct tracing_options;
 void config_db(const struct config *config, const char *application_name, struct db_options *out);
 /* Past a pooler, if there is one: for what needs a session of its own. */
 void config_db_direct(const struct config *config, const char *application_name, struct db_options *out);
+/* Of a standby that may be read from. False when there is none. */
+bool config_db_read(const struct config *config, const char *application_name,
+                    struct db_options *out) MUST_CHECK;
 void config_cache(const struct config *config, struct cache_options *out);
 void config_credentials(const struct config *config, struct credential_options *out);
 void config_orders_queue(const struct config *config, struct queue_options *out);

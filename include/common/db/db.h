@@ -57,6 +57,7 @@ struct db_options {          /* strings are borrowed and must outlive the connec
     int lock_timeout_ms;
     struct db_identity
         *identity; /* follows what the connection leads to (db/identity.h); NULL: nobody asks */
+    bool standby;  /* only a standby is used, which takes no writes */
     bool pooler;   /* a pooler is in between, which gives each transaction a session of its own choice */
     struct db_pool *pool; /* whose connections are used (db/pool.h); NULL: one of its own */
 };

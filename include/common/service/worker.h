@@ -6,6 +6,7 @@ struct db;
 
 struct http_worker {
     struct db *db;
+    struct db *reads;    /* to a standby; NULL: nothing is read from one */
     struct cache *cache; /* NULL where the daemon has no Redis */
     void *app;
 };

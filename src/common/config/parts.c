@@ -10,6 +10,8 @@
 
 #include <string.h>
 
+enum { STANDBY_PATIENCE_MS = 1000 }; /* then the primary is asked, which has its own time-outs */
+
 void config_db(const struct config *config, const char *application_name, struct db_options *out) {
     *out = (struct db_options){
         .host = config->db_host,
@@ -34,6 +36,20 @@ void config_db_direct(const struct config *config, const char *application_name,
     out->pooler = false;
     out->host = config->db_direct_host;
     out->port = config->db_direct_port;
+}
+
+bool config_db_read(const struct config *config, const char *application_name, struct db_options *out) {
+    if (!config->db_read_host || !*config->db_read_host)
+        return false;
+    config_db(config, application_name, out);
+    out->host = config->db_read_host;
+    out->port = config->db_read_port;
+    out->standby = true;
+    if (out->statement_timeout_ms > STANDBY_PATIENCE_MS)
+        out->statement_timeout_ms = STANDBY_PATIENCE_MS;
+    if (out->connect_timeout_ms > STANDBY_PATIENCE_MS)
+        out->connect_timeout_ms = STANDBY_PATIENCE_MS;
+    return true;
 }
 
 void config_cache(const struct config *config, struct cache_options *out) {

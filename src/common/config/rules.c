@@ -79,6 +79,10 @@ static void check_database(const struct config *config, struct buf *errors) {
         check_hosts("DB_DIRECT_HOST", config->db_direct_host, errors);
         check_ports("DB_DIRECT", config->db_direct_host, config->db_direct_port, errors);
     }
+    if (config->db_read_host && *config->db_read_host) {
+        check_hosts("DB_READ_HOST", config->db_read_host, errors);
+        check_ports("DB_READ", config->db_read_host, config->db_read_port, errors);
+    }
     if (config->db_pooler == POOLER_TRANSACTION && !*config->db_direct_host)
         buf_str(errors, "DB_DIRECT_HOST: must name PostgreSQL itself when DB_POOLER is transaction\n");
     if (config->db_pooler == POOLER_NONE && *config->db_direct_host)

@@ -1,4 +1,4 @@
-/* Connecting to the first of several addresses that takes writes.
+/* Connecting to the first of several addresses that takes writes, or is a standby if that is wanted.
  *
  * An address that is silent must not use up the time of those behind it: the next one is tried beside it after a
  * moment, and the first that is ready wins. */
@@ -64,7 +64,7 @@ static PGconn *start_connecting(const struct db_options *o, const struct db_addr
     const char *const values[] = {address->host,
                                   *address->ip ? address->ip : NULL,
                                   address->port,
-                                  "read-write", /* a standby is passed over */
+                                  o->standby ? "standby" : "read-write", /* any other is passed over */
                                   o->name,
                                   o->user,
                                   secret_now(&o->password, password),

@@ -16,10 +16,11 @@ enum { ORIGIN_SIZE = 288 }; /* a host has 253 characters at most */
 
 /* What a page needs to know, and may not read otherwise. */
 static const char exposed[] =
-    "ETag, Idempotent-Replayed, Location, RateLimit, RateLimit-Policy, Retry-After, "
+    "Consistency-Token, ETag, Idempotent-Replayed, Location, RateLimit, RateLimit-Policy, Retry-After, "
     "WWW-Authenticate, X-Request-Id";
-static const char accepted[] = "Authorization, Content-Type, Idempotency-Key, If-None-Match, Last-Event-ID, "
-                               "X-Request-Id, traceparent, tracestate";
+static const char accepted[] =
+    "Authorization, Consistency-Token, Content-Type, Idempotency-Key, If-None-Match, Last-Event-ID, "
+    "X-Request-Id, traceparent, tracestate";
 
 /* Takes the next entry of the list, without the blanks around it. False at the end. */
 static bool next_origin(const char **list, const char **entry, size_t *len) {

@@ -258,6 +258,13 @@ const struct metric_info metric_table[METRIC_COUNT] = {
                                {0},
                                NULL,
                                "Age of the oldest order that has not been shipped"},
+    [METRIC_STANDBY_READS] =
+        {"orders_standby_reads_total",
+         METRIC_COUNTER,
+         METRIC_PLAIN,
+         {"outcome"},
+         NULL,
+         "Requests that a standby answered, or left to the primary: it was behind, or it failed"},
     [METRIC_FEED_READERS] = {"orders_feed_readers",
                              METRIC_GAUGE,
                              METRIC_PLAIN,

@@ -14,6 +14,8 @@ struct http_worker *worker_open(void *app) {
     struct db_options db = service_db(service);
     worker->app = app;
     worker->db = db_open(&db);
+    if (config_db_read(service->config, service->daemon->name, &db))
+        worker->reads = db_open(&db);
     if (service->daemon->uses_redis) {
         struct cache_options cache = service_cache(service);
         worker->cache = cache_open(&cache);
@@ -25,6 +27,7 @@ struct http_worker *worker_open(void *app) {
 }
 
 void worker_close(struct http_worker *worker) {
+    db_close(worker->reads);
     db_close(worker->db);
     cache_close(worker->cache);
     free(worker);

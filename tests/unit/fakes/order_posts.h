@@ -9,6 +9,7 @@
 #include "fake_http.h"
 #include "fake_identity.h"
 #include "fake_order_store.h"
+#include "fake_standby.h"
 #include "order/app.h"
 #include "order/feed.h"
 #include "order/order_json.h"

@@ -17,6 +17,7 @@
 #include "order/order_store.h"
 #include "order/order_views.h"
 #include "order/orders.h"
+#include "order/standby.h"
 #include "order/tokens.h"
 #include "order/webhook_json.h"
 
@@ -300,8 +301,13 @@ static bool list_of_a_customer(void) {
     fake_arguments[0] = (struct http_header){"customer_id", "customer-demo-001"};
     orders_list_prepare(&request);
     bool whole = prepared(&request);
-    if (whole) /* a listing begins with its page */
-        assert_string_equal(((const struct order_page *)request.command)->customer_id, "customer-demo-001");
+    if (whole) { /* a listing begins with what the client has seen, and its page */
+        const struct {
+            struct standby_seen seen;
+            struct order_page page;
+        } *listing = request.command;
+        assert_string_equal(listing->page.customer_id, "customer-demo-001");
+    }
     fake_end(&request);
     return whole;
 }
