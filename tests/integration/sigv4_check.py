@@ -7,6 +7,7 @@ import http.server
 import json
 import re
 import threading
+import time
 
 AUTHORIZATION = re.compile(
     r"AWS4-HMAC-SHA256 Credential=(?P<key>[^/]+)/(?P<date>\d{8})/(?P<region>[^/]+)/(?P<service>[^/]+)/aws4_request,"
@@ -92,8 +93,10 @@ class Sqs:
 class SignedSqs:
     """Serves Sqs on a free port to those who sign with this key, secret, region and session token."""
 
-    def __init__(self, key, secret, region, token=""):
+    def __init__(self, key, secret, region, token="", ahead_s=0):
         self.key, self.secret, self.region, self.token = key, secret, region, token
+        self.ahead_s = ahead_s  # its clock is ahead of that of the machine
+        self.faults = []
         self.sqs = Sqs()
 
     def fault(self, headers, body):
@@ -108,8 +111,9 @@ class SignedSqs:
         if headers.get("x-amz-security-token", "") != self.token:
             return "InvalidClientTokenId"
         sent = datetime.datetime.strptime(headers["x-amz-date"], "%Y%m%dT%H%M%SZ").replace(tzinfo=datetime.timezone.utc)
-        if abs(datetime.datetime.now(datetime.timezone.utc) - sent) > datetime.timedelta(minutes=5):
-            return "RequestExpired"
+        now = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(seconds=self.ahead_s)
+        if abs(now - sent) > datetime.timedelta(minutes=5):
+            return "RequestExpired" if now > sent else "RequestInTheFuture"
         scope = (match["key"], match["date"], match["region"], match["service"])
         if scope != (self.key, headers["x-amz-date"][:8], self.region, "sqs"):
             return "InvalidClientTokenId"
@@ -129,6 +133,7 @@ class SignedSqs:
                 body = self.rfile.read(int(headers["content-length"]))
                 fault = checker.fault(headers, body)
                 if fault:
+                    checker.faults.append(fault)
                     status, answer = 403, {"__type": f"com.amazon.coral.service#{fault}", "message": fault}
                 else:
                     status, answer = checker.sqs.answer(headers["x-amz-target"].split(".")[1], json.loads(body))
@@ -138,6 +143,9 @@ class SignedSqs:
                 self.send_header("Content-Length", str(len(data)))
                 self.end_headers()
                 self.wfile.write(data)
+
+            def date_time_string(self, timestamp=None):
+                return super().date_time_string(time.time() + checker.ahead_s)
 
             def log_message(self, *_):
                 pass

@@ -36,6 +36,25 @@ def test_every_call_is_signed(token):
     assert set(server.sqs.actions) == ALL_CALLS
 
 
+@pytest.mark.parametrize("token", ["", TOKEN])
+@pytest.mark.parametrize("ahead_s, fault", [(3600, "RequestExpired"), (-3600, "RequestInTheFuture"), (3 * 86400, "RequestExpired")])
+def test_a_clock_that_is_wrong_is_corrected(ahead_s, fault, token):
+    """One call is refused. From then on all are dated by the clock of the server."""
+    with SignedSqs(KEY, SECRET, REGION, token, ahead_s=ahead_s) as server:
+        result = run_client(server.endpoint, AWS_SESSION_TOKEN=token)
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert server.faults == [fault]
+    assert set(server.sqs.actions) == ALL_CALLS
+    words = "behind" if ahead_s > 0 else "ahead of"
+    assert (result.stdout + result.stderr).count(f" s {words} that of AWS: requests are dated by the latter") == 1
+
+
+def test_a_clock_that_is_nearly_right_is_left_alone():
+    with SignedSqs(KEY, SECRET, REGION, ahead_s=120) as server:
+        result = run_client(server.endpoint)
+    assert (result.returncode, server.faults) == (0, []), result.stdout + result.stderr
+
+
 @pytest.mark.parametrize("wrong, fault", [
     ({"AWS_SECRET_ACCESS_KEY": SECRET[:-1] + "y"}, "SignatureDoesNotMatch"),
     ({"AWS_REGION": "us-east-1"}, "InvalidClientTokenId"),

@@ -44,5 +44,12 @@ const char *credentials_source(const struct credential_chain *chain);
 bool credentials_now(struct credential_chain *chain, struct credential *out,
                      char why[static CREDENTIAL_WHY_SIZE]) MUST_CHECK;
 
+/* How far the clock of AWS is ahead of ours. 0 unless an answer has shown that ours is wrong by minutes. Any thread. */
+int64_t credentials_skew_ms(const struct credential_chain *chain);
+
+/* Whether a signed request was dated wrongly, as the Date of the answer that refused it shows. Then credentials_skew_ms is
+ * corrected, and the request may be sent again, once. Any thread. */
+bool credentials_are_misdated(struct credential_chain *chain, int64_t date_ms) MUST_CHECK;
+
 /* Whether a token may be sent to this URL of a container's endpoint: it is https, or on this machine. */
 bool credentials_url_is_safe(const char *url);

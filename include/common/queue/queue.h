@@ -39,6 +39,7 @@ struct queue_options { /* what it points to is borrowed and must outlive the cli
     unsigned shard;               /* that this client receives from */
     int max_receive_count;
     int visibility_timeout_s;
+    bool high_throughput;    /* a queue that is made gets the attributes of AWS for it */
     struct breaker *breaker; /* shared by the clients of the process; NULL: none, for health checks */
 };
 

@@ -2,16 +2,21 @@
 #include "common/queue/credentials.h"
 
 #include "common/base/clock.h"
+#include "common/base/log.h"
 #include "common/base/outage.h"
 #include "credential_source.h"
 #include "credential_text.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { RETRY_MS = 5000 }; /* after a failure */
+enum {
+    RETRY_MS = 5000,    /* after a failure */
+    SKEW_MS = 4 * 60000 /* from here on a difference is why requests are refused: AWS allows five minutes */
+};
 
 struct credential_chain {
     struct credential_options options;
@@ -24,6 +29,7 @@ struct credential_chain {
     int64_t refresh_ms; /* since 1970, as kept.expires_ms */
     int64_t retry_ms;   /* on clock_mono_ms's clock: not before, as the last attempt failed */
     char why[CREDENTIAL_WHY_SIZE];
+    atomic_llong skew_ms; /* the clock of AWS is ahead of ours by this */
 };
 
 struct credential_chain *credentials_open(const struct credential_options *options) {
@@ -51,6 +57,25 @@ const char *credentials_source(const struct credential_chain *chain) {
     return chain->source->name;
 }
 
+int64_t credentials_skew_ms(const struct credential_chain *chain) {
+    return atomic_load(&chain->skew_ms);
+}
+
+/* Now, on the clock of AWS. */
+static int64_t aws_now_ms(const struct credential_chain *chain) {
+    return clock_epoch_ms() + credentials_skew_ms(chain);
+}
+
+bool credentials_are_misdated(struct credential_chain *chain, int64_t date_ms) {
+    int64_t off_ms = date_ms - aws_now_ms(chain), skew_ms = date_ms - clock_epoch_ms();
+    if (off_ms > -SKEW_MS && off_ms < SKEW_MS)
+        return false;
+    atomic_store(&chain->skew_ms, skew_ms);
+    log_warn(NULL, "the clock of this machine is %lld s %s that of AWS: requests are dated by the latter",
+             (long long)llabs(skew_ms) / 1000, skew_ms > 0 ? "behind" : "ahead of");
+    return true;
+}
+
 static void note(struct credential_chain *chain, bool good, const char *why) {
     if (good) {
         outage_end(&chain->outage);
@@ -70,7 +95,7 @@ static void fetch(struct credential_chain *chain) {
     bool good = chain->source->fetch(&chain->options, &fresh, why);
     pthread_mutex_lock(&chain->mutex);
     chain->fetching = false;
-    if (good && fresh.expires_ms && fresh.expires_ms <= clock_epoch_ms()) {
+    if (good && fresh.expires_ms && fresh.expires_ms <= aws_now_ms(chain)) {
         snprintf(why, sizeof why, "what it gives has expired");
         good = false;
     }
@@ -78,7 +103,7 @@ static void fetch(struct credential_chain *chain) {
     if (good) {
         chain->kept = fresh;
         chain->has = true;
-        chain->refresh_ms = credential_refresh_ms(&fresh, clock_epoch_ms());
+        chain->refresh_ms = credential_refresh_ms(&fresh, aws_now_ms(chain));
     }
     explicit_bzero(&fresh, sizeof fresh);
     pthread_cond_broadcast(&chain->fetched);
@@ -91,7 +116,7 @@ static bool is_valid(const struct credential_chain *chain, int64_t now_ms) {
 /* Holds the mutex. Whether kept can be used afterwards. */
 static bool prepare_kept(struct credential_chain *chain) {
     for (;;) {
-        int64_t now_ms = clock_epoch_ms();
+        int64_t now_ms = aws_now_ms(chain);
         bool valid = is_valid(chain, now_ms);
         bool due = !chain->has || now_ms >= chain->refresh_ms;
         if (valid && (!due || chain->fetching || clock_mono_ms() < chain->retry_ms))

@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 enum {
     CONNECT_MS = 2000,
@@ -136,10 +137,25 @@ static CURLcode transfer(struct queue *q) {
     return result;
 }
 
-static struct curl_slist *make_headers(const char *action, const char *token) {
+/* Where the clock of the machine is right, libcurl dates the request. */
+static bool add_date(struct curl_slist **headers, const struct credential_chain *chain) {
+    char text[32];
+    int64_t skew_ms = credentials_skew_ms(chain);
+    time_t now = (time_t)((clock_epoch_ms() + skew_ms) / 1000);
+    struct tm date;
+    if (!skew_ms)
+        return true;
+    return gmtime_r(&now, &date) && strftime(text, sizeof text, "%Y%m%dT%H%M%SZ", &date) &&
+           exchange_add_header(headers, "X-Amz-Date: ", text);
+}
+
+static struct curl_slist *make_headers(const struct queue *q, const char *action,
+                                       const struct credential *credential) {
     struct curl_slist *headers = NULL;
+    const char *token = credential->token;
     if (exchange_add_header(&headers, "Content-Type: ", "application/x-amz-json-1.0") &&
         exchange_add_header(&headers, "X-Amz-Target: AmazonSQS.", action) &&
+        (!*credential->key || add_date(&headers, q->options.credentials)) &&
         (!*token || exchange_add_header(&headers, "X-Amz-Security-Token: ", token)))
         return headers;
     curl_slist_free_all(headers);
@@ -163,8 +179,9 @@ static CURLcode post(struct queue *q, const char *action, const struct buf *body
     struct credential credential;
     if (!credential_of_now(q, &credential, why))
         return CURLE_LOGIN_DENIED;
-    struct curl_slist *headers = make_headers(action, credential.token);
+    struct curl_slist *headers = make_headers(q, action, &credential);
     bool ready = headers && !body->failed && sign(q, &credential);
+    q->is_signed = *credential.key;
     explicit_bzero(&credential, sizeof credential);
     if (!ready) {
         curl_slist_free_all(headers);
@@ -182,6 +199,23 @@ static CURLcode post(struct queue *q, const char *action, const struct buf *body
     curl_easy_setopt(q->easy, CURLOPT_HTTPHEADER, NULL);
     curl_slist_free_all(headers);
     return result;
+}
+
+static long answer_code(const struct queue *q) {
+    long code = 0;
+    curl_easy_getinfo(q->easy, CURLINFO_RESPONSE_CODE, &code);
+    return code;
+}
+
+/* Whether the request was refused because our clock is wrong. */
+static bool is_misdated(const struct queue *q) {
+    struct curl_header *date;
+    long code = answer_code(q);
+    if (!q->is_signed || code < 400 || code >= 500 ||
+        curl_easy_header(q->easy, "Date", 0, CURLH_HEADER, -1, &date) != CURLHE_OK)
+        return false;
+    time_t seconds = curl_getdate(date->value, NULL);
+    return seconds != -1 && credentials_are_misdated(q->options.credentials, (int64_t)seconds * 1000);
 }
 
 static bool is_throttled(const char *refusal, long code) {
@@ -207,12 +241,13 @@ static enum queue_status exchange_once(struct queue *q, const char *action, cons
     q->error[0] = q->refusal[0] = '\0';
     q->well = false;
     CURLcode result = post(q, action, body, wait_s, why);
+    if (result == CURLE_OK && is_misdated(q))
+        result = post(q, action, body, wait_s, why);
     if (result == CURLE_ABORTED_BY_CALLBACK)
         return queue_fail(q, QUEUE_INTERRUPTED, "%s: interrupted", action);
     if (result != CURLE_OK)
         return queue_fail(q, QUEUE_UNAVAILABLE, "%s: %s", action, *why ? why : curl_easy_strerror(result));
-    long code = 0;
-    curl_easy_getinfo(q->easy, CURLINFO_RESPONSE_CODE, &code);
+    long code = answer_code(q);
     if (code != 200)
         return refused(q, action, code);
     char reason[JSON_ERROR_SIZE] = "out of memory";

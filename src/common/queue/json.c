@@ -59,6 +59,9 @@ void queue_json_create(struct buf *out, const struct queue_options *options, con
     put_string(out, "QueueName", name);
     buf_str(out, ",\"Attributes\":{\"FifoQueue\":\"true\",\"ContentBasedDeduplication\":\"false\"");
     buf_printf(out, ",\"VisibilityTimeout\":\"%d\"", options->visibility_timeout_s);
+    if (options->high_throughput)
+        buf_str(out,
+                ",\"DeduplicationScope\":\"messageGroup\",\"FifoThroughputLimit\":\"perMessageGroupId\"");
     if (*dead_letter_arn)
         put_redrive_policy(out, dead_letter_arn, options->max_receive_count);
     buf_str(out, "}}");

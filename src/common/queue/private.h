@@ -19,6 +19,7 @@ struct queue {
     char dead_letter_url[QUEUE_URL_SIZE]; /* known when that of any shard is */
     char error[QUEUE_ERROR_SIZE];
     char refusal[QUEUE_REFUSAL_SIZE]; /* type of the last error answer */
+    bool is_signed;                   /* the last request */
     bool well;                        /* the server, as of the last answer, also when it refused the call */
     struct retry_budget budget;
     struct uuid attempt_id; /* of the receive, until its answer has come */

@@ -35,7 +35,7 @@ static void assert_body(struct buf *body, const char *expected) {
 
 static void bodies_about_a_queue_are_written(void **state) {
     (void)state;
-    const struct queue_options options = {.visibility_timeout_s = 30, .max_receive_count = 3};
+    struct queue_options options = {.visibility_timeout_s = 30, .max_receive_count = 3};
     struct buf b = {0};
     queue_json_name(&b, "o.fifo");
     assert_body(&b, "{\"QueueName\":\"o.fifo\"}");
@@ -48,6 +48,12 @@ static void bodies_about_a_queue_are_written(void **state) {
     assert_body(&b, "{\"QueueName\":\"o.fifo\",\"Attributes\":{\"FifoQueue\":\"true\","
                     "\"ContentBasedDeduplication\":\"false\",\"VisibilityTimeout\":\"30\",\"RedrivePolicy\":"
                     "\"{\\\"deadLetterTargetArn\\\":\\\"arn:d\\\",\\\"maxReceiveCount\\\":3}\"}}");
+    options.high_throughput = true;
+    queue_json_create(&b, &options, "d.fifo", "");
+    assert_body(&b,
+                "{\"QueueName\":\"d.fifo\",\"Attributes\":{\"FifoQueue\":\"true\","
+                "\"ContentBasedDeduplication\":\"false\",\"VisibilityTimeout\":\"30\","
+                "\"DeduplicationScope\":\"messageGroup\",\"FifoThroughputLimit\":\"perMessageGroupId\"}}");
     queue_json_redrive(&b, URL, "arn:d", 5);
     assert_body(&b, "{\"QueueUrl\":\"" URL "\",\"Attributes\":{\"RedrivePolicy\":"
                     "\"{\\\"deadLetterTargetArn\\\":\\\"arn:d\\\",\\\"maxReceiveCount\\\":5}\"}}");
