@@ -70,6 +70,7 @@ class Shop:
         self.stage, self.journal, self.rng = stage, journal, random.Random(f"{seed}/{number}")
         self.number, self.client_id, self.count = number, f"shop-{number % 5}", 0
         self.stopping = False
+        self.seen = ""  # the last position, as a text that sorts, of what was shown
         token = stage.system.mint(
             self.client_id, "order:create order:read delivery:read delivery:write", secret=stages.SECRET)
         self.headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
@@ -93,8 +94,11 @@ class Shop:
         connection, sent = self.free_web(port), time.monotonic()
         data = b"" if body is None else json.dumps(body).encode()
         outcome, answer = None, None
+        if self.seen and service == "order":
+            headers |= {"Consistency-Token": self.seen}
         try:
             answer = await connection.request(method, path, self.headers | headers, data)
+            self.seen = max(self.seen, answer.headers.get("consistency-token", ""))
             outcome = f"{answer.status} {answer.error or ''}".strip()
             if fault := web.fault_of(answer):
                 self.journal.faults.append(f"{method} {path} of {replica.name}: {fault}: {answer.body[:300]}")

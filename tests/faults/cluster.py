@@ -38,6 +38,8 @@ class ClusterParts(harness.PrivateParts):
             self.cluster.start(synchronous_mode=self.synchronous, synchronous_mode_strict=options.strict, **more)
             ports = [self.cluster.port] if self.through_haproxy else [node.port for node in self.cluster.nodes]
             self.elsewhere = {"DB_HOST": ",".join([patroni_cluster.LOCAL] * len(ports)), "DB_PORT": ",".join(map(str, ports)),
+                              "DB_READ_HOST": ",".join([patroni_cluster.LOCAL] * len(self.cluster.nodes)),
+                              "DB_READ_PORT": ",".join(str(node.port) for node in self.cluster.nodes),
                               "DB_USER": patroni_cluster.USER, "DB_PASSWORD": patroni_cluster.PASSWORD}
             super().__init__()
         except BaseException:
