@@ -41,9 +41,10 @@ class Contender(harness.System):
 
     @contextlib.contextmanager
     def running(self, pool=None):
-        """The process runs within the block, with so many connections to PostgreSQL."""
+        """The process runs within the block, with so many connections to PostgreSQL. Go has as many to Redis: Rust needs one."""
         if self.program:
-            settings = self.settings | {"DB_POOL_SIZE": str(pool or self.pool or 16)}
+            size = str(pool or self.pool or 16)
+            settings = self.settings | {"DB_POOL_SIZE": size, "REDIS_POOL_SIZE": size}
             self.process = Peer(self.program, settings, f"{self.folder}/peer.log")
             self.daemons.append(self.process)
         else:
@@ -60,6 +61,13 @@ class Contender(harness.System):
         return self.query(COUNTS)[0]
 
 
+def postgres_seconds(pid):
+    """CPU seconds of the server with all its processes."""
+    while True:
+        with contextlib.suppress(OSError):  # one has just ended: now the server has its time
+            return sustained.used(pid) + sum(map(sustained.used, sustained.children(pid)))
+
+
 @dataclasses.dataclass
 class Usage:
     """CPU seconds until now."""
@@ -72,8 +80,7 @@ class Usage:
     def now(cls, contender):
         folder = contender.lab.folder
         pid = {name: int((folder / f"{name}.pid").read_text().split()[0]) for name in ("postgres", "redis")}
-        postgres = sustained.used(pid["postgres"]) + sum(map(sustained.used, sustained.children(pid["postgres"])))
-        return cls(sustained.used(contender.process.process.pid), postgres, sustained.used(pid["redis"]))
+        return cls(sustained.used(contender.process.process.pid), postgres_seconds(pid["postgres"]), sustained.used(pid["redis"]))
 
     def since(self, before, requests_done):
         """Microseconds for each request."""
