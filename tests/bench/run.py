@@ -89,6 +89,8 @@ def main():
                         + "; with --peers of: " + ", ".join(compare.LOADS))
     parser.add_argument("--write", action="store_true", help="write the table into docs/PERFORMANCE.md")
     options = parser.parse_args()
+    if options.peers and options.full:
+        parser.error("--full says nothing of the peers")
     known = measures.MEASURES | (measures.FULL if options.full else {})
     chosen = {name: run for name, run in known.items() if re.search(options.only, name)}
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # to stop what was started
