@@ -54,6 +54,10 @@ class Result:
     def median(self, figure):
         return statistics.median(getattr(each, figure) for each in self.rounds)
 
+    def factors(self, ours):
+        """How many times our rate is this one, round by round."""
+        return [a.rate / b.rate for a, b in zip(ours.rounds, self.rounds, strict=True)]
+
 
 def prepare(lab, contender, load):
     """Empties the tables. Stores the orders that are to be read."""
@@ -116,15 +120,11 @@ def measure(lab, everybody, load):
     return [Result(contender.title, contender.pool, rounds[contender.title], memory[contender.title]) for contender in everybody]
 
 
-def ratios(ours, theirs):
-    return [a.rate / b.rate for a, b in zip(ours.rounds, theirs.rounds, strict=True)]
-
-
 def cells(load, results):
     """The lines of a load."""
     for result in results:
-        against = ratios(results[0], result)
-        times = "-" if result is results[0] else f"{short(statistics.median(against))} x ({short(min(against))} .. {short(max(against))})"
+        factors = result.factors(results[0])
+        times = "-" if result is results[0] else f"{short(statistics.median(factors))} x ({short(min(factors))} .. {short(max(factors))})"
         yield [load.title if result is results[0] else "", result.contender, f"{short(result.median('rate'))} {load.unit}", times,
                f"{short(result.median('median_ms'))} ms", f"{short(result.median('p99_ms'))} ms",
                *(f"{short(result.median(part))} us" for part in ("server", "postgres", "redis")), f"{short(result.memory_mb)} MB",
