@@ -90,14 +90,15 @@ def send(lab, contender, load, seconds):
 
 
 def best_pool(lab, contender, load):
-    """The number of connections with which a peer does this load fastest. order-svc runs with its default."""
+    """The number of connections with which a peer does this load fastest, in the better of two tries of each. order-svc runs with
+    its default."""
     if not contender.program:
         return None
-    rates = {}
-    for pool in POOLS:
+    rates = dict.fromkeys(POOLS, 0)
+    for pool in [*POOLS, *POOLS]:
         with contender.running(pool):
             send(lab, contender, load, 1)
-            rates[pool] = send(lab, contender, load, max(1, lab.seconds - 1)).rate
+            rates[pool] = max(rates[pool], send(lab, contender, load, max(1, lab.seconds - 1)).rate)
     print(f"{load.title}: {contender.title} with pools of " + ", ".join(f"{pool}: {short(rate)}" for pool, rate in rates.items()),
           file=sys.stderr, flush=True)
     return max(rates, key=rates.get)
