@@ -5,7 +5,7 @@ import statistics
 
 from table import short
 
-WIDTH, LEFT, RIGHT, BAR, GAP, TITLE = 860, 92, 240, 20, 18, 44  # pixels
+WIDTH, LEFT, RIGHT, BAR, GAP, TITLE = 890, 92, 270, 20, 18, 44  # pixels
 # For light and for dark backgrounds. A viewer without media queries shows the light one, on a ground of its own.
 STYLE = """
 .ground{fill:#ffffff}.text{fill:#1f2933}.faint{fill:#5b6672}.c0{fill:#2f6fb4}.c1{fill:#8fa3b8}.c2{fill:#d9a066}
