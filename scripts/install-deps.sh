@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs the Debian packages that are missing, and libjwt: install-deps.sh SET...
-# The sets are: run build test observe fuzz check bench haproxy patroni maven npm.
+# The sets are: run build test observe fuzz check bench haproxy patroni maven npm go rust-web rust.
 set -euo pipefail
 # shellcheck source=scripts/lib.sh
 source "$(dirname "$0")/lib.sh"
@@ -20,6 +20,9 @@ declare -A sets=(
     [patroni]="patroni=patroni python3-etcd etcd-server=etcd"
     [maven]="maven=mvn"
     [npm]="npm=npm"
+    [go]="golang-go=go"
+    [rust-web]="cargo-web=cargo rustc-web=rustc" # in Debian 12 newer than cargo
+    [rust]="cargo=cargo rustc=rustc"
 )
 
 installed() { [[ $(dpkg-query -W -f='${db:Status-Status}' "$1" 2>/dev/null) == installed ]]; }

@@ -1,6 +1,6 @@
 """Measures the system against the limits of its parts and prints the table of docs/PERFORMANCE.md.
 
-Usage: run.py [--quick] [--full] [--only REGEX] [--write]
+Usage: run.py [--quick] [--full] [--peers] [--only REGEX] [--write]
 Exits with 1 when a floor is missed, or a measurement failed.
 """
 
@@ -19,6 +19,7 @@ import traceback
 import lab as tools
 import measures
 import table
+from peers import compare
 
 DOCUMENT = tools.ROOT / "docs/PERFORMANCE.md"
 
@@ -67,14 +68,14 @@ def measure(lab, chosen):
     return rows, good
 
 
-def write(text, texts):
+def write(text, texts, marker="bench"):
     """Writes the text, if there is one, between the markers of the document, and the other texts to their files."""
     for path, content in texts.items():
         (tools.ROOT / path).write_text(content)
     if not text:
         return
     document = DOCUMENT.read_text()
-    begin, end = "<!-- bench -->\n", "<!-- /bench -->"
+    begin, end = f"<!-- {marker} -->\n", f"<!-- /{marker} -->"
     head, rest = document.split(begin)
     DOCUMENT.write_text(head + begin + text + "\n" + end + rest.split(end)[1])
 
@@ -83,9 +84,13 @@ def main():
     parser = argparse.ArgumentParser(prog="bench.sh", description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="fewer and shorter rounds, good enough for tuning")
     parser.add_argument("--full", action="store_true", help="also with 5,000,000 stored orders, plans.txt, and the rate that is sustained")
-    parser.add_argument("--only", default="", metavar="REGEX", help="only these of: " + ", ".join(measures.MEASURES))
+    parser.add_argument("--peers", action="store_true", help="instead: against the same order path in Go and Rust")
+    parser.add_argument("--only", default="", metavar="REGEX", help="only these of: " + ", ".join(measures.MEASURES)
+                        + "; with --peers of: " + ", ".join(compare.LOADS))
     parser.add_argument("--write", action="store_true", help="write the table into docs/PERFORMANCE.md")
     options = parser.parse_args()
+    if options.peers and options.full:
+        parser.error("--full says nothing of the peers")
     known = measures.MEASURES | (measures.FULL if options.full else {})
     chosen = {name: run for name, run in known.items() if re.search(options.only, name)}
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # to stop what was started
@@ -93,13 +98,19 @@ def main():
     try:
         lines = facts(lab)
         print("\n".join(lines), flush=True)
-        rows, good = measure(lab, chosen)
+        if options.peers:
+            versions, text, texts, good = compare.run(lab, options.only)
+            lines, marker = lines + versions, "peers"
+        else:
+            rows, good = measure(lab, chosen)
+            text, texts, marker = table.render(rows) if rows else "", lab.texts, "bench"
+            good = good and not any(row.missed for row in rows)
     finally:
         lab.close()
-    print("\n" + table.render(rows))
+    print("\n" + text)
     if options.write:
-        write("\n".join([*(f"* {line}" for line in lines), "", table.render(rows)]) if rows else "", lab.texts)
-    sys.exit(not good or any(row.missed for row in rows))
+        write("\n".join([*(f"* {line}" for line in lines), "", text]) if text else "", texts, marker)
+    sys.exit(not good)
 
 
 if __name__ == "__main__":
