@@ -36,8 +36,12 @@ Broker = collections.namedtuple("Broker", "name pid settings")  # settings: wher
 
 
 def used(pid):
-    """CPU seconds of a process and of the children it has waited for."""
-    fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    """CPU seconds of a process and of the children it has waited for. 0 when it is gone: then its parent has waited for it."""
+    try:
+        text = pathlib.Path(f"/proc/{pid}/stat").read_text()
+    except FileNotFoundError:
+        return 0
+    fields = text.rpartition(")")[2].split()
     return sum(map(int, fields[11:15])) / tools.TICK
 
 
