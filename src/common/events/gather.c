@@ -9,7 +9,7 @@ enum {
 };
 
 /* Adds what a call brought. Returns its bytes. */
-static size_t add(struct gathered *g, const struct queue_batch *batch) {
+static size_t keep_messages(struct gathered *g, const struct queue_batch *batch) {
     size_t bytes = 0;
     for (size_t i = 0; i < batch->count; i++) {
         g->messages[g->count++] = &batch->messages[i];
@@ -27,7 +27,7 @@ enum queue_status gather(struct queue *queue, int wait_s, struct gathered *out) 
         struct queue_batch *batch = &out->batches[out->calls++];
         status = queue_receive(queue, out->count ? 0 : wait_s, batch);
         got = batch->count;
-        bytes += add(out, batch);
+        bytes += keep_messages(out, batch);
         if (out->calls == 1)
             until_ms = clock_mono_ms() + GATHER_MS;
         /* What the queue says of a message that it left out is for the log: the next call would forget it. */
