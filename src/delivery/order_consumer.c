@@ -17,12 +17,12 @@
 /* What a batch of messages asks for. A message to cancel also stands for the order it is about, whose ORDER_CREATED may be
  * lost: so a late one finds the shipment cancelled. */
 struct order_batch {
-    struct shipment shipments[QUEUE_BATCH];
+    struct shipment shipments[CONSUMER_BATCH];
     size_t count;
-    struct shipment_change cancels[QUEUE_BATCH];
-    const struct uuid *cancelled_orders[QUEUE_BATCH];
+    struct shipment_change cancels[CONSUMER_BATCH];
+    const struct uuid *cancelled_orders[CONSUMER_BATCH];
     size_t cancel_count;
-    struct customer_erasure erasures[QUEUE_BATCH];
+    struct customer_erasure erasures[CONSUMER_BATCH];
     size_t erasure_count;
 };
 
@@ -98,7 +98,7 @@ static void add_message(struct order_batch *batch, struct consumer_message *in, 
 /* Cancels those that have not left. Of the others the order hears as of every repeated order (create_shipments). */
 static enum db_status cancel_shipments(const struct delivery_app *app, struct db *db,
                                        struct order_batch *batch, const struct shipment_pace *pace) {
-    struct shipment_change *changes[QUEUE_BATCH];
+    struct shipment_change *changes[CONSUMER_BATCH];
     struct shipment_rows found = {0}, changed = {0};
     size_t n = 0;
     enum db_status status = shipment_store_find(db, batch->cancelled_orders, batch->cancel_count, &found);

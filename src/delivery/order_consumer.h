@@ -5,5 +5,5 @@
 
 #include <stddef.h>
 
-/* A consumer_fn. app is the struct delivery_app. n is at most QUEUE_BATCH. */
+/* A consumer_fn. app is the struct delivery_app. n is at most CONSUMER_BATCH. */
 enum db_status order_consumer_handle(void *app, struct db *db, struct consumer_message messages[], size_t n);

@@ -115,7 +115,7 @@ enum db_status revocation_consumer_handle(void *app, struct db *db, struct consu
     const struct delivery_app *delivery = app;
     struct revocation_batch batch = {0};
     struct arena arena = {0};
-    int64_t now_s = clock_epoch_ms() / 1000, told_ms[QUEUE_BATCH];
+    int64_t now_s = clock_epoch_ms() / 1000, told_ms[CONSUMER_BATCH];
     for (size_t i = 0; i < n; i++)
         messages[i].outcome = read_revocation(&messages[i], delivery, now_s, &arena, &batch, &told_ms[i])
                                   ? CONSUMER_DONE

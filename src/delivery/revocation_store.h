@@ -4,7 +4,7 @@
 #include "common/auth/revocations.h"
 #include "common/base/attributes.h"
 #include "common/db/db.h"
-#include "common/queue/queue.h"
+#include "common/events/consumer.h"
 
 #include <stddef.h>
 
@@ -13,8 +13,8 @@ extern const struct db_query revocation_store_probe;
 
 /* What the messages of a batch revoke. */
 struct revocation_batch {
-    struct revocation tokens[QUEUE_BATCH];
-    struct client_revocation clients[QUEUE_BATCH];
+    struct revocation tokens[CONSUMER_BATCH];
+    struct client_revocation clients[CONSUMER_BATCH];
     size_t token_count, client_count;
 };
 

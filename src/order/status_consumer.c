@@ -62,7 +62,7 @@ struct status_work {
     struct status_effect *effects; /* out */
     const struct order **changed;  /* out */
     size_t changed_count;
-    struct order_event history[2 * QUEUE_BATCH]; /* out: of what changed, in its order */
+    struct order_event history[2 * CONSUMER_BATCH]; /* out: of what changed, in its order */
     size_t history_count;
 };
 
@@ -126,7 +126,7 @@ static size_t apply_events(struct status_work *work, struct order orders[], size
     const struct order_status_event *events = work->events;
     struct status_effect *effects = work->effects;
     size_t n = work->n;
-    bool dirty[QUEUE_BATCH] = {false};
+    bool dirty[CONSUMER_BATCH] = {false};
     size_t count = 0;
     for (size_t i = 0; i < n; i++) {
         effects[i] = (struct status_effect){NOTHING, ORDER_CANCEL_NONE};
@@ -191,10 +191,10 @@ static void measure_updates(const struct order_app *app, const struct order_stat
 }
 
 static enum db_status handle_status(void *cls, struct db *db, struct consumer_message messages[], size_t n) {
-    struct order_status_event events[QUEUE_BATCH];
-    struct uuid ids[QUEUE_BATCH];
-    const struct order *changed[QUEUE_BATCH];
-    struct status_effect effects[QUEUE_BATCH] = {{NOTHING, ORDER_CANCEL_NONE}};
+    struct order_status_event events[CONSUMER_BATCH];
+    struct uuid ids[CONSUMER_BATCH];
+    const struct order *changed[CONSUMER_BATCH];
+    struct status_effect effects[CONSUMER_BATCH] = {{NOTHING, ORDER_CANCEL_NONE}};
     struct arena arena = {0};
     struct status_work work = {.messages = messages,
                                .n = n,

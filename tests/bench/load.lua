@@ -1,6 +1,7 @@
 -- wrk -s load.lua URL -- REQUEST [VALUES]: sends the request in the file REQUEST, byte for byte, but that each @ in it stands
 -- for a key no other request has, or for the lines of the file VALUES in turn, from any of them on. What can be is prepared
--- before the start, and answers are only counted. With PAUSE_MS each connection waits about so long before each request.
+-- before the start, and answers are only counted. With PACE_MS each thread begins a request every so many milliseconds, as long
+-- as it has a free connection.
 -- Prints one line of JSON.
 local function read(path)
   local file = assert(io.open(path, "rb"))
@@ -47,9 +48,18 @@ function request()
   return requests[index]
 end
 
-local pause = tonumber(os.getenv("PAUSE_MS") or "")
-if pause then
-  function delay() return math.random(0, 2 * pause) end
+local pace = tonumber(os.getenv("PACE_MS") or "")
+if pace then
+  local ffi = require("ffi")
+  ffi.cdef("struct timespec { long s, ns; }; int clock_gettime(int clock, struct timespec *t);")
+  local now = ffi.new("struct timespec")
+  local due
+  function delay()
+    ffi.C.clock_gettime(1, now)
+    local ms = tonumber(now.s) * 1000 + tonumber(now.ns) / 1e6
+    due = (due or ms) + pace
+    return math.max(0, math.floor(due - ms))
+  end
 end
 
 function done(summary, latency)

@@ -374,4 +374,4 @@ def plans_of_all(lab):
 MEASURES = {"post": post, "single": single, "get": get, "replay": replay, "token": token, "latency": latency,
             "backlog": backlog, "cpu": cpu, "history": history, "streams": streams,
             "observed": observed, "memory": memory, "start": start, "pages": pages}
-FULL = {"full": full, "plans": plans_of_all, "sustained": sustained.sustained}
+FULL = {"full": full, "plans": plans_of_all, "sustained": sustained.sustained, "flow": sustained.flow}

@@ -15,6 +15,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#define CONSUMER_BATCH 50 /* messages of a transaction at most: those of five calls */
 #define CONSUMER_FILES(threads)                                                                              \
     (1 + (threads)*2 * QUEUE_FILES) /* file descriptors at most, besides the database's */
 
@@ -52,7 +53,7 @@ struct consumer_message {
     char reason[CONSUMER_REASON_SIZE]; /* out: why it failed, for the log and its dead letter; printable */
 };
 
-/* Applies a batch in one transaction, on a consumer's thread. DB_OK means that the
+/* Applies a batch of at most CONSUMER_BATCH messages in one transaction, on a consumer's thread. DB_OK means that the
  * transaction is committed. Then the outcome and reason of each message count. With any other status nothing is
  * committed. After DB_UNAVAILABLE the batch is tried again later, otherwise each message is tried alone. */
 typedef enum db_status consumer_fn(void *app, struct db *db, struct consumer_message messages[], size_t n);

@@ -7,6 +7,7 @@
 #include "common/base/outage.h"
 #include "consumer_series.h"
 #include "consumer_trace.h"
+#include "gather.h"
 #include "receives.h"
 #include "retry.h"
 #include "settle.h"
@@ -98,8 +99,8 @@ static enum db_status handle(struct worker *w, struct consumer_message messages[
     return status;
 }
 
-/* Extends the visibility timeout of the batch. */
-static void hide(struct worker *w, const struct consumer_message messages[], size_t n) {
+/* Extends the visibility timeout of what fits into a call. */
+static void hide_some(struct worker *w, const struct consumer_message messages[], size_t n) {
     const struct queue_options *o = &w->consumer->options.queue;
     const struct queue_message *all[QUEUE_BATCH];
     int seconds[QUEUE_BATCH];
@@ -111,6 +112,11 @@ static void hide(struct worker *w, const struct consumer_message messages[], siz
         log_warn(NULL,
                  "%s: cannot extend the visibility timeout; messages in progress may be redelivered: %s",
                  w->consumer->name, queue_error(w->queue));
+}
+
+static void hide(struct worker *w, const struct consumer_message messages[], size_t n) {
+    for (size_t i = 0; i < n; i += QUEUE_BATCH)
+        hide_some(w, &messages[i], n - i < QUEUE_BATCH ? n - i : QUEUE_BATCH);
     w->hidden_ms = clock_mono_ms();
 }
 
@@ -229,15 +235,15 @@ static void plan_retries(struct worker *w, struct consumer_message messages[], s
 }
 
 /* The messages were asked for at asked_ns. False when the database is unavailable. */
-static bool consumer_process(struct worker *w, const struct queue_batch *batch, int64_t asked_ns) {
+static bool consumer_process(struct worker *w, const struct gathered *batch, int64_t asked_ns) {
     struct consumer_trace trace;
-    struct consumer_message messages[QUEUE_BATCH];
-    int seconds[QUEUE_BATCH] = {0}; /* when stopping: redeliver immediately, to another consumer */
+    struct consumer_message messages[CONSUMER_BATCH];
+    int seconds[CONSUMER_BATCH] = {0}; /* when stopping: redeliver immediately, to another consumer */
     size_t n = batch->count;
     int64_t began_ns = clock_mono_ns();
     enum db_status status = DB_OK;
     for (size_t i = 0; i < n; i++)
-        messages[i] = (struct consumer_message){.message = &batch->messages[i], .cause = CONSUMER_STOPPING};
+        messages[i] = (struct consumer_message){.message = batch->messages[i], .cause = CONSUMER_STOPPING};
     consumer_trace_begin(&trace, w->consumer->options.queue.name, asked_ns, messages, n);
     if (!stopping(w)) {
         w->hidden_ms = clock_mono_ms();
@@ -282,13 +288,12 @@ static bool await_busy(struct worker *w) {
 
 /* The first worker of a shard long-polls. The others receive while it is busy, and do not wait. A server that does not
  * notice that its clients have gone (ElasticMQ) gives the next messages to each abandoned long poll. */
-static enum queue_status consumer_receive(struct worker *w, struct queue_batch *batch) {
-    struct consumer *c = w->consumer;
-    *batch = (struct queue_batch){0};
+static enum queue_status consumer_receive(struct worker *w, struct gathered *batch) {
+    batch->calls = batch->count = 0;
     if (!w->polls && !await_busy(w))
         return QUEUE_INTERRUPTED;
-    enum queue_status status = queue_receive(w->receiver, w->polls ? c->options.wait_s : 0, batch);
-    if (batch->count == QUEUE_BATCH)
+    enum queue_status status = gather(w->receiver, w->polls ? w->consumer->options.wait_s : 0, batch);
+    if (batch->count >= QUEUE_BATCH)
         set_busy(w, true);
     else if (!w->polls)
         set_busy(w, false);
@@ -310,7 +315,7 @@ static void *consume(void *cls) {
             consumer_rest(w, "database", db_error(w->db));
             continue;
         }
-        struct queue_batch batch;
+        struct gathered batch;
         int64_t asked_ns = span_now();
         enum queue_status status = consumer_receive(w, &batch);
         if (status == QUEUE_OK) {
@@ -319,12 +324,13 @@ static void *consume(void *cls) {
                 receives_compare(&w->receives, w->receiver, w->consumer->name);
             if (*queue_error(w->receiver))
                 log_error(NULL, "%s: %s", w->consumer->name, queue_error(w->receiver));
-            database = batch.count == 0 || consumer_process(w, &batch, asked_ns);
-        } else if (status != QUEUE_INTERRUPTED) {
+        }
+        database = batch.count == 0 || consumer_process(w, &batch, asked_ns);
+        gather_free(&batch);
+        if (status != QUEUE_OK && status != QUEUE_INTERRUPTED) {
             consumer_rest(w, "queue", queue_error(w->receiver));
             queue = false;
         }
-        queue_batch_free(&batch);
     }
     return NULL;
 }

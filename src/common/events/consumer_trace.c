@@ -29,7 +29,7 @@ static void end_messaging(struct span *span, const char *queue, const char *oper
 /* The receive began before anybody knew which messages it would get. So it is a trace of its own, with links. */
 static void note_receive(struct consumer_trace *t, int64_t asked_ns, const struct consumer_message messages[],
                          size_t n) {
-    const char *links[QUEUE_BATCH];
+    const char *links[CONSUMER_BATCH];
     struct span receive;
     for (size_t i = 0; i < n; i++)
         links[i] = messages[i].message->traceparent;
@@ -89,7 +89,7 @@ void consumer_trace_apply(struct span *span, const struct consumer_message messa
 
 void consumer_trace_applied(struct span *span, const char *action, const struct consumer_message messages[],
                             size_t n, enum db_status status) {
-    const char *links[QUEUE_BATCH];
+    const char *links[CONSUMER_BATCH];
     size_t count = 0;
     tracing_set_current(NULL);
     if (!span->recorded)

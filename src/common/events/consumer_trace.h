@@ -5,7 +5,7 @@
 
 struct consumer_trace { /* of one batch */
     const char *queue;
-    struct span spans[QUEUE_BATCH];
+    struct span spans[CONSUMER_BATCH];
     char receive[TRACEPARENT_SIZE]; /* ""; or the span of the receive, which is a trace of its own */
 };
 

@@ -3,8 +3,9 @@
 
 #include "common/base/log.h"
 
-void consumer_settle(struct queue *queue, const char *name, const struct consumer_message messages[],
-                     const int seconds[], size_t n) {
+/* What fits into a call. */
+static void settle_some(struct queue *queue, const char *name, const struct consumer_message messages[],
+                        const int seconds[], size_t n) {
     const struct queue_message *done[QUEUE_BATCH], *back[QUEUE_BATCH];
     int back_seconds[QUEUE_BATCH];
     size_t done_count = 0, back_count = 0;
@@ -22,4 +23,10 @@ void consumer_settle(struct queue *queue, const char *name, const struct consume
     if (queue_set_visibility(queue, back, back_seconds, back_count) != QUEUE_OK || *queue_error(queue))
         log_warn(NULL, "%s: cannot set the visibility timeout; failed messages will be redelivered late: %s",
                  name, queue_error(queue));
+}
+
+void consumer_settle(struct queue *queue, const char *name, const struct consumer_message messages[],
+                     const int seconds[], size_t n) {
+    for (size_t i = 0; i < n; i += QUEUE_BATCH)
+        settle_some(queue, name, &messages[i], &seconds[i], n - i < QUEUE_BATCH ? n - i : QUEUE_BATCH);
 }

@@ -68,11 +68,15 @@ enum queue_status queue_receive(struct queue *q, int wait_s, struct queue_batch 
     enum queue_status status = QUEUE_OK;
     pthread_mutex_lock(&world.lock);
     if (wait_s == 0) {
-        world.helped = true;
+        world.helped |= !pthread_equal(world.poller, pthread_self());
+        if (world.more)
+            fill(batch, batch->storage = strdup(world.more));
+        world.more = NULL;
         pthread_cond_broadcast(&world.changed);
         pthread_mutex_unlock(&world.lock);
         return QUEUE_OK;
     }
+    world.poller = pthread_self();
     world.idle = !world.batch || world.stop_while_receiving;
     pthread_cond_broadcast(&world.changed);
     if (world.idle)

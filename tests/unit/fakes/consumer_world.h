@@ -22,6 +22,8 @@ static struct {
     pthread_mutex_t lock;
     pthread_cond_t changed;
     const char *batch;       /* NULL once it was received */
+    const char *more;        /* what the next call brings that does not wait */
+    pthread_t poller;        /* who waits */
     unsigned probes_to_fail; /* of the database, from now on */
     unsigned full;           /* so many transactions fail on a full disk */
     unsigned lost_answers;   /* so many receives get no answer */

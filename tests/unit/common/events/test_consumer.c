@@ -130,6 +130,15 @@ static void a_stop_returns_what_was_not_started(void **state) {
     assert_string_equal(world.trace.data, "back 102030; ");
 }
 
+/* What comes while there is more is applied in one transaction, and settled in as many calls as it came in. */
+static void a_transaction_takes_what_several_calls_brought(void **state) {
+    (void)state;
+    world.more = "11 k ok 1,12 l hopeless 1,13 m ok 1";
+    run("1 a ok 1,2 b ok 1,3 c ok 1,4 d ok 1,5 e ok 1,6 f ok 1,7 g ok 1,8 h ok 1,9 i ok 1,10 j ok 1");
+    assert_string_equal(world.trace.data,
+                        "do 12345678910111213; bury 12: it is hopeless; delete 12345678910; delete 111213; ");
+}
+
 static int teardown(void **state) {
     (void)state;
     buf_free(&world.trace);
@@ -164,6 +173,7 @@ int main(void) {
         cmocka_unit_test(what_the_database_is_too_busy_for_is_held),
         cmocka_unit_test(nothing_is_received_while_the_database_is_away),
         cmocka_unit_test(a_stop_returns_what_was_not_started),
+        cmocka_unit_test(a_transaction_takes_what_several_calls_brought),
     };
     return cmocka_run_group_tests_name("consumer", tests, NULL, teardown);
 }
