@@ -246,7 +246,7 @@ static enum db_status answer(const struct http_worker *worker, struct db *db, st
 /* Each page is a query of its own, because the pages have nothing in common. A stream needs only the head: after a restart
  * all of them come again at once. */
 static enum db_status answer_pages(struct http_worker *worker, struct db *db, struct http_request *requests[],
-                                  size_t n) {
+                                   size_t n) {
     struct event_head head;
     enum db_status status =
         db == worker->reads ? event_store_standby_head(db, &head) : event_store_head(db, &head);
