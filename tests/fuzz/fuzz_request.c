@@ -16,6 +16,7 @@
 #include "order/order_store.h"
 #include "order/orders.h"
 #include "order/routes.h"
+#include "order/standby.h"
 
 #define BODY "{\"customer_id\":\"c\",\"items\":[{\"product_id\":\"p\",\"quantity\":1,\"unit_price\":1}]}"
 
@@ -132,7 +133,11 @@ static void post(const struct order_app *app, const char *header) {
 static void list(const struct order_app *app) {
     struct http_request request = new_request(app);
     orders_list_prepare(&request);
-    const struct order_page *page = request.command; /* a listing begins with it */
+    const struct { /* as a listing begins */
+        struct standby_seen seen;
+        struct order_page page;
+    } *listing = request.command;
+    const struct order_page *page = listing ? &listing->page : NULL;
     HOLDS(!page == (request.reply.status == 400));
     if (page) {
         const char *customer = http_query(&request, "customer_id");
@@ -152,8 +157,9 @@ static void get(const struct order_app *app, const char *id) {
     char text[UUID_TEXT_SIZE];
     request.params[0] = id;
     orders_get_prepare(&request);
-    HOLDS(!request.command == (request.reply.status == 404) &&
-          !request.command == !uuid_parse(id, &parsed_id));
+    bool bad_token = request.reply.status == 400;
+    HOLDS(!request.command == (request.reply.status == 404 || bad_token));
+    HOLDS(bad_token || !request.command == !uuid_parse(id, &parsed_id));
     if (request.command) {
         uuid_format(&parsed_id, text);
         HOLDS(strcasecmp(text, id) == 0);

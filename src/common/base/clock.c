@@ -63,7 +63,10 @@ bool clock_parse(const char *text, int64_t *epoch_ms) {
     const char *fraction = strptime(text, "%Y-%m-%dT%H:%M:%S", &utc);
     if (!fraction || *fraction != '.')
         return false;
-    *epoch_ms = (int64_t)timegm(&utc) * 1000 + strtol(fraction + 1, NULL, 10);
+    long ms = strtol(fraction + 1, NULL, 10);
+    if (ms < 0 || ms > 999)
+        return false;
+    *epoch_ms = (int64_t)timegm(&utc) * 1000 + ms;
     clock_format(*epoch_ms, again); /* the same text, unless it was not quite of this form */
     return strcmp(again, text) == 0;
 }
