@@ -38,8 +38,7 @@ void standby_stop(void *standby, int64_t deadline_ms) {
 }
 
 static bool is_used(const struct order_app *app) {
-    const char *host = app->service.config->db_read_host;
-    return host && *host;
+    return config_reads_standbys(app->service.config);
 }
 
 void standby_see(struct http_request *request, struct standby_seen *out, struct http_faults *faults) {
@@ -66,26 +65,23 @@ static struct event_position unknown(void) {
     return (struct event_position){.epoch = clock_epoch_ms() / 1000 + CLOCKS_DIFFER_S, .xid = INT64_MAX};
 }
 
-static void give_token(struct http_request *const requests[], size_t n,
-                       const struct event_position *position) {
+/* To those that are answered. head: after all that they show; NULL: not known. */
+static void give_tokens(struct http_request *const requests[], size_t n, const struct event_head *head) {
+    struct event_position position = head ? behind(head) : unknown();
     char text[EVENT_ID_SIZE];
-    event_position_format(position, text);
+    event_position_format(&position, text);
     for (size_t i = 0; i < n; i++)
-        http_reply_header(requests[i], token_name, "%s", text);
+        if (requests[i]->reply.status)
+            http_reply_header(requests[i], token_name, "%s", text);
 }
 
 void standby_mark(struct http_worker *worker, struct http_request *const requests[], size_t n) {
-    struct http_request *answered[HTTP_BATCH_MAX];
     struct event_head head;
-    size_t count = 0;
+    size_t answered = 0;
     for (size_t i = 0; worker->reads && i < n; i++)
-        if (requests[i]->reply.status)
-            answered[count++] = requests[i];
-    if (!count)
-        return;
-    bool known = event_store_head(worker->db, &head) == DB_OK;
-    struct event_position position = known ? behind(&head) : unknown();
-    give_token(answered, count, &position);
+        answered += requests[i]->reply.status != 0;
+    if (answered)
+        give_tokens(requests, n, event_store_head(worker->db, &head) == DB_OK ? &head : NULL);
 }
 
 /* Moves the requests that a standby may answer, as far as the client is concerned, to the front. Returns how many. */
@@ -104,20 +100,17 @@ static size_t choose(struct http_request *requests[], size_t n, const struct eve
 
 /* Answers from the standby. The head before the read tells what it has; the one after it, what it may have shown. */
 static enum db_status ask_standby(struct http_worker *worker, struct http_request *requests[], size_t n,
-                                  standby_read_fn *read, size_t *chosen) {
+                                  standby_read_fn *read) {
     struct event_head head;
     enum db_status status = event_store_standby_head(worker->reads, &head);
     if (status != DB_OK)
         return status;
-    *chosen = choose(requests, n, &head.end);
-    if (*chosen == 0)
+    size_t chosen = choose(requests, n, &head.end);
+    if (chosen == 0)
         return DB_OK;
-    status = read(worker, worker->reads, requests, *chosen);
+    status = read(worker, worker->reads, requests, chosen);
     bool known = status == DB_OK && event_store_standby_head(worker->reads, &head) == DB_OK;
-    struct event_position position = known ? behind(&head) : unknown();
-    for (size_t i = 0; i < *chosen; i++)
-        if (requests[i]->reply.status)
-            give_token(&requests[i], 1, &position);
+    give_tokens(requests, chosen, known ? &head : NULL);
     return status;
 }
 
@@ -134,10 +127,10 @@ static size_t answer_from_standby(struct http_worker *worker, struct http_reques
                                   standby_read_fn *read) {
     const struct order_app *app = worker->app;
     struct standby *standby = app->standby;
-    size_t asked = choose(requests, n, NULL), chosen = 0, left = 0;
+    size_t asked = choose(requests, n, NULL), left = 0;
     if (asked == 0 || !breaker_allows(&standby->breaker, clock_mono_ms()))
         return n;
-    bool well = ask_standby(worker, requests, asked, read, &chosen) == DB_OK;
+    bool well = ask_standby(worker, requests, asked, read) == DB_OK;
     note_outcome(standby, worker->reads, well);
     for (size_t i = 0; i < n; i++)
         if (!requests[i]->reply.status)

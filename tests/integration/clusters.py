@@ -95,3 +95,13 @@ class Cluster:
     def __exit__(self, *_):
         self.kill()
         shutil.rmtree(self.folder)
+
+
+@contextlib.contextmanager
+def primary_and_standby():
+    """Both run, and have an empty database for the daemons."""
+    with Cluster() as primary, Cluster() as standby:
+        primary.initialize().start()
+        primary.sql("CREATE DATABASE orderprocessing")
+        standby.copy(primary).start()
+        yield primary, standby

@@ -5,7 +5,7 @@ import socket
 import sys
 
 import pytest
-from clusters import PASSWORD, Cluster
+from clusters import PASSWORD, primary_and_standby
 from harness import ROOT, Load, System, basket, eventually, http
 
 sys.path.append(str(ROOT / "tests/faults"))
@@ -15,11 +15,8 @@ from stage import Proxy  # noqa: E402 (found through the line above)
 @pytest.fixture
 def pair():
     """A primary and its standby."""
-    with Cluster() as primary, Cluster() as standby:
-        primary.initialize().start()
-        primary.sql("CREATE DATABASE orderprocessing")
-        standby.copy(primary).start()
-        yield primary, standby
+    with primary_and_standby() as servers:
+        yield servers
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 import contextlib
 
 import pytest
-from clusters import Cluster
+from clusters import Cluster, primary_and_standby
 from harness import Api, System, assert_problem, basket, eventually
 from test_fault_hosts import pair, system_on  # noqa: F401 (pair is a fixture)
 from test_metrics import value
@@ -28,11 +28,8 @@ class Reader(Api):
 @pytest.fixture(scope="module")
 def both(parts):
     """A system that reads from the standby of its database, and both servers."""
-    with Cluster() as primary, Cluster() as standby, contextlib.ExitStack() as stack:
-        primary.initialize().start()
-        primary.sql("CREATE DATABASE orderprocessing")
-        standby.copy(primary).start()
-        system = stack.enter_context(system_on(parts, primary, DB_READ_HOST="127.0.0.1", DB_READ_PORT=str(standby.port)))
+    with primary_and_standby() as (primary, standby), system_on(
+            parts, primary, DB_READ_HOST="127.0.0.1", DB_READ_PORT=str(standby.port)) as system:
         system.order_svc().start()
         yield system, primary, standby
 
@@ -43,6 +40,11 @@ def reader(system, daemon=None):
 
 def reads(system, outcome):
     return value(system.order, "orders_standby_reads_total", outcome=outcome)
+
+
+def listed(client):
+    """The ids of the first page of orders."""
+    return [order["id"] for order in client.get("/orders").json()["orders"]]
 
 
 def came_along(primary, standby):
@@ -89,7 +91,7 @@ def test_its_answers_are_those_of_the_primary(both):
         writer.created()
     came_along(primary, standby)
     eventually(lambda: writer.get("/orders").ok and reads(system, "answered"))
-    ids = [order["id"] for order in other.get("/orders").json()["orders"]]
+    ids = listed(other)
     paths = ["/orders", "/orders?limit=2", "/orders?status=PENDING_SHIPMENT", *(f"/orders/{one}" for one in ids),
              *(f"/orders/{one}/events" for one in ids)]
     before = reads(system, "answered")
@@ -141,7 +143,7 @@ def test_a_token_covers_what_an_answer_of_the_primary_has_shown(both):
         token, client.seen = client.seen, None
         assert client.order(new)
         assert client.seen > token
-        assert new in [order["id"] for order in client.get("/orders").json()["orders"]]
+        assert new in listed(client)
 
 
 def test_a_replay_is_followed_by_its_order(both):
@@ -156,7 +158,7 @@ def test_a_replay_is_followed_by_its_order(both):
         client.seen = lost  # the answer did not arrive
         assert client.created(body, key="the-key") == order_id
         assert client.seen > lost
-        assert order_id in [order["id"] for order in client.get("/orders").json()["orders"]]
+        assert order_id in listed(client)
 
 
 def test_an_order_that_only_the_primary_has_is_found(both):
@@ -179,7 +181,7 @@ def test_the_id_of_an_event_is_a_token(both):
         new = watcher.created()
         event = eventually(lambda: [event for event in watcher.get("/events").json()["events"] if event["order_id"] == new])[0]
         client.seen = event["id"]
-        assert new in [order["id"] for order in client.get("/orders").json()["orders"]]
+        assert new in listed(client)
         assert reads(system, "answered") == before
 
 
@@ -193,7 +195,7 @@ def test_two_standbys_never_go_back(both):
         client.created()
 
         def shows_new():
-            return new in [order["id"] for order in client.get("/orders").json()["orders"]]
+            return new in listed(client)
 
         with behind(primary, other):
             new = writer.created()
@@ -243,7 +245,7 @@ def test_after_a_failover_tokens_are_still_good(parts, pair):  # noqa: F811
         standby.promote()
         eventually(lambda: client.create().status_code == 201)
         new = client.created()
-        assert {old, new} <= {order["id"] for order in client.get("/orders").json()["orders"]}
+        assert {old, new} <= set(listed(client))
         assert client.order(old) and client.order(new)
 
 

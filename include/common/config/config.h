@@ -112,6 +112,10 @@ struct tracing_options;
 void config_db(const struct config *config, const char *application_name, struct db_options *out);
 /* Past a pooler, if there is one: for what needs a session of its own. */
 void config_db_direct(const struct config *config, const char *application_name, struct db_options *out);
+/* Whether orders are read from standbys, too. */
+static inline bool config_reads_standbys(const struct config *config) {
+    return config->db_read_host && *config->db_read_host;
+}
 /* Of a standby that may be read from. False when there is none. */
 bool config_db_read(const struct config *config, const char *application_name,
                     struct db_options *out) MUST_CHECK;

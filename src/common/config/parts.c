@@ -39,7 +39,7 @@ void config_db_direct(const struct config *config, const char *application_name,
 }
 
 bool config_db_read(const struct config *config, const char *application_name, struct db_options *out) {
-    if (!config->db_read_host || !*config->db_read_host)
+    if (!config_reads_standbys(config))
         return false;
     config_db(config, application_name, out);
     out->host = config->db_read_host;

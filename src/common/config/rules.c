@@ -79,7 +79,7 @@ static void check_database(const struct config *config, struct buf *errors) {
         check_hosts("DB_DIRECT_HOST", config->db_direct_host, errors);
         check_ports("DB_DIRECT", config->db_direct_host, config->db_direct_port, errors);
     }
-    if (config->db_read_host && *config->db_read_host) {
+    if (config_reads_standbys(config)) {
         check_hosts("DB_READ_HOST", config->db_read_host, errors);
         check_ports("DB_READ", config->db_read_host, config->db_read_port, errors);
     }

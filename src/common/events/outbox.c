@@ -140,14 +140,13 @@ static enum db_status run_on_table(struct outbox *o, const struct db_query *quer
 }
 
 /* Becomes the active relay if there is none. The lock lives as long as the connection. The table is empty most of
- * the time, so the planner assumes that it is, and would read or sort a whole backlog for each page. A deletion that a
+ * the time, so the planner assumes that it is, and would sort a whole backlog for each page. A deletion that a
  * crash of the server undoes publishes its events again, as one that was not reached. So none waits for the disk. */
 static enum db_status elect(struct outbox *o) {
     static const struct db_query lock = {
         "outbox_lock", "SELECT pg_try_advisory_lock(hashtext($1)),"
                        "       set_config('idle_session_timeout', '" IDLE_SESSION_LIMIT "', false),"
                        "       set_config('synchronous_commit', 'off', false),"
-                       "       set_config('enable_seqscan', 'off', false),"
                        "       set_config('enable_sort', 'off', false)"};
     struct db_result *result = NULL;
     enum db_status status = run_on_table(o, &lock, &result);

@@ -15,8 +15,8 @@ static size_t files_needed(const struct service_daemon *daemon, const struct ser
                            const struct config *config) {
     struct http_options http, metrics;
     config_http(config, &http);
-    bool reads = config->db_read_host && *config->db_read_host;
-    size_t worker = (reads ? 2 : 1) * (size_t)DB_FILES + (daemon->uses_redis ? CACHE_FILES : 0);
+    size_t worker =
+        (config_reads_standbys(config) ? 2 : 1) * (size_t)DB_FILES + (daemon->uses_redis ? CACHE_FILES : 0);
     size_t needed = PROCESS_FILES + http_files(&http) + http.workers * worker + pools_files(config);
     if (config_metrics(config, &metrics))
         needed += http_files(&metrics);
