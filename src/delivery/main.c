@@ -1,5 +1,6 @@
 /* delivery-svc: creates shipments, moves them and reports their status. */
 #include "app.h"
+#include "archive_store.h"
 #include "carrier.h"
 #include "corrections.h"
 #include "order_consumer.h"
@@ -41,6 +42,7 @@ static const struct service_part parts[] = {
      .queue = config_orders_queue},
     {.name = "carrier", .job = carrier_run},
     {.name = "corrections", .job = corrections_run},
+    {.name = "retention", .job = service_retention_run},
     {0},
 };
 
@@ -56,6 +58,7 @@ static const struct service_daemon delivery_svc = {
     .consumes = (service_queue *const[]){config_orders_queue, config_revocations_queue, NULL},
     .routes = delivery_routes,
     .parts = parts,
+    .archive = &shipment_archive,
     .commands = commands,
     .app_size = sizeof(struct delivery_app),
 };

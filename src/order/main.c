@@ -1,5 +1,6 @@
 /* order-svc: takes orders, publishes them and follows their status. */
 #include "app.h"
+#include "archive_store.h"
 #include "client_command.h"
 #include "clients.h"
 #include "common/cache/cache.h"
@@ -42,6 +43,7 @@ static const struct service_part parts[] = {
     {.name = "repeater of revocations", .job = revocation_repeat_run},
     {.name = "repeater of erasures", .job = erasure_repeat_run},
     {.name = "key expiry", .job = expiry_run},
+    {.name = "retention", .job = service_retention_run},
     {.name = "webhook sender",
      .start = webhook_sender_start,
      .stop = webhook_sender_stop,
@@ -81,6 +83,7 @@ static const struct service_daemon order_svc = {
     .drain = end_waiting,
     .routes = order_routes,
     .parts = parts,
+    .archive = &order_archive,
     .commands = commands,
     .app_size = sizeof(struct order_app),
 };

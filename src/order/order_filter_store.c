@@ -68,7 +68,7 @@ static const struct db_query *query_of(const struct order_page *page) {
 /* An order that changed late may be old. But one that never changed is as old as its last change. */
 static struct uuid oldest(const struct order_page *page, const struct order_change *change) {
     int64_t ms = page->created_after && *page->created_after > change->ms ? *page->created_after : change->ms;
-    return order_lowest_id(ms - ORDER_SPREAD_MS);
+    return uuid_lowest(ms - ORDER_SPREAD_MS);
 }
 
 enum db_status order_filter_list(struct db *db, const struct order_page *page, struct arena *arena,

@@ -9,16 +9,9 @@ struct uuid order_highest_id(void) {
     return id;
 }
 
-struct uuid order_lowest_id(int64_t ms) {
-    struct uuid id = {{0}};
-    for (int i = 0; ms > 0 && i < 6; i++)
-        id.bytes[i] = (uint8_t)(ms >> (40 - 8 * i));
-    return id;
-}
-
 struct uuid order_page_end(const struct order_page *page) {
     struct uuid end = page->before ? *page->before : order_highest_id();
-    struct uuid time = page->created_before ? order_lowest_id(*page->created_before + ORDER_SPREAD_MS) : end;
+    struct uuid time = page->created_before ? uuid_lowest(*page->created_before + ORDER_SPREAD_MS) : end;
     return uuid_compare(&time, &end) < 0 ? time : end;
 }
 

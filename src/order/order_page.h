@@ -13,6 +13,5 @@ bool order_page_has(const struct order_page *page, const struct order *order, bo
 /* The ids of a page are below this one, which the cursor and created_before give. */
 struct uuid order_page_end(const struct order_page *page);
 
-/* The lowest id of a time; an id above all others. */
-struct uuid order_lowest_id(int64_t ms);
+/* An id above all others. */
 struct uuid order_highest_id(void);

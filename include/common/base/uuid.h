@@ -24,6 +24,9 @@ bool uuid_parse(const char *text, struct uuid *out) MUST_CHECK;
 
 void uuid_format(const struct uuid *id, char text[static UUID_TEXT_SIZE]);
 
+/* The id below all UUIDv7 that were made at this time or later. Zeros for a time before 1970. */
+struct uuid uuid_lowest(int64_t ms);
+
 /* The time at which a UUIDv7 was made, in milliseconds since 1970. */
 int64_t uuid_time_ms(const struct uuid *id);
 

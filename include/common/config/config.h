@@ -54,7 +54,8 @@ struct config {
     int64_t jwt_expires_in;
     int64_t web_ui;
     bool demo_clients, delivery_anonymous;
-    int64_t idempotency_ttl, idempotency_fingerprint_ttl, order_view_ttl, reconcile_after, events_retention;
+    int64_t idempotency_ttl, idempotency_fingerprint_ttl, order_view_ttl, reconcile_after;
+    int64_t events_retention, orders_retention; /* orders_retention: 0 keeps all */
     char *default_currency;
     char *webhook_allow_networks, *webhook_ca_file, *webhook_schedule;
     int64_t webhook_timeout, webhook_retention;
@@ -72,6 +73,9 @@ struct config {
 };
 
 /* Refused in production. */
+/* Of ORDERS_RETENTION: longer than messages, keys and replays may live. */
+#define CONFIG_LEAST_RETENTION_MS (30 * INT64_C(86400000))
+
 #define CONFIG_DEFAULT_JWT_SECRET "dev-secret-key-change-in-production"
 #define CONFIG_DEFAULT_DB_PASSWORD "admin123"
 #define CONFIG_DEFAULT_WEBHOOK_KEY "dev-webhook-key-change-in-production"

@@ -10,6 +10,7 @@
 #include "common/db/migrate.h"
 #include "common/events/consumer.h"
 #include "common/http/server.h"
+#include "common/service/archive.h"
 
 #include <stdatomic.h>
 #include <stddef.h>
@@ -74,6 +75,7 @@ struct service_daemon {
     const struct http_route *routes;
     /* Started in this order, before the HTTP server. Ends with a NULL name. */
     const struct service_part *parts;
+    const struct archive_kind *archive;
     const struct service_command *commands; /* ends with a NULL name */
     size_t app_size;                        /* of the daemon's app, which begins with a struct service */
 };
@@ -94,7 +96,8 @@ struct service {
     struct db_pool *pools[SERVICE_POOLS];
     struct breaker redis_breaker, sqs_breaker; /* of all of the process's connections */
     struct outage redis_outage;
-    atomic_ullong unserved; /* requests that a worker could not serve for lack of the database */
+    struct archive retention; /* of the job that takes out what is old */
+    atomic_ullong unserved;   /* requests that a worker could not serve for lack of the database */
     struct auth auth;
     struct health *health;
     struct http_server *http, *metrics; /* metrics: NULL when METRICS_PORT is 0 */
@@ -102,6 +105,9 @@ struct service {
 
 /* The main function of a daemon. */
 int service_main(const struct service_daemon *daemon, int argc, char *argv[]);
+
+/* The job of a part that does what ORDERS_RETENTION says. */
+db_job_fn service_retention_run;
 
 /* Options of a part, from the configuration. They borrow from it. service_db is for a connection of its own,
  * perhaps through a pooler, service_db_direct for one whose session lasts. */

@@ -93,3 +93,10 @@ bool uuid_has_time(const struct uuid *id) {
 int uuid_compare(const struct uuid *a, const struct uuid *b) {
     return memcmp(a->bytes, b->bytes, sizeof a->bytes);
 }
+
+struct uuid uuid_lowest(int64_t ms) {
+    struct uuid id = {{0}};
+    for (int i = 0; ms > 0 && i < 6; i++)
+        id.bytes[i] = (uint8_t)(ms >> (40 - 8 * i));
+    return id;
+}

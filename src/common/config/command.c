@@ -34,6 +34,7 @@ static void print_usage(FILE *out, enum config_service service) {
         "usage: %s [--env FILE] [--check-config | --print-config | --migrate | --health[=live] | --list-metrics |\n"
         "       --help | --version]\n",
         daemon_name(service));
+    fprintf(out, "       %s [--env FILE] archive --older-than DURATION FILE\n", daemon_name(service));
     if (service == CONFIG_ORDER)
         fputs(
             "       order-svc [--env FILE] client add|list|rotate|retire|scope|disable|enable|delete ...\n"

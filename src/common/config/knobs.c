@@ -205,6 +205,8 @@ const struct config_knob config_knobs[] = {
     {"EVENTS_RETENTION", CONFIG_DURATION, CONFIG_ORDER, "720h", DAY, 3650 * DAY, NULL,
      FIELD(events_retention),
      "how long the history of orders is kept, which is also the feed of events; whole days are dropped"},
+    {"ORDERS_RETENTION", CONFIG_DURATION, CONFIG_BOTH, "0", 0, 3650 * DAY, NULL, FIELD(orders_retention),
+     "how long orders and shipments are kept after they have ended, 720h at least; 0 keeps them"},
     {"RECONCILE_AFTER", CONFIG_DURATION, CONFIG_BOTH, "10m", SECOND, 7 * DAY, NULL, FIELD(reconcile_after),
      "how long an undelivered order or a corrected shipment may be silent before its event is published again"},
 

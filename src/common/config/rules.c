@@ -194,6 +194,15 @@ static void check_webhooks(const struct config *config, struct buf *errors) {
     config_append_bad(errors, config->webhook_schedule);
 }
 
+/* Events show the amount and the customer of their order. */
+static void check_retention(const struct config *config, struct buf *errors) {
+    int64_t retention = config->orders_retention;
+    if (retention && retention < CONFIG_LEAST_RETENTION_MS)
+        buf_str(errors, "ORDERS_RETENTION: must be 0, or 720h or more\n");
+    else if (retention && config->service & CONFIG_ORDER && retention < config->events_retention)
+        buf_str(errors, "ORDERS_RETENTION: must not be less than EVENTS_RETENTION\n");
+}
+
 static void check_currency(const char *code, struct buf *errors) {
     if (currency_is_supported(code))
         return;
@@ -268,6 +277,7 @@ void config_check_rules(struct config *config, struct buf *errors) {
     check_shards(config, errors);
     check_networks("TRUSTED_PROXIES", config->trusted_proxies, errors);
     check_webhooks(config, errors);
+    check_retention(config, errors);
     check_currency(config->default_currency, errors);
     check_origins(config->cors_origins, errors);
     check_bind_address("BIND_ADDRESS", config->bind_address, errors);

@@ -65,6 +65,12 @@ void *part_start(const struct service_part *part, void *app) {
         .name = part->name, .db = service_db_of(app, SERVICE_BACKGROUND), .run = part->job, .self = app});
 }
 
+int64_t service_retention_run(void *app, struct db *db, enum db_status *status) {
+    struct service *service = app;
+    return archive_retention(&service->retention, service->daemon->archive, service->config->orders_retention,
+                             db, status);
+}
+
 size_t part_files(const struct service_part *part, const struct config *config) {
     size_t files = part->files;
     if (part->consume || part->consumes)

@@ -229,6 +229,8 @@ static int serve_pooled(struct service *service) {
 
 static int run_command(const struct service_daemon *daemon, const struct config *config, int argc,
                        char *argv[]) {
+    if (strcmp(argv[0], "archive") == 0)
+        return archive_command(config, daemon->archive, argc, argv);
     for (const struct service_command *command = daemon->commands; command->name; command++)
         if (strcmp(argv[0], command->name) == 0)
             return command->run(config, argc, argv);

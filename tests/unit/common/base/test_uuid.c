@@ -50,6 +50,15 @@ static void the_time_of_an_id_can_be_read(void **state) {
     assert_int_equal(uuid_time_ms(&id), 1645557742000);
 }
 
+static void the_lowest_id_of_a_time_is_below_all_of_it(void **state) {
+    (void)state;
+    struct uuid low = uuid_lowest(1769847330123), made = uuid_new_from(1769847330123);
+    struct uuid none = {{0}}, before = uuid_lowest(-5);
+    assert_int_equal(uuid_time_ms(&low), 1769847330123);
+    assert_true(uuid_compare(&low, &made) < 0);
+    assert_memory_equal(&before, &none, sizeof none);
+}
+
 static void ids_of_one_process_sort_by_time_and_are_unique(void **state) {
     (void)state;
     enum { COUNT = 20000 };
@@ -112,6 +121,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(new_ids_are_version_7_of_now),
         cmocka_unit_test(the_time_of_an_id_can_be_read),
+        cmocka_unit_test(the_lowest_id_of_a_time_is_below_all_of_it),
         cmocka_unit_test(ids_of_one_process_sort_by_time_and_are_unique),
         cmocka_unit_test(the_text_of_an_id_reads_back),
         cmocka_unit_test(other_texts_are_no_ids),
