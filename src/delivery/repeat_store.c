@@ -102,8 +102,15 @@ static const struct db_query recent_query = {"repeat_recent",
                                              "  LIMIT 10000"
                                              " ON CONFLICT (order_id) DO NOTHING"};
 
+/* Those that wait to be repeated later. One that is locked is being published. */
+static const struct db_query hasten_query = {
+    "repeat_hasten", "UPDATE delivery_corrections SET quiet_since = now()"
+                     " WHERE order_id IN (SELECT order_id FROM delivery_corrections WHERE quiet_since > now()"
+                     "                     ORDER BY order_id FOR UPDATE SKIP LOCKED)"};
+
 enum db_status repeat_store_recent(struct db *db) {
-    return db_run(db, &recent_query, NULL, NULL);
+    enum db_status status = db_run(db, &hasten_query, NULL, NULL);
+    return status == DB_OK ? db_run(db, &recent_query, NULL, NULL) : status;
 }
 
 /* Notes that the corrections of these shipments are published again. */

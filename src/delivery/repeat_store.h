@@ -17,5 +17,6 @@ enum db_status repeat_store_updates(struct db *db, const struct shipment shipmen
 #define REPEAT_LIMIT 100
 enum db_status repeat_store_corrections(struct db *db, int64_t after_ms, size_t *count) MUST_CHECK;
 
-/* Lets repeat_store_corrections publish the last shipments that have left once, as if they had been corrected now. */
+/* Lets repeat_store_corrections publish soon what it would repeat later, and once the last shipments that have left, as if they had been
+ * corrected now. */
 enum db_status repeat_store_recent(struct db *db) MUST_CHECK;

@@ -1,5 +1,5 @@
--- :count delivered orders of demo-client, each with its key, as if they had come one each millisecond. Foreign keys are not
--- checked on the way.
+-- :count delivered orders of demo-client, each with its key, as if they had come one each :step, the last one :age ago. Foreign keys
+-- are not checked on the way.
 SET session_replication_role = replica;
 SET work_mem = '256MB';
 SET maintenance_work_mem = '512MB';
@@ -8,7 +8,7 @@ INSERT INTO orders (id, client_id, customer_id, status, total_amount, tracking_n
                     updated_at, quiet_since)
 SELECT (lpad(to_hex((extract(epoch FROM at) * 1000)::bigint), 12, '0') || '-7' || substr(gen_random_uuid()::text, 16))::uuid,
        'demo-client', 'customer-' || gen_random_uuid(), 'DELIVERED', 1059.97, 'TRK' || n, 'Carrier', 3, at, at, at
-  FROM (SELECT n, now() - (:count - n) * interval '1 ms' AS at FROM generate_series(1, :count) n) o;
+  FROM (SELECT n, now() - interval ':age' - (:count - n) * interval ':step' AS at FROM generate_series(1, :count) n) o;
 
 INSERT INTO order_items (order_id, position, product_id, quantity, unit_price)
 SELECT id, position, product_id, quantity, unit_price

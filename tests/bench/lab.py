@@ -274,9 +274,10 @@ class Lab:
                 check(time.monotonic() < end, f"no {count} {table} within {timeout} s")
                 time.sleep(0.2)
 
-    def fill(self, database, count, script="fill.sql"):
+    def fill(self, database, count, script="fill.sql", step="1 ms", age="0"):
         """Stores count orders, or whatever the script stores. Indexes are created afterwards, which is faster."""
-        statements = (HERE / script).read_text().replace(":count", str(count)).split(";\n")
+        text = (HERE / script).read_text().replace(":count", str(count)).replace(":step", step).replace(":age", age)
+        statements = text.split(";\n")
         with self.parts.connect(database) as connection:
             indexes = connection.execute(
                 "SELECT indexrelid::regclass, pg_get_indexdef(indexrelid) FROM pg_index JOIN pg_class ON oid = indrelid"

@@ -9,6 +9,7 @@ import statistics
 import time
 
 import lab as tools
+import growth
 import plans
 import sustained
 from lab import harness
@@ -374,4 +375,6 @@ def plans_of_all(lab):
 MEASURES = {"post": post, "single": single, "get": get, "replay": replay, "token": token, "latency": latency,
             "backlog": backlog, "cpu": cpu, "history": history, "streams": streams,
             "observed": observed, "memory": memory, "start": start, "pages": pages}
-FULL = {"full": full, "plans": plans_of_all, "sustained": sustained.sustained, "flow": sustained.flow}
+FULL = {"full": full, "plans": plans_of_all, "sustained": sustained.sustained, "flow": sustained.flow,
+        "archive": growth.archive, "partitions": growth.partitions,
+        "migrations": growth.migrations}

@@ -203,6 +203,29 @@ static void where_shipments_are_is_told_again(void **state) {
     assert_told(db, &trail, &made[1].order_id, "PROCESSING,PROCESSING>SHIPPED");
 }
 
+/* A failover may have lost what the order had heard. */
+static void a_correction_of_long_ago_is_repeated_soon_after_a_failover(void **state) {
+    struct db *db = ((struct fixture *)*state)->db;
+    static const struct db_query ship = {
+        "ship",
+        "WITH shipped AS (UPDATE shipments SET status = 'SHIPPED', next_transition_at = NULL WHERE order_id = $1 RETURNING order_id)"
+        "INSERT INTO delivery_corrections (order_id, corrected_at, quiet_since)"
+        " SELECT order_id, now() - interval '3 h', now() - interval '1 h' FROM shipped"};
+    struct shipment made = new_shipment(1);
+    struct db_params p = {0};
+    size_t count;
+    create(db, &made, 1);
+    db_uuid_param(&p, &made.order_id);
+    assert_int_equal(db_run(db, &ship, &p, NULL), DB_OK);
+    db_params_free(&p);
+    assert_int_equal(repeat_store_corrections(db, 60000, &count), DB_OK);
+    assert_int_equal(repeat_store_corrections(db, 0, &count), DB_OK);
+    assert_told(db, &outbox, &made.order_id, "SHIPPED correlation trace");
+    assert_int_equal(repeat_store_recent(db), DB_OK);
+    assert_int_equal(repeat_store_corrections(db, 0, &count), DB_OK);
+    assert_told(db, &outbox, &made.order_id, "SHIPPED correlation trace,SHIPPED correlation trace");
+}
+
 static void a_refused_batch_leaves_nothing(void **state) {
     struct db *db = ((struct fixture *)*state)->db;
     struct shipment made = new_shipment(DB_NO_TIME);
@@ -342,6 +365,7 @@ int main(void) {
         cmocka_unit_test(an_order_gets_one_shipment),
         cmocka_unit_test(changes_of_a_batch_are_applied_in_order),
         cmocka_unit_test(where_shipments_are_is_told_again),
+        cmocka_unit_test(a_correction_of_long_ago_is_repeated_soon_after_a_failover),
         cmocka_unit_test(a_refused_batch_leaves_nothing),
         cmocka_unit_test(the_carrier_takes_what_is_due_to_the_end),
         cmocka_unit_test(the_carrier_leaves_what_another_replica_holds),
