@@ -42,7 +42,8 @@ static enum db_status lock_shipments(struct db *db, const struct archive *archiv
     return status;
 }
 
-static void add_line(struct buf *lines, const struct shipment *shipment, const struct event_rows *trails) {
+static void shipment_line(struct buf *lines, const struct shipment *shipment,
+                          const struct event_rows *trails) {
     size_t count;
     const struct shipment_event *events = event_rows_find(trails, &shipment->order_id, &count);
     buf_str(lines, "{\"client_id\":");
@@ -68,7 +69,7 @@ static enum db_status write_shipments(struct db *db, const struct archive *archi
     if (status == DB_OK)
         status = event_store_find(db, ids, n, &trails);
     for (size_t i = 0; status == DB_OK && i < shipments.count; i++)
-        add_line(&lines, &shipments.list[i], &trails);
+        shipment_line(&lines, &shipments.list[i], &trails);
     if (status == DB_OK && !archive_write(archive, &lines))
         status = DB_FAILED;
     buf_free(&lines);

@@ -19,7 +19,7 @@ static const struct db_query delete_query = {
     "order_archive_delete", "WITH items AS (DELETE FROM order_items WHERE order_id = ANY ($1))"
                             " DELETE FROM orders WHERE id = ANY ($1)"};
 
-static void add_line(struct buf *lines, const struct order *order) {
+static void order_line(struct buf *lines, const struct order *order) {
     buf_str(lines, "{\"client_id\":");
     json_append_text(lines, order->client_id);
     buf_str(lines, ",\"order\":");
@@ -36,7 +36,7 @@ static enum db_status take_out(struct db *db, struct archive *archive, const str
     for (size_t i = 0; i < count; i++) {
         if (!order_status_final(orders[i].status) || orders[i].updated_ms >= archive->before_ms)
             continue;
-        add_line(&lines, &orders[i]);
+        order_line(&lines, &orders[i]);
         db_add_uuid(&p, ids, &orders[i].id);
         ++*taken;
     }

@@ -48,6 +48,13 @@ def test_all_bad_values_come_in_one_message(program):
         assert name in checked.stderr, name
 
 
+@pytest.mark.parametrize(("retention", "events", "good"), [
+    ("0", "87600h", True), ("720h", "720h", True), ("719h", "24h", False), ("-1h", "24h", False), ("960h", "961h", False)])
+def test_orders_stay_for_as_long_as_their_events(retention, events, good):
+    checked = run(ORDER_SVC, "--check-config", APP_ENV="development", ORDERS_RETENTION=retention, EVENTS_RETENTION=events)
+    assert (checked.returncode == 0) is good and ("ORDERS_RETENTION:" in checked.stderr) is not good
+
+
 @BOTH
 def test_bad_value_stops_the_start(program):
     started = run(program, JWT_SECRET=SECRET, DB_POOL_SIZE="0")

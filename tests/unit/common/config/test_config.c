@@ -107,8 +107,6 @@ static void good_values_are_taken(void **state) {
         {"BIND_ADDRESS", "2001:db8::1", "2001:db8::1"},
         {"TRUSTED_PROXIES", "", ""},
         {"WEBHOOK_SCHEDULE", "250ms,1h", "250ms,1h"},
-        {"ORDERS_RETENTION", "0", "0s"},
-        {"ORDERS_RETENTION", "720h", "720h"},
         {"TRUSTED_PROXIES", "10.0.0.0/8, 2001:db8::1", "10.0.0.0/8, 2001:db8::1"},
         {"CORS_ORIGINS", "https://shop.example, http://localhost:8080",
          "https://shop.example, http://localhost:8080"},
@@ -154,8 +152,6 @@ static void bad_values_are_refused(void **state) {
         {"BIND_ADDRESS", "fe80::1%lo"},
         {"TRUSTED_PROXIES", "proxy.example"},
         {"WEBHOOK_ALLOW_NETWORKS", "receiver.example"},
-        {"ORDERS_RETENTION", "719h"},
-        {"ORDERS_RETENTION", "-1h"},
         {"WEBHOOK_SCHEDULE", "5s,"},
         {"WEBHOOK_SCHEDULE", "5s,soon"},
         {"WEBHOOK_SCHEDULE", "1s,1s,1s,1s,1s,1s,1s,1s,1s,1s,1s,1s,1s,1s,1s,1s,1s"},
@@ -222,16 +218,6 @@ static void a_pooler_needs_the_database_itself(void **state) {
     assert_memory_equal(errors, "DB_DIRECT_PORT:", 15);
     free(errors);
     set("DB_DIRECT_PORT", "5432");
-    config_free(load(CONFIG_ORDER));
-}
-
-static void orders_stay_for_as_long_as_their_events(void **state) {
-    (void)state, set("ORDERS_RETENTION", "960h"), set("EVENTS_RETENTION", "961h");
-    char *errors = refused(CONFIG_ORDER);
-    assert_memory_equal(errors, "ORDERS_RETENTION:", 17);
-    free(errors);
-    config_free(load(CONFIG_DELIVERY));
-    set("EVENTS_RETENTION", "960h");
     config_free(load(CONFIG_ORDER));
 }
 
@@ -446,7 +432,6 @@ int main(void) {
         cmocka_unit_test_setup(good_values_are_taken, fresh_settings),
         cmocka_unit_test_setup(bad_values_are_refused, fresh_settings),
         cmocka_unit_test_setup(a_pooler_needs_the_database_itself, fresh_settings),
-        cmocka_unit_test_setup(orders_stay_for_as_long_as_their_events, fresh_settings),
         cmocka_unit_test_setup(standbys_are_read_from_when_named, fresh_settings),
         cmocka_unit_test_setup(credentials_go_together, fresh_settings),
         cmocka_unit_test_setup(all_faults_are_told_at_once_and_no_secret, fresh_settings),
