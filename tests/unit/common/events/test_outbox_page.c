@@ -230,7 +230,7 @@ static const struct {
      true,
      4},
     /* the breaker does not let all through */
-    {{TEN_ROWS, {'k', "k", "later"}, {'l', "a", "ok"}}, "(abcdefghij)(ak)", "abcdefghijkl", "", true, 4},
+    {{TEN_ROWS, {'k', "k", "later"}, {'l', "a", "ok"}}, "(abcdefghij)(ka)", "abcdefghijkl", "", true, 4},
 };
 
 static void rows_of_a_group_are_sent_in_their_order(void **state) {
