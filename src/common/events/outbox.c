@@ -31,7 +31,8 @@ enum {
 /* A relay asks the server something at least every few seconds. A process that is frozen does not, and the server
  * closes its session, which frees the lock. */
 #define IDLE_SESSION_LIMIT "15s"
-enum { PAGE_MS = 5000 }; /* to publish a page, before the server is asked again */
+/* Within this time calls are begun, before the server is asked again. Those in flight then take as long as one takes. */
+enum { PAGE_MS = 5000 };
 
 struct outbox {
     const char *table;
