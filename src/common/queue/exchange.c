@@ -76,7 +76,7 @@ unsigned queue_line_count(const struct queue *q) {
 }
 
 /* Notes the lines whose exchange has ended. */
-static void collect(struct queue *q) {
+static void collect_ended(struct queue *q) {
     int left;
     for (const CURLMsg *done; (done = curl_multi_info_read(q->multi, &left)) != NULL;) {
         struct line *line;
@@ -86,12 +86,12 @@ static void collect(struct queue *q) {
 }
 
 /* Drives the lines until all have ended. A multi handle lets queue_interrupt end the wait. */
-static CURLMcode drive(struct queue *q) {
+static CURLMcode drive_lines(struct queue *q) {
     CURLMcode fault = CURLM_OK;
     int running = 1;
     while (fault == CURLM_OK && !atomic_load(&q->interrupted)) {
         fault = curl_multi_perform(q->multi, &running);
-        collect(q);
+        collect_ended(q);
         if (fault != CURLM_OK || !running)
             break;
         fault = curl_multi_poll(q->multi, NULL, 0, POLL_MS, NULL);
@@ -110,7 +110,7 @@ static void exchange_lines(struct queue *q, struct line *const lines[], size_t n
         if (!added[i])
             line_done(lines[i], CURLE_OUT_OF_MEMORY);
     }
-    CURLMcode fault = drive(q);
+    CURLMcode fault = drive_lines(q);
     for (size_t i = 0; i < n; i++) {
         if (added[i])
             curl_multi_remove_handle(q->multi, lines[i]->easy);
@@ -132,7 +132,7 @@ static void measure(struct queue *q, const struct line *line) {
 
 /* A refusal is not an outage. The server works, but asks this caller for less, or does not trust it with this queue.
  * The process's other queues go on. */
-static void note_outcome(struct queue *q, const struct line *line) {
+static void note_call(struct queue *q, const struct line *line) {
     struct breaker *breaker = q->options.breaker;
     if (line->status == QUEUE_INTERRUPTED)
         return;
@@ -171,7 +171,7 @@ size_t queue_exchange_lines(struct queue *q, struct line *const lines[], size_t 
     for (size_t i = 0; i < count; i++) {
         lines[i]->took_ns = lines[i]->ended_ns - began_ns;
         line_judge(lines[i]);
-        note_outcome(q, lines[i]);
+        note_call(q, lines[i]);
     }
     return count;
 }

@@ -175,7 +175,7 @@ static void read_refusal(struct line *line, long code) {
               words);
 }
 
-static void read_answer(struct line *line) {
+static void line_read_answer(struct line *line) {
     char reason[JSON_ERROR_SIZE] = "out of memory";
     bool empty = line->text.len == 0; /* of an action that returns nothing */
     line->answer = empty ? json_object() : json_parse_object(line->text.data, line->text.len, reason);
@@ -197,5 +197,5 @@ void line_judge(struct line *line) {
     if (code != 200)
         read_refusal(line, code);
     else
-        read_answer(line);
+        line_read_answer(line);
 }

@@ -10,7 +10,7 @@ struct sending { /* a call, and what it sends */
     struct buf body;
 };
 
-static void forget(struct queue_call *call) {
+static void forget_call(struct queue_call *call) {
     for (size_t i = 0; i < call->n; i++) {
         call->entries[i].accepted = call->entries[i].refused = false;
         call->entries[i].id[0] = '\0';
@@ -85,7 +85,7 @@ static size_t send_all(struct queue *q, struct queue_call calls[], size_t n, boo
     enum queue_status status = QUEUE_OK;
     size_t ready = 0;
     for (size_t i = 0; i < n; i++)
-        forget(&calls[i]);
+        forget_call(&calls[i]);
     for (; ready < n && status == QUEUE_OK; ready += status == QUEUE_OK) {
         unsigned shard =
             dead_letters ? q->options.shard : queue_shard_of(q, calls[ready].entries[0].group_id);
@@ -104,7 +104,7 @@ static size_t send_all(struct queue *q, struct queue_call calls[], size_t n, boo
 }
 
 /* Counts what was accepted, and leaves the first error for queue_error. */
-static void tell(struct queue *q, const struct queue_call calls[], size_t n) {
+static void tell_sent(struct queue *q, const struct queue_call calls[], size_t n) {
     q->error[0] = '\0';
     for (size_t i = 0; i < n; i++) {
         if (!*q->error)
@@ -116,7 +116,7 @@ static void tell(struct queue *q, const struct queue_call calls[], size_t n) {
 
 size_t queue_send(struct queue *q, struct queue_call calls[], size_t n) {
     size_t made = send_all(q, calls, n, false);
-    tell(q, calls, made);
+    tell_sent(q, calls, made);
     return made;
 }
 

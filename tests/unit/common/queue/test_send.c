@@ -36,6 +36,7 @@ struct server {
     size_t sends;   /* all */
     size_t ensures; /* GetQueueUrl of the queue itself */
     bool lost;      /* the queue, until it is ensured */
+    bool closed;    /* the client is, or will be */
     struct queue_options options;
     struct queue *client;
 };
@@ -124,6 +125,13 @@ static void answer_other(struct server *s, int fd, const char *request) {
     }
 }
 
+static void interrupt(struct server *s) {
+    pthread_mutex_lock(&s->lock);
+    if (!s->closed)
+        queue_interrupt(s->client);
+    pthread_mutex_unlock(&s->lock);
+}
+
 static void *serve_connection(void *cls) {
     struct connection *c = cls;
     char request[8192];
@@ -131,7 +139,7 @@ static void *serve_connection(void *cls) {
         if (!strstr(request, "SendMessageBatch"))
             answer_other(c->server, c->fd, request);
         else if (!answer_send(c->server, c->fd, request))
-            queue_interrupt(c->server->client);
+            interrupt(c->server);
     }
     close(c->fd);
     free(c);
@@ -172,6 +180,9 @@ static void start_server(struct server *s, struct breaker *breaker, struct crede
 }
 
 static void stop_server(struct server *s) {
+    pthread_mutex_lock(&s->lock);
+    s->closed = true;
+    pthread_mutex_unlock(&s->lock);
     queue_close(s->client);
     shutdown(s->fd, SHUT_RDWR);
     pthread_join(s->thread, NULL);
