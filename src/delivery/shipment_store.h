@@ -42,7 +42,7 @@ enum db_status shipment_store_change(struct db *db, const struct shipment_pace *
 
 /* Does the same for the carrier's next step of at most SHIPMENT_MAX_DUE shipments that are due. It skips those that
  * another replica has locked, and goes on where the walk is. *count receives how many there were. */
-#define SHIPMENT_MAX_DUE 100
+#define SHIPMENT_MAX_DUE 250
 enum db_status shipment_store_advance(struct db *db, const struct shipment_pace *pace, struct db_walk *walk,
                                       size_t *count) MUST_CHECK;
 

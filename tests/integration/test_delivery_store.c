@@ -299,7 +299,7 @@ static void pages_of_due_shipments_do_not_grow(void **state) {
         db_script(f->other, "BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM shipments"), DB_OK);
     struct db_walk walk = {0};
     int64_t early = 0, late = 0;
-    for (int page = 1; page <= 50; page++) {
+    for (int page = 1; page <= 5000 / SHIPMENT_MAX_DUE; page++) {
         walk.begin_ms = INT64_MAX; /* it does not begin again by itself */
         int64_t before = entries_read(f->db, "shipments");
         size_t count;

@@ -96,9 +96,15 @@ static struct queue *open_queue(struct live_queue *live, const char *purpose) {
     return q;
 }
 
+static enum queue_status send_entries(struct queue *q, struct queue_entry entries[], size_t n) {
+    struct queue_call call = {.entries = entries, .n = n};
+    assert_int_equal(queue_send(q, &call, 1), 1);
+    return call.status;
+}
+
 static void send_one(struct queue *q, const char *group, const char *deduplication_id, const char *body) {
     struct queue_entry entry = {.body = body, .group_id = group, .deduplication_id = deduplication_id};
-    assert_ok(q, queue_send(q, &entry, 1));
+    assert_ok(q, send_entries(q, &entry, 1));
     if (!entry.accepted)
         fail_msg("not accepted: %s", queue_error(q));
 }
@@ -183,7 +189,7 @@ static void a_queue_that_is_not_fifo_is_refused(void **state) {
     struct queue_entry entry = {.body = "b", .group_id = "g", .deduplication_id = "d"};
     assert_int_equal(queue_ensure(q), QUEUE_REFUSED);
     assert_non_null(strstr(queue_error(q), "not a FIFO queue"));
-    assert_int_equal(queue_send(q, &entry, 1), QUEUE_REFUSED);
+    assert_int_equal(send_entries(q, &entry, 1), QUEUE_REFUSED);
     queue_close(q);
 }
 
@@ -202,7 +208,7 @@ static void messages_are_carried_whole(void **state) {
                                     .deduplication_id = (const char *[]){"0", "1", "2", "3"}[i],
                                     .correlation_id = "req.1:\"~ \\",
                                     .traceparent = "00-1-2-01"};
-        assert_ok(q, queue_send(q, &entry, 1));
+        assert_ok(q, send_entries(q, &entry, 1));
         assert_true(entry.accepted);
         struct queue_batch batch;
         receive(q, &batch);
@@ -222,20 +228,28 @@ static void messages_are_carried_whole(void **state) {
     queue_close(q);
 }
 
+/* Each round is one call, or one for each group at once. */
 static void the_order_of_a_group_is_kept(void **state) {
     (void)state;
     struct live_queue live;
-    struct queue *q = open_queue(&live, "order");
+    live_queue_init(&live, "order");
+    live.options.calls = 3;
+    struct queue *q = queue_open(&live.options);
     for (int i = 0; i < 12; i++) {
         struct queue_entry entries[3];
+        struct queue_call calls[3];
         char body[16], ids[3][32];
         snprintf(body, sizeof body, "%d", i);
         for (int g = 0; g < 3; g++) {
             snprintf(ids[g], sizeof ids[g], "%d-%d", g, i);
             entries[g] = (struct queue_entry){
                 .body = body, .group_id = (const char *[]){"a", "b", "c"}[g], .deduplication_id = ids[g]};
+            calls[g] = (struct queue_call){.entries = &entries[g], .n = i % 2 ? 3 : 1};
         }
-        assert_ok(q, queue_send(q, entries, 3));
+        size_t n = i % 2 ? 1 : 3;
+        assert_int_equal(queue_send(q, calls, n), n);
+        for (size_t k = 0; k < n; k++)
+            assert_ok(q, calls[k].status);
         assert_true(entries[0].accepted && entries[1].accepted && entries[2].accepted);
     }
     int next[3] = {0};

@@ -12,7 +12,9 @@
 
 #include <stdbool.h>
 
-#define OUTBOX_FILES (1 + DB_FILES + QUEUE_FILES) /* file descriptors at most */
+#define OUTBOX_CALLS 4 /* to the queue at a time, at most */
+#define OUTBOX_FILES                                                                                         \
+    (1 + DB_FILES + QUEUE_FILES + (OUTBOX_CALLS - 1) * QUEUE_CALL_FILES) /* file descriptors at most */
 
 struct outbox;
 

@@ -1,5 +1,4 @@
-/* SQS: one client of one FIFO queue, over libcurl, in the AWS JSON 1.0 protocol. Only this room,
- * tracing and service include curl.
+/* SQS: one client of one FIFO queue, over libcurl, in the AWS JSON 1.0 protocol.
  *
  * A queue may be spread over several of the server, its shards. The messages of a group are in one of them. So
  * their order is kept, and what a server can do for one queue limits nobody.
@@ -23,8 +22,11 @@
 #define QUEUE_URL_SIZE 512
 #define QUEUE_CORRELATION_SIZE 129
 #define QUEUE_ID_SIZE 101 /* of a MessageId */
-#define QUEUE_FILES                                                                                          \
-    10 /* file descriptors of a client at most: old and new connection, libcurl's wake-ups and resolver */
+#define QUEUE_ERROR_SIZE 320
+#define QUEUE_CALLS 16 /* at a time, at most */
+/* File descriptors of a client at most: old and new connection, libcurl's wake-ups and resolver; for a further call at a time. */
+#define QUEUE_FILES 10
+#define QUEUE_CALL_FILES 6
 
 struct breaker;
 struct credential_chain;
@@ -37,6 +39,7 @@ struct queue_options { /* what it points to is borrowed and must outlive the cli
     const char *dead_letter_name; /* of all shards */
     unsigned shards;              /* 0 is 1 */
     unsigned shard;               /* that this client receives from */
+    unsigned calls;               /* of queue_send at a time, QUEUE_CALLS at most; 0 is 1 */
     int max_receive_count;
     int visibility_timeout_s;
     bool high_throughput;    /* a queue that is made gets the attributes of AWS for it */
@@ -90,10 +93,18 @@ struct queue_entry { /* a message to send */
     char id[QUEUE_ID_SIZE];       /* out: of the accepted message; "": the server told none */
 };
 
-/* Sends 1..QUEUE_BATCH entries of one shard in one call. On QUEUE_OK check each entry: a batch may be accepted in
- * part. Not every server keeps the order of the entries of one group within a call, so do not send two of them in one
- * call. */
-enum queue_status queue_send(struct queue *queue, struct queue_entry entries[], size_t n) MUST_CHECK;
+struct queue_call { /* entries that are sent in one call */
+    struct queue_entry *entries;
+    size_t n;                     /* 1..QUEUE_BATCH, of one shard */
+    enum queue_status status;     /* out; on QUEUE_OK check each entry: a batch may be accepted in part */
+    int64_t took_ns;              /* out */
+    char error[QUEUE_ERROR_SIZE]; /* out: for the log; "": none */
+};
+
+/* Makes n calls at once (1..calls of the options), and waits for all: no longer than for one. Returns how many were made, of
+ * the first ones. The breaker may let no more through, but the first one has a status in any case. What is sent at once
+ * arrives in any order, also the entries of a call. So send no two of one group. queue_error is the first error. */
+size_t queue_send(struct queue *queue, struct queue_call calls[], size_t n) MUST_CHECK;
 
 struct queue_message { /* a received message; strings belong to the batch */
     const char *id;

@@ -31,7 +31,8 @@ enum {
 /* A relay asks the server something at least every few seconds. A process that is frozen does not, and the server
  * closes its session, which frees the lock. */
 #define IDLE_SESSION_LIMIT "15s"
-enum { PAGE_MS = 5000 }; /* to publish a page, before the server is asked again */
+/* Within this time calls are begun, before the server is asked again. Those in flight then take as long as one takes. */
+enum { PAGE_MS = 5000 };
 
 struct outbox {
     const char *table;
@@ -50,6 +51,7 @@ struct outbox {
     int64_t sweep_ms; /* when the table is read from its start again */
     bool queue_known;
     unsigned failures; /* in a row */
+    size_t calls;      /* to the queue, at a time */
     char name[64];     /* for the log */
     struct outage outage;
     struct outbox_held held;
@@ -112,11 +114,20 @@ static void note_position(struct outbox *o, const struct db_result *rows, size_t
     o->position = sent == db_rows(rows) && last > OVERLAP_IDS ? last - OVERLAP_IDS : 0;
 }
 
+/* A queue that is away gets one call at a time. One that throttles is asked for less, and for more again by and by. */
+static void adapt_calls(struct outbox *o, bool ok) {
+    if (!ok)
+        o->calls = 1;
+    else if (o->calls < OUTBOX_CALLS)
+        o->calls++;
+}
+
 /* *more becomes true when rows were left for the next turn. */
 static bool publish(struct outbox *o, const struct db_result *rows, bool *more) {
     struct outbox_sent sent;
     bool none_held = o->held.count == 0;
-    bool ok = outbox_publish(o->queue, o->table, rows, clock_mono_ms() + PAGE_MS, &o->held, &sent);
+    bool ok = outbox_publish(o->queue, o->table, rows, o->calls, clock_mono_ms() + PAGE_MS, &o->held, &sent);
+    adapt_calls(o, ok);
     metric_add(o->published, (int64_t)sent.count);
     metric_add(o->failed, !ok);
     if (none_held)
@@ -271,7 +282,10 @@ struct outbox *outbox_start(const struct outbox_options *options) {
     o->published = metric_series(METRIC_OUTBOX_EVENTS, METRIC_LABELS(o->table, "published"));
     o->failed = metric_series(METRIC_OUTBOX_EVENTS, METRIC_LABELS(o->table, "failed"));
     o->db = db_open(&options->db);
-    o->queue = queue_open(&options->queue);
+    o->calls = 1;
+    struct queue_options queue = options->queue;
+    queue.calls = OUTBOX_CALLS;
+    o->queue = queue_open(&queue);
     o->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     outbox_write_sql(o);
     if (o->db && o->queue && o->wake_fd >= 0 && pthread_create(&o->thread, NULL, relay, o) == 0)

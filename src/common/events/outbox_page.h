@@ -1,9 +1,10 @@
-/* Publishing one page of outbox rows: which rows are sent together, and which of them were accepted. */
+/* Publishing one page of outbox rows: which rows are sent together and at once, and which of them were accepted. */
 #pragma once
 
 #include "common/base/attributes.h"
 #include "common/base/uuid.h"
 #include "common/db/db.h"
+#include "common/events/outbox.h"
 #include "common/queue/queue.h"
 
 #include <stdbool.h>
@@ -34,9 +35,9 @@ struct outbox_sent { /* ids of the rows that were accepted */
     size_t count;
 };
 
-/* Sends at most OUTBOX_PAGE_ROWS rows: those of a group one after the other, and none after one that was not
- * accepted. A refused event is logged and its group added to held. False, with words in queue_error, when the
- * rest has to wait for better times. No call is begun after until_ms (clock_mono_ms): the rest is left for the next page
- * then. */
-bool outbox_publish(struct queue *queue, const char *table, const struct db_result *rows, int64_t until_ms,
-                    struct outbox_held *held, struct outbox_sent *sent) MUST_CHECK;
+/* Sends at most OUTBOX_PAGE_ROWS rows in calls of which so many (1..OUTBOX_CALLS) are in flight at a time: the rows of a group
+ * one after the other, and none after one that was not accepted. A refused event is logged and its group added to held. False,
+ * with words in queue_error, when the rest has to wait for better times. No call is begun after until_ms (clock_mono_ms): the
+ * rest is left for the next page then. */
+bool outbox_publish(struct queue *queue, const char *table, const struct db_result *rows, size_t calls,
+                    int64_t until_ms, struct outbox_held *held, struct outbox_sent *sent) MUST_CHECK;

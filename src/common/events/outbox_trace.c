@@ -15,7 +15,7 @@ void outbox_trace_begin(struct outbox_trace *t, size_t i, const char *trace, str
 }
 
 void outbox_trace_end(struct outbox_trace *t, const struct queue *queue, const struct queue_entry entries[],
-                      size_t n) {
+                      size_t n, int64_t end_ns) {
     for (size_t i = 0; i < n; i++) {
         if (!t->spans[i].recorded)
             continue;
@@ -31,8 +31,10 @@ void outbox_trace_end(struct outbox_trace *t, const struct queue *queue, const s
             SPAN_TEXT("messaging.message.id", entries[i].id),
         };
         size_t count = sizeof attributes / sizeof *attributes - (*entries[i].id == '\0');
-        span_end(&t->spans[i],
-                 &(struct span_details){
-                     .name = name, .attributes = attributes, .attribute_count = count, .error = error});
+        span_end(&t->spans[i], &(struct span_details){.name = name,
+                                                      .attributes = attributes,
+                                                      .attribute_count = count,
+                                                      .error = error,
+                                                      .end_ns = end_ns});
     }
 }

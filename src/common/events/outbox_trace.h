@@ -13,6 +13,6 @@ struct outbox_trace { /* of one call; nothing of it is set before outbox_trace_b
  * or of the row if that is not recorded. Both live as long as t. */
 void outbox_trace_begin(struct outbox_trace *t, size_t i, const char *trace, struct queue_entry *entry);
 
-/* Ends the spans of all n entries of the call. */
+/* Ends the spans of all n entries of the call, which ended then (span_now). */
 void outbox_trace_end(struct outbox_trace *t, const struct queue *queue, const struct queue_entry entries[],
-                      size_t n);
+                      size_t n, int64_t end_ns);

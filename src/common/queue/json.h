@@ -11,7 +11,6 @@
 #include <stddef.h>
 
 #define QUEUE_ARN_SIZE 256
-#define QUEUE_ERROR_SIZE 320
 #define QUEUE_REFUSAL_SIZE 64
 
 /* Bodies of requests, appended to out. */

@@ -1,4 +1,4 @@
-/* What the two halves of the queue client share: exchange.c, which speaks HTTP, and queue.c, which speaks SQS. */
+/* What the halves of the queue client share: exchange.c and line.c, which speak HTTP, queue.c and send.c, which speak SQS. */
 #pragma once
 
 #include "common/base/attributes.h"
@@ -7,20 +7,18 @@
 #include "common/metrics/metrics.h"
 #include "common/queue/queue.h"
 #include "json.h"
+#include "line.h"
 
 #include <jansson.h>
 #include <stdatomic.h>
 
 struct queue {
     struct queue_options options;
-    void *multi, *easy; /* libcurl's handles */
-    struct buf answer;
+    void *multi; /* libcurl's handle for all lines */
+    struct line *lines;
     char (*urls)[QUEUE_URL_SIZE];         /* of the shards; "": not ensured yet */
     char dead_letter_url[QUEUE_URL_SIZE]; /* known when that of any shard is */
     char error[QUEUE_ERROR_SIZE];
-    char refusal[QUEUE_REFUSAL_SIZE]; /* type of the last error answer */
-    bool is_signed;                   /* the last request */
-    bool well;                        /* the server, as of the last answer, also when it refused the call */
     struct retry_budget budget;
     struct uuid attempt_id; /* of the receive, until its answer has come */
     bool attempted;
@@ -30,9 +28,23 @@ struct queue {
     struct metric_series *sent, *consumed;
 };
 
-/* Makes one call. The server is asked to wait at most wait_s seconds. On QUEUE_OK the caller owns *answer. */
+/* Makes one call, on the first line. The server is asked to wait at most wait_s seconds. On QUEUE_OK the caller owns
+ * *answer. */
 enum queue_status queue_exchange(struct queue *q, const char *action, const struct buf *body, int wait_s,
                                  json_t **answer) MUST_CHECK;
+
+/* Makes the calls of 1..queue_line_count lines at once, and waits until all have ended: for as long as one call takes. Returns
+ * how many were made, of the first ones. The breaker may let no more through, but the first one has an outcome in any case. */
+size_t queue_exchange_lines(struct queue *q, struct line *const lines[], size_t n);
+
+/* Calls at a time, 1 at least. */
+unsigned queue_line_count(const struct queue *q);
+
+/* Whether the call on this line was refused because the server does not know the queue. */
+bool queue_is_missing(const struct line *line);
+
+/* Ensures the shard unless its URL is already known. */
+enum queue_status queue_ready(struct queue *q, unsigned shard) MUST_CHECK;
 
 /* Shards of the queue, 1 at least. */
 unsigned queue_shard_count(const struct queue *q);

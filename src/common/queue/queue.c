@@ -1,4 +1,4 @@
-/* The SQS client's calls: ensuring that the queue exists, sending, receiving, deleting. */
+/* The SQS client's calls: ensuring that the queue exists, receiving, deleting, counting. */
 #include "common/queue/queue.h"
 
 #include "private.h"
@@ -6,8 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
-static bool queue_is_missing(const struct queue *q, enum queue_status status) {
-    return status == QUEUE_REFUSED && strcmp(q->refusal, "QueueDoesNotExist") == 0;
+bool queue_is_missing(const struct line *line) {
+    return line->status == QUEUE_REFUSED && strcmp(line->refusal, "QueueDoesNotExist") == 0;
 }
 
 /* GetQueueUrl or CreateQueue: both answer with the URL. Frees body. */
@@ -27,7 +27,7 @@ static enum queue_status find_or_create(struct queue *q, const char *name, const
     struct buf find = {0}, create = {0};
     queue_json_name(&find, name);
     enum queue_status status = get_url(q, "GetQueueUrl", &find, url);
-    if (!queue_is_missing(q, status))
+    if (!queue_is_missing(q->lines))
         return status;
     queue_json_create(&create, &q->options, name, dead_letter_arn);
     return get_url(q, "CreateQueue", &create, url);
@@ -96,8 +96,7 @@ enum queue_status queue_ensure(struct queue *q) {
     return ensure_shards(q, 0, queue_shard_count(q));
 }
 
-/* Ensures the shard unless its URL is already known. */
-static enum queue_status queue_ready(struct queue *q, unsigned shard) {
+enum queue_status queue_ready(struct queue *q, unsigned shard) {
     return *q->urls[shard] ? QUEUE_OK : ensure_shards(q, shard, shard + 1);
 }
 
@@ -111,56 +110,13 @@ static const char *queue_own_url(const struct queue *q) {
 static enum queue_status queue_action(struct queue *q, const char *action, struct buf *body, int wait_s,
                                       json_t **answer) {
     enum queue_status status = queue_exchange(q, action, body, wait_s, answer);
-    if (queue_is_missing(q, status)) {
+    if (queue_is_missing(q->lines)) {
         status = queue_ensure(q);
         if (status == QUEUE_OK)
             status = queue_exchange(q, action, body, wait_s, answer);
     }
     buf_free(body);
     return status;
-}
-
-/* url is in q, where it is set once the shard is ready. */
-static enum queue_status send_to(struct queue *q, unsigned shard, const char *url,
-                                 struct queue_entry entries[], size_t n) {
-    for (size_t i = 0; i < n; i++) {
-        entries[i].accepted = entries[i].refused = false;
-        entries[i].id[0] = '\0';
-    }
-    enum queue_status status = queue_ready(q, shard);
-    if (status != QUEUE_OK)
-        return status;
-    struct buf body = {0};
-    json_t *answer = NULL;
-    queue_json_send(&body, url, entries, n);
-    status = queue_action(q, "SendMessageBatch", &body, 0, &answer);
-    if (status == QUEUE_OK && !queue_json_read_sent(answer, entries, n, q->error))
-        status = QUEUE_UNAVAILABLE;
-    for (size_t i = 0; i < n && url != q->dead_letter_url; i++)
-        metric_add(q->sent, entries[i].accepted);
-    json_decref(answer);
-    return status;
-}
-
-enum queue_status queue_send(struct queue *q, struct queue_entry entries[], size_t n) {
-    unsigned shard = queue_shard_of(q, entries[0].group_id);
-    return send_to(q, shard, q->urls[shard], entries, n);
-}
-
-/* The deduplication id is the message's, as when the server moves it. So the queue recognises a message that is put
- * there twice. */
-enum queue_status queue_bury(struct queue *q, const struct queue_message *message, const char *reason) {
-    struct queue_entry entry = {.body = message->body,
-                                .group_id = message->group_id,
-                                .deduplication_id = message->id,
-                                .correlation_id = message->correlation_id,
-                                .traceparent = message->traceparent,
-                                .tracestate = message->tracestate,
-                                .reason = reason};
-    enum queue_status status = send_to(q, q->options.shard, q->dead_letter_url, &entry, 1);
-    if (status != QUEUE_OK || entry.accepted)
-        return status;
-    return entry.refused ? QUEUE_REFUSED : QUEUE_UNAVAILABLE;
 }
 
 enum queue_status queue_receive(struct queue *q, int wait_s, struct queue_batch *batch) {

@@ -28,7 +28,8 @@ static void a_row_becomes_two_attributes(void **state) {
         assert_string_equal(entries[i].traceparent, rows[i]);
         assert_string_equal(entries[i].tracestate, "");
     }
-    outbox_trace_end(&trace, NULL, entries, 4); /* nothing is recorded, so nobody asks for the queue's name */
+    outbox_trace_end(&trace, NULL, entries, 4,
+                     0); /* nothing is recorded, so nobody asks for the queue's name */
 }
 
 static void the_span_of_a_send_is_what_is_passed_on(void **state) {

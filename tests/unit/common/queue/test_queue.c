@@ -216,6 +216,13 @@ static void a_client_keeps_its_connection(void **state) {
     assert_int_equal(s.connections, 1);
 }
 
+static enum queue_status send_entry(struct queue *q, struct queue_entry *entry) {
+    struct queue_call call = {.entries = entry, .n = 1};
+    assert_int_equal(queue_send(q, &call, 1), 1);
+    assert_string_equal(queue_error(q), call.error);
+    return call.status;
+}
+
 static void a_forgotten_queue_is_made_anew(void **state) {
     (void)state;
     static const struct reply replies[] = {READY,
@@ -227,7 +234,7 @@ static void a_forgotten_queue_is_made_anew(void **state) {
     start_server(&s, replies);
     for (int i = 0; i < 2; i++) {
         struct queue_entry entry = {.body = "b", .group_id = "g", .deduplication_id = "d", .refused = true};
-        assert_int_equal(queue_send(s.client, &entry, 1), QUEUE_OK);
+        assert_int_equal(send_entry(s.client, &entry), QUEUE_OK);
         assert_true(entry.accepted);
         assert_false(entry.refused);
     }
@@ -305,7 +312,7 @@ static void a_failed_call_accepts_nothing(void **state) {
     struct queue_entry entry = {
         .body = "b", .group_id = "g", .deduplication_id = "d", .accepted = true, .refused = true};
     start_server(&s, replies);
-    assert_int_equal(queue_send(s.client, &entry, 1), QUEUE_UNAVAILABLE);
+    assert_int_equal(send_entry(s.client, &entry), QUEUE_UNAVAILABLE);
     assert_false(entry.accepted || entry.refused);
     stop_server(&s);
 }
