@@ -36,7 +36,8 @@ static enum db_status take_out(struct db *db, struct archive *archive, const str
     for (size_t i = 0; i < count; i++) {
         if (!order_status_final(orders[i].status) || orders[i].updated_ms >= archive->before_ms)
             continue;
-        order_line(&lines, &orders[i]);
+        if (archive->file)
+            order_line(&lines, &orders[i]);
         db_add_uuid(&p, ids, &orders[i].id);
         ++*taken;
     }
