@@ -102,7 +102,7 @@ def write_events(system):
 
 
 def received(system, groups):
-    """The events of each group in the order in which they come, without repetitions."""
+    """The events of each group in the order in which they come, without repetitions. Ends when nothing comes any more."""
     seen, end = {group: [] for group in groups}, time.monotonic() + PATIENCE
     url = system.queue_url("ORDERS_QUEUE")
     while sum(map(len, seen.values())) < GROUPS * EVENTS and time.monotonic() < end:
@@ -113,6 +113,7 @@ def received(system, groups):
             if int(message["Body"]) not in group:
                 group.append(int(message["Body"]))
         if messages:
+            end = time.monotonic() + PATIENCE
             system.sqs.delete_message_batch(QueueUrl=url, Entries=[
                 {"Id": str(i), "ReceiptHandle": m["ReceiptHandle"]} for i, m in enumerate(messages)])
     return seen
