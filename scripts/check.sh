@@ -103,7 +103,10 @@ expect() { grep -E "$3" >/dev/null || echo "$1: $2"; }
 # The daemons have the exploit protections of compiler and linker, and every source file was compiled with them.
 hardened() {
     local binary flag flags=(-fstack-protector-strong -fstack-clash-protection)
-    [[ $(uname -m) != x86_64 ]] || flags+=(-fcf-protection)
+    case $(uname -m) in
+    x86_64) flags+=(-fcf-protection) ;;
+    aarch64) flags+=(-mbranch-protection=standard) ;;
+    esac
     for binary in build/check/order-svc build/check/delivery-svc; do
         readelf -dW "$binary" | expect $binary "is not position-independent" 'FLAGS_1.* PIE'
         readelf -dW "$binary" | expect $binary "binds symbols late" 'FLAGS_1.* NOW'

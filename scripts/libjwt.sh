@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # Builds libjwt in build/libjwt, from the source that Debian 13 has; fetches that from Debian's mirror the first time.
+#   libjwt.sh [arm64]      arm64: cross-compiles it
 set -euo pipefail
 # shellcheck source=scripts/lib.sh
 source "$(dirname "$0")/lib.sh"
@@ -9,6 +10,12 @@ source=libjwt_$version.orig.tar.xz
 sha256=8d52fceba532317359eca8e920c6186577aed45504f47a9be0a13c70ef8586cc
 cache=${XDG_CACHE_HOME:-~/.cache}/order-processing
 built=$ROOT/build/libjwt
+compiler=(-DCMAKE_C_COMPILER=gcc) target=$(uname -m)
+case ${1:-} in
+'') ;;
+arm64) compiler=("-DCMAKE_TOOLCHAIN_FILE=$ROOT/cmake/aarch64.cmake") target=aarch64 ;;
+*) die "usage: libjwt.sh [arm64]" ;;
+esac
 
 # The mirrors that apt has its packages from: the pool of each holds the sources of all releases.
 mirrors() {
@@ -44,14 +51,14 @@ END
 
 compile() { # FOLDER: with the flags that our own code has
     local flags='-O2 -g -D_FORTIFY_SOURCE=3 -fstack-protector-strong -fstack-clash-protection'
-    [[ $(uname -m) != x86_64 ]] || flags+=' -fcf-protection'
+    [[ $target != x86_64 ]] || flags+=' -fcf-protection'
     flags+=" \"-ffile-prefix-map=$1=.\"" # its name is random
     mkdir "$1/source"
     cd "$1/source"
     cmake -E tar xf "$cache/$source" # tar would need xz
     cd "libjwt-$version"
     cp "$ROOT"/scripts/libjwt/base64.[ch] libjwt/
-    cmake -G Ninja -B build -DCMAKE_C_COMPILER=gcc -DCMAKE_BUILD_TYPE=None "-DCMAKE_C_FLAGS=$flags" \
+    cmake -G Ninja -B build "${compiler[@]}" -DCMAKE_BUILD_TYPE=None "-DCMAKE_C_FLAGS=$flags" \
         -DBUILD_SHARED_LIBS=OFF -DENABLE_PIC=ON -DBUILD_EXAMPLES=OFF -DCMAKE_INSTALL_PREFIX="$1"
     cmake --build build --target install
     describe "$1"

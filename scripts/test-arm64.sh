@@ -8,13 +8,10 @@ source "$(dirname "$0")/lib.sh"
 cd "$ROOT"
 image=order-processing-arm64:trixie
 say "preparing a container with the toolchain"
+scripts/package-deb.sh --arch arm64 --prepare trixie
 quietly build/log/arm64-image.log docker build -t "$image" - <<END
-FROM ${DEBIAN_IMAGE:-debian:trixie-slim}
-ENV DEBIAN_FRONTEND=noninteractive
-RUN dpkg --add-architecture arm64 && apt-get -qq update && apt-get -qqy install --no-install-recommends cmake ninja-build \
-    crossbuild-essential-arm64 qemu-user pkgconf:arm64 libmicrohttpd-dev:arm64 libgnutls28-dev:arm64 libpq-dev:arm64 \
-    libhiredis-dev:arm64 libcurl4-openssl-dev:arm64 libjansson-dev:arm64 libssl-dev:arm64 zlib1g-dev:arm64 libjwt-dev:arm64 \
-    libcmocka-dev:arm64
+FROM order-processing-packages:trixie-arm64
+RUN apt-get -qq update && apt-get -qqy install --no-install-recommends qemu-user libcmocka-dev:arm64
 END
 
 # Runs in the container: the source comes from standard input, the daemons go to standard output. One test looks at the time and
@@ -23,7 +20,7 @@ END
 build_there='
     set -e
     exec 3>&1 >&2
-    mkdir /src && cd /src && tar -x
+    mkdir -p /src && cd /src && tar -x
     cmake -G Ninja -B build/arm64 -DCMAKE_BUILD_TYPE=RelWithDebInfo -DCMAKE_TOOLCHAIN_FILE=cmake/aarch64.cmake
     cmake --build build/arm64
     ctest --test-dir build/arm64 -L unit -E "^unit/common/metrics/test_metrics$" -j2 --output-on-failure

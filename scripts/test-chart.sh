@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Tests the Helm chart: helm lint, its templates with the default, production and minimal values against the schemas of
-# Kubernetes, kube-score, the rules of tests/packages/chart.py, and that bad values are refused. Needs Go and Python; no cluster.
+# Tests the Helm chart: helm lint, its templates with the default, production and minimal values and with every optional part
+# against the schemas of Kubernetes, kube-score, the rules of tests/packages/chart.py, and that bad values are refused. Needs Go
+# and Python; no cluster.
 #   test-chart.sh [DIR]      DIR holds the daemons (build/release), which check the settings that the chart gives them
 set -euo pipefail
 # shellcheck source=scripts/lib.sh
@@ -29,19 +30,27 @@ helm=$tools/helm-$helm_version score=$tools/kube-score-$score_version
 [[ -x $out/venv/bin/kubernetes-validate ]] || quietly build/log/chart-venv.log python3 -m venv "$out/venv"
 quietly build/log/chart-pip.log "$out/venv/bin/pip" install -q --disable-pip-version-check "kubernetes-validate==$validate_version" PyYAML
 
+values_of() { # VALUES: sets options
+    options=()
+    case $1 in
+    default) ;;
+    pooler) options=(-f tests/packages/values-pooler.yaml) ;;
+    *) options=(-f "$chart/values-$1.yaml") ;;
+    esac
+}
+
 render() { # VALUES [OPTION...]: prints the objects
-    local values=$1 options=()
+    local options
+    values_of "$1"
     shift
-    [[ $values == default ]] || options=(-f "$chart/values-$values.yaml")
     "$helm" template shop "$chart" --namespace orders --kube-version 1.31.0 "${options[@]}" "$@"
 }
 
 # A limit of CPU would make a daemon slow while its machine is idle.
 score_options=(--ignore-container-cpu-limit)
-for values in default production minimal; do
+for values in default production minimal pooler; do
     say "$values: lint, schemas, score, rules"
-    options=()
-    [[ $values == default ]] || options=(-f "$chart/values-$values.yaml")
+    values_of "$values"
     quietly "build/log/chart-lint-$values.log" "$helm" lint --strict --kube-version 1.31.0 "$chart" "${options[@]}"
     render "$values" >"$out/$values.yaml"
     # the schemas have no custom resources
@@ -63,6 +72,7 @@ refused() { # WORDS OPTION...
 say "refusing bad values"
 refused 'is a secret' --set settings.DB_PASSWORD=x
 refused 'is a secret' --set order.settings.JWT_SECRET=x
+refused 'is a secret' --set order.settings.WEBHOOK_SECRETS_KEY=x
 refused 'is set by the chart' --set order.settings.METRICS_PORT=1
 refused 'digest' --set image.digest=sha256:abc
 refused 'replica' --set order.replica=3

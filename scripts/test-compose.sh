@@ -87,15 +87,19 @@ done
 export SQS_ENDPOINT=http://elasticmq:9324 AWS_ACCESS_KEY_ID_FILE='' AWS_SECRET_ACCESS_KEY_FILE=''
 compose+=(-f docker-compose.yml -f deploy/docker-compose.production.yml --profile elasticmq)
 start
-secret=$(docker exec "$(container order-svc)" order-svc client add shop order:create order:read |
+secret=$(docker exec "$(container order-svc)" order-svc client add shop order:create order:read webhook:manage |
     sed -n 's/^client_secret: //p')
 token() {
     curl -s -u "shop:$secret" -d grant_type=client_credentials "http://localhost:$ORDER_SERVICE_PORT/auth/token" |
         jq -er .access_token
 }
 wait_until 30 token >/dev/null || die "the new client gets no token"
-ordered=$(curl -s -o /dev/null -w '%{http_code}' "http://localhost:$ORDER_SERVICE_PORT/orders" \
-    -H "Authorization: Bearer $(token)" -H 'Content-Type: application/json' \
-    -d '{"customer_id":"c","items":[{"product_id":"p","quantity":1,"unit_price":1.5}]}')
+post() { # PATH BODY: prints the status
+    curl -s -o /dev/null -w '%{http_code}' "http://localhost:$ORDER_SERVICE_PORT$1" -H "Authorization: Bearer $(token)" \
+        -H 'Content-Type: application/json' -d "$2"
+}
+ordered=$(post /orders '{"customer_id":"c","items":[{"product_id":"p","quantity":1,"unit_price":1.5}]}')
 [[ $ordered == 201 ]] || die "POST /orders was answered $ordered"
+hooked=$(post /webhooks '{"url":"https://hooks.example.com/orders"}')
+[[ $hooked == 201 ]] || die "POST /webhooks was answered $hooked"
 say "docker-compose works; the size of the image is $(docker image inspect -f '{{.Size}}' order-processing-system | numfmt --to=iec)"

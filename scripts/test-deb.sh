@@ -1,22 +1,39 @@
 #!/usr/bin/env bash
 # Tests the Debian packages of build/packages in containers with systemd: from nothing to an order that is DELIVERED, an
 # upgrade that keeps settings and data, and a purge that leaves nothing.
-#   test-deb.sh [bookworm|trixie]...      those of build/packages by default; scripts/package-deb.sh makes them
-# Needs Docker with the images debian:<release>-slim and softwaremill/elasticmq-native.
+#   test-deb.sh [--from COMMIT] [bookworm|trixie]...      those of build/packages by default; scripts/package-deb.sh makes them
+#   test-deb.sh --arch arm64 [bookworm|trixie]...
+# --from builds the packages of that commit, too, and upgrades from them; without it from the same ones. --arch is for another
+# architecture than this machine's, in containers that qemu-user runs (scripts/emulate.sh): without systemd and an order, up to
+# daemons that live.
+# Needs Docker with the images debian:<release>-slim (arm64v8/debian:<release>-slim) and softwaremill/elasticmq-native.
 set -euo pipefail
 # shellcheck source=scripts/lib.sh
 source "$(dirname "$0")/lib.sh"
 
 cd "$ROOT"
+from='' foreign=''
+while [[ ${1:-} == --* && $# -gt 1 ]]; do
+    case $1 in
+    --from) from=$(git rev-parse --verify -q "$2^{commit}") || die "no such commit: $2" ;;
+    --arch) foreign=$2 ;;
+    *) die "no such option: $1" ;;
+    esac
+    shift 2
+done
+[[ ! $foreign || ($foreign == arm64 && ! $from) ]] || die "usage: test-deb.sh [--from COMMIT | --arch arm64] [RELEASE...]"
 if (($# == 0)); then
-    cd build/packages
-    set -- *
-    cd "$ROOT"
+    for release in bookworm trixie; do
+        [[ ! -d build/packages/$release${foreign:+-$foreign} ]] || set -- "$@" "$release"
+    done
+    (($# > 0)) || die "no packages in build/packages; scripts/package-deb.sh makes them"
 fi
 network=deb-test-$$
 image=softwaremill/elasticmq-native:1.7.1
 
+tree=''
 clean() {
+    [[ ! $tree ]] || git worktree remove --force "$tree" >/dev/null 2>&1 || true
     docker rm -f "$network" "$network-sqs" >/dev/null 2>&1 || true
     docker network rm "$network" >/dev/null 2>&1 || true
 }
@@ -57,18 +74,24 @@ repack() { # FILE
     rm -rf "$dir"
 }
 
+put() { # FOLDER/NAME: standard input, into the machine
+    docker exec -i "$network" sh -c "cat >$1"
+}
+
 test_release() { # RELEASE
-    local packages=build/packages/$1 file
+    local packages=build/packages/$1 old file
+    old=${tree:-.}/$packages
     say "$1: starting a machine with systemd, PostgreSQL and Redis"
     machine "$1"
     docker network create "$network" >/dev/null
     docker run -d --name "$network-sqs" --network "$network" --network-alias sqs "$image" >/dev/null
     start_machine "$1"
     docker exec "$network" mkdir /packages /next
+    for file in "$old"/*.deb; do
+        [[ $file == *-dbgsym_* ]] || put "/packages/${file##*/}" <"$file"
+    done
     for file in "$packages"/*.deb; do
-        [[ $file == *-dbgsym_* ]] && continue
-        docker exec -i "$network" sh -c "cat >/packages/${file##*/}" <"$file"
-        repack "$file" | docker exec -i "$network" sh -c "cat >/next/${file##*/}"
+        [[ $file == *-dbgsym_* ]] || repack "$file" | put "/next/${file##*/}"
     done
     say "$1: installing, setting up, and following an order"
     quietly "build/log/deb-$1.log" docker exec -i "$network" bash -euxo pipefail -s <tests/packages/machine.sh
@@ -76,8 +99,26 @@ test_release() { # RELEASE
     clean
 }
 
+# In a container of another architecture.
+test_foreign() { # RELEASE
+    local packages=build/packages/$1-$foreign
+    say "$1 for $foreign: installing, and running the daemons"
+    quietly "build/log/deb-$1-$foreign.log" docker run --rm --name "$network" --platform "linux/$foreign" \
+        -v "$ROOT/$packages:/packages:ro" -v "$ROOT/tests/packages:/tests:ro" "arm64v8/debian:$1-slim" \
+        bash -euxo pipefail /tests/foreign.sh "$foreign"
+    grep -h '^== ' "build/log/deb-$1-$foreign.log"
+}
+
+if [[ $foreign ]]; then scripts/emulate.sh "$foreign"; fi
+if [[ $from ]]; then
+    tree=$(mktemp -d)
+    git worktree add -q --detach "$tree" "$from"
+    say "building the packages of $from"
+    "$tree/scripts/package-deb.sh" --no-tests "$@"
+fi
 for release in "$@"; do
-    [[ -d build/packages/$release ]] || die "no build/packages/$release; scripts/package-deb.sh makes it"
-    test_release "$release"
+    packages=build/packages/$release${foreign:+-$foreign}
+    [[ -d $packages ]] || die "no $packages; scripts/package-deb.sh makes it"
+    if [[ $foreign ]]; then test_foreign "$release"; else test_release "$release"; fi
 done
-say "the packages work: $*"
+say "the packages${foreign:+ for $foreign} work: $*${from:+ (upgraded from $from)}"

@@ -1,4 +1,4 @@
-"""What must hold of the chart, whatever the values: chart.py RENDERED.yaml default|production|minimal DIR
+"""What must hold of the chart, whatever the values: chart.py RENDERED.yaml default|production|minimal|pooler DIR
 
 DIR holds the daemons. They check the settings that the chart gives them."""
 
@@ -122,9 +122,13 @@ def check_scaling(documents, name, queue):
     assert "Resource" in kinds and labels == {"messaging_destination_name": queue, "state": "visible"}
 
 
+def ports_out_of(policy):
+    return {port["port"] for rule in policy["spec"]["egress"] for port in rule["ports"]}
+
+
 def check_policy(documents, name, egress):
     policy = one(documents, "NetworkPolicy", f"{name}-svc")
-    ports = {port["port"] for rule in policy["spec"]["egress"] for port in rule["ports"]}
+    ports = ports_out_of(policy)
     assert ports == egress, (ports, egress)
     labels = one(documents, "Deployment", f"{name}-svc")["spec"]["template"]["metadata"]["labels"]
     assert policy["spec"]["podSelector"]["matchLabels"].items() <= labels.items()
@@ -139,6 +143,24 @@ def check_migrations(documents):
         settings = environment(container)
         assert settings["DB_USER"] == f"{name}_migrator" and settings["DB_PASSWORD_FILE"].endswith(f"{name}_migrator_password")
         assert set(settings) <= {name for name in settings if name.startswith("DB_")} | {"APP_ENV"}
+        assert not any(setting.startswith("DB_READ_") for setting in settings)
+
+
+def check_pooler(documents):
+    """Migrations reach the server behind the pooler, and order-svc its standbys and the receivers of webhooks."""
+    order, delivery = (environment(one(documents, "Deployment", f"{name}-svc")["spec"]["template"]["spec"]["containers"][0])
+                       for name in ("order", "delivery"))
+    for settings in (order, delivery):
+        assert settings["DB_POOLER"] == "transaction" and settings["QUEUE_SHARDS"] == "8"
+    assert order["WEBHOOK_CA_FILE"] == "/run/secrets/webhook-ca/ca.crt" and order["WEBHOOK_SECRETS_KEY_FILE"]
+    assert not any(setting.startswith("WEBHOOK_") for setting in delivery)
+    check_policy(documents, "order", {53, 6432, 5441, 5442, 5443, 6379, 443, 9324})
+    check_policy(documents, "delivery", {53, 6432, 5441, 5442, 9324})
+    for name in ("order", "delivery"):
+        policy = one(documents, "NetworkPolicy", f"{name}-svc-migrate")
+        assert ports_out_of(policy) == {53, 6432, 5441, 5442}
+        job, = one(documents, "Job", f"{name}-svc-migrate")["spec"]["template"]["spec"]["containers"]
+        assert environment(job)["DB_DIRECT_HOST"].startswith("db-1.")
 
 
 def main(path, values, programs):
@@ -161,10 +183,12 @@ def main(path, values, programs):
         check_policy(documents, "order", {53, 5432, 6379, 443})
         check_policy(documents, "delivery", {53, 5432, 443})
         assert "HorizontalPodAutoscaler" not in kinds
+    elif values == "pooler":
+        check_pooler(documents)
     else:
         check_scaling(documents, "order", "delivery-status-queue.fifo")
         check_scaling(documents, "delivery", "orders-queue.fifo")
-        check_policy(documents, "order", {53, 5432, 6379, 443, 4318})
+        check_policy(documents, "order", {53, 5432, 5433, 6379, 443, 4318})
         assert "ServiceMonitor" in kinds
         images = {container["image"] for _, template in pods(documents) for container in template["spec"]["containers"]}
         assert len(images) == 1 and "@sha256:" in images.pop()

@@ -4,6 +4,7 @@
 {{- $scheme := ternary "HTTPS" "HTTP" (ne .root.Values.tls.secretName "") -}}
 {{- $files := dict -}}
 {{- range $setting, $key := .values.secretFiles }}{{ if $key }}{{ $_ := set $files $setting $key }}{{ end }}{{ end -}}
+{{- $webhookCa := ternary .root.Values.webhookCa.secretName "" (eq .name "order") -}}
 {{- $secrets := and .root.Values.secretName $files -}}
 apiVersion: apps/v1
 kind: Deployment
@@ -89,6 +90,10 @@ spec:
               value: /run/secrets/ca/ca.crt
             {{- end }}
             {{- end }}
+            {{- if $webhookCa }}
+            - name: WEBHOOK_CA_FILE
+              value: /run/secrets/webhook-ca/ca.crt
+            {{- end }}
           ports:
             - { name: http, containerPort: {{ .values.service.port }} }
             - { name: metrics, containerPort: {{ $metrics }} }
@@ -106,7 +111,7 @@ spec:
             failureThreshold: 2
           resources: {{- toYaml .values.resources | nindent 12 }}
           securityContext: {{- include "order-processing.containerSecurity" . | nindent 12 }}
-          {{- if or $secrets .values.jwtKeysSecretName .root.Values.tls.secretName .root.Values.ca.secretName }}
+          {{- if or $secrets .values.jwtKeysSecretName .root.Values.tls.secretName .root.Values.ca.secretName $webhookCa }}
           volumeMounts:
             {{- if $secrets }}
             - { name: secrets, mountPath: /run/secrets/order-processing, readOnly: true }
@@ -120,8 +125,11 @@ spec:
             {{- if .root.Values.ca.secretName }}
             - { name: ca, mountPath: /run/secrets/ca, readOnly: true }
             {{- end }}
+            {{- if $webhookCa }}
+            - { name: webhook-ca, mountPath: /run/secrets/webhook-ca, readOnly: true }
+            {{- end }}
           {{- end }}
-      {{- if or $secrets .values.jwtKeysSecretName .root.Values.tls.secretName .root.Values.ca.secretName }}
+      {{- if or $secrets .values.jwtKeysSecretName .root.Values.tls.secretName .root.Values.ca.secretName $webhookCa }}
       volumes: # readable by the group of the Pod
         {{- if $secrets }}
         - name: secrets
@@ -144,6 +152,10 @@ spec:
         {{- if .root.Values.ca.secretName }}
         - name: ca
           secret: { secretName: {{ .root.Values.ca.secretName }}, defaultMode: 0440, items: [{ key: ca.crt, path: ca.crt }] }
+        {{- end }}
+        {{- if $webhookCa }}
+        - name: webhook-ca
+          secret: { secretName: {{ $webhookCa }}, defaultMode: 0440, items: [{ key: ca.crt, path: ca.crt }] }
         {{- end }}
       {{- end }}
 ---

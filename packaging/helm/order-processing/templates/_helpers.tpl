@@ -35,7 +35,7 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version }}
 {{- define "order-processing.settings" -}}
 {{- $settings := merge (dict) .values.settings .root.Values.settings -}}
 {{- if ne (get $settings "APP_ENV") "development" -}}
-{{- range $name := list "JWT_SECRET" "DB_PASSWORD" "REDIS_PASSWORD" "AWS_ACCESS_KEY_ID" "AWS_SECRET_ACCESS_KEY" "AWS_SESSION_TOKEN" "AWS_CONTAINER_AUTHORIZATION_TOKEN" "OTEL_EXPORTER_OTLP_HEADERS" "OTEL_EXPORTER_OTLP_TRACES_HEADERS" -}}
+{{- range $name := list "JWT_SECRET" "WEBHOOK_SECRETS_KEY" "DB_PASSWORD" "REDIS_PASSWORD" "AWS_ACCESS_KEY_ID" "AWS_SECRET_ACCESS_KEY" "AWS_SESSION_TOKEN" "AWS_CONTAINER_AUTHORIZATION_TOKEN" "OTEL_EXPORTER_OTLP_HEADERS" "OTEL_EXPORTER_OTLP_TRACES_HEADERS" -}}
 {{- if hasKey $settings $name }}{{ fail (printf "%s is a secret: put it into the Secret, and its key into secretFiles" $name) }}{{ end -}}
 {{- end -}}
 {{- end -}}
@@ -76,6 +76,13 @@ allowPrivilegeEscalation: false
 readOnlyRootFilesystem: true
 privileged: false
 capabilities: { drop: [ALL] }
+{{- end }}
+
+{{/* The ports of PostgreSQL and of its pooler, of a map of settings, separated by commas. */}}
+{{- define "order-processing.databasePorts" -}}
+{{- $ports := get . "DB_PORT" | default "5432" | toString -}}
+{{- if get . "DB_DIRECT_HOST" }}{{ $ports = printf "%s,%s" $ports (get . "DB_DIRECT_PORT" | default "5432" | toString) }}{{ end -}}
+{{- $ports -}}
 {{- end }}
 
 {{/* The port of a URL. */}}
