@@ -76,15 +76,17 @@ start_etcd() { # PORT
 start_server() { # PORT ETCD-PORT
     spawn kube-apiserver.pid kube-apiserver.log "$home/bin/kube-apiserver" --bind-address=127.0.0.1 --secure-port="$1" \
         --etcd-servers="http://127.0.0.1:$2" --tls-cert-file=server.crt --tls-private-key-file=server.key \
-        --token-auth-file=tokens.csv --authorization-mode=RBAC --anonymous-auth=false --service-cluster-ip-range=192.0.2.0/24 \
-        --advertise-address=198.51.100.1 --endpoint-reconciler-type=none --service-account-issuer=https://kubernetes.invalid \
-        --service-account-key-file=accounts.key --service-account-signing-key-file=accounts.key
+        --token-auth-file=tokens.csv --authorization-mode=RBAC --anonymous-auth=false --allow-privileged \
+        --service-cluster-ip-range=192.0.2.0/24 --advertise-address=198.51.100.1 --endpoint-reconciler-type=none \
+        --service-account-issuer=https://kubernetes.invalid --service-account-key-file=accounts.key \
+        --service-account-signing-key-file=accounts.key
     wait_until 120 answers || fail kube-apiserver
 }
 
-start_controllers() {
+start_controllers() { # without the one that misses the signs of life of machines
     spawn kube-controller-manager.pid kube-controller-manager.log "$home/bin/kube-controller-manager" --kubeconfig=kubeconfig \
-        --leader-elect=false --secure-port=0 --service-account-private-key-file=accounts.key --root-ca-file=server.crt
+        --controllers=*,-node-lifecycle-controller --leader-elect=false --secure-port=0 \
+        --service-account-private-key-file=accounts.key --root-ca-file=server.crt
     wait_until 60 has_account || fail kube-controller-manager
 }
 

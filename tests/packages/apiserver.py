@@ -55,12 +55,12 @@ def pods(namespace, component):
 
 
 def missing(said, held, where=""):
-    """What the chart says and the cluster does not hold."""
+    """What the chart says and the cluster does not hold, which leaves out what is empty."""
     if isinstance(said, dict) and isinstance(held, dict):
         return [fault for key, value in said.items() if value is not None for fault in missing(value, held.get(key), f"{where}.{key}")]
     if isinstance(said, list) and isinstance(held, list) and len(said) == len(held):
         return [fault for i, value in enumerate(said) for fault in missing(value, held[i], f"{where}[{i}]")]
-    return [] if said == held else [f"{where}: {said!r} became {held!r}"]
+    return [] if said == held or (said in ([], {}) and held is None) else [f"{where}: {said!r} became {held!r}"]
 
 
 def pod_of(thing):
@@ -204,7 +204,8 @@ def check_disruption(namespace, name, kubelet):
 
 
 def install(namespace, values, *options, command="install"):
-    return helm(namespace, command, CHART, *values_file(values), "--wait", *options)
+    fresh = ("--reset-values",) if command == "upgrade" else ()  # else Helm keeps those of before when none are given
+    return helm(namespace, command, CHART, *values_file(values), "--wait", *fresh, *options)
 
 
 def test_a_release_is_installed_upgraded_and_removed(namespace):

@@ -71,7 +71,8 @@ class Api:
 
 
 class Kubelet:
-    """Says of each Pod of a daemon that it runs and is ready, and of each Pod of a Job that it has succeeded, or nothing of it."""
+    """Says of each Pod of a daemon that it runs on the machine and is ready, until it is deleted, and of each Pod of a Job that it
+    has succeeded, or nothing of it."""
 
     def __init__(self, namespace):
         self.api, self.path = Api(), f"/api/v1/namespaces/{namespace}/pods"
@@ -94,13 +95,19 @@ class Kubelet:
             while not self.ends.wait(0.2):
                 with self.asleep:
                     for pod in self.api.items(self.path):
-                        if pod["status"]["phase"] == "Pending" and "deletionTimestamp" not in pod["metadata"]:
+                        if "deletionTimestamp" in pod["metadata"]:
+                            self.ask("DELETE", pod["metadata"]["name"], {"gracePeriodSeconds": 0})
+                        elif pod["status"]["phase"] == "Pending":
                             self.tell(pod["metadata"])
         except Exception as fault:  # shown by the thread that waits for the Pods
             self.fault = fault
 
+    def ask(self, method, name, body, kind="application/json"):
+        answer = self.api.call(method, f"{self.path}/{name}", body, kind)
+        assert answer.ok or answer.status_code in (404, 409), answer.text  # somebody else was quicker
+
     def tell(self, metadata):
-        job = metadata["labels"].get("batch.kubernetes.io/job-name")
+        name, job = metadata["name"], metadata["labels"].get("batch.kubernetes.io/job-name")
         if job:
             self.jobs_seen.add(job)
             if not self.jobs_succeed:
@@ -108,11 +115,12 @@ class Kubelet:
             status = {"phase": "Succeeded"}
         else:
             self.address += 1
-            now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-            status = {"phase": "Running", "podIP": f"203.0.113.{self.address}", "podIPs": [{"ip": f"203.0.113.{self.address}"}],
+            now, address = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), f"203.0.113.{self.address}"
+            status = {"phase": "Running", "podIP": address, "podIPs": [{"ip": address}],
                       "conditions": [{"type": kind, "status": "True", "lastTransitionTime": now} for kind in ("ContainersReady", "Ready")]}
-        answer = self.api.call("PATCH", f"{self.path}/{metadata['name']}/status", {"status": status}, "application/merge-patch+json")
-        assert answer.ok or answer.status_code in (404, 409), answer.text
+            self.ask("POST", f"{name}/binding", {"apiVersion": "v1", "kind": "Binding", "metadata": {"name": name},
+                                                 "target": {"apiVersion": "v1", "kind": "Node", "name": "paper"}})
+        self.ask("PATCH", f"{name}/status", {"status": status}, "application/merge-patch+json")
 
 
 def everything(namespace):
@@ -137,4 +145,4 @@ def shop_namespace(name):
         eventually(lambda: len(everything(name)) == 3, "the account and the certificate that each namespace gets")
         yield name
     finally:
-        worked(kubectl("delete", "namespace", name, "--timeout=60s"))
+        worked(kubectl("delete", "namespace", name, "--wait=false"))
