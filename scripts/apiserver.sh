@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Runs the API server of Kubernetes with etcd and the controllers: a cluster without machines, so that Pods are made but none
-# runs. The first time, it is built with Go, for a quarter of an hour or more.
+# runs. The first time, it is built with Go, for 11 minutes of CPU.
 #   apiserver.sh build      builds build/kubernetes/bin/{kube-apiserver,kube-controller-manager,kubectl}
 #   apiserver.sh start DIR  starts it on free ports of 127.0.0.1, with keys of its own, and prints the settings of DIR/settings:
 #                           KUBECONFIG, and KUBECACHEDIR for kubectl
