@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs the Debian packages that are missing, and libjwt: install-deps.sh SET...
-# The sets are: run build test observe fuzz check bench haproxy patroni emulate maven npm go rust-web rust.
+# The sets are: run build test observe fuzz check bench haproxy patroni kubernetes emulate maven npm go rust-web rust.
 set -euo pipefail
 # shellcheck source=scripts/lib.sh
 source "$(dirname "$0")/lib.sh"
@@ -19,6 +19,7 @@ declare -A sets=(
     [haproxy]="haproxy=haproxy"
     [patroni]="patroni=patroni python3-etcd etcd-server=etcd"
     [emulate]="qemu-user-static binfmt-support"
+    [kubernetes]="etcd-server=etcd openssl=openssl"
     [maven]="maven=mvn"
     [npm]="npm=npm"
     [go]="golang-go=go"

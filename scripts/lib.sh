@@ -72,6 +72,20 @@ prepare_python() {
     fi
 }
 
+# go_tool NAME PACKAGE VERSION: builds a program for the chart the first time, in the user's cache, and prints its path.
+go_tool() {
+    local tools=${XDG_CACHE_HOME:-~/.cache}/order-processing/chart-tools
+    if [[ ! -x $tools/$1-$3 ]]; then
+        say "building $1 $3" >&2
+        mkdir -p "$tools"
+        quietly "$ROOT/build/log/$1.log" env GOBIN="$ROOT/build/chart/bin" GOFLAGS=-p=2 go install "$2@$3"
+        mv "$ROOT/build/chart/bin/$1" "$tools/$1-$3"
+    fi
+    echo "$tools/$1-$3"
+}
+
+helm_tool() { go_tool helm helm.sh/helm/v3/cmd/helm v3.16.4; }
+
 ENV_FILE=$ROOT/.env
 [[ -f $ENV_FILE ]] || ENV_FILE=$ROOT/env.example
 

@@ -10,23 +10,14 @@ source "$(dirname "$0")/lib.sh"
 cd "$ROOT"
 bin=${1:-build/release}
 [[ -x $bin/order-svc && -x $bin/delivery-svc ]] || die "no daemons in $bin; scripts/start-services.sh builds them"
-helm_version=v3.16.4 score_version=v1.20.0 validate_version=1.37.0
+score_version=v1.20.0 validate_version=1.37.0
 releases=(1.28 1.31 1.34) # of Kubernetes
 chart=packaging/helm/order-processing
-tools=${XDG_CACHE_HOME:-~/.cache}/order-processing/chart-tools
 out=build/chart
 
-go_tool() { # NAME MODULE VERSION: in $tools, for this version
-    [[ -x $tools/$1-$3 ]] && return
-    say "building $1 $3"
-    mkdir -p "$tools"
-    quietly "build/log/$1.log" env GOBIN="$ROOT/$out/bin" GOFLAGS=-p=2 go install "$2@$3"
-    mv "$out/bin/$1" "$tools/$1-$3"
-}
 mkdir -p "$out"
-go_tool helm helm.sh/helm/v3/cmd/helm "$helm_version"
-go_tool kube-score github.com/zegl/kube-score/cmd/kube-score "$score_version"
-helm=$tools/helm-$helm_version score=$tools/kube-score-$score_version
+helm=$(helm_tool)
+score=$(go_tool kube-score github.com/zegl/kube-score/cmd/kube-score "$score_version")
 [[ -x $out/venv/bin/kubernetes-validate ]] || quietly build/log/chart-venv.log python3 -m venv "$out/venv"
 quietly build/log/chart-pip.log "$out/venv/bin/pip" install -q --disable-pip-version-check "kubernetes-validate==$validate_version" PyYAML
 
