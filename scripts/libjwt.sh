@@ -13,7 +13,10 @@ built=$ROOT/build/libjwt
 compiler=(-DCMAKE_C_COMPILER=gcc) target=$(uname -m)
 case ${1:-} in
 '') ;;
-arm64) compiler=("-DCMAKE_TOOLCHAIN_FILE=$ROOT/cmake/aarch64.cmake") target=aarch64 ;;
+arm64)
+    compiler=("-DCMAKE_TOOLCHAIN_FILE=$ROOT/cmake/aarch64.cmake" -DCMAKE_LIBRARY_PATH=/usr/lib/aarch64-linux-gnu)
+    target=aarch64
+    ;;
 *) die "usage: libjwt.sh [arm64]" ;;
 esac
 
@@ -51,17 +54,18 @@ END
 
 compile() { # FOLDER: with the flags that our own code has
     local flags='-O2 -g -D_FORTIFY_SOURCE=3 -fstack-protector-strong -fstack-clash-protection'
-    [[ $target != x86_64 ]] || flags+=' -fcf-protection'
+    case $target in
+    x86_64) flags+=' -fcf-protection' ;;
+    aarch64) flags+=' -mbranch-protection=standard' ;;
+    esac
     flags+=" \"-ffile-prefix-map=$1=.\"" # its name is random
-    mkdir "$1/source"
-    cd "$1/source"
-    cmake -E tar xf "$cache/$source" # tar would need xz
-    cd "libjwt-$version"
-    cp "$ROOT"/scripts/libjwt/base64.[ch] libjwt/
+    # "quietly" ignores what fails in the middle
+    mkdir "$1/source" && cd "$1/source" || return
+    cmake -E tar xf "$cache/$source" || return # tar would need xz
+    cd "libjwt-$version" && cp "$ROOT"/scripts/libjwt/base64.[ch] libjwt/ || return
     cmake -G Ninja -B build "${compiler[@]}" -DCMAKE_BUILD_TYPE=None "-DCMAKE_C_FLAGS=$flags" \
-        -DBUILD_SHARED_LIBS=OFF -DENABLE_PIC=ON -DBUILD_EXAMPLES=OFF -DCMAKE_INSTALL_PREFIX="$1"
-    cmake --build build --target install
-    describe "$1"
+        -DBUILD_SHARED_LIBS=OFF -DENABLE_PIC=ON -DBUILD_EXAMPLES=OFF -DCMAKE_INSTALL_PREFIX="$1" &&
+        cmake --build build --target install && describe "$1"
 }
 
 grep -qsx "Version: $version" "$built/lib/pkgconfig/libjwt.pc" && exit

@@ -37,11 +37,11 @@ RUN ${cross:+dpkg --add-architecture $cross && }apt-get -qq update && apt-get -q
     build-essential ca-certificates lintian ${cross:+crossbuild-essential-$cross}
 WORKDIR /src
 COPY debian/control debian/
-COPY scripts scripts
-COPY cmake cmake
-RUN apt-get -qqy build-dep --no-install-recommends ${cross:+-a $cross} -P '$3' ./ && \
-    case ',$3,' in *.libjwt,*) scripts/libjwt.sh $cross ;; esac
+RUN apt-get -qqy build-dep --no-install-recommends ${cross:+-a $cross} -P '$3' ./
 END
+    case ,$3, in
+    *.libjwt,*) printf 'COPY cmake cmake\nCOPY scripts scripts\nRUN scripts/libjwt.sh %s\n' "$cross" >>"$dir/Dockerfile" ;;
+    esac
     mkdir "$dir/debian"
     cp debian/control "$dir/debian/"
     cp -r cmake "$dir/"
