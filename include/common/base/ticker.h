@@ -16,5 +16,8 @@ struct ticker *ticker_start(ticker_fn *job, void *self);
 /* Runs the job soon, or again when it is running. Any thread; does not wait. */
 void ticker_wake(struct ticker *ticker);
 
+/* Lets no further run begin. Any thread; does not wait for a running one, as ticker_stop does. */
+void ticker_end(struct ticker *ticker);
+
 /* Ends the wait, lets a running job finish, joins the thread and frees. NULL is fine. */
 void ticker_stop(struct ticker *ticker);

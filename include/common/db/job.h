@@ -24,5 +24,8 @@ struct db_job_options {
 /* NULL when out of memory or threads. */
 struct db_job *db_job_start(const struct db_job_options *options);
 
+/* Lets no further run begin, and does not wait. db_job_stop is still to be called. */
+void db_job_end(struct db_job *job);
+
 /* Lets a run in progress finish, joins the thread and frees. NULL is fine. */
 void db_job_stop(struct db_job *job);

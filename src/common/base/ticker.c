@@ -60,13 +60,17 @@ void ticker_wake(struct ticker *ticker) {
     pthread_mutex_unlock(&ticker->lock);
 }
 
-void ticker_stop(struct ticker *ticker) {
-    if (!ticker)
-        return;
+void ticker_end(struct ticker *ticker) {
     pthread_mutex_lock(&ticker->lock);
     ticker->stopping = true;
     pthread_cond_signal(&ticker->changed);
     pthread_mutex_unlock(&ticker->lock);
+}
+
+void ticker_stop(struct ticker *ticker) {
+    if (!ticker)
+        return;
+    ticker_end(ticker);
     pthread_join(ticker->thread, NULL);
     pthread_cond_destroy(&ticker->changed);
     pthread_mutex_destroy(&ticker->lock);

@@ -40,6 +40,10 @@ struct db_job *db_job_start(const struct db_job_options *options) {
     return NULL;
 }
 
+void db_job_end(struct db_job *job) {
+    ticker_end(job->thread);
+}
+
 void db_job_stop(struct db_job *job) {
     if (!job)
         return;

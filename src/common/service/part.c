@@ -80,6 +80,11 @@ size_t part_files(const struct service_part *part, const struct config *config) 
     return files;
 }
 
+void part_end(const struct service_part *part, void *self) {
+    if (part->job)
+        db_job_end(self);
+}
+
 void part_stop(const struct service_part *part, void *self, int64_t deadline_ms) {
     if (part->stop)
         part->stop(self, deadline_ms);

@@ -112,6 +112,31 @@ static void a_stop_does_not_wait_for_the_next_run(void **state) {
     db_job_stop(NULL);
 }
 
+/* A run that waits for a database. */
+static int64_t stay(void *self, struct db *db, enum db_status *status) {
+    struct work *work = self;
+    (void)db, (void)status;
+    atomic_fetch_add(&work->runs, 1);
+    while (atomic_load(&work->ask))
+        clock_sleep_ms(1);
+    return 0;
+}
+
+static void jobs_that_wait_may_end_together(void **state) {
+    (void)state;
+    struct work work = {.ask = true};
+    struct db_job *jobs[3];
+    for (int i = 0; i < 3; i++)
+        jobs[i] = db_job_start(&(struct db_job_options){"staying", away, stay, &work, false});
+    wait_for_runs(&work, 3);
+    for (int i = 0; i < 3; i++)
+        db_job_end(jobs[i]);
+    atomic_store(&work.ask, false);
+    for (int i = 0; i < 3; i++)
+        db_job_stop(jobs[i]);
+    assert_int_equal(atomic_load(&work.runs), 3);
+}
+
 int main(void) {
     log_setup("test", LOG_INFO, LOG_JSON);
     const struct CMUnitTest tests[] = {
@@ -120,6 +145,7 @@ int main(void) {
         cmocka_unit_test(other_runs_are_on_a_thread_of_the_job),
         cmocka_unit_test(a_job_waits_as_long_as_it_says),
         cmocka_unit_test(a_stop_does_not_wait_for_the_next_run),
+        cmocka_unit_test(jobs_that_wait_may_end_together),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
