@@ -57,8 +57,8 @@ static void send_again(struct queue *q, struct sending *const list[], size_t n) 
         fail_as_client(q, list[i]->call, status);
     for (size_t done = 0, made; status == QUEUE_OK && done < n; done += made) {
         made = make_calls(q, &list[done], n - done);
-        for (size_t i = 0; i < made; i++)
-            finish(list[done + i]);
+        for (size_t i = done; i < n && i < done + made; i++)
+            finish(list[i]);
     }
 }
 
@@ -70,10 +70,10 @@ static size_t send_ready(struct queue *q, struct sending sendings[], size_t n) {
         list[i] = &sendings[i];
     size_t made = make_calls(q, list, n);
     for (size_t i = 0; i < made; i++)
-        if (queue_is_missing(list[i]->line))
-            missing[missing_count++] = list[i];
+        if (queue_is_missing(sendings[i].line))
+            missing[missing_count++] = &sendings[i];
         else
-            finish(list[i]);
+            finish(&sendings[i]);
     if (missing_count > 0)
         send_again(q, missing, missing_count);
     return made;
