@@ -109,7 +109,7 @@ def keeps_up(lab, parts, rate, seconds, broker):
     """Orders at this rate for so long. Returns the rate that was reached, and whether it was the wanted one and nothing was left
     behind."""
     settings = {**tools.SETTINGS, "CARRIER_SIMULATION": "true", "QUEUE_SHARDS": SHARDS}
-    with harness.System(parts.with_settings(**broker.settings), **settings) as system:
+    with harness.System(parts.with_settings(**broker.settings), **settings | ({"RELAY_CALLS": "4"} if broker.name == "memory_sqs" else {})) as system:
         system.start()
         path = lab.folder / "request"
         path.write_bytes(tools.order_request(system))

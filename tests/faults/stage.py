@@ -20,7 +20,7 @@ LEAVER = "leaver"  # the client that revokes its tokens
 SECRET = "a-secret-of-production-that-is-long-enough"
 SETTINGS = {
     # Daemons of production, which also start while their database is unavailable.
-    "APP_ENV": "production", "DEMO_CLIENTS": "false", "DELIVERY_ANONYMOUS": "false", "JWT_SECRET": SECRET,
+    "APP_ENV": "production", "RELAY_CALLS": "4", "DEMO_CLIENTS": "false", "DELIVERY_ANONYMOUS": "false", "JWT_SECRET": SECRET,
     # A receiver on this machine, with pauses that are shorter than the run.
     "WEBHOOK_ALLOW_NETWORKS": "127.0.0.0/8", "WEBHOOK_CA_FILE": certificates.authority().path, "WEBHOOK_TIMEOUT": "2s",
     "WEBHOOK_SCHEDULE": "100ms,200ms,500ms,1s,1s,1s,1s,1s,1s,1s,1s,1s",

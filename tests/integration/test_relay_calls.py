@@ -122,7 +122,7 @@ def received(system, groups):
 def test_order_of_each_group_is_kept_with_several_calls_in_flight(parts, gate):
     gate.fates += ["slow", "unavailable", "answer lost"]
     with System(parts) as system:
-        daemon = system.order_svc(SQS_ENDPOINT=gate.url)
+        daemon = system.order_svc(SQS_ENDPOINT=gate.url, RELAY_CALLS="4")
         assert daemon.command("--migrate").returncode == 0
         groups = write_events(system)
         daemon.start()

@@ -48,7 +48,8 @@ struct config {
     struct credential_chain *credentials; /* of AWS, made of these */
     char *orders_queue, *orders_dlq, *delivery_status_queue, *delivery_status_dlq;
     char *revocations_queue, *revocations_dlq;
-    int64_t sqs_visibility_timeout, sqs_max_receive_count, sqs_wait_time, consumer_threads, queue_shards;
+    int64_t sqs_visibility_timeout, sqs_max_receive_count, sqs_wait_time, consumer_threads, queue_shards,
+        relay_calls;
     char *jwt_keys, *jwt_issuer, *jwt_audience;
     struct secret_source jwt_secret, webhook_secrets_key;
     int64_t jwt_expires_in;

@@ -23,7 +23,7 @@ struct outbox;
 struct outbox_options {
     const char *table; /* "order_outbox": also the name of the lock and of the channel; borrowed */
     struct db_options db;
-    struct queue_options queue;
+    struct queue_options queue; /* calls: OUTBOX_CALLS at most */
 };
 
 /* Starts the relay, which waits for unavailable parts. NULL when out of memory or threads. */

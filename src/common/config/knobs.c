@@ -167,6 +167,8 @@ const struct config_knob config_knobs[] = {
     {"QUEUE_SHARDS", CONFIG_INTEGER, CONFIG_BOTH, "1", 1, QUEUE_SHARDS, NULL, FIELD(queue_shards),
      "queues that ORDERS_QUEUE and DELIVERY_STATUS_QUEUE are spread over, by order: NAME.fifo, NAME-1.fifo, ...; "
      "the same for both daemons"},
+    {"RELAY_CALLS", CONFIG_INTEGER, CONFIG_BOTH, "1", 1, 4, NULL, FIELD(relay_calls),
+     "calls to SQS that a relay has in flight; more help where each takes long, and slow ElasticMQ down"},
     {"SQS_VISIBILITY_TIMEOUT", CONFIG_DURATION, CONFIG_BOTH, "30s", SECOND, 12 * HOUR, NULL,
      FIELD(sqs_visibility_timeout), "visibility timeout of a received message"},
     {"SQS_MAX_RECEIVE_COUNT", CONFIG_INTEGER, CONFIG_BOTH, "3", 1, 1000, NULL, FIELD(sqs_max_receive_count),

@@ -50,9 +50,9 @@ struct outbox {
     int64_t position; /* rows up to this id were read */
     int64_t sweep_ms; /* when the table is read from its start again */
     bool queue_known;
-    unsigned failures; /* in a row */
-    size_t calls;      /* to the queue, at a time */
-    char name[64];     /* for the log */
+    unsigned failures;        /* in a row */
+    size_t calls, most_calls; /* to the queue, at a time */
+    char name[64];            /* for the log */
     struct outage outage;
     struct outbox_held held;
     int64_t held_until_ms;
@@ -118,7 +118,7 @@ static void note_position(struct outbox *o, const struct db_result *rows, size_t
 static void adapt_calls(struct outbox *o, bool ok) {
     if (!ok)
         o->calls = 1;
-    else if (o->calls < OUTBOX_CALLS)
+    else if (o->calls < o->most_calls)
         o->calls++;
 }
 
@@ -283,9 +283,8 @@ struct outbox *outbox_start(const struct outbox_options *options) {
     o->failed = metric_series(METRIC_OUTBOX_EVENTS, METRIC_LABELS(o->table, "failed"));
     o->db = db_open(&options->db);
     o->calls = 1;
-    struct queue_options queue = options->queue;
-    queue.calls = OUTBOX_CALLS;
-    o->queue = queue_open(&queue);
+    o->most_calls = options->queue.calls ? options->queue.calls : 1;
+    o->queue = queue_open(&options->queue);
     o->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     outbox_write_sql(o);
     if (o->db && o->queue && o->wake_fd >= 0 && pthread_create(&o->thread, NULL, relay, o) == 0)
