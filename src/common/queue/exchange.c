@@ -81,7 +81,7 @@ static void collect_ended(struct queue *q) {
     for (const CURLMsg *done; (done = curl_multi_info_read(q->multi, &left)) != NULL;) {
         struct line *line;
         if (curl_easy_getinfo(done->easy_handle, CURLINFO_PRIVATE, &line) == CURLE_OK)
-            line_done(line, done->data.result);
+            line_done(line, (int)done->data.result);
     }
 }
 
