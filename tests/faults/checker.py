@@ -50,7 +50,8 @@ class Losses:
 
     def touch(self, order):
         """Whether the order was under way in such a time, between its request and the last that was seen of it."""
-        last = max((read[1] for read in order.reads + order.shipment_reads), default=order.asked)
+        seen = [read[1] for read in order.reads + order.shipment_reads] + [answer.came for answer in order.cancel_answers]
+        last = max(seen, default=order.asked)
         return any(order.asked <= end and last >= start for start, end, _, _ in self.losses)
 
     def made(self, order_id):
