@@ -185,6 +185,8 @@ static void live(const struct service_part *const parts[], void *app, struct lif
         wait_for_stop(life, running, count, app);
     tell_manager("STOPPING=1");
     int64_t deadline_ms = clock_mono_ms() + life->timeout_ms;
+    if (count > 0)
+        lifecycle_stop(&running[--count], deadline_ms); /* the server: jobs go on while it answers */
     for (size_t i = 0; i < count; i++)
         part_end(running[i].part, running[i].self);
     while (count-- > 0)
