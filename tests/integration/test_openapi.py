@@ -443,6 +443,7 @@ def broken(parts):
         w.system.query("ALTER TABLE revocation_outbox ALTER payload TYPE integer USING 0")
         w.system.query("ALTER TABLE webhooks ALTER client_id TYPE integer USING 0")
         w.system.query("ALTER TABLE delivery_corrections DROP CONSTRAINT delivery_corrections_order_id_fkey")
+        w.system.query("ALTER TABLE delivery_events DROP CONSTRAINT delivery_events_order_id_fkey")
         w.system.query("ALTER TABLE shipments ALTER order_id TYPE text, ALTER created_at TYPE text")
         yield w
 
