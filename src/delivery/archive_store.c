@@ -88,34 +88,20 @@ static enum db_status delete_shipments(struct db *db, const struct uuid ids[], s
     return status;
 }
 
-struct archive_work {
-    struct archive *archive;
-    size_t taken;
-};
-
-static enum db_status archive_shipments(struct db *db, void *arg) {
-    struct archive_work *work = arg;
+static enum db_status shipment_archive_step(struct db *db, struct archive *archive, size_t *taken) {
     struct uuid ids[ARCHIVE_BATCH];
     const struct uuid *wanted[ARCHIVE_BATCH];
     size_t n;
-    enum db_status status = archive_pick(db, "shipments", &pick_query, work->archive, ids, &n);
+    enum db_status status = archive_pick(db, "shipments", &pick_query, archive, ids, &n);
     if (status == DB_OK && n)
-        status = lock_shipments(db, work->archive, ids, &n);
+        status = lock_shipments(db, archive, ids, &n);
     for (size_t i = 0; i < n; i++)
         wanted[i] = &ids[i];
-    if (status == DB_OK && n && work->archive->file)
-        status = write_shipments(db, work->archive, wanted, n);
+    if (status == DB_OK && n && archive->file)
+        status = write_shipments(db, archive, wanted, n);
     if (status == DB_OK && n)
         status = delete_shipments(db, ids, n);
-    work->taken = n;
-    return status;
-}
-
-static enum db_status shipment_archive_step(struct db *db, struct archive *archive) {
-    struct archive_work work = {.archive = archive};
-    enum db_status status = db_transaction(db, archive_shipments, &work);
-    if (status == DB_OK)
-        archive->taken += work.taken;
+    *taken = n;
     return status;
 }
 

@@ -48,31 +48,17 @@ static enum db_status take_out(struct db *db, struct archive *archive, const str
     return status;
 }
 
-struct archive_work {
-    struct archive *archive;
-    size_t taken;
-};
-
-static enum db_status archive_orders(struct db *db, void *arg) {
-    struct archive_work *work = arg;
+static enum db_status order_archive_step(struct db *db, struct archive *archive, size_t *taken) {
     struct uuid ids[ARCHIVE_BATCH];
     struct arena arena = {0};
     struct order *orders;
     size_t n, count;
-    enum db_status status = archive_pick(db, "orders", &pick_query, work->archive, ids, &n);
+    enum db_status status = archive_pick(db, "orders", &pick_query, archive, ids, &n);
     if (status == DB_OK && n)
         status = order_store_lock(db, ids, n, &arena, &orders, &count);
     if (status == DB_OK && n)
-        status = take_out(db, work->archive, orders, count, &work->taken);
+        status = take_out(db, archive, orders, count, taken);
     arena_free(&arena);
-    return status;
-}
-
-static enum db_status order_archive_step(struct db *db, struct archive *archive) {
-    struct archive_work work = {.archive = archive};
-    enum db_status status = db_transaction(db, archive_orders, &work);
-    if (status == DB_OK)
-        archive->taken += work.taken;
     return status;
 }
 

@@ -28,9 +28,9 @@ struct archive {
     bool busy;                 /* another process works on it, so nothing was done */
 };
 
-/* Takes out one batch: picks, locks, writes with archive_write, deletes, in one transaction. After any other status than DB_OK
- * nothing was taken, unless it is DB_UNAVAILABLE: then nobody knows. */
-typedef enum db_status archive_step(struct db *db, struct archive *archive);
+/* Takes out one batch, in the transaction that it is called in: picks, locks, writes with archive_write, deletes. *taken, which is 0,
+ * receives how many. */
+typedef enum db_status archive_step(struct db *db, struct archive *archive, size_t *taken);
 
 /* What a daemon has to archive. */
 struct archive_kind {
@@ -38,6 +38,11 @@ struct archive_kind {
     const char *what;    /* "order(s)" */
     archive_step *step;
 };
+
+/* One step in a transaction of its own. After any other status than DB_OK nothing was taken, unless it is DB_UNAVAILABLE: then nobody
+ * knows. */
+enum db_status archive_take(struct db *db, const struct archive_kind *kind,
+                            struct archive *archive) MUST_CHECK;
 
 /* For a step, in its transaction: makes sure that no other process is at it, then runs pick: a query of ids, whose parameters are
  * the id to begin behind, the lowest id that is too new, the time in before_ms, and how many. lock names what is archived. Moves the

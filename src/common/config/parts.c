@@ -100,7 +100,6 @@ void config_credentials(const struct config *config, struct credential_options *
 static struct queue_options queue_options(const struct config *config, const char *name,
                                           const char *dead_letter_name) {
     return (struct queue_options){
-        .calls = (unsigned)config->relay_calls,
         .endpoint = config->sqs_endpoint,
         .region = config->aws_region,
         .credentials = config->credentials,

@@ -345,7 +345,6 @@ static bool consumer_start_worker(struct consumer *c, struct worker *w) {
     struct queue_options queue = c->options.queue;
     size_t number = (size_t)(w - c->workers), shards = queue.shards ? queue.shards : 1;
     w->consumer = c;
-    queue.calls = 1;
     w->shard = queue.shard = (unsigned)(number % shards);
     w->polls = number < shards;
     receives_begin(&w->receives, &queue);

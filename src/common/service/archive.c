@@ -48,13 +48,32 @@ enum db_status archive_pick(struct db *db, const char *lock, const struct db_que
     return status;
 }
 
+struct archive_work {
+    const struct archive_kind *kind;
+    struct archive *archive;
+    size_t taken;
+};
+
+static enum db_status archive_in_transaction(struct db *db, void *arg) {
+    struct archive_work *work = arg;
+    return work->kind->step(db, work->archive, &work->taken);
+}
+
+enum db_status archive_take(struct db *db, const struct archive_kind *kind, struct archive *archive) {
+    struct archive_work work = {kind, archive, 0};
+    enum db_status status = db_transaction(db, archive_in_transaction, &work);
+    if (status == DB_OK)
+        archive->taken += work.taken;
+    return status;
+}
+
 int64_t archive_retention(struct archive *archive, const struct archive_kind *kind, int64_t retention_ms,
                           struct db *db, enum db_status *status) {
     if (retention_ms == 0)
         return REST_MS;
     int64_t began = clock_mono_ms();
     archive->before_ms = clock_epoch_ms() - retention_ms;
-    *status = kind->step(db, archive);
+    *status = archive_take(db, kind, archive);
     if (*status == DB_OK && archive->more) {
         int64_t took = clock_mono_ms() - began;
         return took > LEAST_REST_MS ? took : LEAST_REST_MS;

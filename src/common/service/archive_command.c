@@ -74,7 +74,7 @@ static bool open_file(struct archive_file *file, const char *path) {
 static bool archive_one(struct db *db, const struct archive_kind *kind, struct archive *archive) {
     for (int i = 0; i < TRIES; i++) {
         struct archive before = *archive;
-        enum db_status status = kind->step(db, archive);
+        enum db_status status = archive_take(db, kind, archive);
         if (status == DB_OK && !archive->busy)
             return true;
         *archive = before;

@@ -50,6 +50,7 @@ struct consumer *service_consumer(struct service *service, const struct service_
 static struct outbox *start_relay(struct service *service, const struct service_part *part) {
     struct outbox_options options = {.table = part->outbox, .db = service_db_direct(service)};
     part->queue(service->config, &options.queue);
+    options.queue.calls = (unsigned)service->config->relay_calls;
     options.queue.breaker = &service->sqs_breaker;
     return outbox_start(&options);
 }
