@@ -40,3 +40,10 @@ def by_hand(parts):
     """Both daemons with the carrier off: nothing moves by itself."""
     with harness.System(parts, CARRIER_SIMULATION="false") as both:
         yield both.start()
+
+
+@pytest.fixture
+def new_feed(request):
+    """The tests before this one left nothing that comes behind the feed's position "now"."""
+    for name in {"system", "by_hand"} & set(request.fixturenames):
+        harness.eventually(request.getfixturevalue(name).feed_is_current, what="the feed's position")

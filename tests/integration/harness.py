@@ -433,6 +433,11 @@ class System:
         waiting = self.query("SELECT (SELECT count(*) FROM order_outbox) + (SELECT count(*) FROM delivery_outbox)")
         return waiting == [(0,)] and not any(map(self.messages_in, ("ORDERS_QUEUE", "DELIVERY_STATUS_QUEUE")))
 
+    def feed_is_current(self):
+        """What happened is before the feed's position "now". Transactions of other databases hold it back too."""
+        return self.query("""SELECT NOT EXISTS (SELECT FROM order_events WHERE (epoch, xid) >=
+                             (order_event_epoch(), pg_snapshot_xmin(pg_current_snapshot())::text::bigint))""") == [(True,)]
+
     def close(self):
         """Stops every daemon, asserts that each ended well, and removes what was made."""
         try:

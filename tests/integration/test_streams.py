@@ -14,6 +14,7 @@ import sseclient
 from harness import PATIENCE, System, assert_problem, basket, eventually, http
 from test_metrics import value
 
+pytestmark = pytest.mark.usefixtures("new_feed")
 STREAM = {"Accept": "text/event-stream"}
 
 
