@@ -42,7 +42,7 @@ struct queue_options { /* what it points to is borrowed and must outlive the cli
     unsigned calls;               /* of queue_send at a time, QUEUE_CALLS at most; 0 is 1 */
     int max_receive_count;
     int visibility_timeout_s;
-    bool high_throughput;    /* a queue that is made gets the attributes of AWS for it */
+    bool aws; /* the server is that of AWS: queues are made with high throughput, receives have attempt ids */
     struct breaker *breaker; /* shared by the clients of the process; NULL: none, for health checks */
 };
 

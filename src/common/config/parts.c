@@ -107,7 +107,7 @@ static struct queue_options queue_options(const struct config *config, const cha
         .dead_letter_name = dead_letter_name,
         .max_receive_count = (int)config->sqs_max_receive_count,
         .visibility_timeout_s = (int)(config->sqs_visibility_timeout / 1000),
-        .high_throughput = is_aws(config->sqs_endpoint),
+        .aws = is_aws(config->sqs_endpoint),
     };
 }
 

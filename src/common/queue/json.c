@@ -59,7 +59,7 @@ void queue_json_create(struct buf *out, const struct queue_options *options, con
     put_string(out, "QueueName", name);
     buf_str(out, ",\"Attributes\":{\"FifoQueue\":\"true\",\"ContentBasedDeduplication\":\"false\"");
     buf_printf(out, ",\"VisibilityTimeout\":\"%d\"", options->visibility_timeout_s);
-    if (options->high_throughput)
+    if (options->aws)
         buf_str(out,
                 ",\"DeduplicationScope\":\"messageGroup\",\"FifoThroughputLimit\":\"perMessageGroupId\"");
     if (*dead_letter_arn)
@@ -114,8 +114,10 @@ void queue_json_receive(struct buf *out, const char *url, int wait_s, int visibi
     put_string(out, "QueueUrl", url);
     buf_printf(out, ",\"MaxNumberOfMessages\":%d,\"WaitTimeSeconds\":%d,\"VisibilityTimeout\":%d",
                QUEUE_BATCH, wait_s, visibility_timeout_s);
-    buf_str(out, ",\"ReceiveRequestAttemptId\":");
-    json_append_uuid(out, attempt_id);
+    if (attempt_id) {
+        buf_str(out, ",\"ReceiveRequestAttemptId\":");
+        json_append_uuid(out, attempt_id);
+    }
     /* The first is the older name of the second: some servers know only one of them. */
     buf_str(out, ",\"AttributeNames\":[\"All\"],\"MessageSystemAttributeNames\":[\"All\"]"
                  ",\"MessageAttributeNames\":[\"All\"]}");

@@ -20,7 +20,7 @@ void queue_json_attributes(struct buf *out, const char *url); /* GetQueueAttribu
 void queue_json_create(struct buf *out, const struct queue_options *options, const char *name,
                        const char *dead_letter_arn);
 void queue_json_redrive(struct buf *out, const char *url, const char *dead_letter_arn, int max_receive_count);
-/* SendMessageBatch, ReceiveMessage */
+/* SendMessageBatch; ReceiveMessage, with NULL for no attempt id */
 void queue_json_send(struct buf *out, const char *url, const struct queue_entry entries[], size_t n);
 void queue_json_receive(struct buf *out, const char *url, int wait_s, int visibility_timeout_s,
                         const struct uuid *attempt_id);

@@ -129,7 +129,9 @@ enum queue_status queue_receive(struct queue *q, int wait_s, struct queue_batch 
     json_t *answer = NULL;
     if (!q->attempted)
         q->attempt_id = uuid_new();
-    queue_json_receive(&body, queue_own_url(q), wait_s, q->options.visibility_timeout_s, &q->attempt_id);
+    /* ElasticMQ keeps each id with its messages for 15 minutes, and looks at all of them in each receive. */
+    queue_json_receive(&body, queue_own_url(q), wait_s, q->options.visibility_timeout_s,
+                       q->options.aws ? &q->attempt_id : NULL);
     status = queue_action(q, "ReceiveMessage", &body, wait_s, &answer);
     q->attempted =
         status == QUEUE_UNAVAILABLE; /* the answer may be lost: asked again, the server repeats it */

@@ -48,7 +48,7 @@ static void bodies_about_a_queue_are_written(void **state) {
     assert_body(&b, "{\"QueueName\":\"o.fifo\",\"Attributes\":{\"FifoQueue\":\"true\","
                     "\"ContentBasedDeduplication\":\"false\",\"VisibilityTimeout\":\"30\",\"RedrivePolicy\":"
                     "\"{\\\"deadLetterTargetArn\\\":\\\"arn:d\\\",\\\"maxReceiveCount\\\":3}\"}}");
-    options.high_throughput = true;
+    options.aws = true;
     queue_json_create(&b, &options, "d.fifo", "");
     assert_body(&b,
                 "{\"QueueName\":\"d.fifo\",\"Attributes\":{\"FifoQueue\":\"true\","
@@ -98,6 +98,10 @@ static void what_happens_to_received_messages_is_written(void **state) {
         "{\"QueueUrl\":\"" URL "\",\"MaxNumberOfMessages\":10,\"WaitTimeSeconds\":20,"
         "\"VisibilityTimeout\":30,\"ReceiveRequestAttemptId\":\"01000000-0000-0000-0000-000000000000\",\"AttributeNames\":[\"All\"],"
         "\"MessageSystemAttributeNames\":[\"All\"],\"MessageAttributeNames\":[\"All\"]}");
+    queue_json_receive(&b, URL, 0, 30, NULL);
+    assert_body(&b, "{\"QueueUrl\":\"" URL "\",\"MaxNumberOfMessages\":10,\"WaitTimeSeconds\":0,"
+                    "\"VisibilityTimeout\":30,\"AttributeNames\":[\"All\"],"
+                    "\"MessageSystemAttributeNames\":[\"All\"],\"MessageAttributeNames\":[\"All\"]}");
     queue_json_receipts(&b, URL, messages, NULL, 2);
     assert_body(&b, "{\"QueueUrl\":\"" URL "\",\"Entries\":[{\"Id\":\"0\",\"ReceiptHandle\":\"ra\"},"
                     "{\"Id\":\"1\",\"ReceiptHandle\":\"rc\"}]}");
