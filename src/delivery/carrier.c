@@ -6,7 +6,7 @@
 #include "shipment_store.h"
 
 enum {
-    MIN_SLEEP_MS = 5, /* another replica may hold the overdue shipments */
+    MIN_SLEEP_MS = 20, /* what is due meanwhile goes together; another replica may hold what is overdue */
     MAX_SLEEP_MS = 1000,
     OFF_SLEEP_MS = 3600000,
 };

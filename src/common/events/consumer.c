@@ -302,6 +302,7 @@ static enum queue_status consumer_receive(struct worker *w, struct gathered *bat
 
 static void *consume(void *cls) {
     struct worker *w = cls;
+    struct gathered batch = {0};
     bool database = false; /* last known state; while it is unavailable, messages stay in the queue */
     bool queue = true;     /* last known state */
     while (!stopping(w)) {
@@ -315,7 +316,6 @@ static void *consume(void *cls) {
             consumer_rest(w, "database", db_error(w->db));
             continue;
         }
-        struct gathered batch;
         int64_t asked_ns = span_now();
         enum queue_status status = consumer_receive(w, &batch);
         if (status == QUEUE_OK) {

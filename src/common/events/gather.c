@@ -2,6 +2,7 @@
 #include "gather.h"
 
 #include "common/base/clock.h"
+#include "pace.h"
 
 enum {
     GATHER_MS = 20, /* no further call is begun after so long: where calls are slow, threads help more */
@@ -21,18 +22,21 @@ static size_t keep_messages(struct gathered *g, const struct queue_batch *batch)
 enum queue_status gather(struct queue *queue, int wait_s, struct gathered *out) {
     out->count = out->calls = 0;
     size_t bytes = 0, got;
-    int64_t until_ms = 0;
+    int64_t came_ms = 0;
     enum queue_status status;
+    if (out->came_ms)
+        clock_sleep_ms(pace_rest_ms(clock_mono_ms() - out->came_ms));
     do {
         struct queue_batch *batch = &out->batches[out->calls++];
         status = queue_receive(queue, out->count ? 0 : wait_s, batch);
         got = batch->count;
         bytes += keep_messages(out, batch);
         if (out->calls == 1)
-            until_ms = clock_mono_ms() + GATHER_MS;
+            came_ms = clock_mono_ms();
         /* What the queue says of a message that it left out is for the log: the next call would forget it. */
     } while (got == QUEUE_BATCH && status == QUEUE_OK && !*queue_error(queue) && out->calls < GATHER_CALLS &&
-             bytes < GATHER_BYTES && clock_mono_ms() < until_ms);
+             bytes < GATHER_BYTES && clock_mono_ms() < came_ms + GATHER_MS);
+    out->came_ms = out->count && got < QUEUE_BATCH ? came_ms : 0;
     return status;
 }
 

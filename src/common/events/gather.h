@@ -11,9 +11,11 @@ struct gathered {
     size_t count;
     struct queue_batch batches[GATHER_CALLS];
     size_t calls;
+    int64_t
+        came_ms; /* when its messages came, if they were few: the next call rests first (pace.h). Else 0 */
 };
 
 /* Long-polls up to wait_s seconds, and then only takes what is there. Messages may have come with any status, which is
- * that of the last call. Free with gather_free, whatever the status. */
+ * that of the last call. Free with gather_free, whatever the status. Begin with zeros, and keep it from call to call. */
 enum queue_status gather(struct queue *queue, int wait_s, struct gathered *out) MUST_CHECK;
 void gather_free(struct gathered *gathered);

@@ -7,6 +7,7 @@
 #include "common/base/outage.h"
 #include "common/metrics/metrics.h"
 #include "outbox_page.h"
+#include "pace.h"
 
 #include <poll.h>
 #include <pthread.h>
@@ -226,7 +227,7 @@ static bool take_wake(struct outbox *o) {
     return read(o->wake_fd, &count, sizeof count) > 0;
 }
 
-/* Waits for a backoff. A wake does not shorten it, but a stop does. */
+/* A wake does not shorten it, but a stop does. */
 static void outbox_rest(struct outbox *o, int64_t ms) {
     int64_t end = clock_mono_ms() + ms;
     for (int64_t left = ms; left > 0 && !atomic_load(&o->stopping); left = end - clock_mono_ms()) {
@@ -241,14 +242,18 @@ static void *relay(void *cls) {
     for (;;) {
         bool last = atomic_load(&o->stopping);
         bool woken = take_wake(o), more = false;
+        int64_t began_ms = clock_mono_ms();
         bool ok = turn(o, woken, &more);
         if (last)
             return NULL; /* the remaining rows stay in the table, for another replica or the next start */
         if (ok && more)
             continue;
-        if (ok)
+        if (ok) {
+            int64_t ended_ms = clock_mono_ms();
             (void)db_wait_notify(o->db, o->wake_fd, IDLE_MS);
-        else
+            if (o->active) /* another one passes each wake on to the active one */
+                outbox_rest(o, pace_rest_ms(ended_ms - began_ms) - (clock_mono_ms() - ended_ms));
+        } else
             outbox_rest(o, backoff_ms(o->failures - 1, BACKOFF_BASE_MS, BACKOFF_CAP_MS));
     }
 }
