@@ -21,7 +21,6 @@ import uuid
 HERE = pathlib.Path(__file__).parent
 ROOT = HERE.parents[1]
 BUILD = ROOT / "build/release"
-os.environ["_JAVA_OPTIONS"] = "-XX:TieredStopAtLevel=4"  # ElasticMQ with Java's best compiler
 os.environ.setdefault("ORDER_SVC", str(BUILD / "order-svc"))
 os.environ.setdefault("DELIVERY_SVC", str(BUILD / "delivery-svc"))
 sys.path.insert(0, str(ROOT / "tests/integration"))

@@ -136,8 +136,7 @@ def keeps_up(lab, parts, rate, seconds, broker):
 
 def highest(lab, rates, seconds, brokers):
     """The highest of the rates that is kept up. brokers: a context that gives the broker, with the parts of its own."""
-    environment = {name: value for name, value in os.environ.items() if name != "_JAVA_OPTIONS"}
-    reached, parts = 0, harness.PrivateParts(environment)
+    reached, parts = 0, harness.PrivateParts()
     try:
         with brokers(parts) as broker:
             for rate in rates:
