@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# Tests that healthy daemons under load fire no alert: quiet-hour.sh [RATE [SECONDS]], by default 30 orders a second for
+# Tests that healthy daemons under load fire no alert: quiet-hour.sh [RATE [SECONDS]], by default 200 orders a second for
 # ten minutes. Needs start-services.sh --observe. Prints each alert that fires, and fails if one does.
 # Each order is three events or more. When ElasticMQ cannot take so many, OutboxOld fires, and is right.
 set -euo pipefail
 # shellcheck source=scripts/lib.sh
 source "$(dirname "$0")/lib.sh"
 
-rate=${1:-30} seconds=${2:-600} run=$ROOT/.run
+rate=${1:-200} seconds=${2:-600} run=$ROOT/.run
 running "$run/prometheus/prometheus.pid" || die "no Prometheus; run scripts/start-services.sh --observe"
 alerts=http://127.0.0.1:$(<"$run/prometheus/port")/api/v1/alerts
 ORDER_URL=http://localhost:$(value_in "$run/order-svc.config" ORDER_SERVICE_PORT)
