@@ -79,9 +79,10 @@ def write(lab, database, ended, pids, slowest):
         for n in itertools.count():
             if ended.is_set():
                 return
+            values = {"id": ids[n % len(ids)], "new": uuid.uuid4()}
             for statement in WRITES:
                 began = time.monotonic()
-                connection.execute(statement, {"id": ids[n % len(ids)], "new": uuid.uuid4()})
+                connection.execute(statement, values)
                 slowest.append(time.monotonic() - began)
 
 
