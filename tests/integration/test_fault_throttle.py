@@ -1,59 +1,30 @@
 """An SQS that throttles: it is asked less and less often, orders are taken meanwhile, and their events arrive later."""
 
 import collections
-import http.server
-import threading
 import time
-import urllib.error
-import urllib.request
 
 import pytest
 from harness import System, eventually
+from sqs_gate import Gate
 
 
-class Gate(http.server.ThreadingHTTPServer):
-    """Stands before an SQS server, passes requests on, and refuses them while it throttles."""
+class Throttle(Gate):
+    """Refuses requests while it throttles."""
 
-    daemon_threads = True
+    throttles = False
 
-    def __init__(self, behind):
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.behind, self.throttles, self.refused = behind, False, collections.Counter()
-        self.url = f"http://127.0.0.1:{self.server_port}"
-
-
-class Handler(http.server.BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-
-    def do_POST(self):
-        body = self.rfile.read(int(self.headers["Content-Length"]))
-        if self.server.throttles:
-            self.server.refused[self.headers["X-Amz-Target"].removeprefix("AmazonSQS.")] += 1
-            return self.answer(400, b'{"__type":"com.amazonaws.sqs#RequestThrottled","message":"slow down"}')
-        request = urllib.request.Request(self.server.behind, body, dict(self.headers))
-        try:
-            with urllib.request.urlopen(request) as answer:
-                self.answer(answer.status, answer.read())
-        except urllib.error.HTTPError as answer:
-            self.answer(answer.code, answer.read())
-
-    def answer(self, status, body):
-        self.send_response(status)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_):
-        pass
+    def reply(self, action, body, ask):
+        if not self.throttles:
+            return ask()
+        self.refused[action] += 1
+        return 400, b'{"__type":"com.amazonaws.sqs#RequestThrottled","message":"slow down"}'
 
 
 @pytest.fixture
 def gate(parts):
-    server = Gate(parts.settings["SQS_ENDPOINT"])
-    threading.Thread(target=server.serve_forever).start()
-    yield server
-    server.shutdown()
-    server.server_close()
+    with Throttle(parts.settings["SQS_ENDPOINT"]).opened() as server:
+        server.refused = collections.Counter()
+        yield server
 
 
 def test_throttled_queue_is_asked_less_often_and_orders_arrive_later(parts, gate):

@@ -1,29 +1,24 @@
 """A relay has several calls to SQS in flight. The events of a group stay in order, also when one of the calls is slow or fails."""
 
 import collections
-import http.server
 import json
 import threading
 import time
-import urllib.error
-import urllib.request
 import uuid
 
 import pytest
 from harness import PATIENCE, System, eventually
+from sqs_gate import Gate
 
 GROUPS, EVENTS = 40, 60  # several pages: a relay begins with one call at a time, also after a failure
 HELD = 0.02  # seconds that each call takes at least, so that others come meanwhile
 
 
-class Gate(http.server.ThreadingHTTPServer):
-    """Stands before an SQS server and passes requests on. It notes which groups are in flight, and spoils a few calls."""
-
-    daemon_threads = True
+class SendGate(Gate):
+    """Notes which groups are in flight, and spoils a few calls."""
 
     def __init__(self, behind):
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.behind, self.url = behind, f"http://127.0.0.1:{self.server_port}"
+        super().__init__(behind)
         self.lock, self.in_flight, self.most, self.overlaps = threading.Lock(), [], 0, []
         self.fates = collections.deque()  # of the next calls that come while another one is in flight
         self.spoiled = []
@@ -43,53 +38,23 @@ class Gate(http.server.ThreadingHTTPServer):
         with self.lock:
             self.in_flight.remove(groups)
 
-
-class Handler(http.server.BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-
-    def do_POST(self):
-        body = self.rfile.read(int(self.headers["Content-Length"]))
-        if not self.headers["X-Amz-Target"].endswith("SendMessageBatch"):
-            return self.answer(*self.ask(body))
+    def reply(self, action, body, ask):
+        if action != "SendMessageBatch":
+            return ask()
         groups = {entry["MessageGroupId"] for entry in json.loads(body)["Entries"]}
-        fate = self.server.enter(groups)
+        fate = self.enter(groups)
         try:
             time.sleep(1 if fate == "slow" else HELD)
-            if fate == "unavailable":
-                reply = 503, b"{}"
-            else:
-                reply = self.ask(body)
+            answer = ask() if fate != "unavailable" else None
         finally:
-            self.server.leave(groups)  # before the answer, after which the next call may come
-        if fate == "answer lost":
-            reply = 503, b"{}"
-        self.answer(*reply)
-
-    def ask(self, body):
-        request = urllib.request.Request(self.server.behind, body, dict(self.headers))
-        try:
-            with urllib.request.urlopen(request) as answer:
-                return answer.status, answer.read()
-        except urllib.error.HTTPError as answer:
-            return answer.code, answer.read()
-
-    def answer(self, status, body):
-        self.send_response(status)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_):
-        pass
+            self.leave(groups)  # before the answer, after which the next call may come
+        return (503, b"{}") if fate in ("unavailable", "answer lost") else answer
 
 
 @pytest.fixture
 def gate(parts):
-    server = Gate(parts.settings["SQS_ENDPOINT"])
-    threading.Thread(target=server.serve_forever).start()
-    yield server
-    server.shutdown()
-    server.server_close()
+    with SendGate(parts.settings["SQS_ENDPOINT"]).opened() as server:
+        yield server
 
 
 def write_events(system):
