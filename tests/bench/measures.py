@@ -11,6 +11,7 @@ import time
 import lab as tools
 import growth
 import plans
+import soak
 import sustained
 from lab import harness
 from table import Row
@@ -377,4 +378,4 @@ MEASURES = {"post": post, "single": single, "get": get, "replay": replay, "token
             "observed": observed, "memory": memory, "start": start, "pages": pages}
 FULL = {"full": full, "plans": plans_of_all, "sustained": sustained.sustained, "flow": sustained.flow,
         "archive": growth.archive, "partitions": growth.partitions,
-        "migrations": growth.migrations}
+        "migrations": growth.migrations, "soak": soak.soak}
