@@ -49,7 +49,8 @@ else
 fi
 mkdir -p "$out"
 scripts/sbom.py "$tag" >"$out/sbom.cdx.json"
-docker run --rm --network none --entrypoint sha256sum "$tag" /usr/local/bin/order-svc /usr/local/bin/delivery-svc >"$out/image.txt"
+docker run --rm --platform "linux/$arch" --network none --entrypoint sha256sum "$tag" \
+    /usr/local/bin/order-svc /usr/local/bin/delivery-svc >"$out/image.txt"
 printf 'base %s\nimage %s\nsize %s\narchitecture %s\n' "$pinned" "$(docker image inspect -f '{{.Id}}' "$tag")" \
     "$(docker image inspect -f '{{.Size}}' "$tag")" "$(docker image inspect -f '{{.Architecture}}' "$tag")" >>"$out/image.txt"
 grep -qx "architecture $arch" "$out/image.txt" || die "$tag says that it is for another architecture: $out/image.txt"
