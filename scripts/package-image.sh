@@ -33,7 +33,8 @@ of=$(docker image inspect -f '{{.Architecture}}' "$pinned")
 [[ $of == "$arch" ]] || die "$base is for $of, not for $arch"
 revision=$(git rev-parse --verify -q HEAD || echo unknown)
 say "building $tag for $arch on $pinned"
-options=(--platform "linux/$arch" --build-arg "BASE=$pinned" --build-arg "VERSION=$version" --build-arg "REVISION=$revision"
+name=$(image_name "$pinned")
+options=(--platform "linux/$arch" --build-arg "BASE=$name" --build-arg "VERSION=$version" --build-arg "REVISION=$revision"
     --label "org.opencontainers.image.base.digest=${pinned#*@}")
 log=build/log/package-image$suffix.log
 if [[ $suffix ]]; then

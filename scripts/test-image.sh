@@ -26,7 +26,8 @@ build_again() { # prints the digests of the daemons
           cmake --install build/again --prefix /again --strip; } >&2 && cd /again/bin && sha256sum order-svc delivery-svc'
 }
 if [[ $arch == "$native" ]]; then
-    again=$(build_again "$(sed -n 's/^base //p' "$results/image.txt")" 2>build/log/image-again.log) ||
+    base=$(image_name "$(sed -n 's/^base //p' "$results/image.txt")")
+    again=$(build_again "$base" 2>build/log/image-again.log) ||
         die "the second build failed (build/log/image-again.log)"
 else
     scripts/cross-compile.sh "$arch" "build/again-$arch" /elsewhere
