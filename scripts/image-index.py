@@ -18,8 +18,8 @@ TYPE = "application/vnd.oci.image."
 class Layout:
     """The archive that is written: its blobs are named by their digests, and each is written once."""
 
-    def __init__(self, path):
-        self.tar = tarfile.open(path, "w", format=tarfile.USTAR_FORMAT)
+    def __init__(self, tar):
+        self.tar = tar
         self.written = set()
 
     def file(self, name, data):
@@ -38,9 +38,6 @@ class Layout:
 
     def document(self, kind, value):
         return self.blob(kind, as_json(value))
-
-    def close(self):
-        self.tar.close()
 
 
 def as_json(value):
@@ -71,8 +68,8 @@ def add_image(layout, path):
     return described
 
 
-def main(name, out, *paths):
-    layout = Layout(out)
+def write(layout, name, paths):
+    """Prints the digest of the whole."""
     images = [add_image(layout, path) for path in paths]
     platforms = [json.dumps(image["platform"]) for image in images]
     if len(set(platforms)) != len(platforms):
@@ -81,8 +78,12 @@ def main(name, out, *paths):
     whole["annotations"] = {"org.opencontainers.image.ref.name": name}
     layout.file("index.json", as_json({"schemaVersion": 2, "manifests": [whole]}))
     layout.file("oci-layout", as_json({"imageLayoutVersion": "1.0.0"}))
-    layout.close()
     print(whole["digest"])
+
+
+def main(name, out, *paths):
+    with tarfile.open(out, "w", format=tarfile.USTAR_FORMAT) as tar:
+        write(Layout(tar), name, paths)
 
 
 if __name__ == "__main__":

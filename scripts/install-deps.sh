@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs the Debian packages that are missing, and libjwt: install-deps.sh SET...
-# The sets are: run build test observe fuzz check bench haproxy patroni kubernetes emulate maven npm go rust-web rust.
+# The sets are: run build test observe fuzz check bench haproxy patroni kubernetes emulate registry maven npm go rust-web rust.
 set -euo pipefail
 # shellcheck source=scripts/lib.sh
 source "$(dirname "$0")/lib.sh"
@@ -19,6 +19,7 @@ declare -A sets=(
     [haproxy]="haproxy=haproxy"
     [patroni]="patroni=patroni python3-etcd etcd-server=etcd"
     [emulate]="qemu-user-static binfmt-support"
+    [registry]="docker-registry=docker-registry skopeo=skopeo"
     [kubernetes]="etcd-server=etcd openssl=openssl"
     [maven]="maven=mvn"
     [npm]="npm=npm"
@@ -58,7 +59,7 @@ allow_services() {
 disable_services() { # PACKAGE...
     local package services=()
     for package in "${@/#etcd-server/etcd}"; do # whose service has another name
-        [[ ! $package =~ ^(postgresql|redis-server|pgbouncer|prometheus|haproxy|patroni|etcd)$ ]] || services+=("$package")
+        [[ ! $package =~ ^(postgresql|redis-server|pgbouncer|prometheus|haproxy|patroni|etcd|docker-registry)$ ]] || services+=("$package")
     done
     [[ ! -d /run/systemd/system ]] || ((${#services[@]} == 0)) || as_root systemctl disable --quiet "${services[@]}"
 }

@@ -84,6 +84,15 @@ go_tool() {
     echo "$tools/$1-$3"
 }
 
+# image_name IMAGE: prints a name that BuildKit takes: it takes no id, which it would look for in a registry.
+image_name() {
+    if [[ $1 != sha256:* ]]; then
+        echo "$1"
+    else
+        docker tag "$1" "order-processing-base:${1:7:12}" && echo "order-processing-base:${1:7:12}"
+    fi
+}
+
 helm_tool() { go_tool helm helm.sh/helm/v3/cmd/helm v3.16.4; }
 
 ENV_FILE=$ROOT/.env

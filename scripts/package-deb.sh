@@ -3,8 +3,8 @@
 #   package-deb.sh [--no-tests] [--arch amd64|arm64] [--prepare] [bookworm|trixie]...      both releases by default
 # --no-tests leaves out the unit tests. --arch names another architecture than this machine's: the packages are cross-compiled,
 # without the unit tests (scripts/test-arm64.sh runs them). The packages of a release are in build/packages/<release> afterwards,
-# those for another architecture in build/packages/<release>-<arch>. --prepare only makes the containers. Needs Docker. On Debian 13 itself,
-# dpkg-buildpackage -us -uc -b does the same.
+# those for another architecture in build/packages/<release>-<arch>. --prepare only makes the containers. Needs Docker.
+# On Debian 13 itself, dpkg-buildpackage -us -uc -b does the same.
 set -euo pipefail
 # shellcheck source=scripts/lib.sh
 source "$(dirname "$0")/lib.sh"

@@ -33,7 +33,8 @@ of=$(docker image inspect -f '{{.Architecture}}' "$pinned")
 [[ $of == "$arch" ]] || die "$base is for $of, not for $arch"
 revision=$(git rev-parse --verify -q HEAD || echo unknown)
 say "building $tag for $arch on $pinned"
-options=(--platform "linux/$arch" --build-arg "BASE=$pinned" --build-arg "VERSION=$version" --build-arg "REVISION=$revision"
+name=$(image_name "$pinned")
+options=(--platform "linux/$arch" --build-arg "BASE=$name" --build-arg "VERSION=$version" --build-arg "REVISION=$revision"
     --label "org.opencontainers.image.base.digest=${pinned#*@}")
 log=build/log/package-image$suffix.log
 if [[ $suffix ]]; then
@@ -49,7 +50,8 @@ else
 fi
 mkdir -p "$out"
 scripts/sbom.py "$tag" >"$out/sbom.cdx.json"
-docker run --rm --network none --entrypoint sha256sum "$tag" /usr/local/bin/order-svc /usr/local/bin/delivery-svc >"$out/image.txt"
+docker run --rm --platform "linux/$arch" --network none --entrypoint sha256sum "$tag" \
+    /usr/local/bin/order-svc /usr/local/bin/delivery-svc >"$out/image.txt"
 printf 'base %s\nimage %s\nsize %s\narchitecture %s\n' "$pinned" "$(docker image inspect -f '{{.Id}}' "$tag")" \
     "$(docker image inspect -f '{{.Size}}' "$tag")" "$(docker image inspect -f '{{.Architecture}}' "$tag")" >>"$out/image.txt"
 grep -qx "architecture $arch" "$out/image.txt" || die "$tag says that it is for another architecture: $out/image.txt"

@@ -40,8 +40,9 @@ def inspect(image, what):
 
 def report(image):
     """The lines of the report, as pairs of a kind and the rest."""
-    done = subprocess.run(["docker", "run", "--rm", "-i", "--network", "none", "--entrypoint", "sh", image, "-s"], input=REPORT,
-                          check=True, capture_output=True, text=True)
+    platform = "linux/" + inspect(image, "{{.Architecture}}")
+    done = subprocess.run(["docker", "run", "--rm", "-i", "--platform", platform, "--network", "none", "--entrypoint", "sh", image,
+                           "-s"], input=REPORT, check=True, capture_output=True, text=True)
     for line in done.stdout.splitlines():
         if line.startswith(MARK):
             kind, _, rest = line.removeprefix(MARK).partition(" ")

@@ -32,10 +32,13 @@ network=deb-test-$$
 image=softwaremill/elasticmq-native:1.7.1
 
 tree=''
-clean() {
-    [[ ! $tree ]] || git worktree remove --force "$tree" >/dev/null 2>&1 || true
+clean_machine() {
     docker rm -f "$network" "$network-sqs" >/dev/null 2>&1 || true
     docker network rm "$network" >/dev/null 2>&1 || true
+}
+clean() {
+    clean_machine
+    [[ ! $tree ]] || git worktree remove --force "$tree" >/dev/null 2>&1 || true
 }
 trap clean EXIT
 
@@ -96,7 +99,7 @@ test_release() { # RELEASE
     say "$1: installing, setting up, and following an order"
     quietly "build/log/deb-$1.log" docker exec -i "$network" bash -euxo pipefail -s <tests/packages/machine.sh
     grep -h '^== ' "build/log/deb-$1.log" || true
-    clean
+    clean_machine
 }
 
 # In a container of another architecture.

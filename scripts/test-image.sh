@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Tests the image: test-image.sh [--arch amd64|arm64]: the same source gives the same programs in another place, the bill of materials is valid and complete, and
-# the daemons run read-only, without capabilities and as any user. Needs Docker; --arch is as in scripts/package-image.sh.
+# Tests the image: test-image.sh [--arch amd64|arm64]
+# The same source gives the same programs in another place, the bill of materials is valid and complete, and the daemons run
+# read-only, without capabilities and as any user. Needs Docker; --arch is as in scripts/package-image.sh.
 set -euo pipefail
 # shellcheck source=scripts/lib.sh
 source "$(dirname "$0")/lib.sh"
@@ -25,7 +26,8 @@ build_again() { # prints the digests of the daemons
           cmake --install build/again --prefix /again --strip; } >&2 && cd /again/bin && sha256sum order-svc delivery-svc'
 }
 if [[ $arch == "$native" ]]; then
-    again=$(build_again "$(sed -n 's/^base //p' "$results/image.txt")" 2>build/log/image-again.log) ||
+    base=$(image_name "$(sed -n 's/^base //p' "$results/image.txt")")
+    again=$(build_again "$base" 2>build/log/image-again.log) ||
         die "the second build failed (build/log/image-again.log)"
 else
     scripts/cross-compile.sh "$arch" "build/again-$arch" /elsewhere
@@ -53,13 +55,14 @@ for dependency in bill["dependencies"]:
 linked = {ref.split("/")[2].split("@")[0] for d in bill["dependencies"] if d["ref"].endswith("-svc") for ref in d["dependsOn"]}
 assert {"libjwt2", "libpq5", "libc6"} <= linked, linked
 END
-packages=$(docker run --rm --network none "$tag" dpkg-query -W -f '${db:Status-Status}\n' | grep -cx installed)
+packages=$(docker run --rm --platform "linux/$arch" --network none "$tag" dpkg-query -W -f '${db:Status-Status}\n' |
+    grep -cx installed)
 [[ $(grep -c '"purl"' "$results/sbom.cdx.json") == "$packages" ]] || die "the bill lacks packages of the image"
 
 # In production, as it then starts without a database and is not ready.
 run() { # USER DAEMON
-    docker run -d --name "$name" --network none --read-only --cap-drop ALL --security-opt no-new-privileges --user "$1" \
-        --pids-limit 256 --memory 512m -e JWT_SECRET=a-secret-of-the-test-of-the-image-0123456789 -e DB_PASSWORD=another \
+    docker run -d --name "$name" --platform "linux/$arch" --network none --read-only --cap-drop ALL \
+        --security-opt no-new-privileges --user "$1" --pids-limit 256 --memory 512m -e JWT_SECRET=a-secret-of-the-test-of-the-image-0123456789 -e DB_PASSWORD=another \
         -e WEBHOOK_SECRETS_KEY=a-key-of-the-test-of-the-image-0123456789 -e AWS_ACCESS_KEY_ID= "$tag" "$2" >/dev/null
 }
 for user in 10001:10001 123456:0; do # the image's own, and one that a platform may choose

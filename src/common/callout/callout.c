@@ -11,7 +11,11 @@
 #include <string.h>
 #include <sys/socket.h>
 
-enum { CONNECT_MS = 10000, MAX_HEADERS = 65536, MAX_RETRY_AFTER_S = 86400 };
+enum {
+    CONNECT_MS = 10000,
+    MAX_HEADERS = 65536,
+    MAX_RETRY_AFTER_S = 21600, /* a new libcurl tells no more, an old one does */
+};
 
 struct call {
     struct callout *callout;
