@@ -6,7 +6,7 @@
 #include <stdint.h>
 
 enum {
-    PACE_RESTS = 4, /* times as long as the turn took */
+    PACE_RESTS = 2, /* times as long as the turn took */
     PACE_CAP_MS = 50,
 };
 

@@ -94,8 +94,8 @@ static void calls_go_on_while_they_are_full(void **state) {
 static void rest_after_few_messages_follows_the_turn(void **state) {
     (void)state;
     assert_int_equal(pace_rest_ms(0), 0);
-    assert_int_equal(pace_rest_ms(3), 12);
-    assert_int_equal(pace_rest_ms(13), PACE_CAP_MS);
+    assert_int_equal(pace_rest_ms(3), 6);
+    assert_int_equal(pace_rest_ms(25), PACE_CAP_MS);
     assert_int_equal(pace_rest_ms(INT64_MAX), PACE_CAP_MS);
     const struct call calls[2] = {{1, 1, QUEUE_OK, NULL}};
     struct queue queue = {.calls = calls};
