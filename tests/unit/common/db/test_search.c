@@ -40,23 +40,29 @@ static void end_well(struct party *party, struct db_seeker *seeker) {
     db_search_end(&party->search, seeker, DB_FOUND, party->error);
 }
 
-static void end_badly(struct db_search *search, struct db_seeker *seeker, const char *why) {
-    char error[DB_ERROR_SIZE] = "";
-    snprintf(error, sizeof error, "%s", why);
-    seeker->lost_ms = clock_mono_ms();
-    seeker->retry_at_ms = INT64_MAX; /* far away: what the search says is what counts */
-    db_search_end(search, seeker, DB_NOTHING, error);
-}
-
 /* The clock shows a later time than now. */
 static void next_moment(void) {
     for (int64_t now = clock_mono_ms(); clock_mono_ms() == now;)
         ;
 }
 
+/* Some time after seeker was lost. Then the pause lasts until begin_when_it_may. */
+static void end_badly(struct db_search *search, struct db_seeker *seeker, const char *why) {
+    char error[DB_ERROR_SIZE] = "";
+    snprintf(error, sizeof error, "%s", why);
+    seeker->lost_ms = clock_mono_ms();
+    seeker->retry_at_ms = INT64_MAX; /* far away: what the search says is what counts */
+    next_moment();
+    db_search_end(search, seeker, DB_NOTHING, error);
+    if (!search || !search->failed)
+        return;
+    assert_true(search->next_ms > seeker->lost_ms);
+    search->next_ms = INT64_MAX;
+}
+
 static void begin_when_it_may(struct party *party, struct db_seeker *seeker) {
-    while (!begin(party, seeker))
-        next_moment();
+    party->search.next_ms = clock_mono_ms();
+    assert_true(begin(party, seeker));
 }
 
 static void one_looks_and_the_others_learn_what_it_found(void **state) {
