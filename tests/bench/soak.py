@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import time
 
 import lab as tools
 import sustained
@@ -22,6 +23,7 @@ def minute(system, command, environment):
     """Orders for a minute. Returns what must stay as it is."""
     load = tools.good_load(subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True).stdout)
     tools.check(load.rate > 0.95 * RATE, f"only {load.rate:,.0f} orders/s were taken")
+    time.sleep(2)  # until the connections of the load have ended
     seen = {("POST /orders, p99", "ms"): load.p99_us / 1000}
     for name, daemon in (("order-svc", system.order), ("delivery-svc", system.delivery)):
         seen[f"memory of {name}", "MB"] = tools.memory_mb(daemon.process)
