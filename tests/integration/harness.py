@@ -157,8 +157,8 @@ class PrivateParts(Parts):
 
     elsewhere = {}  # settings of parts that are not made by the script
 
-    def __init__(self, environment=None):
-        self.folder, self.environment = tempfile.mkdtemp(prefix="parts-"), environment or dict(os.environ)
+    def __init__(self):
+        self.folder = tempfile.mkdtemp(prefix="parts-")
         try:
             self.start()
             lines = pathlib.Path(self.folder, "env").read_text().splitlines()
@@ -170,7 +170,7 @@ class PrivateParts(Parts):
 
     def _script(self, command, *names):
         subprocess.run([ROOT / "scripts/parts.sh", command, self.folder, *names], check=True,
-                       env=self.environment, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+                       stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
 
     def start(self, *names):
         self._script("start", *names)

@@ -11,7 +11,9 @@ from sqs_gate import Gate
 class Throttle(Gate):
     """Refuses requests while it throttles."""
 
-    throttles = False
+    def __init__(self, behind):
+        super().__init__(behind)
+        self.throttles, self.refused = False, collections.Counter()
 
     def reply(self, action, body, ask):
         if not self.throttles:
@@ -23,7 +25,6 @@ class Throttle(Gate):
 @pytest.fixture
 def gate(parts):
     with Throttle(parts.settings["SQS_ENDPOINT"]).opened() as server:
-        server.refused = collections.Counter()
         yield server
 
 

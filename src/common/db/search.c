@@ -45,8 +45,8 @@ void db_search_end(struct db_search *search, struct db_seeker *seeker, enum db_f
         search->failed = false;
         search->found_ms = now;
     } else if (found == DB_NOTHING && seeker->began_ms > search->found_ms) {
-        if (!search
-                 ->failed) /* not later than it was lost, or it would seem to have failed in an outage before */
+        /* The outage begins no later than it was lost, or it would seem to have failed in an earlier one. */
+        if (!search->failed)
             search->since_ms = seeker->lost_ms >= seeker->began_ms ? seeker->lost_ms : now;
         search->failed = true;
         search->next_ms = now + backoff_ms(0, LOOK_AGAIN_MS, LOOK_AGAIN_MS);
