@@ -121,6 +121,12 @@ hardened() {
     done
 }
 
+# Names that no module, class or function has. ("cluster" is an attribute that only some objects of a kind have.)
+python_names() {
+    files -name '*.py' | xargs -0 env PYTHONPATH=tests/integration:tests/faults:tests/bench:tests/rolling \
+        pylint -j "$(nproc)" --score=n --disable=all --enable=no-member,undefined-variable --generated-members=cluster
+}
+
 units() { # a threshold of 20 means 2.0 of 10
     local unit
     for unit in deploy/systemd/*.service; do
@@ -159,6 +165,7 @@ check "the manual pages have every setting, and the packages the version" manual
 check "the binaries are hardened" hardened
 check "the exposure of the systemd units is 2.0 at most" units
 check "shellcheck finds nothing in the scripts" scripts
+check "the Python files name nothing that does not exist" python_names
 check "the mutations of the fault tests apply" mutations
 check "no TODO, FIXME or XXX is left" leftovers
 check "the documents have no machine paths" machine_paths

@@ -14,7 +14,7 @@ declare -A sets=(
     [observe]="prometheus=prometheus"
     [fuzz]="clang=clang libclang-rt-dev"
     [check]="clang-format=clang-format clang-tidy=clang-tidy shellcheck=shellcheck git=git systemd=systemd-analyze
-        binutils=readelf universal-ctags=ctags"
+        binutils=readelf universal-ctags=ctags pylint=pylint"
     [bench]="wrk=wrk python3-venv"
     [haproxy]="haproxy=haproxy"
     [patroni]="patroni=patroni python3-etcd etcd-server=etcd"

@@ -61,9 +61,9 @@ async def perform(stage, seed, play, more=()):
     journal, disorders = clients.Journal(), []
     actors = [clients.Shop(stage, journal, seed, number) for number in range(clients.CLIENTS)]
     actors += [make(stage, journal, seed) for make in (*more, clients.Vandal, clients.Leaver)]
-    feed = [followers.Poller(stage, journal, seed, "poller"), followers.Streamer(stage, journal, seed, "streamer")]
-    feed.append(followers.Receiver(stage, journal, seed))
-    await feed[-1].start()
+    receiver = followers.Receiver(stage, journal, seed)
+    await receiver.start()
+    feed = [followers.Poller(stage, journal, seed, "poller"), followers.Streamer(stage, journal, seed, "streamer"), receiver]
     actors = feed + actors
     guard = asyncio.create_task(watch(stage, disorders))
     lives = [asyncio.create_task(actor.live()) for actor in actors]

@@ -159,6 +159,7 @@ class PrivateParts(Parts):
 
     def __init__(self):
         self.folder = tempfile.mkdtemp(prefix="parts-")
+        self.environment = dict(os.environ)  # of the parts that start from now on
         try:
             self.start()
             lines = pathlib.Path(self.folder, "env").read_text().splitlines()
@@ -170,7 +171,7 @@ class PrivateParts(Parts):
 
     def _script(self, command, *names):
         subprocess.run([ROOT / "scripts/parts.sh", command, self.folder, *names], check=True,
-                       stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+                       env=self.environment, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
 
     def start(self, *names):
         self._script("start", *names)
