@@ -95,8 +95,8 @@ node-address { protocol = http, host = localhost, port = $port, context-path = "
 rest-sqs { enabled = true, bind-port = $port, bind-hostname = "127.0.0.1", sqs-limits = strict }
 messages-storage { enabled = true, uri = "jdbc:h2:$dir/elasticmq/messages" }
 CONF
-    # The simple collector starts it with less CPU time.
-    spawn "$dir/elasticmq.pid" "$dir/log/elasticmq.log" java -Xmx512m -XX:+UseSerialGC \
+    # The simple collector starts it with less CPU time. It remembers all messages of five minutes, which are 600 MB at 300 orders/s.
+    spawn "$dir/elasticmq.pid" "$dir/log/elasticmq.log" java -Xmx2g -XX:+UseSerialGC \
         -Dconfig.file="$dir/elasticmq.conf" -cp "$jars/*" org.elasticmq.server.Main
     await elasticmq curl -sf "http://127.0.0.1:$port/health"
 }
