@@ -12,6 +12,7 @@ from lab import harness
 from table import Row
 
 OLD = 100_000
+YEAR = 365 * 86400  # seconds
 MANY = 5_000_000
 SINCE = {"order": "010", "delivery": "008"}  # earlier ones made the tables, or are documented to lock them
 WRITES = [
@@ -28,13 +29,29 @@ MONTHS = 24
 SPREAD = 240_000  # orders over the months
 
 
-def run_archive(system, path):
-    """Takes out all that is older than 30 days. Returns how many per second."""
+def run_archive(system, path, older_than):
+    """Takes out all that is older. Returns how many per second."""
     daemon = next(d for d in system.daemons if d.program == harness.ORDER_SVC)
     began = time.monotonic()
-    done = subprocess.run([daemon.program, "archive", "--older-than", "720h", path], env=daemon.environment, check=True,
+    done = subprocess.run([daemon.program, "archive", "--older-than", older_than, path], env=daemon.environment, check=True,
                           capture_output=True, text=True)
     return int(done.stderr.split()[0]) / (time.monotonic() - began)
+
+
+def load_while_archiving(lab, system, older_than):
+    """The rate of new orders, and the one of old orders that leave meanwhile."""
+    rates = []
+    gone = threading.Thread(target=lambda: rates.append(run_archive(system, lab.folder / "archive", older_than)))
+    gone.start()
+    load = lab.wrk(system.order.url, tools.order_request(system), 64)
+    gone.join()
+    tools.check(len(rates) == 1, "nothing was archived")
+    return load.rate, rates[0]
+
+
+def archive_rows(beside, alone, rates, where=""):
+    return [Row(f"POST /orders, 64 connections, while old orders are archived{where}", "none are", "orders/s", beside, alone, 0.8, 0.95),
+            Row(f"orders archived, beside that load{where}", "", "orders/s", rates, None, 1000, 3000)]
 
 
 def archive(lab):
@@ -45,14 +62,19 @@ def archive(lab):
             lab.fill(system.name, OLD, age="40 days")
             lab.post(system, 64, 2)
             alone.append(lab.post(system, 64).rate)
-            gone = threading.Thread(target=lambda: rates.append(run_archive(system, lab.folder / "archive")))
-            gone.start()
-            beside.append(lab.wrk(system.order.url, tools.order_request(system), 64).rate)
-            gone.join()
+            rate, archived = load_while_archiving(lab, system, "720h")
+            beside.append(rate)
+            rates.append(archived)
             tools.check(lab.execute(system.name, "SELECT count(*) FROM orders WHERE created_at < now() - interval '30 days'")[0] == 0,
                         "old orders are left")
-    return [Row("POST /orders, 64 connections, while old orders are archived", "none are", "orders/s", beside, alone, 0.8, 0.95),
-            Row("orders archived, beside that load", "", "orders/s", rates, None, 1000, 3000)]
+    return archive_rows(beside, alone, rates)
+
+
+def oldest_leave(lab, system, count):
+    """The oldest day of the orders of a year is taken out of the count orders of a system that runs, once."""
+    alone = lab.post(system, 64).rate
+    rate, archived = load_while_archiving(lab, system, f"{YEAR // 3600 - 24}h")
+    return archive_rows([rate], [alone], [archived], f", of {count:,}")
 
 
 def before_migrations(lab, system):

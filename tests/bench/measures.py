@@ -8,6 +8,7 @@ import socket
 import statistics
 import time
 
+import allocations
 import lab as tools
 import growth
 import plans
@@ -19,7 +20,7 @@ from table import Row
 ORDERS = 10_000  # to read
 BACKLOG = 20_000  # to publish
 PACED = 400  # sent one by one
-MANY, PLANNED = 5_000_000, 500_000
+MANY, HUGE, PLANNED = 5_000_000, 50_000_000, 500_000
 PAGES, PAGE = 10_000, 20
 
 
@@ -342,40 +343,57 @@ def newest_ids(system):
     return [str(row[0]) for row in system.query(f"SELECT id FROM ({newest}) o ORDER BY random()", ORDERS)]
 
 
-def full(lab):
-    """Two daemons, one with five million orders and one with few.
+def beside_few(lab, many, count):
+    """The same loads of a system with count orders, which runs, and of one with few.
     The delivered orders that are read are spread over all orders. Those on their way are the newest."""
-    rates = {"POST": ([], []), "GET, DELIVERED": ([], []), "GET, PENDING_SHIPMENT": ([], [])}
-    with lab.stored(MANY) as many:
-        with lab.orders(**tools.AWAY) as few, lab.running(many):
-            lab.fill(few.name, 2 * ORDERS)
-            loads = []
-            for system, column in ((many, 0), (few, 1)):
-                newest, request = newest_ids(system), tools.get_request(system)
-                delivered = list(set(stored_ids(system, 2 * ORDERS)) - set(newest))[:ORDERS]
-                system.query("UPDATE orders SET status = 'PENDING_SHIPMENT' WHERE id = ANY(%s::uuid[])", newest)
-                lab.wrk(system.order.url, request, seconds=2, values=delivered)
-                read = functools.partial(lab.wrk, system.order.url, request)
-                loads += [("GET, DELIVERED", column, functools.partial(read, values=delivered)),
-                          ("GET, PENDING_SHIPMENT", column, functools.partial(read, values=newest)),
-                          ("POST", column, functools.partial(lab.post, system, 64))]
-            for _ in range(lab.rounds):
-                for name, column, load in sorted(loads, key=lambda each: each[0]):
-                    rates[name][column].append(load().rate)
-    return [Row(f"{name}, {MANY:,} stored orders", "few stored orders", "requests/s", ours, against, 0.85, 0.95)
+    rates = {"POST": ([], []), "GET, DELIVERED": ([], []), "GET, PENDING_SHIPMENT": ([], []), "GET /orders, page 1": ([], [])}
+    with lab.orders(**tools.AWAY) as few:
+        lab.fill(few.name, 2 * ORDERS)
+        loads = []
+        for system, column in ((many, 0), (few, 1)):
+            newest, request = newest_ids(system), tools.get_request(system)
+            delivered = list(set(stored_ids(system, 2 * ORDERS)) - set(newest))[:ORDERS]
+            system.query("UPDATE orders SET status = 'PENDING_SHIPMENT' WHERE id = ANY(%s::uuid[])", newest)
+            lab.wrk(system.order.url, request, seconds=2, values=delivered)
+            read = functools.partial(lab.wrk, system.order.url)
+            loads += [("GET, DELIVERED", column, functools.partial(read, request, values=delivered)),
+                      ("GET, PENDING_SHIPMENT", column, functools.partial(read, request, values=newest)),
+                      ("GET /orders, page 1", column, functools.partial(read, tools.get_request(system, f"/orders?limit={PAGE}"))),
+                      ("POST", column, functools.partial(lab.post, system, 64))]
+        for _ in range(lab.rounds):
+            for name, column, load in sorted(loads, key=lambda each: each[0]):
+                rates[name][column].append(load().rate)
+    return [Row(f"{name}, {count:,} stored orders", "few stored orders", "requests/s", ours, against, 0.85, 0.95)
             for name, (ours, against) in rates.items()]
+
+
+def full(lab):
+    """Two daemons, one with five million orders and their shipments, and one with few orders."""
+    with lab.stored(MANY, "fill.sql", "fill_shipments.sql") as many, lab.running(many):
+        return beside_few(lab, many, MANY)
+
+
+def huge(lab):
+    """Two daemons, one with fifty million orders of a year, and one with few. Then old ones are taken out of the many.
+    Needs 60 GB of disk and an hour."""
+    with lab.stored(HUGE, "fill.sql", step=f"{growth.YEAR / HUGE} s") as many:
+        bytes_each = lab.execute(many.name, "SELECT (pg_total_relation_size('orders') + pg_total_relation_size('order_items')) / %s::float", HUGE)
+        with lab.running(many):
+            return [*beside_few(lab, many, HUGE), *growth.oldest_leave(lab, many, HUGE),
+                    Row(f"orders and items, {HUGE:,} stored orders", "", "bytes for an order", list(bytes_each))]
 
 
 def plans_of_all(lab):
     """The plans of all statements, on orders of many clients. Measures nothing."""
-    with lab.stored(PLANNED, "fill_clients.sql") as system:
+    with lab.stored(PLANNED, "fill_clients.sql", "fill_shipments.sql") as system:
         lab.texts["docs/plans.txt"] = plans.collect(lab, system)
     return []
 
 
 MEASURES = {"post": post, "single": single, "get": get, "replay": replay, "token": token, "latency": latency,
             "backlog": backlog, "cpu": cpu, "history": history, "streams": streams,
-            "observed": observed, "memory": memory, "start": start, "pages": pages}
-FULL = {"full": full, "plans": plans_of_all, "sustained": sustained.sustained, "flow": sustained.flow,
+            "observed": observed, "memory": memory, "start": start, "pages": pages,
+            "allocations": allocations.allocations}
+FULL = {"full": full, "huge": huge, "plans": plans_of_all, "sustained": sustained.sustained, "flow": sustained.flow,
         "archive": growth.archive, "partitions": growth.partitions,
         "migrations": growth.migrations, "soak": soak.soak}

@@ -83,7 +83,7 @@ def write(text, texts, marker="bench"):
 def main():
     parser = argparse.ArgumentParser(prog="bench.sh", description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="fewer and shorter rounds, good enough for tuning")
-    parser.add_argument("--full", action="store_true", help="also with 5,000,000 stored orders, plans.txt, and the rate that is sustained")
+    parser.add_argument("--full", action="store_true", help="also: " + ", ".join(measures.FULL))
     parser.add_argument("--peers", action="store_true", help="instead: against the same order path in Go and Rust")
     parser.add_argument("--only", default="", metavar="REGEX", help="only these of: " + ", ".join(measures.MEASURES)
                         + "; with --peers of: " + ", ".join(compare.LOADS))

@@ -9,7 +9,13 @@
 
 #include <stdlib.h>
 
-enum { MS_NS = 1000000, PERIOD_MS = 5000, JITTER_MS = 500 };
+enum {
+    MS_NS = 1000000,
+    PERIOD_MS = 5000,
+    JITTER_MS = 500,
+    RESTS = 10, /* times as long as counting took: that must not make a large backlog worse */
+    REST_CAP_MS = 60000,
+};
 
 struct observer {
     struct service *service;
@@ -103,11 +109,18 @@ static void hide_all(void) {
         metric_unset_all(gauges[i]);
 }
 
+static int64_t rest_after(int64_t took_ms) {
+    int64_t rest_ms = RESTS * took_ms;
+    return rest_ms < OBSERVE_MS ? OBSERVE_MS : rest_ms < REST_CAP_MS ? rest_ms : REST_CAP_MS;
+}
+
 static int64_t observe(void *self, struct db *db, enum db_status *status) {
     struct observer *o = self;
-    if (clock_mono_ms() >= o->next_ms) {
+    int64_t began_ms = clock_mono_ms();
+    if (began_ms >= o->next_ms) {
         *status = observe_database(o, db);
-        o->next_ms = clock_mono_ms() + OBSERVE_MS;
+        int64_t ended_ms = clock_mono_ms();
+        o->next_ms = ended_ms + rest_after(ended_ms - began_ms);
     }
     for (size_t i = 0; *status == DB_OK && i < o->queue_count; i++)
         *status = observe_queue(o, db, i);
