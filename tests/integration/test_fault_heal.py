@@ -175,6 +175,16 @@ def dead_letters_of(system, knob, count):
     return {letter["Body"]: letter for letter in system.receive(knob, count)}
 
 
+def dead_letter_lines(daemon, words, count):
+    """Log lines with these words. A dead letter is in its queue before it is in the log."""
+    def found():
+        return [line for line in daemon.log_lines() if words in line["body"]]
+    eventually(lambda: len(found()) >= count, what=f"{count} log lines")
+    lines = found()
+    assert len(lines) == count
+    return lines
+
+
 @pytest.mark.parametrize("daemon, queue, dead_letters, good", [
     ("delivery", "ORDERS_QUEUE", "ORDERS_DLQ", order_created()),
     ("order", "DELIVERY_STATUS_QUEUE", "DELIVERY_STATUS_DLQ", status_update(str(uuid.uuid4()))),
@@ -195,8 +205,7 @@ def test_hopeless_message_is_a_dead_letter_at_once_with_its_reason(system, daemo
         assert attributes["reason"].startswith(expected[body])
         assert attributes["correlationId"] == "poison-1"
         assert letter["Attributes"]["MessageGroupId"] == group
-    lines = [line for line in getattr(system, daemon).log_lines() if group in line["body"]]
-    assert len(lines) == len(expected)
+    lines = dead_letter_lines(getattr(system, daemon), group, len(expected))
     assert all("receive 1 of 3, dead letter number " in line["body"] for line in lines)
     numbers = [int(re.search(r"dead letter number (\d+)", line["body"])[1]) for line in lines]
     assert numbers == list(range(numbers[0], numbers[0] + len(expected)))
@@ -220,8 +229,8 @@ def test_status_of_an_unknown_order_is_a_dead_letter_at_once(system):
     system.send("DELIVERY_STATUS_QUEUE", status_update(order_id), order_id)
     (letter,) = system.receive("DELIVERY_STATUS_DLQ", 1)
     assert letter["MessageAttributes"]["reason"]["StringValue"] == "there is no such order"
-    (line,) = [line["body"] for line in system.order.log_lines() if f"{order_id} failed" in line["body"]]
-    assert re.search(r"receive 1 of 3, dead letter number \d+ .*: there is no such order$", line)
+    (line,) = dead_letter_lines(system.order, f"{order_id} failed", 1)
+    assert re.search(r"receive 1 of 3, dead letter number \d+ .*: there is no such order$", line["body"])
 
 
 class Dlq:
