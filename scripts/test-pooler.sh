@@ -9,6 +9,7 @@ source "$(dirname "$0")/lib.sh"
 # Not these:
 left_out=(
     test_connections # counts sessions, which are the pooler's
+    test_lists       # waits until there is no session
     test_pooler      # has a pooler of its own
     test_fault_disk  # has a PostgreSQL of its own, as has the next one
     test_fault_hosts
