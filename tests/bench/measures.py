@@ -20,7 +20,7 @@ from table import Row
 ORDERS = 10_000  # to read
 BACKLOG = 20_000  # to publish
 PACED = 400  # sent one by one
-MANY, HUGE, PLANNED = 5_000_000, 50_000_000, 500_000
+MANY, HUGE, PLANNED = 5_000_000, 25_000_000, 500_000
 PAGES, PAGE = 10_000, 20
 
 
@@ -374,8 +374,8 @@ def full(lab):
 
 
 def huge(lab):
-    """Two daemons, one with fifty million orders of a year, and one with few. Then old ones are taken out of the many.
-    Needs 60 GB of disk and an hour."""
+    """Two daemons, one with twenty-five million orders of a year, so with fifty million items, and one with few. Then the oldest day of
+    the many is taken out. Needs 40 GB of disk and half an hour."""
     with lab.stored(HUGE, "fill.sql", step=f"{growth.YEAR / HUGE} s") as many:
         bytes_each = lab.execute(many.name, "SELECT (pg_total_relation_size('orders') + pg_total_relation_size('order_items')) / %s::float", HUGE)
         with lab.running(many):
