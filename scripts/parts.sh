@@ -69,10 +69,9 @@ start_postgres() {
     port=$(port_of postgres)
     [[ -s $dir/postgres/PG_VERSION ]] || create_cluster >"$dir/log/initdb.log" 2>&1 ||
         die "cannot create the database; see $dir/log/initdb.log"
-    # After a checkpoint each page that changes is written to the log as a whole, so there should not be one each minute.
     spawn "$dir/postgres.pid" "$dir/log/postgres.log" "${as_postgres[@]}" "$(pg_bin)/postgres" \
         -D "$(readlink -f "$dir/postgres")" -c port="$port" -c listen_addresses=127.0.0.1 \
-        -c unix_socket_directories= -c max_connections=300 -c max_wal_size=4GB
+        -c unix_socket_directories= -c max_connections=300
     await postgres "$(pg_bin)/pg_isready" -h 127.0.0.1 -p "$port"
 }
 

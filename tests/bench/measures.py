@@ -343,9 +343,9 @@ def newest_ids(system):
     return [str(row[0]) for row in system.query(f"SELECT id FROM ({newest}) o ORDER BY random()", ORDERS)]
 
 
-def beside_few(lab, many, count):
-    """The same loads of a system with count orders, which runs, and of one with few.
-    The delivered orders that are read are spread over all orders. Those on their way are the newest."""
+def beside_few(lab, many, count, warm=2):
+    """The same loads of a system with count orders, which runs, and of one with few. The large one gets warm for so many seconds: its pages
+    come from the disk first. The delivered orders that are read are spread over all orders. Those on their way are the newest."""
     rates = {"POST": ([], []), "GET, DELIVERED": ([], []), "GET, PENDING_SHIPMENT": ([], []), "GET /orders, page 1": ([], [])}
     with lab.orders(**tools.AWAY) as few:
         lab.fill(few.name, 2 * ORDERS)
@@ -354,7 +354,9 @@ def beside_few(lab, many, count):
             newest, request = newest_ids(system), tools.get_request(system)
             delivered = list(set(stored_ids(system, 2 * ORDERS)) - set(newest))[:ORDERS]
             system.query("UPDATE orders SET status = 'PENDING_SHIPMENT' WHERE id = ANY(%s::uuid[])", newest)
-            lab.wrk(system.order.url, request, seconds=2, values=delivered)
+            seconds = warm if system is many else 2
+            lab.wrk(system.order.url, request, seconds=seconds, values=delivered)
+            lab.post(system, 64, seconds)
             read = functools.partial(lab.wrk, system.order.url)
             loads += [("GET, DELIVERED", column, functools.partial(read, request, values=delivered)),
                       ("GET, PENDING_SHIPMENT", column, functools.partial(read, request, values=newest)),
@@ -379,7 +381,7 @@ def huge(lab):
     with lab.stored(HUGE, "fill.sql", step=f"{growth.YEAR / HUGE} s") as many:
         bytes_each = lab.execute(many.name, "SELECT (pg_total_relation_size('orders') + pg_total_relation_size('order_items')) / %s::float", HUGE)
         with lab.running(many):
-            return [*beside_few(lab, many, HUGE), *growth.oldest_leave(lab, many, HUGE),
+            return [*beside_few(lab, many, HUGE, warm=30), *growth.oldest_leave(lab, many, HUGE),
                     Row(f"orders and items, {HUGE:,} stored orders", "", "bytes for an order", list(bytes_each))]
 
 
