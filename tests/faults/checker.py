@@ -37,6 +37,9 @@ class Findings:
         return sum(map(len, self.violations.values()))
 
 
+SLOW = 6  # seconds from the time of a change, or of an order's id, to its commit: a lane, a statement's limit
+
+
 class Losses:
     """The times whose changes the database forgot. Nothing is promised for what happened in them."""
 
@@ -57,7 +60,7 @@ class Losses:
     def made(self, order_id):
         """Whether the order was created in such a time. The id, a UUIDv7, begins with the time."""
         created = (uuid.UUID(order_id).int >> 80) / 1000
-        return any(start - 1 <= created <= end + 1 for _, _, start, end in self.losses)
+        return any(start - SLOW <= created <= end + 1 for _, _, start, end in self.losses)
 
     def decided(self, order_id):
         """Whether what was decided of the order may be forgotten, while its event was not: it was on its way then."""
@@ -66,7 +69,7 @@ class Losses:
     def during(self, time):
         """Whether a change at this time (RFC 3339) may be forgotten."""
         at = datetime.datetime.fromisoformat(time).timestamp()
-        return any(start - 1 <= at <= end + 1 for _, _, start, end in self.losses)
+        return any(start - SLOW <= at <= end + 1 for _, _, start, end in self.losses)
 
 
 def total(body):
