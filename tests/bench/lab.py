@@ -34,8 +34,8 @@ AWAY = {"SQS_ENDPOINT": "http://127.0.0.1:9"}  # nobody listens on the port "dis
 SEES_ALL = "order:read order:read:all"
 TABLES = "orders, order_items, idempotency_keys, order_outbox"
 NEWER = """
-    SELECT (SELECT count(*) FROM orders WHERE id > %(newest)s), (SELECT count(*) FROM idempotency_keys WHERE order_id > %(newest)s),
-           (SELECT count(*) FROM order_items WHERE order_id > %(newest)s)"""
+    SELECT (SELECT count(*) FROM orders WHERE id > %s), (SELECT count(*) FROM idempotency_keys WHERE order_id > %s),
+           (SELECT count(*) FROM order_items WHERE order_id > %s)"""
 HTTP_THREADS, CONSUMER_THREADS = 2, 4  # the daemons' defaults, for the bare programs too
 TICK = os.sysconf("SC_CLK_TCK")
 
@@ -320,8 +320,7 @@ class Lab:
         """Sends orders until the time is over. Each answered order must be stored, with its key and items."""
         newest = self.execute(system.name, "SELECT coalesce((SELECT id FROM orders ORDER BY id DESC LIMIT 1), %s)", uuid.UUID(int=0))[0]
         load = self.wrk(system.order.url, order_request(system), connections, seconds)
-        with self.parts.connect(system.name) as connection:
-            stored, keys, items = connection.execute(NEWER, {"newest": newest}).fetchone()
+        stored, keys, items = self.execute(system.name, NEWER, newest, newest, newest)
         check(load.requests <= stored <= load.requests + connections, f"{load.requests} answers, {stored} orders")
         check(keys == stored, "keys are missing")
         check(items == 2 * stored, "items are missing")

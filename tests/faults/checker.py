@@ -66,10 +66,10 @@ class Losses:
         """Whether what was decided of the order may be forgotten, while its event was not: it was on its way then."""
         return order_id in self.forgotten
 
-    def during(self, time):
-        """Whether a change at this time (RFC 3339) may be forgotten."""
-        at = datetime.datetime.fromisoformat(time).timestamp()
-        return any(start - SLOW <= at <= end + 1 for _, _, start, end in self.losses)
+    def during(self, event):
+        """Whether the change that this event tells may be forgotten. Who was told of it before such a time was told what is kept."""
+        at = datetime.datetime.fromisoformat(event["occurred_at"]).timestamp()
+        return any(start - SLOW <= at <= end + 1 and event["came"] >= start - 1 for _, _, start, end in self.losses)
 
 
 def total(body):
@@ -271,7 +271,7 @@ def check_history(journal, stored, losses, system, findings):
         missed = set(kept) - set(ids)
         findings.check("who follows the feed sees every event", not missed, f"{follower.name} missed {sorted(missed)[:20]}")
         known = set(kept)
-        unknown = [e for e in follower.seen if e["id"] not in known and not losses.during(e["occurred_at"])]
+        unknown = [e for e in follower.seen if e["id"] not in known and not losses.during(e)]
         findings.check("no event is told that was not kept", not unknown, f"{follower.name} saw {unknown[:5]}")
 
 
@@ -286,7 +286,7 @@ def check_webhooks(journal, losses, system, findings):
     for order_id, ids in told.items():
         findings.check("webhooks tell the events of an order in order", ids == sorted(ids), f"{order_id} was told {ids}")
     own = {str(row[0]) for row in system.query("SELECT order_id FROM order_events WHERE client_id = %s", receiver.CLIENT)}
-    foreign = [e for e in receiver.seen if e["order_id"] not in own and not losses.during(e["occurred_at"])]
+    foreign = [e for e in receiver.seen if e["order_id"] not in own and not losses.during(e)]
     findings.check("webhooks tell nothing of others", not foreign, f"{foreign[:5]}")
 
 

@@ -39,7 +39,7 @@ class Follower:
         return replica.port if self.rng.random() < 0.7 else replica.link_port
 
     def note(self, events):
-        self.seen += events
+        self.seen += [event | {"came": time.time()} for event in events]
         if events:
             self.position = events[-1]["id"]
 
@@ -180,7 +180,7 @@ class Receiver:
         status = 500 if mood < 0.12 else 200
         if status == 200 and event["id"] not in self.answered:
             self.answered.add(event["id"])
-            self.seen.append(event)
+            self.seen.append(event | {"came": time.time()})
         self.journal.outcomes["webhook", str(status)] += 1
         writer.write(f"HTTP/1.1 {status} x\r\nContent-Length: 0\r\n\r\n".encode())
         await writer.drain()
