@@ -308,6 +308,7 @@ static int64_t feed_turn(struct feed *feed, bool notified) {
 }
 
 void *feed_follow(void *cls) {
+    pthread_setname_np(pthread_self(), "feed");
     struct feed *feed = cls;
     bool notified = true;
     while (!atomic_load(&feed->stopping)) {

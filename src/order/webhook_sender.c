@@ -310,6 +310,7 @@ static void give_back(struct webhook_sender *s) {
 }
 
 static void *send_webhooks(void *arg) {
+    pthread_setname_np(pthread_self(), "webhooks");
     struct webhook_sender *s = arg;
     while (!sender_ends(s)) {
         sender_turn(s);

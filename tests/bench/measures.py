@@ -12,6 +12,7 @@ import allocations
 import lab as tools
 import growth
 import plans
+import schema
 import soak
 import sustained
 from lab import harness
@@ -397,5 +398,5 @@ MEASURES = {"post": post, "single": single, "get": get, "replay": replay, "token
             "observed": observed, "memory": memory, "start": start, "pages": pages,
             "allocations": allocations.allocations}
 FULL = {"full": full, "huge": huge, "plans": plans_of_all, "sustained": sustained.sustained, "flow": sustained.flow,
-        "archive": growth.archive, "partitions": growth.partitions,
+        "archive": growth.archive, "schema": schema.schema, "partitions": growth.partitions,
         "migrations": growth.migrations, "soak": soak.soak}

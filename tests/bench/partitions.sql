@@ -1,5 +1,5 @@
 -- Divides orders and order_items by the month of the id, as an experiment. Constraints and indexes are those of the whole tables, but for
--- what partitions cannot have: the foreign key stays out, and references are not unique.
+-- what partitions cannot have: references are not unique.
 DO $$
 DECLARE
     whole text;
@@ -7,7 +7,6 @@ DECLARE
     month date;
     bound text[];
 BEGIN
-    ALTER TABLE order_items DROP CONSTRAINT order_items_order_id_fkey;
     DROP INDEX orders_reference_idx;
     FOREACH whole IN ARRAY ARRAY['orders', 'order_items'] LOOP
         EXECUTE format('ALTER TABLE %I RENAME TO %I', whole, whole || '_whole');

@@ -9,7 +9,7 @@ import sustained
 from lab import harness
 from table import Row
 
-RATE = 1000  # orders/s
+RATE = 2000  # orders/s
 MINUTE = 60
 KEYS_TTL = "1m"
 SIZES = "SELECT relname, pg_total_relation_size(oid) / 1024 FROM pg_class WHERE relname IN ('order_outbox', 'delivery_outbox', 'idempotency_keys')"
@@ -38,7 +38,7 @@ def minute(system, command, environment):
 def soak(lab):
     """Thirty minutes (six with --quick) with a broker that costs nothing. The last third against the first one."""
     third = 10 if lab.rounds >= 5 else 2
-    settings = {**tools.SETTINGS, "CARRIER_SIMULATION": "true", "RELAY_CALLS": "4", "IDEMPOTENCY_TTL": KEYS_TTL}
+    settings = {**tools.SETTINGS, "CARRIER_SIMULATION": "true", "IDEMPOTENCY_TTL": KEYS_TTL}
     parts = harness.PrivateParts()
     try:
         with sustained.memory_sqs(parts) as broker, harness.System(parts.with_settings(**broker.settings), **settings) as system:

@@ -32,7 +32,7 @@ DEAD = """
      WHERE relname IN ('orders', 'shipments', 'order_outbox', 'delivery_outbox') ORDER BY 1"""
 SERVER = "SELECT xact_commit, (SELECT wal_bytes FROM pg_stat_wal), (SELECT wal_sync FROM pg_stat_wal) FROM pg_stat_database WHERE datname = %s"
 
-Broker = collections.namedtuple("Broker", "name pid settings")  # settings: where the daemons find it
+Broker = collections.namedtuple("Broker", "name pid settings")  # settings: what the daemons need for it
 
 
 def used(pid):
@@ -53,11 +53,15 @@ def pid_of(parts, name):
     return int(pathlib.Path(parts.folder, f"{name}.pid").read_text().split()[0])
 
 
+def family(pid):
+    """CPU seconds of a process and all its children."""
+    return used(pid) + sum(map(used, children(pid)))
+
+
 def consumption(system, parts, broker):
     """CPU seconds of everything but the load."""
-    postgres = pid_of(parts, "postgres")
     return {"order-svc": used(system.order.process.pid), "delivery-svc": used(system.delivery.process.pid),
-            "PostgreSQL": used(postgres) + sum(map(used, children(postgres))), broker.name: used(broker.pid),
+            "PostgreSQL": family(pid_of(parts, "postgres")), broker.name: used(broker.pid),
             "Redis": used(pid_of(parts, "redis"))}
 
 
@@ -108,8 +112,8 @@ def per_order(before, after, orders):
 def keeps_up(lab, parts, rate, seconds, broker):
     """Orders at this rate for so long. Returns the rate that was reached, and whether it was the wanted one and nothing was left
     behind."""
-    settings = {**tools.SETTINGS, "CARRIER_SIMULATION": "true", "QUEUE_SHARDS": SHARDS}
-    with harness.System(parts.with_settings(**broker.settings), **settings | ({"RELAY_CALLS": "4"} if broker.name == "memory_sqs" else {})) as system:
+    settings = {**tools.SETTINGS, "CARRIER_SIMULATION": "true"}
+    with harness.System(parts.with_settings(**broker.settings), **settings) as system:
         system.start()
         path = lab.folder / "request"
         path.write_bytes(tools.order_request(system))
@@ -152,7 +156,7 @@ def highest(lab, rates, seconds, brokers):
 
 @contextlib.contextmanager
 def elasticmq(parts):
-    yield Broker("ElasticMQ", pid_of(parts, "elasticmq"), {})
+    yield Broker("ElasticMQ", pid_of(parts, "elasticmq"), {"QUEUE_SHARDS": SHARDS})
 
 
 @contextlib.contextmanager
@@ -160,7 +164,7 @@ def memory_sqs(parts):
     parts.stop("elasticmq")
     with subprocess.Popen([tools.BUILD / "tests/bench/memory_sqs"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         port = process.stdout.readline().strip()
-        yield Broker("memory_sqs", process.pid, {"SQS_ENDPOINT": f"http://127.0.0.1:{port}"})
+        yield Broker("memory_sqs", process.pid, {"SQS_ENDPOINT": f"http://127.0.0.1:{port}", "RELAY_CALLS": "4"})
         process.stdin.close()
 
 

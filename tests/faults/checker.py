@@ -106,6 +106,7 @@ def check_orders(journal, losses, system, findings):
             findings.check("all answers to one key are the same", len({a.body for a in binding}) == 1,
                            f"{order.customer} was answered {[a.body for a in binding]}")
     findings.fail("no order that nobody asked for", [f"{ids} of {c}" for c, ids in of_customer.items()])
+    findings.fail("no items without an order", [f"items of {order_id}" for order_id in items if order_id not in stored])
     return stored
 
 

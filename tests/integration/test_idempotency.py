@@ -121,6 +121,7 @@ def test_two_hundred_at_once_make_one_order_one_event_one_shipment(parts, with_k
         assert sum("Idempotent-Replayed" not in response.headers for response in made) == 1
         order_id = made[0].json()["order_id"]
         assert orders_of(system, body["customer_id"]) == [order_id]
+        assert system.query("SELECT DISTINCT order_id::text FROM order_items") == [(order_id,)]
         eventually(lambda: system.query("SELECT count(*) FROM order_outbox") == [(0,)])
         assert system.messages_in("ORDERS_QUEUE") == 1
         system.delivery_svc().start()

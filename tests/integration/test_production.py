@@ -1,6 +1,7 @@
 """Production from an empty database on: migrations by hand, clients by the command line, nobody else let in."""
 
 import hashlib
+import pathlib
 import re
 import subprocess
 
@@ -53,6 +54,15 @@ def test_order_is_delivered_between_two_registered_clients(system):
     assert courier.shipment(order_id)["status"] == "DELIVERED"
     assert_problem(Api(system.delivery.url, shop.token).get(f"/delivery/shipment/{order_id}"), 403, "FORBIDDEN")
     assert_problem(Api(system.order.url, courier.token).get(f"/orders/{order_id}"), 403, "FORBIDDEN")
+
+
+def test_threads_are_named_in_top_and_gdb(system):
+    def names(daemon):
+        return {path.read_text().strip() for path in pathlib.Path(f"/proc/{daemon.process.pid}/task").glob("*/comm")}
+
+    both = {"MHD-worker", "worker", "relay", "consumer", "health", "signals", "log-writer", "linger", "ticker"}
+    assert names(system.delivery) >= both
+    assert names(system.order) >= both | {"feed", "webhooks"}
 
 
 def test_demo_clients_are_unknown(system):

@@ -58,6 +58,7 @@ static bool has_work(void) {
 }
 
 static void *log_writer_run(void *arg) {
+    pthread_setname_np(pthread_self(), "log-writer");
     (void)arg;
     pthread_mutex_lock(&writer.lock);
     while (has_work() || !writer.stopping) {

@@ -31,6 +31,7 @@ static bool wait_stop(struct ticker *ticker, int64_t ms) {
 }
 
 static void *ticker_run(void *arg) {
+    pthread_setname_np(pthread_self(), "ticker");
     struct ticker *ticker = arg;
     while (!wait_stop(ticker, ticker->job(ticker->self)))
         ;

@@ -301,6 +301,7 @@ static enum queue_status consumer_receive(struct worker *w, struct gathered *bat
 }
 
 static void *consume(void *cls) {
+    pthread_setname_np(pthread_self(), "consumer");
     struct worker *w = cls;
     struct gathered batch = {0};
     bool database = false; /* last known state; while it is unavailable, messages stay in the queue */

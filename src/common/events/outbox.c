@@ -238,6 +238,7 @@ static void outbox_rest(struct outbox *o, int64_t ms) {
 }
 
 static void *relay(void *cls) {
+    pthread_setname_np(pthread_self(), "relay");
     struct outbox *o = cls;
     for (;;) {
         bool last = atomic_load(&o->stopping);

@@ -118,6 +118,7 @@ static size_t take(struct lane *lane, struct batch_item *items[static BATCH_LIMI
 }
 
 static void *work(void *arg) {
+    pthread_setname_np(pthread_self(), "worker");
     struct worker *worker = arg;
     struct batch_pool *pool = worker->pool;
     struct batch_item *items[BATCH_LIMIT];

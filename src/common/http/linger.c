@@ -64,6 +64,7 @@ static int linger_read(struct http_lingering *all) {
 }
 
 static void *linger_run(void *arg) {
+    pthread_setname_np(pthread_self(), "linger");
     struct http_lingering *all = arg;
     struct pollfd polled[HTTP_LINGERING_MAX + 1];
     for (;;) {

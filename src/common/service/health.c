@@ -111,6 +111,7 @@ static void health_note(struct part *part, const char *fault) {
 }
 
 static void *watch(void *arg) {
+    pthread_setname_np(pthread_self(), "health");
     struct part *part = arg;
     struct health *health = part->health;
     pthread_mutex_lock(&health->mutex);

@@ -71,6 +71,7 @@ static int await_stop(struct life *life) {
  * is cancelled when all parts have stopped. Stopping may exceed the timeout by a quarter, for the calls that are in
  * progress at its end. */
 static void *take_signals(void *arg) {
+    pthread_setname_np(pthread_self(), "signals");
     struct life *life = arg;
     sigset_t signals = signals_to_stop();
     int number = await_stop(life);

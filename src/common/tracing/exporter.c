@@ -132,6 +132,7 @@ static bool send_batch(struct exporter *e) {
 }
 
 static void *run_exporter(void *cls) {
+    pthread_setname_np(pthread_self(), "tracing");
     struct exporter *e = cls;
     while (await_batch(e) && send_batch(e))
         ;

@@ -1,0 +1,3 @@
+-- One statement writes an order with its items, and one deletes them together. To look the order up for each item took a seventh
+-- of PostgreSQL's time for a new order.
+ALTER TABLE order_items DROP CONSTRAINT IF EXISTS order_items_order_id_fkey;
