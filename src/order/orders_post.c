@@ -170,8 +170,8 @@ static size_t choose_originals(struct creation *creations[], size_t n, struct or
     return count;
 }
 
-/* Asks Redis for the receipts and does not wait for the response. */
-static void ask_redis(struct cache *cache, struct creation *const creations[], size_t n) {
+/* The receipts that Redis has of these. Each creation keeps the index of its own. */
+static struct cache_values *get_receipts(struct cache *cache, struct creation *const creations[], size_t n) {
     const char *keys[HTTP_BATCH_MAX];
     size_t count = 0;
     for (size_t i = 0; i < n; i++) {
@@ -179,8 +179,7 @@ static void ask_redis(struct cache *cache, struct creation *const creations[], s
         if (creations[i]->store.key && creations[i]->place.known)
             keys[count++] = creations[i]->place.cache_key;
     }
-    bool asked = count > 0 && cache_ask(cache, keys, count);
-    (void)asked; /* otherwise cache_answer returns nothing */
+    return count ? cache_get(cache, keys, count) : NULL;
 }
 
 /* Answers a request whose receipt Redis knows. False when it is none. */
@@ -210,7 +209,7 @@ static bool is_decided(const struct creation *c) {
 /* Answers those requests whose receipt Redis knows. Moves the others to the front and returns how many they are. */
 static size_t answer_from_redis(const struct order_app *app, struct cache *cache,
                                 struct creation *creations[], size_t n) {
-    struct cache_values *values = cache_answer(cache);
+    struct cache_values *values = get_receipts(cache, creations, n);
     size_t left = 0;
     for (size_t i = 0; i < n; i++) {
         struct creation *c = creations[i];
@@ -344,8 +343,8 @@ static size_t count_created(struct creation *const creations[], size_t n) {
     return count;
 }
 
-/* PostgreSQL decides what is new. Redis is asked at the same time, and knows most of what is not. While PostgreSQL is
- * away, Redis is waited for first: it still answers replays. */
+/* PostgreSQL decides what is new, and Redis knows most of what is not. While PostgreSQL is away, Redis is asked first: it
+ * still answers replays. */
 enum outcome orders_post_run(struct http_worker *worker, struct http_request *requests[], size_t n) {
     const struct order_app *app = worker->app;
     struct creation *all[HTTP_BATCH_MAX], *open[HTTP_BATCH_MAX]; /* those that are not answered yet */
@@ -356,7 +355,6 @@ enum outcome orders_post_run(struct http_worker *worker, struct http_request *re
         all[i] = open[i] = requests[i]->command;
         all[i]->store.outcome = ORDER_UNDECIDED;
     }
-    ask_redis(worker->cache, all, n);
     if (!connected)
         left = answer_from_redis(app, worker->cache, open, left);
     for (int round = 0; round < 2 && left && status == DB_OK; round++) { /* again for keys that were freed */

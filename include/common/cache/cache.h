@@ -53,11 +53,6 @@ void cache_close(struct cache *cache); /* NULL is fine */
 /* The values of n keys, or NULL when Redis is unavailable. The caller frees them. */
 struct cache_values *cache_get(struct cache *cache, const char *const keys[], size_t n) MUST_CHECK;
 
-/* The same in two steps, for a caller that has something else to do in between. False when Redis is unavailable.
- * The next call loses an answer that was not taken, and connects again. */
-bool cache_ask(struct cache *cache, const char *const keys[], size_t n) MUST_CHECK;
-struct cache_values *cache_answer(struct cache *cache) MUST_CHECK; /* NULL also when nothing was asked */
-
 /* Value i, or NULL when that key has none; borrowed from values. values may be NULL. */
 const char *cache_value(const struct cache_values *values, size_t i, size_t *len);
 void cache_values_free(struct cache_values *values); /* NULL is fine */
@@ -66,7 +61,7 @@ void cache_values_free(struct cache_values *values); /* NULL is fine */
 bool cache_put(struct cache *cache, const struct cache_entry entries[], size_t n);
 
 /* The same for entries without a version, without waiting for the answers. The next call on this connection reads
- * them, and fails if Redis refused one. */
+ * them. If Redis refused one, cache_get and cache_put fail then; cache_put_later goes on, on a new connection. */
 bool cache_put_later(struct cache *cache, const struct cache_entry entries[], size_t n);
 
 /* Whether Redis takes writes: writes this key for a few seconds. */

@@ -21,11 +21,8 @@ struct cache {
     struct cache_options options;
     redisContext *redis; /* NULL: not connected */
     size_t owed;         /* answers to cache_put_later that are not read yet */
-    bool asked;          /* the answer to cache_ask is not read yet; it follows what is owed */
-    size_t asked_for;    /* values */
     char script_id[2 * SHA_DIGEST_LENGTH + 1];
     char error[ERROR_SIZE];
-    int64_t asked_ns;             /* when the round trip began */
     struct metric_memo durations; /* of round trips that succeeded */
 };
 
@@ -55,7 +52,6 @@ static void disconnect(struct cache *cache) {
     redisFree(cache->redis); /* takes NULL */
     cache->redis = NULL;
     cache->owed = 0;
-    cache->asked = false;
 }
 
 void cache_close(struct cache *cache) {
@@ -234,8 +230,6 @@ static bool cache_ready(struct cache *cache) {
     struct breaker *breaker = cache->options.breaker;
     if (breaker && !breaker_allows(breaker, clock_mono_ms()))
         return false;
-    if (cache->asked)
-        disconnect(cache);
     return cache->redis || cache_connect(cache);
 }
 
@@ -246,49 +240,41 @@ bool cache_check(struct cache *cache, const char *key) {
     return true;
 }
 
-bool cache_ask(struct cache *cache, const char *const keys[], size_t n) {
-    if (!cache_ready(cache))
-        return false;
+/* The values of the keys, as Redis sends them; NULL when it is unavailable. */
+static redisReply *ask(struct cache *cache, const char *const keys[], size_t n) {
+    int64_t deadline = clock_mono_ms() + cache->options.timeout_ms;
     const char **argv = calloc(n + 1, sizeof *argv);
     if (!argv) {
         cache_fail(cache, "out of memory");
-        return false;
+        return NULL;
     }
     argv[0] = "MGET";
     for (size_t i = 0; i < n; i++)
         argv[i + 1] = keys[i];
-    cache->asked_for = n;
-    cache->asked_ns = clock_mono_ns();
-    int64_t deadline = clock_mono_ms() + cache->options.timeout_ms;
-    cache->asked = n == 0 || (append(cache, n + 1, argv, NULL) && send_commands(cache, deadline));
+    bool sent = append(cache, n + 1, argv, NULL) && send_commands(cache, deadline);
     free(argv);
-    return cache->asked;
-}
-
-struct cache_values *cache_answer(struct cache *cache) {
-    static const char mget[] = "MGET";
-    struct cache_values *values = cache->asked ? calloc(1, sizeof *values) : NULL;
-    if (!values)
-        return NULL;
-    cache->asked = false;
-    if (cache->asked_for == 0)
-        return values;
-    values->reply = read_answer(cache, clock_mono_ms() + cache->options.timeout_ms);
-    if (values->reply &&
-        (values->reply->type != REDIS_REPLY_ARRAY || values->reply->elements != cache->asked_for)) {
-        cache_fail(cache, "unexpected reply to MGET");
-    } else if (values->reply) {
-        cache_note(cache, true);
-        cache_measure(cache, mget, cache->asked_ns, true);
-        return values;
-    }
-    cache_measure(cache, mget, cache->asked_ns, false);
-    cache_values_free(values);
+    redisReply *reply = sent ? read_answer(cache, deadline) : NULL;
+    if (!reply || (reply->type == REDIS_REPLY_ARRAY && reply->elements == n))
+        return reply;
+    freeReplyObject(reply);
+    cache_fail(cache, "unexpected reply to MGET");
     return NULL;
 }
 
 struct cache_values *cache_get(struct cache *cache, const char *const keys[], size_t n) {
-    return cache_ask(cache, keys, n) ? cache_answer(cache) : NULL;
+    static const char mget[] = "MGET";
+    struct cache_values *values = cache_ready(cache) ? calloc(1, sizeof *values) : NULL;
+    if (!values || n == 0)
+        return values;
+    int64_t began_ns = clock_mono_ns();
+    values->reply = ask(cache, keys, n);
+    cache_measure(cache, mget, began_ns, values->reply);
+    if (values->reply) {
+        cache_note(cache, true);
+        return values;
+    }
+    free(values);
+    return NULL;
 }
 
 const char *cache_value(const struct cache_values *values, size_t i, size_t *len) {
@@ -353,11 +339,15 @@ bool cache_put(struct cache *cache, const struct cache_entry entries[], size_t n
 }
 
 bool cache_put_later(struct cache *cache, const struct cache_entry entries[], size_t n) {
+    int64_t deadline = clock_mono_ms() + cache->options.timeout_ms;
+    /* Answers that nobody reads would fill Redis's memory. A connection that was lost with them is made again. */
+    if (cache_ready(cache))
+        (void)read_owed(cache, deadline);
     if (!cache_ready(cache))
         return false;
     for (size_t i = 0; i < n; i++)
         if (!append_put(cache, &entries[i], false))
             return false;
-    cache->owed += n;
-    return send_commands(cache, clock_mono_ms() + cache->options.timeout_ms);
+    cache->owed = n;
+    return send_commands(cache, deadline);
 }

@@ -14,15 +14,15 @@ static struct {
     bool connected;
     struct db_identity *identity; /* of what the worker's connection leads to */
     enum db_status create_status, find_status;
-    bool key_is_taken;                  /* every key */
-    const char *taken_key;              /* another one that is */
-    enum order_outcome taken_by;        /* what find_taken says of those that are */
-    struct order first;                 /* of the keys that are taken */
-    const uint8_t *fingerprint;         /* its payload; NULL: that of every request */
-    size_t creates, finds, orders;      /* calls, and orders that were made */
-    size_t create_count;                /* of the last create */
-    bool waited_for_key;                /* after a lock timeout */
-    size_t asks_before, answers_before; /* of Redis, when create was called */
+    bool key_is_taken;             /* every key */
+    const char *taken_key;         /* another one that is */
+    enum order_outcome taken_by;   /* what find_taken says of those that are */
+    struct order first;            /* of the keys that are taken */
+    const uint8_t *fingerprint;    /* its payload; NULL: that of every request */
+    size_t creates, finds, orders; /* calls, and orders that were made */
+    size_t create_count;           /* of the last create */
+    bool waited_for_key;           /* after a lock timeout */
+    size_t asks_before;            /* of Redis, when create was called */
 } store;
 
 bool db_is_connected(const struct db *db) {
@@ -64,7 +64,6 @@ enum db_status order_store_create(struct db *db, struct order_creation *const cr
     store.creates++;
     store.create_count = n;
     store.asks_before = redis.asks;
-    store.answers_before = redis.answers;
     for (size_t i = 0; store.create_status == DB_OK && i < n; i++) {
         const char *key = creations[i]->key;
         bool taken = key && (store.key_is_taken || (store.taken_key && strcmp(key, store.taken_key) == 0));

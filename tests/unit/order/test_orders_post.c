@@ -198,13 +198,16 @@ static void a_new_order_is_not_answered_with_an_old_receipt(void **state) {
     assert_int_equal(redis.puts, 1);
 }
 
-static void redis_is_asked_while_postgresql_works(void **state) {
+static void redis_is_asked_only_for_keys_that_are_taken(void **state) {
     (void)state;
     (void)post("key-1", BODY);
     assert_int_equal(run(), OUTCOME_DONE);
-    assert_int_equal(store.asks_before, 1);
-    assert_int_equal(store.answers_before, 0);
-    assert_int_equal(redis.answers, 1);
+    assert_int_equal(redis.asks, 0);
+    (void)post("key-2", BODY);
+    store.key_is_taken = true;
+    assert_int_equal(run(), OUTCOME_DONE);
+    assert_int_equal(store.asks_before, 0);
+    assert_int_equal(redis.asks, 1);
 }
 
 /* ---- PostgreSQL is away, or busy ---- */
@@ -231,7 +234,7 @@ static void without_a_connection_redis_is_waited_for_first(void **state) {
     assert_int_equal(run(), OUTCOME_UNAVAILABLE);
     assert_int_equal(store.creates, 1);
     assert_int_equal(store.create_count, 1);
-    assert_int_equal(store.answers_before, 1);
+    assert_int_equal(store.asks_before, 1);
     assert_true(is_first_receipt(known));
     assert_int_equal(unknown->reply.status, 0); /* the server's to answer */
     assert_int_equal(wakes, 0);
@@ -383,7 +386,7 @@ int main(void) {
         TEST(what_redis_does_not_know_is_searched_for),
         TEST(what_is_no_receipt_is_searched_for),
         TEST(a_new_order_is_not_answered_with_an_old_receipt),
-        TEST(redis_is_asked_while_postgresql_works),
+        TEST(redis_is_asked_only_for_keys_that_are_taken),
         TEST(without_a_connection_redis_answers_alone),
         TEST(without_a_connection_redis_is_waited_for_first),
         TEST(a_connection_that_is_lost_leaves_replays_answered),
