@@ -21,7 +21,7 @@ from table import Row
 ORDERS = 10_000  # to read
 BACKLOG = 20_000  # to publish
 PACED = 400  # sent one by one
-MANY, HUGE, PLANNED = 5_000_000, 25_000_000, 500_000
+HUGE, PLANNED = 25_000_000, 500_000
 PAGES, PAGE = 10_000, 20
 
 
@@ -372,8 +372,8 @@ def beside_few(lab, many, count, warm=2):
 
 def full(lab):
     """Two daemons, one with five million orders and their shipments, and one with few orders."""
-    with lab.stored(MANY, "fill.sql", "fill_shipments.sql") as many, lab.running(many):
-        return beside_few(lab, many, MANY)
+    with lab.stored(growth.MANY, "fill.sql", "fill_shipments.sql") as many, lab.running(many):
+        return beside_few(lab, many, growth.MANY)
 
 
 def huge(lab):

@@ -241,7 +241,7 @@ bool cache_check(struct cache *cache, const char *key) {
 }
 
 /* The values of the keys, as Redis sends them; NULL when it is unavailable. */
-static redisReply *ask(struct cache *cache, const char *const keys[], size_t n) {
+static redisReply *read_values(struct cache *cache, const char *const keys[], size_t n) {
     int64_t deadline = clock_mono_ms() + cache->options.timeout_ms;
     const char **argv = calloc(n + 1, sizeof *argv);
     if (!argv) {
@@ -267,7 +267,7 @@ struct cache_values *cache_get(struct cache *cache, const char *const keys[], si
     if (!values || n == 0)
         return values;
     int64_t began_ns = clock_mono_ns();
-    values->reply = ask(cache, keys, n);
+    values->reply = read_values(cache, keys, n);
     cache_measure(cache, mget, began_ns, values->reply);
     if (values->reply) {
         cache_note(cache, true);
