@@ -60,3 +60,15 @@ def test_tables_that_are_gone(both, make, table):
     eventually(lambda: ready(daemon) == (503, "database"), timeout=10)
     both.query(f"ALTER TABLE elsewhere RENAME TO {table}")
     eventually(lambda: ready(daemon) == (200, None))
+
+
+@pytest.mark.parametrize("make, table", [(System.order_svc, "revoked_tokens"), (System.delivery_svc, "delivery_revoked_tokens")])
+def test_who_is_ready_knows_the_revoked_tokens(both, make, table):
+    daemon = make(both)
+    assert daemon.command("--migrate").returncode == 0
+    with both.parts.connect(both.name) as other, other.transaction():
+        other.execute(f"LOCK TABLE {table}")
+        daemon.launch()
+        eventually(lambda: daemon.health() == 200, what="a database that is well")
+        assert ready(daemon) == (503, "database")
+    eventually(lambda: ready(daemon) == (200, None))

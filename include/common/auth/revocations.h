@@ -46,6 +46,9 @@ void revocations_stop(struct revocations *revocations); /* NULL is fine */
 enum token_status revocations_check(struct revocations *revocations,
                                     const struct token_claims *claims) MUST_CHECK;
 
+/* Whether the tables were loaded once. Until then nearly every token is undecided. Any thread. */
+bool revocations_loaded(struct revocations *revocations);
+
 /* Adds revocations that were committed to the tables, so that this replica knows them immediately. Any thread. */
 void revocations_add(struct revocations *revocations, const struct revocation list[], size_t n);
 void revocations_end(struct revocations *revocations, const struct client_revocation list[], size_t n);

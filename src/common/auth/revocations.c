@@ -204,6 +204,13 @@ enum token_status revocations_check(struct revocations *r, const struct token_cl
     return read ? TOKEN_OK : TOKEN_UNDECIDED;
 }
 
+bool revocations_loaded(struct revocations *r) {
+    pthread_mutex_lock(&r->lock);
+    bool read = r->read;
+    pthread_mutex_unlock(&r->lock);
+    return read;
+}
+
 /* What does not fit in memory now, the thread loads later. */
 void revocations_add(struct revocations *r, const struct revocation list[], size_t n) {
     pthread_mutex_lock(&r->lock);

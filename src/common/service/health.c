@@ -1,6 +1,7 @@
 /* Checking the parts, and reporting the results. */
 #include "common/service/health.h"
 
+#include "common/auth/revocations.h"
 #include "common/base/clock.h"
 #include "common/base/json_write.h"
 #include "common/base/outage.h"
@@ -215,12 +216,12 @@ void health_drain(struct health *health) {
     health->draining = true;
 }
 
-static struct health *health_of(const struct http_request *request) {
-    return ((const struct service *)request->app)->health;
+static const struct service *service_of(const struct http_request *request) {
+    return request->app;
 }
 
 void health_prepare(struct http_request *request) {
-    struct health *health = health_of(request);
+    const struct health *health = service_of(request)->health;
     const char *status = "healthy";
     struct buf parts = {0}, body = {0};
     for (size_t i = 0; i < health->part_count; i++) {
@@ -249,16 +250,18 @@ void health_live_prepare(struct http_request *request) {
     http_reply_json(request, 200, &body);
 }
 
-static const char *why_not_ready(const struct health *health) {
+/* Without the revoked tokens, no request with a token could be answered. */
+static const char *why_not_ready(const struct service *service) {
+    const struct health *health = service->health;
     if (health->draining)
         return "draining";
-    if (!health->parts[0].well)
+    if (!health->parts[0].well || !revocations_loaded(service->auth.revocations))
         return "database";
     return health->migrated ? NULL : "migrations";
 }
 
 void health_ready_prepare(struct http_request *request) {
-    const char *reason = why_not_ready(health_of(request));
+    const char *reason = why_not_ready(service_of(request));
     struct buf body = {0};
     if (reason)
         buf_printf(&body, "{\"status\":\"not ready\",\"reason\":\"%s\"}", reason);

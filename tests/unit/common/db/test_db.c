@@ -60,7 +60,7 @@ static struct db *connect_to(struct server *s) {
                                                  .password = {.text = "p"},
                                                  .sslmode = "disable",
                                                  .application_name = "test",
-                                                 .connect_timeout_ms = 200,
+                                                 .connect_timeout_ms = s->kind == ACCEPTS_ONLY ? 200 : 10000,
                                                  .statement_timeout_ms = 10});
     assert_non_null(db);
     return db;
