@@ -250,14 +250,16 @@ void health_live_prepare(struct http_request *request) {
     http_reply_json(request, 200, &body);
 }
 
-/* Without the revoked tokens, no request with a token could be answered. */
 static const char *why_not_ready(const struct service *service) {
     const struct health *health = service->health;
     if (health->draining)
         return "draining";
-    if (!health->parts[0].well || !revocations_loaded(service->auth.revocations))
+    if (!health->parts[0].well)
         return "database";
-    return health->migrated ? NULL : "migrations";
+    if (!health->migrated)
+        return "migrations";
+    /* Without the revoked tokens of the database, no request with a token could be answered. */
+    return revocations_loaded(service->auth.revocations) ? NULL : "database";
 }
 
 void health_ready_prepare(struct http_request *request) {
