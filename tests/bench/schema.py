@@ -19,7 +19,7 @@ CHANGES = {
 }
 
 
-def cpu_per_order(lab, system):
+def rate_and_cpu(lab, system):
     """The rate, and the CPU time that PostgreSQL's processes need for an order, in us."""
     server = sustained.pid_of(lab.parts, "postgres")
     lab.clear(system.name)
@@ -36,8 +36,8 @@ def schema(lab):
             with lab.orders(**tools.AWAY) as changed:
                 for statement in statements:
                     changed.query(statement)
-                pairs = [(cpu_per_order(lab, changed), cpu_per_order(lab, whole)) for _ in range(2 * lab.rounds)]
+                pairs = [(rate_and_cpu(lab, changed), rate_and_cpu(lab, whole)) for _ in range(2 * lab.rounds)]
             for figure, (name, unit) in enumerate(((f"POST /orders, {CONNECTIONS} connections", "orders/s"), ("CPU time of PostgreSQL per order", "us"))):
                 ours, against = zip(*((a[figure], b[figure]) for a, b in pairs), strict=True)
-                rows.append(Row(f"{name}, {what}", "as it is", unit, list(ours), list(against), None, None))
+                rows.append(Row(f"{name}, {what}", "as it is", unit, list(ours), list(against)))
     return rows
