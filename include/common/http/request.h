@@ -78,3 +78,7 @@ void http_refuse_reserved(struct http_request *request);
 
 /* Whether the body is announced as application/json. If not, answers 415. */
 bool http_expect_json(struct http_request *request);
+
+/* For run: the database has answered for the whole batch, so the next one of the route may begin while this one is
+ * answered. With any request of the batch that has no answer yet. */
+void http_let_next(struct http_request *request);

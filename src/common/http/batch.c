@@ -7,9 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* How long, about, a batch gathers while another one of its lane is in progress. */
-enum { GATHER_MS = 5 };
-
 /* Batches over which the pace is averaged. */
 enum { PACE_MEMORY = 8 };
 
@@ -19,9 +16,16 @@ struct lane { /* guarded by the pool's lock */
     size_t max_batch; /* does not change */
     size_t queued;
     size_t taken;     /* places: queued items, and reserved ones that will be */
-    size_t working;   /* workers that have a batch of this lane */
+    size_t working;   /* batches that the next one waits for */
     int64_t taken_ms; /* when the last batch was taken */
     double pace_ms;   /* recent time per item, while there were many */
+};
+
+/* What a worker does at the moment; on its stack. */
+struct batch_turn {
+    struct batch_pool *pool;
+    struct lane *lane;
+    bool over; /* the next batch of the lane may begin */
 };
 
 struct worker {
@@ -53,7 +57,7 @@ static bool must_wait(const struct batch_pool *pool, const struct lane *lane) {
 static bool is_due(const struct batch_pool *pool, const struct lane *lane, int64_t now_ms) {
     return lane->queued && !must_wait(pool, lane) &&
            (!lane->working || pool->stopping || lane->queued >= lane->max_batch / 2 ||
-            now_ms - lane->head->queued_ms >= GATHER_MS);
+            now_ms - lane->head->queued_ms >= pool->options.gather_ms);
 }
 
 /* The lane to serve next. NULL when none is due; *gathering then says whether one will be. */
@@ -78,7 +82,7 @@ static void await_work(struct batch_pool *pool, bool gathering) {
         return;
     }
     struct timespec due;
-    clock_mono_after(GATHER_MS, &due);
+    clock_mono_after(pool->options.gather_ms, &due);
     pool->watched = true;
     pthread_cond_timedwait(&pool->work, &pool->lock, &due);
     pool->watched = false;
@@ -103,9 +107,11 @@ static void note_pace(struct lane *lane, const struct batch_item *first, size_t 
 }
 
 /* Takes a batch from a lane that has work. */
-static size_t take(struct lane *lane, struct batch_item *items[static BATCH_LIMIT]) {
+static size_t take(struct batch_turn *turn, struct batch_item *items[static BATCH_LIMIT]) {
+    struct lane *lane = turn->lane;
     size_t n = 0;
     do {
+        lane->head->turn = turn;
         items[n++] = lane->head;
         lane->head = lane->head->next;
     } while (lane->head && n < lane->max_batch);
@@ -115,6 +121,21 @@ static size_t take(struct lane *lane, struct batch_item *items[static BATCH_LIMI
     lane->taken -= n;
     note_pace(lane, items[0], n);
     return n;
+}
+
+/* The caller holds the lock. */
+static void end_turn(struct batch_turn *turn) {
+    turn->lane->working -= !turn->over;
+    turn->over = true;
+}
+
+void batch_let_next(const struct batch_item *item) {
+    struct batch_turn *turn = item->turn;
+    pthread_mutex_lock(&turn->pool->lock);
+    end_turn(turn);
+    if (turn->lane->queued)
+        pthread_cond_signal(&turn->pool->work);
+    pthread_mutex_unlock(&turn->pool->lock);
 }
 
 static void *work(void *arg) {
@@ -127,7 +148,8 @@ static void *work(void *arg) {
         bool gathering;
         struct lane *lane = find_work(pool, &gathering);
         if (lane) {
-            size_t n = take(lane, items);
+            struct batch_turn turn = {.pool = pool, .lane = lane};
+            size_t n = take(&turn, items);
             lane->working++;
             pool->slow_working += lane->slow;
             if (!pool->watched && !drained(pool))
@@ -135,7 +157,7 @@ static void *work(void *arg) {
             pthread_mutex_unlock(&pool->lock);
             pool->options.run(pool->options.cls, (size_t)(lane - pool->lanes), worker->state, items, n);
             pthread_mutex_lock(&pool->lock);
-            lane->working--;
+            end_turn(&turn);
             pool->slow_working -= lane->slow;
         } else if (pool->stopping && drained(pool)) {
             break;

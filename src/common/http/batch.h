@@ -2,8 +2,8 @@
  *
  * A lane is a queue of one kind of work. A free worker takes everything that waits in a lane, up to max_batch
  * items, as one batch. While it works, the next batch gathers. Another worker takes that one when the first batch
- * is done, when half a batch has gathered, or when its first item has waited for 5 ms. At low load a batch is one
- * item, which does not wait. */
+ * is done or lets it begin, when half a batch has gathered, or when its first item has waited for gather_ms. At low load
+ * a batch is one item, which does not wait. */
 #pragma once
 
 #include "common/base/attributes.h"
@@ -16,10 +16,12 @@
 #define BATCH_SLOW 8
 
 struct batch_pool;
+struct batch_turn;
 
 struct batch_item { /* embedded in what is queued */
     struct batch_item *next;
-    int64_t queued_ms; /* set by batch_push, on clock_mono_ms's clock */
+    int64_t queued_ms;       /* set by batch_push, on clock_mono_ms's clock */
+    struct batch_turn *turn; /* of the worker that took it */
 };
 
 struct batch_options {
@@ -38,6 +40,7 @@ struct batch_options {
     int64_t patience_ms; /* a lane counts as full when its first item has waited longer */
     int64_t backlog_ms;  /* and when its items will take longer, at the recent pace */
     size_t max_batch;    /* maximum items of one batch, 1..BATCH_LIMIT */
+    int64_t gather_ms;   /* about how long a batch gathers at most behind another one */
 };
 
 /* Starts the workers. NULL when out of memory or threads. */
@@ -50,6 +53,10 @@ bool batch_has_room(struct batch_pool *pool, size_t lane);
  * with batch_push immediately. Any thread. */
 bool batch_reserve(struct batch_pool *pool, size_t lane) MUST_CHECK;
 void batch_push(struct batch_pool *pool, size_t lane, struct batch_item *item);
+
+/* The next batch of the lane may begin before this one is done: what is left of this one is not what the next one has to
+ * wait for. Called by run, with any item that it owns; a further call does nothing. */
+void batch_let_next(const struct batch_item *item);
 
 /* Refuses new items from now on, lets the workers finish what waits, joins the workers and closes them. */
 void batch_pool_stop(struct batch_pool *pool);

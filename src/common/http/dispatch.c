@@ -65,6 +65,10 @@ static struct http_exchange *exchange_of_item(struct batch_item *item) {
     return (struct http_exchange *)((char *)item - offsetof(struct http_exchange, item));
 }
 
+void http_let_next(struct http_request *request) {
+    batch_let_next(&http_exchange_of(request)->item);
+}
+
 static void answer_failure(struct http_request *request, enum outcome outcome) {
     switch (outcome) {
     case OUTCOME_UNAVAILABLE:

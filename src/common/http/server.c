@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 enum {
+    GATHER_MS = 5, /* of a batch, behind another one of its route */
     OUTAGE_QUIET_MS = 5000,
     QUIET_MS = 300, /* a draining server that is idle for this long is done */
     SLOW_MS = 2000, /* and waits for this long for a client that neither sends nor receives */
@@ -140,7 +141,8 @@ static struct batch_pool *server_start_pool(struct http_server *server) {
                                                     .capacity = o->lane_capacity,
                                                     .patience_ms = o->queue_timeout_ms / 2,
                                                     .backlog_ms = o->queue_timeout_ms / 10,
-                                                    .max_batch = o->max_batch});
+                                                    .max_batch = o->max_batch,
+                                                    .gather_ms = GATHER_MS});
 }
 
 static bool server_start(struct http_server *server) {

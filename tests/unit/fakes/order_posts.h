@@ -51,7 +51,7 @@ static inline int set_up(void **state) {
     store.first.total = 300;
     store.first.created_ms = clock_epoch_ms() - 1000;
     config.idempotency_fingerprint_ttl = FINGERPRINT_LIFE_MS;
-    wakes = post_count = 0;
+    wakes = post_count = batches_let = 0;
     app.service.identity = database();
     app.memory = memory_cache_new(64);
     app.orders_limit = limit_new(&(struct limit_policy){.name = "orders"});

@@ -57,6 +57,7 @@ static void orders_of_a_batch_are_made_together(void **state) {
     assert_false(same_body(a, b) || same_body(a, c) || same_body(b, c));
     assert_int_equal(redis.puts, 3);
     assert_int_equal(wakes, 1);
+    assert_int_equal(batches_let, 1); /* once they are stored */
 }
 
 static void without_redis_orders_are_made(void **state) {

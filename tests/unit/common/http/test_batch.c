@@ -89,7 +89,8 @@ static struct batch_pool *start(struct gate *gate, size_t workers, size_t capaci
                                                     .capacity = capacity,
                                                     .patience_ms = patience_ms,
                                                     .backlog_ms = PATIENT_MS,
-                                                    .max_batch = max_batch});
+                                                    .max_batch = max_batch,
+                                                    .gather_ms = 5});
 }
 
 /* Two slow lanes, and one that is not: the last. */
