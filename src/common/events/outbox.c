@@ -26,6 +26,7 @@ enum {
     GIVE_UP = 5,        /* failures in a row to publish, until another replica may try */
     PAUSE_MS = 5000,    /* in which the one that gave up does not try to become active again */
     SWEEP_MS = 5000,    /* until the table is read from its start again */
+    PASS_ON_MS = 10,    /* between two wakes that are passed on to the active relay */
     OVERLAP_IDS = 2000, /* that are read again with each page */
 };
 
@@ -45,6 +46,7 @@ struct outbox {
     atomic_bool stopping;
     pthread_t thread;
 
+    bool woken;  /* rows were inserted since the last turn began */
     bool active; /* this replica publishes: the connection of this generation holds the advisory lock */
     unsigned generation;
     int64_t elect_after_ms;
@@ -194,7 +196,9 @@ static void resign(struct outbox *o) {
 }
 
 /* One turn of the relay: false when a part is away; *more when the next turn has work already. */
-static bool turn(struct outbox *o, bool woken, bool *more) {
+static bool turn(struct outbox *o, bool *more) {
+    bool woken = o->woken;
+    o->woken = false;
     if (o->active && db_generation(o->db) != o->generation)
         o->active = false;
     bool may_lead = o->active || clock_mono_ms() >= o->elect_after_ms;
@@ -222,9 +226,9 @@ static bool turn(struct outbox *o, bool woken, bool *more) {
     return ok;
 }
 
-static bool take_wake(struct outbox *o) {
+static void take_wake(struct outbox *o) {
     uint64_t count;
-    return read(o->wake_fd, &count, sizeof count) > 0;
+    o->woken |= read(o->wake_fd, &count, sizeof count) > 0;
 }
 
 /* A wake does not shorten it, but a stop does. */
@@ -233,7 +237,7 @@ static void outbox_rest(struct outbox *o, int64_t ms) {
     for (int64_t left = ms; left > 0 && !atomic_load(&o->stopping); left = end - clock_mono_ms()) {
         struct pollfd fd = {.fd = o->wake_fd, .events = POLLIN};
         if (poll(&fd, 1, (int)left) > 0)
-            (void)take_wake(o);
+            take_wake(o);
     }
 }
 
@@ -242,9 +246,11 @@ static void *relay(void *cls) {
     struct outbox *o = cls;
     for (;;) {
         bool last = atomic_load(&o->stopping);
-        bool woken = take_wake(o), more = false;
+        bool more = false;
+        take_wake(o);
         int64_t began_ms = clock_mono_ms();
-        bool ok = turn(o, woken, &more);
+        bool passes_on = o->woken && !o->active;
+        bool ok = turn(o, &more);
         if (last)
             return NULL; /* the remaining rows stay in the table, for another replica or the next start */
         if (ok && more)
@@ -252,8 +258,8 @@ static void *relay(void *cls) {
         if (ok) {
             int64_t ended_ms = clock_mono_ms();
             (void)db_wait_notify(o->db, o->wake_fd, IDLE_MS);
-            if (o->active) /* another one passes each wake on to the active one */
-                outbox_rest(o, pace_rest_ms(ended_ms - began_ms) - (clock_mono_ms() - ended_ms));
+            int64_t rest_ms = o->active ? pace_rest_ms(ended_ms - began_ms) : passes_on ? PASS_ON_MS : 0;
+            outbox_rest(o, rest_ms - (clock_mono_ms() - ended_ms));
         } else
             outbox_rest(o, backoff_ms(o->failures - 1, BACKOFF_BASE_MS, BACKOFF_CAP_MS));
     }
