@@ -15,7 +15,7 @@ static const struct db_query claim_query = {
 static const struct db_query next_query = {
     "erasure_next",
     "SELECT o.id, EXISTS (SELECT FROM order_outbox w WHERE w.group_id = o.id) FROM orders o"
-    " WHERE o.customer_id = $1 AND o.id > $2 ORDER BY o.id LIMIT $3"};
+    " WHERE " ERASURE_OF_REPLACEMENT " AND o.id > $2 ORDER BY o.id LIMIT $3"};
 enum { NEXT_ID, NEXT_WAITS };
 
 static const struct db_query tell_again_query = {"erasure_tell_again", OUTBOX_INSERT_ROWS("order_outbox")};

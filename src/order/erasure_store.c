@@ -97,7 +97,8 @@ static const struct db_query unfinished_query = {
     "SELECT replacement FROM erasures WHERE finished_at IS NULL AND replacement > $1 ORDER BY replacement LIMIT 1"};
 
 static const struct db_query erased_query = {
-    "erasure_erased", "SELECT id FROM orders WHERE customer_id = $1 AND id > $2 ORDER BY id LIMIT $3"};
+    "erasure_erased",
+    "SELECT id FROM orders WHERE " ERASURE_OF_REPLACEMENT " AND id > $2 ORDER BY id LIMIT $3"};
 
 static const struct db_query erased_keys_query = {
     "erasure_erased_keys", "SELECT client_id, key FROM idempotency_keys WHERE order_id = ANY ($1)"};

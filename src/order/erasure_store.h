@@ -11,6 +11,10 @@
 
 #define ERASURE_BATCH 100 /* maximum of orders in a transaction */
 
+/* The orders whose customer was replaced by $1: all of one client, which the index has before their ids. */
+#define ERASURE_OF_REPLACEMENT                                                                               \
+    "customer_id = $1 AND client_id = (SELECT client_id FROM erasures WHERE replacement = $1)"
+
 /* Who is erased: the orders that a customer has with a client. Text is borrowed. */
 struct erasure {
     const char *customer_id, *client_id;

@@ -7,7 +7,13 @@ from table import Row
 CONNECTIONS = 256
 CHANGES = {
     "with a foreign key of the items": ["ALTER TABLE order_items ADD FOREIGN KEY (order_id) REFERENCES orders"],
-    "without the index on the customer": ["DROP INDEX orders_customer_idx"],
+    "with checks of limits": [
+        """ALTER TABLE orders ADD CHECK (length(customer_id) BETWEEN 1 AND 255), ADD CHECK (total_amount > 0),
+           ADD CHECK (status IN ('PENDING_SHIPMENT', 'SHIPPED', 'DELIVERED', 'CANCELLED')),
+           ADD CHECK (length(reference) BETWEEN 1 AND 64), ADD CHECK (length(currency) = 3)""",
+        """ALTER TABLE order_items ADD CHECK (length(product_id) BETWEEN 1 AND 255), ADD CHECK (unit_price > 0),
+           ADD CHECK (quantity BETWEEN 1 AND 1000000)"""],
+    "with an index on customer and id": ["CREATE INDEX ON orders (customer_id, id)"],
     "without the index on quiet orders": ["DROP INDEX orders_quiet_idx"],
     "without the index on the expiry of keys": ["DROP INDEX idempotency_keys_expiry_idx"],
     "with BRIN on the expiry of keys": ["DROP INDEX idempotency_keys_expiry_idx",

@@ -54,3 +54,20 @@ def test_list_reads_what_it_shows(filled, scope, query, shown):
         order.stop()
     eventually(lambda: is_alone(filled), what="the end of all sessions, which write their statistics then")
     assert rows_read(filled) - before < OTHERS / 10
+
+
+@pytest.mark.parametrize("query, where", [("customer_id=guest", "customer_id = 'guest'"),
+                                          ("customer_id=guest&status=SHIPPED", "customer_id = 'guest' AND status = 'SHIPPED'"),
+                                          ("customer_id=customer-77", "customer_id = 'customer-77'")])
+def test_pages_of_a_customer_of_many_clients(filled, query, where):
+    """The newest first, whoever's client they are."""
+    order = filled.order_svc(RECONCILE_AFTER="24h").start()
+    try:
+        reader, ids, cursor = filled.client("admin", "order:read order:read:all", daemon=order), [], ""
+        while cursor is not None:
+            page = reader.get(f"/orders?limit=100&{query}{cursor and '&cursor='}{cursor}").json()
+            ids += [shown["id"] for shown in page["orders"]]
+            cursor = page["next_cursor"]
+    finally:
+        order.stop()
+    assert ids == [str(row[0]) for row in filled.query(f"SELECT id FROM orders WHERE {where} ORDER BY id DESC")]
