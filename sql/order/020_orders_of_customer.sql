@@ -1,4 +1,4 @@
 -- no-transaction
--- orders_customer_client_idx finds the orders of a customer, too. As customers come at random, this index cost a new order more than
--- any other one.
+-- Another index has the customer, the client and the id. As customers come at random, this one cost a new order more than any
+-- other index.
 DROP INDEX CONCURRENTLY IF EXISTS orders_customer_idx;

@@ -187,20 +187,20 @@ static bool erase_listed(struct erasing_run *run) {
 }
 
 /* Rewrites what Redis keeps of the orders of one unfinished erasure. */
-static bool clean_erased(struct erasing_run *run, const char *replacement) {
+static bool clean_erased(struct erasing_run *run, const struct erasure *erasure) {
     struct uuid behind = {0};
     bool more = true, good = true;
     while (good && more) {
         struct arena arena = {0};
         struct erasure_batch batch;
-        enum db_status status = erasure_store_erased(run->db, replacement, &behind, &arena, &batch);
+        enum db_status status = erasure_store_erased(run->db, erasure, &behind, &arena, &batch);
         more = status == DB_OK && batch.count > 0;
         good = status == DB_OK ? !more || clean_cache(run, &arena, &batch) : erasing_failed(run, status);
         if (more)
             behind = batch.orders[batch.count - 1].id;
         arena_free(&arena);
     }
-    enum db_status status = good ? erasure_store_finish(run->db, replacement) : DB_OK;
+    enum db_status status = good ? erasure_store_finish(run->db, erasure->replacement) : DB_OK;
     return status == DB_OK ? good : erasing_failed(run, status);
 }
 
@@ -208,16 +208,16 @@ static bool clean_erased(struct erasing_run *run, const char *replacement) {
  * else is not disturbed: each of its batches opens its row again.) */
 static bool finish_interrupted(struct erasing_run *run) {
     struct arena arena = {0};
-    const char *replacement = "";
+    struct erasure erasure = {.replacement = ""};
     bool good = true;
     while (good) {
-        enum db_status status = erasure_store_unfinished(run->db, replacement, &arena, &replacement);
+        enum db_status status = erasure_store_unfinished(run->db, erasure.replacement, &arena, &erasure);
         if (status != DB_OK)
             good = erasing_failed(run, status);
-        else if (!replacement)
+        else if (!erasure.replacement)
             break;
         else
-            good = clean_erased(run, replacement);
+            good = clean_erased(run, &erasure);
     }
     arena_free(&arena);
     return good;

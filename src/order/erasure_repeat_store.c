@@ -8,14 +8,14 @@
 /* clang-format off */
 static const struct db_query claim_query = {
     "erasure_claim",
-    "SELECT replacement, coalesce(told_to, '00000000-0000-0000-0000-000000000000') FROM erasures"
+    "SELECT replacement, coalesce(told_to, '00000000-0000-0000-0000-000000000000'), client_id FROM erasures"
     " WHERE quiet_since <= now() - $1 * interval '1 ms' AND quiet_since < 'infinity'"
     " ORDER BY quiet_since LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED"};
 
 static const struct db_query next_query = {
     "erasure_next",
     "SELECT o.id, EXISTS (SELECT FROM order_outbox w WHERE w.group_id = o.id) FROM orders o"
-    " WHERE " ERASURE_OF_REPLACEMENT " AND o.id > $2 ORDER BY o.id LIMIT $3"};
+    " WHERE o.customer_id = $1 AND o.client_id = $4 AND o.id > $2 ORDER BY o.id LIMIT $3"};
 enum { NEXT_ID, NEXT_WAITS };
 
 static const struct db_query tell_again_query = {"erasure_tell_again", OUTBOX_INSERT_ROWS("order_outbox")};
@@ -80,6 +80,7 @@ static enum db_status repeat_page(struct db *db, struct repetition *work, const 
     db_text_param(&p, replacement);
     db_uuid_param(&p, &behind);
     db_int_param(&p, ERASURE_BATCH);
+    db_text_param(&p, db_text(erasure, 0, 2));
     enum db_status status = db_run(db, &next_query, &p, &page);
     size_t n = db_rows(page);
     if (n)

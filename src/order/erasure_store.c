@@ -94,11 +94,12 @@ static const struct db_query finish_query = {
 
 static const struct db_query unfinished_query = {
     "erasure_unfinished",
-    "SELECT replacement FROM erasures WHERE finished_at IS NULL AND replacement > $1 ORDER BY replacement LIMIT 1"};
+    "SELECT replacement, client_id FROM erasures WHERE finished_at IS NULL AND replacement > $1"
+    " ORDER BY replacement LIMIT 1"};
 
 static const struct db_query erased_query = {
     "erasure_erased",
-    "SELECT id FROM orders WHERE " ERASURE_OF_REPLACEMENT " AND id > $2 ORDER BY id LIMIT $3"};
+    "SELECT id FROM orders WHERE customer_id = $1 AND client_id = $2 AND id > $3 ORDER BY id LIMIT $4"};
 
 static const struct db_query erased_keys_query = {
     "erasure_erased_keys", "SELECT client_id, key FROM idempotency_keys WHERE order_id = ANY ($1)"};
@@ -286,19 +287,29 @@ enum db_status erasure_store_finish(struct db *db, const char *replacement) {
 }
 
 enum db_status erasure_store_unfinished(struct db *db, const char *behind, struct arena *arena,
-                                        const char **replacement) {
+                                        struct erasure *erasure) {
     struct db_params p = {0};
+    struct db_result *result = NULL;
+    *erasure = (struct erasure){0};
     db_text_param(&p, behind);
-    return erasure_read_text(db, &unfinished_query, &p, arena, replacement);
+    enum db_status status = db_run(db, &unfinished_query, &p, &result);
+    if (db_rows(result)) {
+        erasure->replacement = arena_strdup(arena, db_text(result, 0, 0));
+        erasure->client_id = arena_strdup(arena, db_text(result, 0, 1));
+    }
+    db_result_free(result);
+    db_params_free(&p);
+    return arena->failed ? DB_NO_MEMORY : status;
 }
 
-enum db_status erasure_store_erased(struct db *db, const char *replacement, const struct uuid *behind,
+enum db_status erasure_store_erased(struct db *db, const struct erasure *erasure, const struct uuid *behind,
                                     struct arena *arena, struct erasure_batch *batch) {
     const struct erasing e = {NULL, arena, batch};
     struct db_params p = {0};
     struct uuid *ids;
     *batch = (struct erasure_batch){0};
-    db_text_param(&p, replacement);
+    db_text_param(&p, erasure->replacement);
+    db_text_param(&p, erasure->client_id);
     db_uuid_param(&p, behind);
     enum db_status status = erasure_read_ids(db, &erased_query, &p, arena, &ids, &batch->seen);
     if (status != DB_OK || batch->seen == 0)

@@ -11,10 +11,6 @@
 
 #define ERASURE_BATCH 100 /* maximum of orders in a transaction */
 
-/* The orders whose customer was replaced by $1: all of one client, which the index has before their ids. */
-#define ERASURE_OF_REPLACEMENT                                                                               \
-    "customer_id = $1 AND client_id = (SELECT client_id FROM erasures WHERE replacement = $1)"
-
 /* Who is erased: the orders that a customer has with a client. Text is borrowed. */
 struct erasure {
     const char *customer_id, *client_id;
@@ -54,11 +50,11 @@ void erasure_add_event(struct outbox_rows *rows, struct buf *payload, const stru
 /* All that is left of the customer's name is in caches, and has been seen to. */
 enum db_status erasure_store_finish(struct db *db, const char *replacement) MUST_CHECK;
 
-/* The replacement of an erasure that was not finished: it runs somewhere, or was interrupted. In arena; NULL when there is
- * none behind this one ("": from the start). */
+/* The replacement and the client of an erasure that was not finished: it runs somewhere, or was interrupted. In arena; the
+ * replacement is NULL when there is none behind this one ("": from the start). */
 enum db_status erasure_store_unfinished(struct db *db, const char *behind, struct arena *arena,
-                                        const char **replacement) MUST_CHECK;
+                                        struct erasure *erasure) MUST_CHECK;
 
 /* The orders behind an id that were erased with this replacement, ERASURE_BATCH at most, in the order of their ids. */
-enum db_status erasure_store_erased(struct db *db, const char *replacement, const struct uuid *behind,
+enum db_status erasure_store_erased(struct db *db, const struct erasure *erasure, const struct uuid *behind,
                                     struct arena *arena, struct erasure_batch *batch) MUST_CHECK;

@@ -47,8 +47,8 @@ static const struct db_query find_query = {
  * those on their way, or with order:read:all those of others. With "column = $3" alone, the planner knows that the order
  * by column and id is the order by id, and may walk the primary key past the orders of everybody else. A range of
  * (column, id) leaves it no choice. It has two columns, because PostgreSQL ends a walk only where the first one differs. */
-#define PAGE(range, filters, order) "SELECT * FROM orders WHERE " range filters " ORDER BY " order " LIMIT $2"
-#define LIST(range, filters, order) "WITH o AS (" PAGE(range, filters, order) ")" PAGE_ITEMS
+#define LIST(range, filters, order)                                                                          \
+    "WITH o AS (SELECT * FROM orders WHERE " range filters " ORDER BY " order " LIMIT $2)" PAGE_ITEMS
 #define PAGE_ITEMS                                                                                           \
     " SELECT " ORDER_COLUMNS                                                                                 \
     "   FROM o JOIN order_items i ON i.order_id = o.id"                                                      \
@@ -70,11 +70,12 @@ static const struct db_query find_query = {
     "           WHERE (customer_id, client_id) > ($4, found.client_id) AND customer_id <= $4"                \
     "           ORDER BY customer_id, client_id LIMIT 1)"                                                    \
     "    FROM found WHERE client_id IS NOT NULL"                                                             \
-    "), o AS ("                                                                                              \
-    "  SELECT page.* FROM found, LATERAL ("                                                                  \
-    PAGE("customer_id = $4 AND " RANGE("client_id", "found.client_id"), filters, "client_id DESC, id DESC") \
+    "), newest AS ("                                                                                         \
+    "  SELECT page.id FROM found, LATERAL ("                                                                 \
+    "    SELECT id FROM orders WHERE customer_id = $4 AND " RANGE("client_id", "found.client_id") filters     \
+    "     ORDER BY client_id DESC, id DESC LIMIT $2"                                                         \
     "  ) page ORDER BY page.id DESC LIMIT $2"                                                                \
-    ")" PAGE_ITEMS
+    "), o AS (SELECT orders.* FROM newest JOIN orders USING (id))" PAGE_ITEMS
 #define OPEN(filters)        LIST(RANGE("status", "$5"), IS_OPEN filters, "status DESC, id DESC")
 #define BY_CLIENT " AND client_id = $3"
 #define BY_STATUS " AND status = $5"

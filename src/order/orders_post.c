@@ -329,7 +329,8 @@ static enum db_status create_orders(struct db *db, struct creation *creations[],
         creations[0]->store.outcome = ORDER_KEY_BUSY;
         status = DB_OK;
     }
-    http_let_next(creations[0]->request);
+    if (status == DB_OK)
+        http_let_next(creations[0]->request);
     for (size_t i = 0; i < n && status == DB_OK; i++)
         if (creations[i]->original)
             settle_duplicate(creations[i]);

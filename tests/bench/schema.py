@@ -13,7 +13,7 @@ CHANGES = {
         BEGIN
             FOR c IN SELECT conrelid::regclass AS relation, conname FROM pg_constraint
                       WHERE contype = 'c' AND conrelid IN ('orders'::regclass, 'order_items'::regclass) LOOP
-                EXECUTE format('ALTER TABLE %s DROP CONSTRAINT %I', c.relation, c.conname);
+                EXECUTE 'ALTER TABLE ' || c.relation || ' DROP CONSTRAINT ' || quote_ident(c.conname);
             END LOOP;
         END $$"""],
     "with an index on customer and id": ["CREATE INDEX ON orders (customer_id, id)"],

@@ -16,12 +16,13 @@
 
 enum {
     SHOWN = 20,
+    SHOPS = 40,
     OPEN = 100, /* orders that are not delivered */
     RUNS = 12,  /* after five runs PostgreSQL may use a generic plan */
 };
 
-/* 15 % of the orders are the oldest, of a client that was quiet since, and of one customer. A busy client has the rest. The
- * newest are not delivered. */
+/* 15 % of the orders are the oldest, of a client that was quiet since, and of one customer. A busy client has the
+ * rest. The newest are not delivered. */
 static const char fill[] =
     "INSERT INTO orders (id, client_id, customer_id, status, total_amount, version, created_at, updated_at, reference)"
     " SELECT (lpad(to_hex(n * 100000), 12, '0') || '-7' || substr(gen_random_uuid()::text, 16))::uuid,"
@@ -33,6 +34,16 @@ static const char fill[] =
     "   FROM generate_series(1, 20000) n;"
     "INSERT INTO order_items (order_id, position, product_id, quantity, unit_price)"
     " SELECT id, 1, 'p', 1, 1 FROM orders;"
+    "ANALYZE";
+
+/* Forty shops have 50 orders each of a guest. */
+static const char guests[] =
+    "INSERT INTO orders (id, client_id, customer_id, status, total_amount, version, created_at, updated_at)"
+    " SELECT (lpad(to_hex(n * 100000 + 50000), 12, '0') || '-7' || substr(gen_random_uuid()::text, 16))::uuid,"
+    "        'shop-' || n % 40, 'guest', 'DELIVERED', 1, 3, to_timestamp(n * 100), to_timestamp(n * 100)"
+    "   FROM generate_series(7001, 9000) n;"
+    "INSERT INTO order_items (order_id, position, product_id, quantity, unit_price)"
+    " SELECT id, 1, 'p', 1, 1 FROM orders WHERE customer_id = 'guest';"
     "ANALYZE";
 
 /* The rows of orders that the connection has touched. The statistics forget them now and then, but not during a
@@ -86,8 +97,8 @@ static const struct {
     {"all", NULL, NULL, NULL, SHOWN, 0},
     {"client", "old", NULL, NULL, SHOWN, 0},
     {"nobody", "nobody", NULL, NULL, 0, 0},
-    {"customer", NULL, "customer-old", NULL, SHOWN, 0},
-    {"no customer", NULL, "nobody", NULL, 0, 0},
+    {"customer", NULL, "customer-old", NULL, SHOWN, SHOWN},
+    {"no customer", NULL, "nobody", NULL, 0, 10},
     {"client and customer", "old", "customer-old", NULL, SHOWN, 0},
     {"pending", NULL, NULL, &pending, SHOWN, 0},
     {"delivered", NULL, NULL, &delivered, SHOWN, OPEN},
@@ -95,9 +106,9 @@ static const struct {
     {"pending of busy client", "busy", NULL, &pending, SHOWN, 0},
     {"delivered of client", "old", NULL, &delivered, SHOWN, 0},
     {"delivered of busy client", "busy", NULL, &delivered, SHOWN, OPEN},
-    {"delivered of customer", NULL, "customer-old", &delivered, SHOWN, 0},
+    {"delivered of customer", NULL, "customer-old", &delivered, SHOWN, SHOWN},
     {"delivered of client and customer", "old", "customer-old", &delivered, SHOWN, 0},
-    {"pending of customer", NULL, "customer-1", &pending, SHOWN, OPEN},
+    {"pending of customer", NULL, "customer-1", &pending, SHOWN, 2 * OPEN},
     {"pending of client and customer", "busy", "customer-1", &pending, SHOWN, OPEN},
 };
 
@@ -133,7 +144,7 @@ static const struct {
     {"busy client, when it was quiet", "busy", NULL, NULL, NULL, AT(1), AT(2900), -1, 0, SHOWN},
     {"client, since", "old", NULL, NULL, NULL, AT(2995), -1, -1, 5, SHOWN},
     {"client, long after", "old", NULL, NULL, NULL, AT(5000), -1, -1, 0, SHOWN},
-    {"customer, between", NULL, "customer-old", NULL, NULL, AT(1000), AT(1006), -1, 5, SHOWN},
+    {"customer, between", NULL, "customer-old", NULL, NULL, AT(1000), AT(1006), -1, 5, 2 * SHOWN},
     {"client and customer, between", "old", "customer-old", NULL, NULL, AT(1000), AT(1006), -1, 5, SHOWN},
     {"pending, after", NULL, NULL, NULL, &pending, AT(1), -1, -1, SHOWN, SHOWN},
     {"pending, before", NULL, NULL, NULL, &pending, -1, AT(19000), -1, 0, SHOWN},
@@ -194,12 +205,24 @@ static void pages_follow_each_other(void **state) {
     assert_int_equal(seen, 3000);
 }
 
-static char name[64];
-
 static void run_script(struct db *db, const char *sql) {
     if (db_script(db, sql) != DB_OK)
         fail_msg("%s", db_error(db));
 }
+
+/* Of each client, a page of orders is looked at, however many it has. */
+static void a_customer_of_many_clients_takes_a_page_of_each(void **state) {
+    struct db *db = *state;
+    run_script(db, guests);
+    for (int run = 0; run < RUNS; run++) {
+        struct listing l = {.page = {.customer_id = "guest", .limit = SHOWN}};
+        assert_int_equal(db_transaction(db, list, &l), DB_OK);
+        assert_int_equal(l.count, SHOWN);
+        assert_in_range(l.touched, SHOWN, SHOPS * (SHOWN + 1) + 2 * SHOWN + 10);
+    }
+}
+
+static char name[64];
 
 static void on_server(const char *verb) {
     struct db_options options = live_db_options();
@@ -232,9 +255,9 @@ static int tear_down(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_list_touches_what_it_shows),
-        cmocka_unit_test(a_filter_touches_what_it_shows),
+        cmocka_unit_test(a_list_touches_what_it_shows), cmocka_unit_test(a_filter_touches_what_it_shows),
         cmocka_unit_test(pages_follow_each_other),
+        cmocka_unit_test(a_customer_of_many_clients_takes_a_page_of_each), /* last: it adds orders */
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -215,6 +215,8 @@ static void one_of_two_relays_is_active(void **state) {
     write_rows(f, 3, 0, 1);
     outbox_wake(b);
     assert_true(db_wait_notify(f->db, never, PATIENCE_MS)); /* the passive one tells the active one */
+    outbox_wake(b);                                         /* while it rests: it tells that later */
+    assert_true(db_wait_notify(f->db, never, PATIENCE_MS));
     for (int i = 1; i < 20; i++) {
         write_rows(f, 3, i, 1);
         outbox_wake(i % 2 ? a : b);

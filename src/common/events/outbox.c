@@ -210,6 +210,7 @@ static bool turn(struct outbox *o, bool *more) {
         status = read_page(o, &rows);
     if (status != DB_OK) {
         o->active = false;
+        o->woken |= woken;
         return failed(o, "database", db_error(o->db));
     }
     /* A new connection does not hold the lock, so another relay may own the rows that were read on it. */
@@ -245,9 +246,8 @@ static void *relay(void *cls) {
     pthread_setname_np(pthread_self(), "relay");
     struct outbox *o = cls;
     for (;;) {
-        bool last = atomic_load(&o->stopping);
-        bool more = false;
         take_wake(o);
+        bool last = atomic_load(&o->stopping), more = false; /* a stop also wakes, so it is not missed */
         int64_t began_ms = clock_mono_ms();
         bool passes_on = o->woken && !o->active;
         bool ok = turn(o, &more);

@@ -52,8 +52,7 @@ static bool must_wait(const struct batch_pool *pool, const struct lane *lane) {
     return lane->slow && pool->slow_working > 0 && pool->slow_working >= pool->options.workers / 2;
 }
 
-/* Whether a worker should take what waits. While another worker has a batch of the lane, half a batch must gather
- * first: few large batches cost the database and Redis far less than many small ones. */
+/* Whether a worker should take what waits. Behind a batch that does not let it begin, half a batch must gather first: few large batches cost the database and Redis far less than many small ones. */
 static bool is_due(const struct batch_pool *pool, const struct lane *lane, int64_t now_ms) {
     return lane->queued && !must_wait(pool, lane) &&
            (!lane->working || pool->stopping || lane->queued >= lane->max_batch / 2 ||
@@ -133,7 +132,7 @@ void batch_let_next(const struct batch_item *item) {
     struct batch_turn *turn = item->turn;
     pthread_mutex_lock(&turn->pool->lock);
     end_turn(turn);
-    if (turn->lane->queued)
+    if (turn->lane->queued && !turn->lane->working)
         pthread_cond_signal(&turn->pool->work);
     pthread_mutex_unlock(&turn->pool->lock);
 }

@@ -12,7 +12,8 @@ enum { FAKE_REQUESTS = 4 };
 static struct buf trace; /* what was called: "room 1; guard; prepare; ..." */
 static bool has_room, reserves, within;
 static struct batch_item *pushed;
-static int resumed[FAKE_REQUESTS]; /* how often, by the number of the exchange */
+static const struct batch_item *let_by; /* the next batch */
+static int resumed[FAKE_REQUESTS];      /* how often, by the number of the exchange */
 static struct http_exchange exchanges[FAKE_REQUESTS];
 
 static inline void note(const char *word) {
@@ -38,8 +39,7 @@ void batch_push(struct batch_pool *pool, size_t lane, struct batch_item *item) {
 }
 
 void batch_let_next(const struct batch_item *item) {
-    (void)item;
-    note("let next");
+    let_by = item;
 }
 
 void http_suspend(struct http_exchange *x) {

@@ -3,6 +3,7 @@
 
 #include "common/db/identity.h"
 #include "fake_cache.h"
+#include "fake_http.h"
 #include "order/order_store.h"
 
 #include <string.h>
@@ -23,6 +24,7 @@ static struct {
     size_t create_count;           /* of the last create */
     bool waited_for_key;           /* after a lock timeout */
     size_t asks_before;            /* of Redis, when create was called */
+    size_t let_before;             /* further batches, when it was called */
 } store;
 
 bool db_is_connected(const struct db *db) {
@@ -64,6 +66,7 @@ enum db_status order_store_create(struct db *db, struct order_creation *const cr
     store.creates++;
     store.create_count = n;
     store.asks_before = redis.asks;
+    store.let_before = batches_let;
     for (size_t i = 0; store.create_status == DB_OK && i < n; i++) {
         const char *key = creations[i]->key;
         bool taken = key && (store.key_is_taken || (store.taken_key && strcmp(key, store.taken_key) == 0));

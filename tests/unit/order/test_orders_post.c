@@ -57,7 +57,8 @@ static void orders_of_a_batch_are_made_together(void **state) {
     assert_false(same_body(a, b) || same_body(a, c) || same_body(b, c));
     assert_int_equal(redis.puts, 3);
     assert_int_equal(wakes, 1);
-    assert_int_equal(batches_let, 1); /* once they are stored */
+    assert_int_equal(store.let_before, 0); /* the next batch begins when they are stored */
+    assert_int_equal(batches_let, 1);
 }
 
 static void without_redis_orders_are_made(void **state) {
@@ -236,6 +237,7 @@ static void without_a_connection_redis_is_waited_for_first(void **state) {
     assert_int_equal(store.creates, 1);
     assert_int_equal(store.create_count, 1);
     assert_int_equal(store.asks_before, 1);
+    assert_int_equal(batches_let, 0);
     assert_true(is_first_receipt(known));
     assert_int_equal(unknown->reply.status, 0); /* the server's to answer */
     assert_int_equal(wakes, 0);

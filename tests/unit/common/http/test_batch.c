@@ -133,7 +133,8 @@ static struct batch_pool *start_traffic(struct traffic *traffic, size_t workers)
                                                     .capacity = 1000,
                                                     .patience_ms = PATIENT_MS,
                                                     .backlog_ms = PATIENT_MS,
-                                                    .max_batch = 100});
+                                                    .max_batch = 100,
+                                                    .gather_ms = 5});
 }
 
 static bool put(struct batch_pool *pool, struct job *job) {
@@ -296,7 +297,8 @@ static bool room_behind_three(int64_t backlog_ms) {
                                                                        .capacity = 100,
                                                                        .patience_ms = PATIENT_MS,
                                                                        .backlog_ms = backlog_ms,
-                                                                       .max_batch = 1});
+                                                                       .max_batch = 1,
+                                                                       .gather_ms = 5});
     assert_true(put(pool, &jobs[0]));
     wait_for(&steps.batches, 1);
     for (size_t i = 1; i < 5; i++)

@@ -122,6 +122,12 @@ static void a_batch_is_run_as_a_whole(void **state) {
     assert_string_equal(trace.data, "run abc; ");
 }
 
+static void any_request_of_it_lets_the_next_one_begin(void **state) {
+    (void)state;
+    http_let_next(&exchanges[1].request);
+    assert_ptr_equal(let_by, &exchanges[1].item);
+}
+
 static void what_waited_too_long_is_not_run(void **state) {
     (void)state;
     static const enum fate good[] = {GOOD, GOOD, GOOD};
@@ -299,6 +305,7 @@ int main(void) {
     log_setup("test", LOG_INFO, LOG_JSON);
     const struct CMUnitTest tests[] = {
         TEST(a_batch_is_run_as_a_whole),
+        TEST(any_request_of_it_lets_the_next_one_begin),
         TEST(what_waited_too_long_is_not_run),
         TEST(a_batch_that_waited_too_long_as_a_whole_is_not_run),
         TEST(after_the_deadline_of_the_stop_nothing_is_run),
