@@ -1,3 +1,6 @@
+-- Both tables in the order in which changes lock them: the other way round, each would wait for the other.
+LOCK TABLE shipments, delivery_events;
+
 -- When a shipment is deleted, PostgreSQL looks for rows that still refer to it. The trail has an index on orders, and none on
 -- shipments, which would cost each change of a shipment.
 ALTER TABLE delivery_events DROP CONSTRAINT IF EXISTS delivery_events_shipment_id_fkey,

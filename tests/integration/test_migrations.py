@@ -1,10 +1,12 @@
 """Migrations let others read and write: none of them looks at each row of a table, or writes it anew, while it locks it."""
 
+import concurrent.futures
 import contextlib
 import pathlib
 
+import psycopg
 import pytest
-from harness import ROOT, System
+from harness import ROOT, System, eventually
 
 ROWS = 2000
 FIRST = {"order": "009", "delivery": "008"}  # earlier ones made the tables, or are documented to lock them
@@ -78,3 +80,37 @@ def test_no_migration_locks_a_table_for_long(parts, daemon):
 def test_one_that_does_would_be_found(parts, script):
     with filled(parts, "order") as connection:
         assert apply(connection, script) == {"orders"}
+
+
+# The daemons' statements lock the first of these tables before the second one.
+PAIRS = {"order": ("orders", "order_items"), "delivery": ("shipments", "delivery_events")}
+
+
+def waits_for_neither(admin, connection, script, first, second):
+    """Applies a migration beside a statement that has locked the first table, and then locks the second one. False when each
+    would have waited for the other."""
+    waits = "SELECT count(*) FROM pg_locks WHERE pid = %s AND NOT granted"
+    with concurrent.futures.ThreadPoolExecutor() as threads, admin.transaction():
+        admin.execute(f"LOCK TABLE {first} IN ROW EXCLUSIVE MODE")
+        done = threads.submit(connection.execute, script)
+        eventually(lambda: done.done() or admin.execute(waits, (connection.info.backend_pid,)).fetchone()[0],
+                   what="the migration, or a lock that it waits for")
+        try:
+            admin.execute(f"LOCK TABLE {second} IN ROW EXCLUSIVE MODE NOWAIT")
+        except psycopg.errors.LockNotAvailable:
+            return False
+    done.result()
+    return True
+
+
+@pytest.mark.parametrize("daemon", FIRST)
+def test_no_migration_locks_tables_the_other_way_round(parts, daemon):
+    with filled(parts, daemon) as connection, parts.connect(connection.info.dbname) as admin:
+        for file in files_of(daemon):
+            if file.name < FIRST[daemon]:
+                continue
+            script = file.read_text()
+            if script.startswith(ALONE):
+                apply(connection, script)
+            else:
+                assert waits_for_neither(admin, connection, script, *PAIRS[daemon]), file.name
