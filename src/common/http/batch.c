@@ -52,7 +52,8 @@ static bool must_wait(const struct batch_pool *pool, const struct lane *lane) {
     return lane->slow && pool->slow_working > 0 && pool->slow_working >= pool->options.workers / 2;
 }
 
-/* Whether a worker should take what waits. Behind a batch that does not let it begin, half a batch must gather first: few large batches cost the database and Redis far less than many small ones. */
+/* Whether a worker should take what waits. Behind a batch that does not let it begin, half a batch must gather first: few
+ * large batches cost the database and Redis far less than many small ones. */
 static bool is_due(const struct batch_pool *pool, const struct lane *lane, int64_t now_ms) {
     return lane->queued && !must_wait(pool, lane) &&
            (!lane->working || pool->stopping || lane->queued >= lane->max_batch / 2 ||
