@@ -48,7 +48,7 @@ class Losses:
         self.forgotten = {order.order_id for order in journal.orders if order.cancels and self.touch(order)}
 
     def has(self, answer):
-        """Whether the answer came while what it says could still be forgotten."""
+        """Whether the answer, or that to the revocation of a token, came while what it says could still be forgotten."""
         return any(start <= answer.came and answer.sent <= end for start, end, _, _ in self.losses)
 
     def touch(self, order):
@@ -294,7 +294,7 @@ def check_webhooks(journal, losses, system, findings):
 def check_revocations(journal, losses, findings):
     """What a client ended stays ended, in every replica."""
     for token in journal.revoked:
-        if any(start <= token.sent <= end for start, end, _, _ in losses.losses):
+        if losses.has(token):  # it may have been stored in such a time
             continue
         findings.check("a revoked token is refused everywhere at the end", token.left == [], f"{token.left} accept it")
         back = [(name, at) for name, at in token.accepted if at > token.refused.get(name, float("inf"))]

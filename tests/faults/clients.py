@@ -48,6 +48,7 @@ class Token:
     """A token that its client revoked, and what replicas said of it since."""
     text: str
     sent: float  # when the revocation was sent that was answered
+    came: float  # and when its answer came
     refused: dict = dataclasses.field(default_factory=dict)  # name of the replica: when it first refused the token
     accepted: list = dataclasses.field(default_factory=list)  # (name of the replica, when it was asked)
     left: list = dataclasses.field(default_factory=list)  # names of the replicas that accept it at the end
@@ -294,7 +295,7 @@ class Leaver:
                     "POST", "/auth/revoke", self.proof, urllib.parse.urlencode({"token": text}).encode())
                 self.journal.outcomes["POST /auth/revoke", str(answer.status)] += 1
                 if answer.status == 200:
-                    return self.journal.revoked.append(Token(text, sent))
+                    return self.journal.revoked.append(Token(text, sent, answer.came))
             await asyncio.sleep(0.5)
 
     async def try_token(self, token, replica):
