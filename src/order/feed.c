@@ -14,28 +14,47 @@ static void count_readers(const struct feed_reader *reader, int64_t more) {
     metric_add(reader->stream ? series->feed_streams : series->feed_polls, more);
 }
 
-static void link_reader(struct feed *feed, struct feed_reader *reader) {
-    reader->next = feed->first;
-    reader->link = &feed->first;
-    if (reader->next)
-        reader->next->link = &reader->next;
-    feed->first = reader;
-    feed->count++;
-    count_readers(reader, 1);
+static void append(struct feed *feed, struct feed_reader *reader) {
+    reader->next = NULL;
+    reader->link = feed->end;
+    *feed->end = reader;
+    feed->end = &reader->next;
 }
 
-void feed_drop(struct feed_reader *reader) {
+static void take_out(struct feed *feed, struct feed_reader *reader) {
     *reader->link = reader->next;
     if (reader->next)
         reader->next->link = reader->link;
+    else
+        feed->end = reader->link;
+}
+
+void feed_link(struct feed_reader *reader) {
+    append(reader->feed, reader);
+    reader->feed->count++;
+    count_readers(reader, 1);
+}
+
+void feed_move_back(struct feed_reader *reader) {
+    take_out(reader->feed, reader);
+    append(reader->feed, reader);
+}
+
+void feed_drop(struct feed_reader *reader) {
+    take_out(reader->feed, reader);
     reader->feed->count--;
     count_readers(reader, -1);
     feed_reader_free(reader);
 }
 
-void feed_answer_poll(struct feed_reader *reader, const struct event_position *next) {
+const struct event_position *feed_reached(const struct feed_reader *reader) {
+    const struct event_position *tail = &reader->feed->tail, *after = &reader->place.after;
+    return reader->live && event_position_compare(tail, after) > 0 ? tail : after;
+}
+
+void feed_answer_poll(struct feed_reader *reader) {
     struct http_request *request = reader->request;
-    event_page_reply(request, &reader->out, next);
+    event_page_reply(request, &reader->out, feed_reached(reader));
     feed_drop(reader);
     http_answer(request);
 }
@@ -112,7 +131,7 @@ bool feed_stream(struct feed *feed, struct http_request *request, const struct f
     reader->stream = http_reply_stream(request, "text/event-stream", &source, reader);
     if (reader->stream) {
         feed_reader_greet(reader);
-        link_reader(feed, reader);
+        feed_link(reader);
     }
     pthread_mutex_unlock(&feed->lock);
     if (!reader->stream) /* out of memory: the server answers 503 */
@@ -129,7 +148,7 @@ bool feed_wait(struct feed *feed, struct http_request *request, const struct fee
     reader->limit = limit;
     reader->due_ms = clock_mono_ms() + wait_ms;
     http_keep(request);
-    link_reader(feed, reader);
+    feed_link(reader);
     pthread_mutex_unlock(&feed->lock);
     nudge(feed);
     return true;
@@ -149,6 +168,7 @@ void *feed_start(void *app) {
         return NULL;
     feed->app = app;
     feed->outage.name = "live feed";
+    feed->end = &feed->first;
     struct db_options db = service_db_direct(&feed->app->service);
     feed->db = db_open(&db);
     feed->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
@@ -169,12 +189,14 @@ void feed_drain(struct feed *feed) {
     feed->draining = true;
     for (struct feed_reader *reader = feed->first, *next; reader; reader = next) {
         next = reader->next;
+        if (reader->gone) /* its stream, too */
+            continue;
         if (reader->stream)
             feed_end_stream(reader);
         else if (reader->fetching)
             reader->over = true; /* answered once its page was read */
         else
-            feed_answer_poll(reader, reader->live ? &feed->tail : &reader->place.after);
+            feed_answer_poll(reader);
     }
     pthread_mutex_unlock(&feed->lock);
 }

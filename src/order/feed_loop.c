@@ -37,15 +37,14 @@ static bool is_left(struct feed_reader *reader, int64_t now) {
 }
 
 static void sweep_reader(struct feed *feed, struct feed_reader *reader, int64_t now) {
-    const struct event_position *position = reader->live ? &feed->tail : &reader->place.after;
     bool done = !reader->over && (is_left(reader, now) || !token_is_good(feed, reader->request));
     if (!reader->stream) {
         if (done || now >= reader->due_ms)
-            feed_answer_poll(reader, position);
+            feed_answer_poll(reader);
     } else if (done) {
         feed_end_stream(reader);
     } else if (!reader->over && now >= reader->due_ms && reader->out.len == 0) {
-        feed_reader_beat(reader, position, now);
+        feed_reader_beat(reader, feed_reached(reader), now);
         http_stream_wake(reader->stream);
     }
 }
@@ -71,14 +70,15 @@ static void give_to_all(struct feed *feed, const struct order_event *event,
                         const struct event_position *before) {
     struct buf json = {0};
     order_event_json(&json, event);
-    for (struct feed_reader *reader = feed->first; reader && !json.failed; reader = reader->next) {
+    for (struct feed_reader *reader = feed->first; reader; reader = reader->next) {
         if (!reader->live || reader->over ||
             event_position_compare(&event->position, &reader->place.after) <= 0)
             continue;
-        if (feed_reader_give(reader, event, &json))
+        if (!json.failed && feed_reader_give(reader, event, &json))
             continue;
         reader->live = false;
-        reader->place.after = *before;
+        if (event_position_compare(before, &reader->place.after) > 0)
+            reader->place.after = *before;
     }
     buf_free(&json);
 }
@@ -92,7 +92,7 @@ static void deliver(struct feed *feed) {
         if (reader->stream)
             http_stream_wake(reader->stream);
         else
-            feed_answer_poll(reader, reader->live ? &feed->tail : &reader->place.after);
+            feed_answer_poll(reader);
     }
 }
 
@@ -135,8 +135,8 @@ static bool has_live(struct feed *feed) {
     return reader;
 }
 
-/* The next reader that is behind and has room. It is not freed before fetched. A reader that began at the end is live
- * without a page. */
+/* The next reader that is behind and has room. It is not freed before fetched, and comes last the next time: one that has
+ * much to read and wants little of it keeps nobody waiting. A reader that began at the end is live without a page. */
 static struct feed_reader *begin_fetch(struct feed *feed) {
     pthread_mutex_lock(&feed->lock);
     struct feed_reader *reader = feed->first;
@@ -147,8 +147,10 @@ static struct feed_reader *begin_fetch(struct feed *feed) {
         if (!reader->live)
             break;
     }
-    if (reader)
+    if (reader) {
         reader->fetching = true;
+        feed_move_back(reader);
+    }
     pthread_mutex_unlock(&feed->lock);
     return reader;
 }
@@ -184,7 +186,7 @@ static enum db_status fetch_page(struct feed *feed, struct feed_reader *reader) 
     if (reader->gone)
         feed_drop(reader);
     else if (reader->over && !reader->stream)
-        feed_answer_poll(reader, &reader->place.after);
+        feed_answer_poll(reader);
     else if (status == DB_OK && !reader->over)
         give_page(reader, events, count);
     pthread_mutex_unlock(&feed->lock);

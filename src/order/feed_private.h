@@ -26,7 +26,7 @@ struct feed {
     struct outage outage;
 
     pthread_mutex_t lock; /* guards what follows, and the readers */
-    struct feed_reader *first;
+    struct feed_reader *first, **end;
     size_t count;
     struct event_position tail; /* what the live readers have been given */
     bool draining;
@@ -41,9 +41,16 @@ void *feed_follow(void *feed);
 
 /* The following are called under the lock. */
 
-/* Forgets a reader. */
+/* Adds a reader, behind all others. */
+void feed_link(struct feed_reader *reader);
+/* Forgets a reader, and frees it. */
 void feed_drop(struct feed_reader *reader);
-/* Answers a long poll with what it has been given, and drops it. next is the position to go on from. */
-void feed_answer_poll(struct feed_reader *reader, const struct event_position *next);
+/* Lets all others go first. */
+void feed_move_back(struct feed_reader *reader);
+/* The position up to which a reader was given all. A history of one order begins ahead of the tail, which waits for the
+ * transactions of others. So a live reader may be ahead of it. */
+const struct event_position *feed_reached(const struct feed_reader *reader);
+/* Answers a long poll with what it has been given, and drops it. */
+void feed_answer_poll(struct feed_reader *reader);
 /* Ends a stream. It is dropped when its client has read the rest. */
 void feed_end_stream(struct feed_reader *reader);

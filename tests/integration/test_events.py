@@ -153,6 +153,41 @@ def test_position_whose_partition_is_gone_has_expired(parts):
         assert f"order_events_{today + datetime.timedelta(days=7):%Y%m%d}" in names
 
 
+def test_partition_that_somebody_reads_stays_and_stops_nobody(parts):
+    with System(parts) as system:
+        order = system.order_svc().start()
+        day = datetime.datetime.now(datetime.timezone.utc).date() - datetime.timedelta(days=40)
+        name = f"order_events_{day:%Y%m%d}"
+        system.query(f"CREATE TABLE {name} PARTITION OF order_events FOR VALUES FROM ('{day}') TO ('{day + datetime.timedelta(days=1)}')")
+
+        def look_after():
+            with parts.connect(system.name) as caller:
+                caller.execute("SET statement_timeout = '30s'")  # nothing but the function's own limit ends its wait for a lock
+                caller.execute("SELECT order_events_partitions(interval '30 days')")
+            return system.query("SELECT to_regclass(%s)::text", name)[0][0]
+
+        with parts.connect(system.name) as backup:
+            backup.execute("BEGIN")
+            backup.execute(f"SELECT count(*) FROM {name}")
+            assert look_after() == name
+            system.client(daemon=order).created()
+            backup.execute("ROLLBACK")
+        assert look_after() is None
+
+
+def test_long_poll_of_a_history_never_goes_back(by_hand):
+    """The history of one order has what is committed. The feed is behind it, as long as an older transaction runs."""
+    api = by_hand.client()
+    with by_hand.parts.connect(by_hand.name) as old:
+        old.execute("BEGIN")
+        old.execute("SELECT pg_current_xact_id()")
+        path = f"/orders/{api.created()}/events"
+        found, after = events(api, path)
+        assert len(found) == 1
+        assert events(api, path, after=after, wait=1) == ([], after)
+        old.execute("ROLLBACK")
+
+
 def test_change_that_waits_for_its_turn_has_no_number_yet(by_hand):
     """Else its events would be before those of the change that it waits for."""
     api, deliveries = by_hand.client(), by_hand.deliveries()

@@ -114,6 +114,20 @@ def test_curl_follows_an_order(system):
     assert [line[7:] for line in lines if line.startswith("event: ")] == [e["type"] for e in history(api, order_id)]
 
 
+def test_reader_that_wants_little_of_a_long_history_keeps_nobody_waiting(by_hand):
+    """Both get their last event only, after half of the pages and after all."""
+    api = by_hand.client()
+    order_id, many = api.created(), 30_000
+    by_hand.query("""INSERT INTO order_events (epoch, xid, n, occurred_at, order_id, client_id, type, status, request_id)
+                     SELECT 1, g, 1, now(), %s, 'demo-client', CASE g WHEN %s THEN 'order.cancelled' ELSE 'order.created' END,
+                            'PENDING_SHIPMENT', 'old' FROM generate_series(1, %s) g""", order_id, many, many)
+    short, long = (Follower(api, last=f"{1:08x}{begin:016x}{1:08x}", types="order.cancelled") for begin in (many // 2, 0))
+    eventually(lambda: long.events)
+    assert short.events
+    short.close()
+    long.close()
+
+
 def test_headers_of_a_stream(by_hand):
     api = by_hand.client()
     with requests.get(api.url + "/events", headers=STREAM | {"Authorization": f"Bearer {api.token}"}, stream=True) as answer:
