@@ -251,6 +251,53 @@ static void a_lost_connection_loses_the_lock_and_gets_it_back(void **state) {
     stop_relay(relay);
 }
 
+/* So it is after a failover to a server that lacks the last rows: it gives their ids to others. */
+static void a_row_that_took_the_place_of_a_sent_one_is_sent(void **state) {
+    struct fixture *f = *state;
+    struct db *other = db_open(&f->db_options);
+    char change_sql[128];
+    snprintf(change_sql, sizeof change_sql, "UPDATE %s SET event_id = gen_random_uuid(), payload = '1'",
+             f->table);
+    const struct db_query change = {"change", change_sql};
+    write_rows(f, 1, 0, 1);
+    assert_int_equal(db_script(other, "BEGIN"), DB_OK);
+    assert_int_equal(db_run(other, &change, NULL, NULL), DB_OK);
+    struct outbox *relay = start_relay(f, "relay");
+    await(f, "SELECT wait_event FROM pg_stat_activity WHERE application_name = 'relay'",
+          "transactionid"); /* its DELETE */
+    assert_int_equal(db_script(other, "COMMIT"), DB_OK);
+    db_close(other);
+    read_messages(f, 1, 2);
+    await_rows(f, "0");
+    stop_relay(relay);
+}
+
+static void a_relay_that_cannot_publish_gives_the_lock_up_whole(void **state) {
+    struct fixture *f = *state;
+    struct fixture deaf = *f;
+    char lock_sql[128];
+    snprintf(lock_sql, sizeof lock_sql, "LOCK TABLE %s", f->table);
+    const struct db_query lock = {"lock", lock_sql};
+    deaf.queue.options.endpoint = "http://127.0.0.1:9";
+    deaf.db_options.lock_timeout_ms = 100;
+    struct outbox *a = start_relay(&deaf, "a");
+    await_active(f, "a");
+    assert_int_equal(db_script(f->db, "BEGIN"), DB_OK);
+    assert_int_equal(db_run(f->db, &lock, NULL, NULL), DB_OK);
+    for (int i = 0; i < 3; i++) { /* its statements fail, and its session goes on */
+        await(f, "SELECT wait_event_type FROM pg_stat_activity WHERE application_name = 'a'", "Lock");
+        await(f, "SELECT wait_event_type FROM pg_stat_activity WHERE application_name = 'a'", "Client");
+    }
+    assert_int_equal(db_script(f->db, "ROLLBACK"), DB_OK);
+    struct outbox *b = start_relay(f, "b");
+    write_rows(f, 2, 0, 1);
+    outbox_wake(a);
+    read_messages(f, 2, 1);
+    await_rows(f, "0");
+    stop_relay(a);
+    stop_relay(b);
+}
+
 /* This one a server must refuse for ever: SQS takes no control characters. */
 static void a_refused_event_stops_only_its_group(void **state) {
     struct fixture *f = *state;
@@ -319,6 +366,8 @@ int main(void) {
         TEST(a_crash_between_publish_and_delete_loses_nothing),
         TEST(one_of_two_relays_is_active),
         TEST(a_lost_connection_loses_the_lock_and_gets_it_back),
+        TEST(a_row_that_took_the_place_of_a_sent_one_is_sent),
+        TEST(a_relay_that_cannot_publish_gives_the_lock_up_whole),
         TEST(a_refused_event_stops_only_its_group),
     };
     return cmocka_run_group_tests_name("outbox, live", tests, group_setup, group_teardown);

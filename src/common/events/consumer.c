@@ -321,13 +321,13 @@ static void *consume(void *cls) {
         enum queue_status status = consumer_receive(w, &batch);
         if (status == QUEUE_OK) {
             recovered(w);
-            if (w == w->consumer->workers) /* once for all; the shards are set alike */
-                receives_compare(&w->receives, w->receiver, w->consumer->name);
             if (*queue_error(w->receiver))
                 log_error(NULL, "%s: %s", w->consumer->name, queue_error(w->receiver));
         }
         database = batch.count == 0 || consumer_process(w, &batch, asked_ns);
         gather_free(&batch);
+        if (status == QUEUE_OK && w == w->consumer->workers) /* once for all; the shards are set alike */
+            receives_compare(&w->receives, w->receiver, w->consumer->name);
         if (status != QUEUE_OK && status != QUEUE_INTERRUPTED) {
             consumer_rest(w, "queue", queue_error(w->receiver));
             queue = false;

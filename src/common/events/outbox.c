@@ -90,13 +90,16 @@ static enum db_status read_page(struct outbox *o, struct db_result **rows) {
     return status;
 }
 
+/* This may reach another server than the page came from. After a failover that lost rows, it gives their ids to others. */
 static enum db_status delete_sent(struct outbox *o, const struct outbox_sent *sent) {
     if (sent->count == 0)
         return DB_OK;
     struct db_params params = {0};
-    int ids = db_array(&params, DB_INT);
-    for (size_t i = 0; i < sent->count; i++)
+    int ids = db_array(&params, DB_INT), events = db_array(&params, DB_UUID);
+    for (size_t i = 0; i < sent->count; i++) {
         db_add_int(&params, ids, sent->ids[i]);
+        db_add_uuid(&params, events, &sent->events[i]);
+    }
     enum db_status status = db_run(o->db, &o->done, &params, NULL);
     db_params_free(&params);
     return status;
@@ -186,10 +189,11 @@ static enum db_status notify(struct outbox *o) {
     return run_on_table(o, &query, NULL);
 }
 
-/* The queue takes nothing from this replica: another one may have better luck. */
+/* The queue takes nothing from this replica: another one may have better luck. The session may have the lock several times: it
+ * is asked for again after each statement that failed. */
 static void resign(struct outbox *o) {
-    static const struct db_query unlock = {"outbox_unlock", "SELECT pg_advisory_unlock(hashtext($1))"};
-    if (run_on_table(o, &unlock, NULL) == DB_OK && o->failures == GIVE_UP)
+    static const struct db_query unlock = {"outbox_unlock", "SELECT pg_advisory_unlock_all()"};
+    if (db_run(o->db, &unlock, NULL, NULL) == DB_OK && o->failures == GIVE_UP)
         log_warn(NULL, "%s: this replica cannot publish and gives another one the chance", o->name);
     o->active = false;
     o->elect_after_ms = clock_mono_ms() + PAUSE_MS;
@@ -277,7 +281,8 @@ static void outbox_write_sql(struct outbox *o) {
     snprintf(o->sql[0], sizeof o->sql[0],
              "SELECT " OUTBOX_COLUMNS " FROM %s WHERE group_id <> ALL ($1) AND id > $2 ORDER BY id LIMIT %d",
              o->table, OUTBOX_PAGE_ROWS);
-    snprintf(o->sql[1], sizeof o->sql[1], "DELETE FROM %s WHERE id = ANY ($1)", o->table);
+    snprintf(o->sql[1], sizeof o->sql[1], "DELETE FROM %s WHERE id = ANY ($1) AND event_id = ANY ($2)",
+             o->table);
     snprintf(o->sql[2], sizeof o->sql[2], "LISTEN %s", o->table);
     o->rows = (struct db_query){"outbox_rows", o->sql[0]};
     o->done = (struct db_query){"outbox_done", o->sql[1]};

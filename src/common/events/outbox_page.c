@@ -131,7 +131,8 @@ static bool take_outcome(struct page *p, const struct call *call, const struct q
         size_t row = call->rows[i];
         if (entry->accepted) {
             p->state[row] = SENT;
-            p->sent->ids[p->sent->count++] = db_int(p->rows, row, OUTBOX_ID);
+            p->sent->ids[p->sent->count] = db_int(p->rows, row, OUTBOX_ID);
+            p->sent->events[p->sent->count++] = db_uuid(p->rows, row, OUTBOX_EVENT_ID);
         } else if (!keep_back(p, row, entry->refused || status == QUEUE_REFUSED, outcome->error)) {
             go_on = false;
         }

@@ -30,8 +30,9 @@ struct outbox_held { /* groups that wait because one of their events was refused
     size_t count;
 };
 
-struct outbox_sent { /* ids of the rows that were accepted */
+struct outbox_sent { /* the rows that were accepted */
     int64_t ids[OUTBOX_PAGE_ROWS];
+    struct uuid events[OUTBOX_PAGE_ROWS];
     size_t count;
 };
 

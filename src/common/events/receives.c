@@ -14,8 +14,11 @@ void receives_begin(struct receives *receives, const struct queue_options *optio
 }
 
 void receives_compare(struct receives *receives, struct queue *queue, const char *name) {
-    if (clock_mono_ms() >= receives->ask_ms && queue_check(queue) == QUEUE_OK)
+    if (clock_mono_ms() >= receives->ask_ms) {
         receives->ask_ms = clock_mono_ms() + ASK_MS;
+        if (queue_check(queue) != QUEUE_OK)
+            return; /* what is known stays */
+    }
     int now = queue_max_receive_count(queue);
     if (now != receives->logged)
         log_warn(

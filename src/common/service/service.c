@@ -72,7 +72,7 @@ static void *start_tracing(void *app) {
     return tracing_start(&options) ? app : NULL;
 }
 
-/* All other parts have stopped. However little time they have left, the last spans get some. */
+/* All others that make spans have stopped. However little time they have left, the last spans get some. */
 static void stop_tracing(void *app, int64_t deadline_ms) {
     (void)app;
     int64_t left_ms = deadline_ms - clock_mono_ms();
@@ -174,8 +174,8 @@ static void stop_http(void *app, int64_t deadline_ms) {
 
 static const struct service_part first_parts[] = {
     {.name = "log", .start = start_log, .reload = reload_log},
-    {.name = "metrics", .start = service_metrics_start, .stop = service_metrics_stop},
     {.name = "tracing", .start = start_tracing, .stop = stop_tracing, .files = QUEUE_FILES},
+    {.name = "metrics", .start = service_metrics_start, .stop = service_metrics_stop},
     {.name = "token keys", .start = start_keys, .stop = stop_keys, .reload = reload_keys},
     {.name = "migrations", .start = start_migrations},
     {.name = "health",

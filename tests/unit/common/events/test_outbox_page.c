@@ -53,8 +53,9 @@ int64_t db_int(const struct db_result *result, size_t row, int column) {
 }
 
 struct uuid db_uuid(const struct db_result *result, size_t row, int column) {
-    assert_int_equal(column, OUTBOX_GROUP_ID);
-    return (struct uuid){{(uint8_t)*result->rows[row].group}};
+    const struct row *r = &result->rows[row];
+    assert_true(column == OUTBOX_GROUP_ID || column == OUTBOX_EVENT_ID);
+    return (struct uuid){{(uint8_t)(column == OUTBOX_GROUP_ID ? *r->group : r->id)}};
 }
 
 /* Capital letters are in the second shard. */
@@ -247,8 +248,10 @@ static void rows_of_a_group_are_sent_in_their_order(void **state) {
         buf_str(&world.trace, "");
         bool ok = outbox_publish(&world, "outbox", &rows, cases[i].at_once, INT64_MAX, &held, &sent);
         char ids[32] = "", groups[16] = "";
-        for (size_t k = 0; k < sent.count; k++)
+        for (size_t k = 0; k < sent.count; k++) {
             ids[k] = (char)sent.ids[k];
+            assert_int_equal(sent.events[k].bytes[0], sent.ids[k]);
+        }
         for (size_t k = 0; k < held.count; k++)
             groups[k] = (char)held.groups[k].bytes[0];
         if (strcmp(world.trace.data, cases[i].calls) != 0 || strcmp(ids, cases[i].sent) != 0 ||
