@@ -73,6 +73,7 @@ static const struct db_query record_query = {
     "    AND CASE WHEN done.delivered THEN f.next_at > now() OR f.next_at < now() - interval '1 s'"
     "             ELSE f.next_at < done.next_at END"};
 
+/* Replicas write what the same receivers have shown, so they lock them in one order. */
 static const struct db_query shown_query = {
     "webhook_shown",
     "UPDATE webhooks w"
@@ -80,7 +81,8 @@ static const struct db_query shown_query = {
     "       not_before = CASE WHEN s.unwell = 0 THEN '-infinity' ELSE now() + s.pause_ms * interval '1 ms' END,"
     "       enabled = w.enabled AND s.reason IS NULL,"
     "       reason = CASE WHEN w.enabled AND s.reason IS NOT NULL THEN s.reason ELSE w.reason END"
-    "  FROM unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::text[]) AS s(id, unwell, pause_ms, reason)"
+    "  FROM (SELECT * FROM unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::text[]) AS s(id, unwell, pause_ms, reason)"
+    "         ORDER BY id) s"
     " WHERE w.id = s.id"};
 
 static const struct db_query release_query = {
