@@ -45,7 +45,7 @@ table() {
             }
         }
         NR == FNR { lines[count] = $0; names[count++] = $1; known[$1]; next }
-        $1 in known { common = $0; order_only($1); $0 = common; row("both"); at++; next }
+        $1 in known { order_only($1); $0 = lines[at++]; row("both"); next } # a default that differs: the help says so
         { row("delivery-svc") }
         END { order_only("") }' <(settings order-svc) <(settings delivery-svc)
 }
