@@ -123,6 +123,11 @@ void order_events_prepare(struct http_request *request) {
     finish_prepare(request, reading, &faults);
 }
 
+/* Whether it may pass over most of the events that are read. */
+static bool selects(const struct event_filter *filter) {
+    return filter->types || filter->customer_id;
+}
+
 /* Collects the events of a page. Reads on until the page is full, or all were read up to the head, or enough was read for
  * one request. next receives the position up to which all wanted events are on the page. */
 static enum db_status collect_page(struct db *db, const struct reading *reading,
@@ -138,7 +143,7 @@ static enum db_status collect_page(struct db *db, const struct reading *reading,
                                   .order_id = reading->filter.order_id,
                                   .after = *next,
                                   .end = reading->of_order ? NULL : &head->end,
-                                  .limit = reading->filter.types ? SCAN_ROWS : reading->limit - shown};
+                                  .limit = selects(&reading->filter) ? SCAN_ROWS : reading->limit - shown};
         enum db_status status = event_store_read(db, &rows, &arena, &events, &count);
         for (; status == DB_OK && i < count && shown < reading->limit && page->len < PAGE_BYTES; i++) {
             *next = events[i].position;

@@ -80,6 +80,18 @@ def test_filters(moved):
     assert follow(api, start, customer_id="nobody")[0] == []
 
 
+def test_rare_customer_is_found_behind_many_others(by_hand):
+    api = by_hand.client("many")
+    _, start = events(api, after="now")
+    other = api.created()
+    by_hand.query("""INSERT INTO order_events (epoch, xid, n, occurred_at, order_id, client_id, type, status, request_id)
+                     SELECT order_event_epoch(), pg_current_xact_id()::text::bigint, g, now(), %s, 'many', 'order.created',
+                            'PENDING_SHIPMENT', 'r' FROM generate_series(1, 1000) g""", other)
+    rare = api.created(basket("rare"))
+    eventually(lambda: [e["order_id"] for e in events(api, after=start, customer_id="rare")[0]] == [rare],
+               what="the only event of a customer on the first page")
+
+
 def test_each_client_sees_its_own_events_and_a_scope_shows_all(moved, by_hand):
     _, order_id, start = moved
     stranger = by_hand.client("other-client")

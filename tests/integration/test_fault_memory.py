@@ -10,7 +10,7 @@ import socket
 import uuid
 
 import pytest
-from harness import ROOT, System, basket, eventually
+from harness import ROOT, System, basket, eventually, http
 from test_fault_overload import memory
 
 MB = 1024  # KiB
@@ -74,6 +74,14 @@ def rush(daemon, request):
         eventually(lambda: len(select.select(sockets, [], [], 0)[0]) == CLIENTS, what="all answers")
         assert memory(daemon, "VmHWM") <= bound(SETTINGS)
         return {status_of(one) for one in sockets}
+
+
+@pytest.mark.parametrize("path, size", [("GET /health", 65536), ("POST /auth/token", 16384)])
+def test_slow_bodies_of_those_who_need_no_token_leave_memory_for_others(system, path, size):
+    head = f"{path} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {size}\r\n\r\n"
+    with clients(system.order, head.encode() + b" " * (size - 1)):
+        assert system.client("fast").create(large_order()).status_code == 201
+        assert http("GET", system.order.url + "/health/live").status_code == 200
 
 
 def test_pages_end_before_they_are_too_large(system):

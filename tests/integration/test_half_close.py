@@ -1,5 +1,6 @@
 """Clients that close their sending side after the request, as `nc -N` and some HTTP libraries do: they get their answer."""
 
+import contextlib
 import json
 import socket
 import ssl
@@ -8,6 +9,7 @@ import uuid
 import pytest
 from certificates import authority
 from harness import WAITING, System, at_once, basket, eventually
+from test_metrics import value
 
 CLIENTS = 20
 
@@ -64,6 +66,20 @@ def test_the_end_may_come_while_the_request_waits(system):
         while more := raw.recv(65536):
             received += more
     body_of(received, 201)
+
+
+def test_stream_ends_and_leaves_no_place_behind(system):
+    """Nobody would read it, and it has no end of its own."""
+    api, headers = system.client(), b"Accept: text/event-stream\r\nHost:"
+    with contextlib.ExitStack() as stack:
+        for _ in range(CLIENTS):
+            raw = stack.enter_context(socket.create_connection(("127.0.0.1", system.order.port), timeout=60))
+            raw.sendall(request(system, "/events").replace(b"Host:", headers))
+            raw.shutdown(socket.SHUT_WR)
+            while raw.recv(65536):
+                pass
+    eventually(lambda: value(system.order, "orders_feed_readers", kind="stream") == 0)
+    api.created()
 
 
 @pytest.mark.parametrize("end", ["", "/events"])

@@ -516,7 +516,8 @@ def test_proxy_of_the_environment_is_not_used(parts, receiver):
 
 # Clients that come and go
 
-def test_client_that_is_disabled_is_not_told_and_one_that_is_deleted_has_no_webhooks(system, receiver):
+@pytest.mark.parametrize("stop, go", [(["disable"], ["enable"]), (["scope", "order:create", "order:read"], ["scope", *SCOPE.split()])])
+def test_client_that_may_not_is_not_told_and_one_that_is_deleted_has_no_webhooks(system, receiver, stop, go):
     name, daemon = f"shop-{uuid.uuid4()}", system.order
     assert daemon.command("client", "add", name, *SCOPE.split()).returncode == 0
     shop = Shop(system, name)
@@ -524,13 +525,13 @@ def test_client_that_is_disabled_is_not_told_and_one_that_is_deleted_has_no_webh
     first = shop.api.created()
     receiver.await_of(first, 1)
     eventually(lambda: shop.delivery(hook, receiver.of(first)[0].id)["state"] == "delivered")
-    assert daemon.command("client", "disable", name).returncode == 0
+    assert daemon.command("client", stop[0], name, *stop[1:]).returncode == 0
     system.query("UPDATE webhook_deliveries SET next_at = now() WHERE webhook_id = %s", hook["id"])
     other = Shop(system)
     other.ping(other.add(receiver.url))
     receiver.await_count(2)
     assert len(receiver.of(first)) == 1, "it was due before the ping of the other client"
-    assert daemon.command("client", "enable", name).returncode == 0
+    assert daemon.command("client", go[0], name, *go[1:]).returncode == 0
     receiver.await_of(first, 2)
     assert daemon.command("client", "delete", name).returncode == 0
     assert system.query("SELECT enabled, secret, deleted_at IS NOT NULL FROM webhooks WHERE id = %s", hook["id"]) \

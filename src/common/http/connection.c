@@ -292,7 +292,8 @@ void http_suspend(struct http_exchange *x) {
 void http_resume(struct http_exchange *x) {
     struct MHD_Connection *connection = x->connection;
     struct http_connection *c = http_connection_of(connection);
-    if (atomic_fetch_add(&c->all->half_closed, 1) < HTTP_HALF_CLOSED_MAX)
+    if (atomic_fetch_add(&c->all->half_closed, 1) < HTTP_HALF_CLOSED_MAX &&
+        !x->stream) /* which has no end: libmicrohttpd closes it, and its place is free */
         http_half_closed_begin(&c->half, c->socket);
     if (!c->half.active)
         atomic_fetch_sub(&c->all->half_closed, 1);

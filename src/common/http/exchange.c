@@ -164,19 +164,20 @@ static enum MHD_Result exchange_begin(struct http_server *server, struct MHD_Con
 }
 
 /* A piece of the body. libmicrohttpd cannot answer in the middle of a body. So what nobody wants is read to its end, or
- * cut when it is very long. */
+ * cut when it is very long. A route without a limit of its own wants none. */
 static enum MHD_Result exchange_receive(struct http_exchange *x, const char *data, size_t *size) {
     x->received += *size;
     if (x->received > HTTP_DISCARD_LIMIT)
         return MHD_NO;
     if (!is_answered(x) && x->received > x->body_limit)
         reply_too_large(x);
-    if (!is_answered(x))
+    bool wanted = !is_answered(x) && x->request.route->body_limit;
+    if (wanted)
         http_hold_body(x, *size);
-    if (is_answered(x))
-        buf_free(&x->request.body);
-    else
+    if (wanted && !is_answered(x))
         buf_append(&x->request.body, data, *size);
+    else
+        buf_free(&x->request.body);
     *size = 0;
     return MHD_YES;
 }

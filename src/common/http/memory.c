@@ -5,7 +5,10 @@
 
 #include <string.h>
 
-enum { BODY_COST = 4 }; /* a body, and the command and the event that are made of it */
+enum {
+    BODY_COST = 4,  /* a body, and the command and the event that are made of it */
+    OPEN_SHARE = 4, /* a quarter of the memory is for bodies of those who need no token */
+};
 
 static bool http_hold(struct http_exchange *x, size_t bytes) {
     size_t limit = x->server->options.memory_limit;
@@ -27,8 +30,20 @@ bool http_memory_is_short(struct http_server *server) {
     return limit && atomic_load_explicit(&server->held, memory_order_relaxed) >= limit;
 }
 
+/* Whoever sends bodies slowly holds memory for long. Those who need no token must not leave others without any. */
+static bool hold_open(struct http_exchange *x, size_t bytes) {
+    size_t limit = x->server->options.memory_limit / OPEN_SHARE;
+    if (limit && atomic_fetch_add(&x->server->open_held, bytes) + bytes > limit) {
+        atomic_fetch_sub(&x->server->open_held, bytes);
+        return false;
+    }
+    x->open_held += limit ? bytes : 0;
+    return true;
+}
+
 void http_hold_body(struct http_exchange *x, size_t size) {
-    if (!http_hold(x, BODY_COST * size))
+    size_t bytes = BODY_COST * size;
+    if ((!x->request.route->scope && !hold_open(x, bytes)) || !http_hold(x, bytes))
         http_refuse_memory(x);
 }
 
@@ -46,5 +61,6 @@ void http_hold_reply(struct http_exchange *x) {
 
 void http_release(struct http_exchange *x) {
     atomic_fetch_sub(&x->server->held, x->held);
-    x->held = 0;
+    atomic_fetch_sub(&x->server->open_held, x->open_held);
+    x->held = x->open_held = 0;
 }

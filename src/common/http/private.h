@@ -36,6 +36,7 @@ struct http_server {
     struct batch_pool *pool; /* one lane for each route, at the route's index */
     struct log_limit access_lines;
     atomic_size_t held;      /* bytes of memory, of options.memory_limit */
+    atomic_size_t open_held; /* of these, for bodies of routes without a scope */
     atomic_size_t receiving; /* requests whose head has arrived, but not their end */
     atomic_size_t in_flight; /* requests that have arrived whole and have no answer yet */
     atomic_bool draining;    /* every answer closes its connection */
@@ -52,7 +53,7 @@ struct http_exchange {
     size_t body_limit, received; /* bytes of the body */
     size_t sent;                 /* bytes of the answer's body */
     int64_t began_ns;
-    size_t held;            /* bytes of memory, as counted by the server */
+    size_t held, open_held; /* bytes of memory, as counted by the server */
     size_t head_memory;     /* that libmicrohttpd needs for the head */
     atomic_size_t *counted; /* the counter of the server that counts it; NULL: none */
     int64_t whole_ms;       /* when it had arrived to its end; 0: it was answered before */
