@@ -99,6 +99,9 @@ order() { # IDEMPOTENCY-KEY
 
 new_key() { cat /proc/sys/kernel/random/uuid; }
 
+for tool in curl jq; do
+    command -v "$tool" >/dev/null || [[ -z ${ORDER_URL:-} || -z ${DELIVERY_URL:-} ]] || die "$tool is missing"
+done
 if [[ -z ${ORDER_URL:-} || -z ${DELIVERY_URL:-} ]]; then
     "$ROOT/scripts/start-services.sh"
     ORDER_URL=http://localhost:$(value_in "$ROOT/.run/order-svc.config" ORDER_SERVICE_PORT)

@@ -2,7 +2,7 @@
 # Handles the dead letters: messages that no daemon could apply.
 #   dlq.sh list               counts them
 #   dlq.sh show QUEUE         prints each as a line of JSON, with the reason. Not shown are messages that other readers
-#                             hold, and those after the first ten of a group
+#                             hold, those after the first ten of a group, and what cannot be read in 45 seconds
 #   dlq.sh redrive QUEUE      sends the present ones to the queue they came from
 #   dlq.sh purge QUEUE        deletes them all. This cannot be undone
 # QUEUE is orders, delivery-status or token-revocations.
@@ -57,9 +57,10 @@ release() { # the lines of receive: makes the messages visible again
         while read -r request; do sqs ChangeMessageVisibility <<<"$request" >/dev/null; done
 }
 
+# Ends before those that were received first are visible again.
 show() {
-    local page all=""
-    while true; do
+    local page all="" begin=$SECONDS
+    while ((SECONDS - begin < 45)); do
         page=$(receive)
         [[ $page ]] || break
         all+=$page$'\n'

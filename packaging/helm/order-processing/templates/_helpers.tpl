@@ -33,7 +33,10 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version }}
 
 {{/* The settings of a daemon, as a map in YAML. A secret among them is an error, unless it is for development. */}}
 {{- define "order-processing.settings" -}}
-{{- $settings := merge (dict) .values.settings .root.Values.settings -}}
+{{- $settings := dict -}}
+{{- range $all := list .root.Values.settings .values.settings -}}{{/* merge would pass over false, 0 and "" */}}
+{{- range $name, $value := $all }}{{ $_ := set $settings $name $value }}{{ end -}}
+{{- end -}}
 {{- if ne (get $settings "APP_ENV") "development" -}}
 {{- range $name := list "JWT_SECRET" "WEBHOOK_SECRETS_KEY" "DB_PASSWORD" "REDIS_PASSWORD" "AWS_ACCESS_KEY_ID" "AWS_SECRET_ACCESS_KEY" "AWS_SESSION_TOKEN" "AWS_CONTAINER_AUTHORIZATION_TOKEN" "OTEL_EXPORTER_OTLP_HEADERS" "OTEL_EXPORTER_OTLP_TRACES_HEADERS" -}}
 {{- if hasKey $settings $name }}{{ fail (printf "%s is a secret: put it into the Secret, and its key into secretFiles" $name) }}{{ end -}}
@@ -45,11 +48,16 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version }}
 {{- toYaml $settings -}}
 {{- end }}
 
+{{/* A setting in quotes. A large number is no 1e+06. */}}
+{{- define "order-processing.text" -}}
+{{ if kindIs "string" . }}{{ . | quote }}{{ else }}{{ toJson . | quote }}{{ end }}
+{{- end }}
+
 {{/* The environment of a daemon from its settings: without secrets. */}}
 {{- define "order-processing.environment" -}}
 {{- range $name, $value := fromYaml (include "order-processing.settings" .) }}
 - name: {{ $name }}
-  value: {{ $value | toString | quote }}
+  value: {{ include "order-processing.text" $value }}
 {{- end }}
 {{- end }}
 
