@@ -70,6 +70,7 @@ refused 'replica' --set order.replica=3
 refused 'port' --set order.service.port=80
 say "settings of one daemon win, and large numbers stay numbers"
 shown=$(render default --set settings.RATE_LIMIT=1000,order.settings.RATE_LIMIT=0,settings.ORDERS_RETENTION=34560000 | grep -A1 -E 'name: (RATE_LIMIT|ORDERS_RETENTION)$')
-grep -qF 'value: "0"' <<<"$shown" && grep -qF 'value: "1000"' <<<"$shown" || die "a 0 of one daemon is passed over: $shown"
-grep -qF 'value: "34560000"' <<<"$shown" && ! grep -qF e+ <<<"$shown" || die "a large number is written otherwise: $shown"
+for value in 0 1000 34560000; do
+    grep -qF "value: \"$value\"" <<<"$shown" || die "$value is not among $shown"
+done
 say "the chart works"

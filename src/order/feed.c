@@ -14,14 +14,14 @@ static void count_readers(const struct feed_reader *reader, int64_t more) {
     metric_add(reader->stream ? series->feed_streams : series->feed_polls, more);
 }
 
-static void append(struct feed *feed, struct feed_reader *reader) {
+static void feed_append(struct feed *feed, struct feed_reader *reader) {
     reader->next = NULL;
     reader->link = feed->end;
     *feed->end = reader;
     feed->end = &reader->next;
 }
 
-static void take_out(struct feed *feed, struct feed_reader *reader) {
+static void feed_take_out(struct feed *feed, struct feed_reader *reader) {
     *reader->link = reader->next;
     if (reader->next)
         reader->next->link = reader->link;
@@ -30,18 +30,18 @@ static void take_out(struct feed *feed, struct feed_reader *reader) {
 }
 
 void feed_link(struct feed_reader *reader) {
-    append(reader->feed, reader);
+    feed_append(reader->feed, reader);
     reader->feed->count++;
     count_readers(reader, 1);
 }
 
 void feed_move_back(struct feed_reader *reader) {
-    take_out(reader->feed, reader);
-    append(reader->feed, reader);
+    feed_take_out(reader->feed, reader);
+    feed_append(reader->feed, reader);
 }
 
 void feed_drop(struct feed_reader *reader) {
-    take_out(reader->feed, reader);
+    feed_take_out(reader->feed, reader);
     reader->feed->count--;
     count_readers(reader, -1);
     feed_reader_free(reader);
