@@ -39,8 +39,8 @@ def is_closed(daemon):
     """Whether its port is: then it takes no new clients."""
     try:
         socket.create_connection(("127.0.0.1", daemon.port), timeout=60).close()
-    except ConnectionRefusedError:
-        return True
+    except ConnectionError as error:  # a reset: it is being closed right now
+        return isinstance(error, ConnectionRefusedError)
     return False
 
 
