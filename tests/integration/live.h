@@ -68,6 +68,18 @@ static inline struct db_options live_db_options(void) {
                                .lock_timeout_ms = 60000};
 }
 
+/* Creates or drops a database: verb is CREATE DATABASE or DROP DATABASE. */
+static inline bool live_database(const char *verb, const char *name) {
+    struct db_options options = live_db_options();
+    char sql[128];
+    options.name = "postgres";
+    struct db *admin = db_open(&options);
+    snprintf(sql, sizeof sql, "%s %s", verb, name);
+    bool done = admin && db_script(admin, sql) == DB_OK;
+    db_close(admin);
+    return done;
+}
+
 /* How many entries of a table's indexes were read so far, those of rows that are gone included. -1 when that cannot be
  * read. */
 static inline int64_t entries_read(struct db *db, const char *table) {

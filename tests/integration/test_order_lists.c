@@ -224,19 +224,9 @@ static void a_customer_of_many_clients_takes_a_page_of_each(void **state) {
 
 static char name[64];
 
-static void on_server(const char *verb) {
-    struct db_options options = live_db_options();
-    char sql[128];
-    options.name = "postgres";
-    struct db *admin = db_open(&options);
-    snprintf(sql, sizeof sql, "%s %s", verb, name);
-    run_script(admin, sql);
-    db_close(admin);
-}
-
 static int set_up(void **state) {
     snprintf(name, sizeof name, "order_lists_%ld", (long)getpid());
-    on_server("CREATE DATABASE");
+    assert_true(live_database("CREATE DATABASE", name));
     struct db_options options = live_db_options();
     options.name = name;
     struct db *db = db_open(&options);
@@ -249,7 +239,7 @@ static int set_up(void **state) {
 
 static int tear_down(void **state) {
     db_close(*state);
-    on_server("DROP DATABASE");
+    assert_true(live_database("DROP DATABASE", name));
     return 0;
 }
 

@@ -71,20 +71,10 @@ static void receivers_are_locked_in_the_order_of_their_ids(void **state) {
     db_close(holder);
 }
 
-static void on_server(const char *verb) {
-    struct db_options options = live_db_options();
-    char sql[128];
-    options.name = "postgres";
-    struct db *admin = db_open(&options);
-    snprintf(sql, sizeof sql, "%s %s", verb, name);
-    run_script(admin, sql);
-    db_close(admin);
-}
-
 static int set_up(void **state) {
     (void)state;
     snprintf(name, sizeof name, "webhook_results_%ld", (long)getpid());
-    on_server("CREATE DATABASE");
+    assert_true(live_database("CREATE DATABASE", name));
     struct db *db = connect_as("set-up");
     if (!migrate_apply(db, "order", migrations))
         return -1;
@@ -98,7 +88,7 @@ static int set_up(void **state) {
 
 static int tear_down(void **state) {
     (void)state;
-    on_server("DROP DATABASE");
+    assert_true(live_database("DROP DATABASE", name));
     return 0;
 }
 
