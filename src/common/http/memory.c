@@ -10,14 +10,20 @@ enum {
     OPEN_SHARE = 4, /* a quarter of the memory is for bodies of those who need no token */
 };
 
-static bool http_hold(struct http_exchange *x, size_t bytes) {
-    size_t limit = x->server->options.memory_limit;
-    if (limit && atomic_fetch_add(&x->server->held, bytes) + bytes > limit) {
-        atomic_fetch_sub(&x->server->held, bytes);
+/* Adds bytes to a sum of all requests and to the request's own. False when the sum would pass its limit; 0: there is none. */
+static bool hold_within(size_t limit, atomic_size_t *sum, size_t *own, size_t bytes) {
+    if (!limit)
+        return true;
+    if (atomic_fetch_add(sum, bytes) + bytes > limit) {
+        atomic_fetch_sub(sum, bytes);
         return false;
     }
-    x->held += limit ? bytes : 0;
+    *own += bytes;
     return true;
+}
+
+static bool http_hold(struct http_exchange *x, size_t bytes) {
+    return hold_within(x->server->options.memory_limit, &x->server->held, &x->held, bytes);
 }
 
 void http_refuse_memory(struct http_exchange *x) {
@@ -33,12 +39,7 @@ bool http_memory_is_short(struct http_server *server) {
 /* Whoever sends bodies slowly holds memory for long. Those who need no token must not leave others without any. */
 static bool hold_open(struct http_exchange *x, size_t bytes) {
     size_t limit = x->server->options.memory_limit / OPEN_SHARE;
-    if (limit && atomic_fetch_add(&x->server->open_held, bytes) + bytes > limit) {
-        atomic_fetch_sub(&x->server->open_held, bytes);
-        return false;
-    }
-    x->open_held += limit ? bytes : 0;
-    return true;
+    return hold_within(limit, &x->server->open_held, &x->open_held, bytes);
 }
 
 void http_hold_body(struct http_exchange *x, size_t size) {
