@@ -24,6 +24,7 @@ struct creation {
     struct order_receipt_place place; /* of the receipt; only with a key */
     uint8_t body_hash[SHA256_SIZE];
     bool over;                       /* the client's limit: it may only be a replay */
+    bool asks;                       /* Redis is asked for its receipt */
     size_t asked;                    /* index of its value in the response of Redis */
     const struct creation *original; /* request of the batch with the same key that goes first, or NULL */
 };
@@ -170,14 +171,21 @@ static size_t choose_originals(struct creation *creations[], size_t n, struct or
     return count;
 }
 
-/* The receipts that Redis has of these. Each creation keeps the index of its own. */
-static struct cache_values *get_receipts(struct cache *cache, struct creation *const creations[], size_t n) {
+/* The receipts that Redis has of these. Each creation keeps the index of its own. Not if the database was replaced after the
+ * request came: the new one may not have the order. */
+static struct cache_values *get_receipts(const struct order_app *app, struct cache *cache,
+                                         struct creation *const creations[], size_t n) {
     const char *keys[HTTP_BATCH_MAX];
+    uint8_t database[DB_IDENTITY_SIZE];
     size_t count = 0;
+    bool known = db_identity_get(app->service.identity, database);
     for (size_t i = 0; i < n; i++) {
-        creations[i]->asked = count;
-        if (creations[i]->store.key && creations[i]->place.known)
-            keys[count++] = creations[i]->place.cache_key;
+        struct creation *c = creations[i];
+        c->asks = known && c->store.key && c->place.known &&
+                  memcmp(c->place.database, database, sizeof database) == 0;
+        c->asked = count;
+        if (c->asks)
+            keys[count++] = c->place.cache_key;
     }
     return count ? cache_get(cache, keys, count) : NULL;
 }
@@ -209,14 +217,13 @@ static bool is_decided(const struct creation *c) {
 /* Answers those requests whose receipt Redis knows. Moves the others to the front and returns how many they are. */
 static size_t answer_from_redis(const struct order_app *app, struct cache *cache,
                                 struct creation *creations[], size_t n) {
-    struct cache_values *values = get_receipts(cache, creations, n);
+    struct cache_values *values = get_receipts(app, cache, creations, n);
     size_t left = 0;
     for (size_t i = 0; i < n; i++) {
         struct creation *c = creations[i];
         size_t len;
-        bool asked = c->store.key && c->place.known;
-        const char *value = asked ? cache_value(values, c->asked, &len) : NULL;
-        if (values && asked)
+        const char *value = c->asks ? cache_value(values, c->asked, &len) : NULL;
+        if (values && c->asks)
             order_lookup_count(&app->series.receipts_redis, value);
         if (!value || !answer_from_receipt(app->memory, c, value, len))
             creations[left++] = c;

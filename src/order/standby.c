@@ -10,7 +10,11 @@
 
 static const char token_name[] = "Consistency-Token";
 
-enum { CLOCKS_DIFFER_S = 60 }; /* at most, ours and the database's */
+enum {
+    CLOCKS_DIFFER_S = 60, /* at most, ours and the database's */
+    SILENT_MS =
+        500 /* a standby that fails after so long is not asked for a while: others would wait as long */
+};
 
 struct standby {
     struct breaker
@@ -98,24 +102,37 @@ static size_t choose(struct http_request *requests[], size_t n, const struct eve
     return chosen;
 }
 
+/* What is read from a standby, in one transaction: a new connection in between could be to another one, which has less. */
+struct standby_work {
+    struct http_worker *worker;
+    struct http_request **requests; /* those that may be answered come first */
+    size_t n;
+    standby_read_fn *read;
+};
+
 /* Answers from the standby. The head before the read tells what it has; the one after it, what it may have shown. */
-static enum db_status ask_standby(struct http_worker *worker, struct http_request *requests[], size_t n,
-                                  standby_read_fn *read) {
+static enum db_status ask_standby(struct db *db, void *arg) {
+    const struct standby_work *work = arg;
     struct event_head head;
-    enum db_status status = event_store_standby_head(worker->reads, &head);
+    enum db_status status = event_store_standby_head(db, &head);
     if (status != DB_OK)
         return status;
-    size_t chosen = choose(requests, n, &head.end);
+    size_t chosen = choose(work->requests, work->n, &head.end);
     if (chosen == 0)
         return DB_OK;
-    status = read(worker, worker->reads, requests, chosen);
-    bool known = status == DB_OK && event_store_standby_head(worker->reads, &head) == DB_OK;
-    give_tokens(requests, chosen, known ? &head : NULL);
+    status = work->read(work->worker, db, work->requests, chosen);
+    if (status == DB_OK)
+        status = event_store_standby_head(db, &head);
+    give_tokens(work->requests, chosen, status == DB_OK ? &head : NULL);
     return status;
 }
 
-static void note_outcome(struct standby *standby, const struct db *db, bool well) {
-    breaker_note(&standby->breaker, well, clock_mono_ms());
+static void note_outcome(struct standby *standby, const struct db *db, bool well, bool silent) {
+    int64_t now_ms = clock_mono_ms();
+    if (silent)
+        breaker_trip(&standby->breaker, now_ms);
+    else
+        breaker_note(&standby->breaker, well, now_ms);
     if (well)
         outage_end(&standby->outage);
     else
@@ -130,8 +147,10 @@ static size_t answer_from_standby(struct http_worker *worker, struct http_reques
     size_t asked = choose(requests, n, NULL), left = 0;
     if (asked == 0 || !breaker_allows(&standby->breaker, clock_mono_ms()))
         return n;
-    bool well = ask_standby(worker, requests, asked, read) == DB_OK;
-    note_outcome(standby, worker->reads, well);
+    struct standby_work work = {.worker = worker, .requests = requests, .n = asked, .read = read};
+    int64_t began_ms = clock_mono_ms();
+    bool well = db_transaction(worker->reads, ask_standby, &work) == DB_OK;
+    note_outcome(standby, worker->reads, well, !well && clock_mono_ms() - began_ms >= SILENT_MS);
     for (size_t i = 0; i < n; i++)
         if (!requests[i]->reply.status)
             requests[left++] = requests[i];

@@ -361,6 +361,20 @@ static void what_was_made_in_an_old_database_is_not_kept_for_the_new_one(void **
     assert_int_equal(redis.puts, 0);
 }
 
+static void the_old_database_is_not_asked_for_while_the_new_one_is_away(void **state) {
+    (void)state;
+    struct http_request *request = post("key-1", BODY);
+    put_receipt(request, true);
+    store.create_status = DB_UNAVAILABLE;
+    app.service.identity = store.identity = other_database();
+    for (int connected = 0; connected < 2; connected++) {
+        store.connected = connected;
+        struct http_worker worker = {.app = &app};
+        assert_int_equal(orders_post_run(&worker, &request, 1), OUTCOME_UNAVAILABLE);
+        assert_int_equal(request->reply.status, 0);
+    }
+}
+
 static void nothing_is_kept_of_a_database_that_does_not_tell(void **state) {
     (void)state;
     app.service.identity = store.identity = NULL;
@@ -402,6 +416,7 @@ int main(void) {
         TEST(other_ways_of_being_busy_are_no_conflict),
         TEST(a_receipt_of_the_old_database_is_not_found),
         TEST(what_was_made_in_an_old_database_is_not_kept_for_the_new_one),
+        TEST(the_old_database_is_not_asked_for_while_the_new_one_is_away),
         TEST(nothing_is_kept_of_a_database_that_does_not_tell),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
