@@ -13,5 +13,5 @@ struct delivery_app {
     struct metric_series *shipment_delay, *revocation_delay, *repeated;
     struct db_walk due; /* of the carrier's job, through the shipments that are due */
     unsigned
-        database_changes; /* of the database's identity, which the job of corrections has seen; its own */
+        database_looked; /* of the job of corrections: 1 + the changes of the database's identity when it looked; 0: never */
 };

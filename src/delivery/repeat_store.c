@@ -108,9 +108,33 @@ static const struct db_query hasten_query = {
                      " WHERE order_id IN (SELECT order_id FROM delivery_corrections WHERE quiet_since > now()"
                      "                     ORDER BY order_id FOR UPDATE SKIP LOCKED)"};
 
-enum db_status repeat_store_recent(struct db *db) {
-    enum db_status status = db_run(db, &hasten_query, NULL, NULL);
-    return status == DB_OK ? db_run(db, &recent_query, NULL, NULL) : status;
+static const struct db_query name_query = {
+    "repeat_name", "INSERT INTO delivery_database (identity) VALUES ($1) ON CONFLICT (one) DO NOTHING"};
+
+/* Of several replicas one gets the row. */
+static const struct db_query rename_query = {
+    "repeat_rename", "UPDATE delivery_database SET identity = $1 WHERE identity <> $1 RETURNING identity"};
+
+static enum db_status repeat_recent(struct db *db, void *arg) {
+    const char *const *database = arg;
+    struct db_params p = {0};
+    struct db_result *renamed = NULL;
+    db_text_param(&p, *database);
+    enum db_status status = db_run(db, &name_query, &p, NULL);
+    if (status == DB_OK)
+        status = db_run(db, &rename_query, &p, &renamed);
+    db_params_free(&p);
+    bool replaced = status == DB_OK && db_rows(renamed) > 0;
+    db_result_free(renamed);
+    if (replaced)
+        status = db_run(db, &hasten_query, NULL, NULL);
+    if (replaced && status == DB_OK)
+        status = db_run(db, &recent_query, NULL, NULL);
+    return status;
+}
+
+enum db_status repeat_store_follow(struct db *db, const char *database) {
+    return db_transaction(db, repeat_recent, &database);
 }
 
 /* Notes that the corrections of these shipments are published again. */

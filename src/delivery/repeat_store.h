@@ -17,6 +17,7 @@ enum db_status repeat_store_updates(struct db *db, const struct shipment shipmen
 #define REPEAT_LIMIT 100
 enum db_status repeat_store_corrections(struct db *db, int64_t after_ms, size_t *count) MUST_CHECK;
 
-/* Lets repeat_store_corrections publish soon what it would repeat later, and once the last shipments that have left, as if they had been
- * corrected now. */
-enum db_status repeat_store_recent(struct db *db) MUST_CHECK;
+/* When the tables tell that they were of another database (by its identity in hex): lets repeat_store_corrections publish soon
+ * what it would repeat later, and once the last shipments that have left, as if they had been corrected now. Tables that do not
+ * tell yet are of this one from now on. */
+enum db_status repeat_store_follow(struct db *db, const char *database) MUST_CHECK;

@@ -91,7 +91,9 @@ def is_refused(token, daemon):
     return Api(daemon.url, token).get("/orders").status_code == 401
 
 
-def test_order_does_not_keep_a_correction_that_is_lost(parts):
+@pytest.mark.parametrize("stopped", [False, True])
+def test_order_does_not_keep_a_correction_that_is_lost(parts, stopped):
+    """Also when delivery-svc does not run while its database is replaced, as after a restore."""
     with System(parts, CARRIER_SIMULATION="false", RECONCILE_AFTER="2s") as system:
         system.start()
         api, change = system.client(), Restore(system)
@@ -102,7 +104,11 @@ def test_order_does_not_keep_a_correction_that_is_lost(parts):
         eventually(lambda: api.order(order_id)["status"] == "DELIVERED")
         change.save()
         eventually(lambda: all(daemon.is_ready() for daemon in system.daemons))
+        if stopped:
+            system.delivery.stop()
         change.replace()
+        if stopped:
+            system.delivery.start()
         eventually(lambda: all(daemon.is_ready() for daemon in system.daemons))
         # What was sent of the old database arrives in the new one.
         system.send("DELIVERY_STATUS_QUEUE", status_update(order_id, "DELIVERED", "DELIVERED", trackingNumber="T-2"), order_id)
