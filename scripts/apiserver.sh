@@ -124,8 +124,9 @@ case ${1:-}:$# in
 build:1) build_kubernetes && echo "$home/bin" ;;
 start:2)
     "$ROOT/scripts/install-deps.sh" kubernetes
+    dir=$(readlink -m "$2") # before the build goes elsewhere
     build_kubernetes
-    mkdir -p "$2" && cd "$2"
+    mkdir -p "$dir" && cd "$dir"
     start_kubernetes
     ;;
 stop:2) ! cd "$2" 2>/dev/null || stop_kubernetes ;;

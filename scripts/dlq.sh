@@ -14,9 +14,10 @@ set -euo pipefail
 # shellcheck source=scripts/lib.sh
 source "$(dirname "$0")/lib.sh"
 
-running=$ROOT/.run/order-svc.config
 endpoint=${SQS_ENDPOINT:-}
-[[ $endpoint || ! -s $running ]] || endpoint=$(value_in "$running" SQS_ENDPOINT)
+if [[ -z $endpoint ]] && running "$ROOT/.run/order-svc.pid"; then
+    endpoint=$(value_in "$ROOT/.run/order-svc.config" SQS_ENDPOINT)
+fi
 endpoint=${endpoint:-$(setting SQS_ENDPOINT)}
 key=$(setting AWS_ACCESS_KEY_ID)
 
@@ -95,10 +96,11 @@ redrive() {
 purge() { about '' | sqs PurgeQueue >/dev/null; }
 
 list() {
-    local queue
+    local queue number
     for queue in orders delivery-status token-revocations; do
         select_queue "$queue"
-        printf '%-18s %s\n' "$queue" "$(count)"
+        number=$(count)
+        printf '%-18s %s\n' "$queue" "$number"
     done
 }
 

@@ -117,11 +117,11 @@ start_time() { # PID
 }
 
 # spawn PIDFILE LOGFILE COMMAND...: starts it in the background, in a session that gets no signals from the
-# terminal.
+# terminal, and without the lock of start-services.sh (9).
 spawn() {
     local pid_file=$1 log=$2
     shift 2
-    setsid "$@" </dev/null >>"$log" 2>&1 &
+    setsid "$@" </dev/null >>"$log" 2>&1 9>&- &
     echo "$! $(start_time $!)" >"$pid_file"
 }
 

@@ -84,8 +84,11 @@ def main():
         thread.start()
     for thread in threads:
         thread.join()
-    for what, count in sorted(sum((client.statuses for client in clients), collections.Counter()).items()):
+    statuses = sum((client.statuses for client in clients), collections.Counter())
+    for what, count in sorted(statuses.items()):
         print(f"{what:20} {count:8}")
+    if statuses["POST: 201"] < 0.9 * int(rate * seconds):
+        sys.exit("too few orders were taken")
 
 
 if __name__ == "__main__":

@@ -26,10 +26,11 @@ load=$!
 trap 'kill "$load" 2>/dev/null || true' EXIT
 declare -A fired=()
 while kill -0 "$load" 2>/dev/null; do
+    now=$(firing) || die "Prometheus does not answer"
     while IFS= read -r alert; do
         [[ -z $alert || ${fired[${alert%%:*}]:-} ]] || say "$alert"
         [[ -z $alert ]] || fired[${alert%%:*}]=true
-    done < <(firing)
+    done <<<"$now"
     sleep 5
 done
 wait "$load"

@@ -37,19 +37,22 @@ run_tests() {
 
 # Prints ctest's summaries with the error messages at the end, those with failures last.
 finish() {
-    local name
+    local name logs_of_run=()
     for name in "${passed[@]}" "${failed[@]}"; do
         printf '\n== build/%s\n' "$name"
         grep -E '^(E  |\[  (ERROR|FAILED))|(SUMMARY|WARNING): [A-Z]' "$logs/$name-test.log" | head -n 40 || true
         sed -n '/% tests passed/,$p' "$logs/$name-test.log"
     done
-    ((${#failed[@]} == 0))
+    ((${#failed[@]} == 0)) || return 1
+    for name in "${passed[@]}"; do logs_of_run+=("$logs/$name-test.log"); done
+    grep -qF "% tests passed" "${logs_of_run[@]}" || die "no test has such a name"
 }
 
 "$ROOT/scripts/install-deps.sh" build test
 say "building build/asan"
 build asan asan
 if $quick; then
+    none=error
     run_tests asan ctest -L unit
     exit "${#failed[@]}"
 fi

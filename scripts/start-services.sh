@@ -67,6 +67,9 @@ if ours DB_HOST DB_PORT; then private+=(postgres); fi
 if ours REDIS_HOST REDIS_PORT; then private+=(redis); fi
 if ours SQS_ENDPOINT; then private+=(elasticmq); fi
 
+mkdir -p "$run"
+exec 9>"$run/lock"
+flock -n 9 || die "another start-services.sh is at work"
 "$ROOT/scripts/install-deps.sh" build run
 if everything_runs; then
     say "everything is running already: $(url order-svc) $(url delivery-svc)"

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Stops the daemons, the private parts and Prometheus in .run. The data stays; --clean deletes it.
+# Stops the daemons, the private parts, Prometheus and Jaeger in .run. The data stays; --clean deletes it.
 set -euo pipefail
 # shellcheck source=scripts/lib.sh
 source "$(dirname "$0")/lib.sh"
@@ -16,6 +16,10 @@ done
 if running "$run/prometheus/prometheus.pid"; then
     say "stopping Prometheus"
     "$ROOT/scripts/observe.sh" stop "$run/prometheus"
+fi
+if running "$run/jaeger/jaeger.pid"; then
+    say "stopping Jaeger"
+    "$ROOT/scripts/jaeger.sh" stop "$run/jaeger"
 fi
 for part in elasticmq redis postgres; do
     running "$run/$part.pid" || continue

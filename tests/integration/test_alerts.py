@@ -75,6 +75,11 @@ def test_dashboards_are_those_of_their_script():
     assert stored == module.texts(), f"run {script.relative_to(ROOT)}"
 
 
+def test_each_legend_names_one_label_at_a_time():
+    for text in DASHBOARDS.values():
+        assert all(re.fullmatch(r"\w+", label) for label in re.findall(r"{{(.*?)}}", json.dumps(text)))
+
+
 def test_every_metric_is_a_documented_one():
     documented = set(re.findall(r"^\| `(\w+)` \|", (ROOT / "docs/OBSERVABILITY.md").read_text(), re.MULTILINE))
     asked = {selector for expression in [*(panel[2] for panel in PANELS), *(rule["expr"] for rule in ALL_RULES)]

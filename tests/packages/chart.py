@@ -102,6 +102,8 @@ def check_daemon(documents, name, port):
     assert environment(container)[f"{name.upper()}_SERVICE_PORT"] == str(port)
     probes = {kind: container[f"{kind}Probe"]["httpGet"] for kind in ("startup", "liveness", "readiness")}
     assert [probes[kind]["path"] for kind in probes] == ["/health/live", "/health/live", "/health/ready"]
+    ready = container["readinessProbe"]  # one late answer of all replicas must not leave none
+    assert ready["timeoutSeconds"] >= 2 and ready["failureThreshold"] >= 3
     https = "TLS_CERT_FILE" in environment(container)
     assert {probe["scheme"] for probe in probes.values()} == {"HTTPS" if https else "HTTP"}
     for service in (one(documents, "Service", f"{name}-svc"), one(documents, "Service", f"{name}-svc-metrics")):

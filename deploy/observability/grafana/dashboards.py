@@ -12,7 +12,7 @@ NO_PROBES = 'http_route!~"/health.*"'
 def quantiles(metric, by="", where=""):
     """The median and the slowest hundredth of a histogram, as queries with their legends."""
     labels = ", ".join(["le", *([by] if by else [])])
-    legend = f" {{{{{by}}}}}" if by else ""
+    legend = "".join(f" {{{{{label}}}}}" for label in by.split(", ")) if by else ""
     return [(f"histogram_quantile({q}, sum by ({labels}) (rate({metric}_bucket{{{where}}}{RATE})))".replace("{}", ""),
              f"{name}{legend}") for q, name in ((0.5, "half"), (0.99, "99 %"))]
 

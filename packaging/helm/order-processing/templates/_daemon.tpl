@@ -108,7 +108,8 @@ spec:
           readinessProbe:
             httpGet: { path: /health/ready, port: http, scheme: {{ $scheme }} }
             periodSeconds: 2
-            failureThreshold: 2
+            timeoutSeconds: 2 # when the machines are busy, all Pods answer late, and then there is none left
+            failureThreshold: 3
           resources: {{- toYaml .values.resources | nindent 12 }}
           securityContext: {{- include "order-processing.containerSecurity" . | nindent 12 }}
           {{- if or $secrets .values.jwtKeysSecretName .root.Values.tls.secretName .root.Values.ca.secretName $webhookCa }}
