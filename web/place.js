@@ -10,9 +10,12 @@ function newKey() {
   return [...crypto.getRandomValues(new Uint8Array(16))].map(byte => byte.toString(16).padStart(2, "0")).join("");
 }
 
-/** A number for JSON where the text is one. Any other text is sent as it is, and the server says what is wrong. */
+/**
+ * A number for JSON where the text is one. Any other text is sent as it is, and the server says what is wrong. So is 1,000: it may
+ * be a thousand, or one.
+ */
 function numberOf(text) {
-  return /^-?\d+([.,]\d+)?$/.test(text.trim()) ? Number(text.trim().replace(",", ".")) : text;
+  return /^-?\d+([.,]\d{1,2})?$/.test(text.trim()) ? Number(text.trim().replace(",", ".")) : text;
 }
 
 /** The view; onPlaced(id) is called with the new order. */

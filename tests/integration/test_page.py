@@ -335,6 +335,15 @@ def test_refused_order_says_why_at_its_fields(page):
     page.asserts_silence("/orders - Failed to load resource: the server responded with a status of 400")
 
 
+def test_a_thousand_is_not_taken_for_one(page):
+    page.enter("#/new")
+    page.fill("customer-1", quantity="1,000", price="1,500")
+    page.click("form button[type=submit]")
+    page.sees("[role=alert]", "was not placed")
+    assert page.run("return [...document.querySelectorAll('[aria-invalid]')].map(e => e.id)") == ["quantity-1", "price-1"]
+    page.asserts_silence("/orders - Failed to load resource: the server responded with a status of 400")
+
+
 def test_hostile_text_is_text(page, shop):
     order = shop.client().created(basket(HOSTILE, items=[{"product_id": HOSTILE, "quantity": 1, "unit_price": 1}]))
     page.enter()
