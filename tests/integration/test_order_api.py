@@ -467,7 +467,7 @@ def test_inside_of_a_500_stays_inside_and_is_in_the_log(parts):
         response = api.create(headers={"X-Request-Id": "find-me"})
         assert_problem(response, 500, "INTERNAL_ERROR")
         assert "order_items" not in response.text and "inside" not in response.text
-        line = next(line for line in broken.order.log_lines() if line.get("request_id") == "find-me")
+        line = eventually(lambda: [line for line in broken.order.log_lines() if line.get("request_id") == "find-me"])[0]
         assert line["severity_text"] == "ERROR" and "order_items" in line["body"]
         broken.query("ALTER TABLE order_items DROP CONSTRAINT inside")
         assert api.create().status_code == 201

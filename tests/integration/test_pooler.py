@@ -48,7 +48,8 @@ def test_deadlines_hold(parts, pooler):
             assert client.create().status_code == 503
             assert system.deliveries().move(shipment["id"], "SHIPPED").status_code == 503
         for daemon in system.daemons:
-            assert "55P03 canceling statement due to lock timeout" in daemon.log_text(), "the server's own limit"
+            eventually(lambda log=daemon.log_text: "55P03 canceling statement due to lock timeout" in log(),
+                       what="the server's own limit")
         assert system.deliveries().move(shipment["id"], "SHIPPED").status_code == 200
         client.created()
 
