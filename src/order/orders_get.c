@@ -5,6 +5,7 @@
 #include "common/base/clock.h"
 #include "common/base/json.h"
 #include "common/base/json_write.h"
+#include "common/base/siphash.h"
 #include "common/base/utf8.h"
 #include "common/base/uuid.h"
 #include "common/http/etag.h"
@@ -19,7 +20,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { LIST_BYTES = 256 * 1024 }; /* a page ends with the order that exceeds this */
+enum {
+    LIST_BYTES = 256 * 1024, /* a page ends with the order that exceeds this */
+    TAG_SIZE = 48,
+};
 
 struct lookup {
     struct standby_seen seen; /* must stay first */
@@ -32,10 +36,18 @@ static void reply_no_order(struct http_request *request) {
     http_reply_problem(request, PROBLEM_ORDER_NOT_FOUND, "There is no such order");
 }
 
+/* A failover may lose a change, and the order get another one under the same version. So the tag also depends on the
+ * content. Nobody else sees the answer, so the hash needs no secret. */
+static void format_tag(char tag[static TAG_SIZE], int64_t version, const struct buf *body) {
+    static const uint8_t known[SIPHASH_SECRET_SIZE];
+    snprintf(tag, TAG_SIZE, "\"v%lld-%016llx\"", (long long)version,
+             (unsigned long long)siphash(known, body->data, body->len));
+}
+
 static void reply_view(struct http_request *request, int64_t version, struct buf *body) {
     const struct lookup *lookup = request->command;
-    char tag[32];
-    snprintf(tag, sizeof tag, "\"v%lld\"", (long long)version);
+    char tag[TAG_SIZE];
+    format_tag(tag, version, body);
     if (etag_matches(lookup->if_none_match, tag)) {
         buf_free(body);
         http_reply_empty(request, 304);

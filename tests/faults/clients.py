@@ -179,7 +179,7 @@ class Shop:
         else:
             answer = await self.ask("order", "GET /orders/:id", "GET", f"/orders/{order.order_id}")
             seen = answer.json() if answer and answer.status == 200 else None
-            version = int(answer.headers["etag"].strip('"v')) if seen else None
+            version = int(answer.headers["etag"].strip('"v').partition("-")[0]) if seen else None
         if answer is None:
             return None
         rank = STATUSES[seen["status"]] if seen else None

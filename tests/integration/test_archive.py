@@ -1,5 +1,6 @@
 """archive and ORDERS_RETENTION: what ended long ago is written to a file, and only then leaves the database."""
 
+import fcntl
 import json
 import re
 import signal
@@ -147,6 +148,20 @@ def test_two_at_once_share_the_work(idle, tmp_path):
                              stderr=subprocess.DEVNULL) for path in paths]
     assert [run.wait() for run in runs] == [0, 0]
     assert sorted(line["order"]["id"] for path in paths for line in lines_of(path)) == sorted(gone)
+
+
+def test_two_at_once_do_not_write_to_one_file(idle, tmp_path):
+    old_orders(idle, 3)
+    path = tmp_path / "archive.jsonl"
+    with path.open("a") as other:  # as a run does that is about to write the rest of a line
+        fcntl.flock(other, fcntl.LOCK_EX)
+        other.write('{"half')
+        other.flush()
+        for daemon, table in ((idle.order, "orders"), (idle.delivery, "shipments")):
+            done = daemon.command("archive", "--older-than", "9600h", str(path))
+            assert (done.returncode, done.stderr) == (1, f"Another run writes to {path}\n")
+            assert path.read_text() == '{"half' and len(stored(idle, table)) == 3
+    assert archived(idle.order, path) == 3 and len(lines_of(path)) == 3
 
 
 def test_an_order_that_is_held_is_waited_for(idle, tmp_path):

@@ -7,8 +7,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <libgen.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -58,16 +61,47 @@ static bool cut_last_line(const struct archive_file *file, off_t size) {
     return end == size || ftruncate(file->fd, end) == 0 || file_failed(file, "mend");
 }
 
+/* Another run that writes to the same file would lose a line that this one takes for half. The lock ends with the process. */
+static bool lock_file(const struct archive_file *file) {
+    if (flock(file->fd, LOCK_EX | LOCK_NB) == 0)
+        return true;
+    if (errno != EWOULDBLOCK)
+        return file_failed(file, "lock");
+    fprintf(stderr, "Another run writes to %s\n", file->path);
+    return false;
+}
+
+/* The name of a new file is on the disk only when its folder is. */
+static bool store_name(const struct archive_file *file) {
+    char *path = strdup(file->path);
+    int folder = path ? open(dirname(path), O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+    bool good = folder >= 0 && fsync(folder) == 0;
+    if (!good)
+        file_failed(file, "store the name of");
+    if (folder >= 0)
+        close(folder);
+    free(path);
+    return good;
+}
+
+static bool look_at_file(struct archive_file *file, struct stat *about) {
+    if (fstat(file->fd, about) != 0)
+        return file_failed(file, "open");
+    file->regular = S_ISREG(about->st_mode);
+    return true;
+}
+
 static bool open_file(struct archive_file *file, const char *path) {
     struct stat about;
     *file = (struct archive_file){.fd = STDOUT_FILENO, .path = path};
     if (strcmp(path, "-") == 0)
-        return true;
+        return look_at_file(file, &about);
     file->fd = open(path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
-    if (file->fd < 0 || fstat(file->fd, &about) != 0)
+    if (file->fd < 0)
         return file_failed(file, "open");
-    file->regular = S_ISREG(about.st_mode);
-    return !file->regular || cut_last_line(file, about.st_size);
+    if (!lock_file(file) || !look_at_file(file, &about))
+        return false;
+    return !file->regular || (cut_last_line(file, about.st_size) && store_name(file));
 }
 
 /* Takes out one batch. What others hold they give back soon. */
