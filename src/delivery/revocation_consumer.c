@@ -106,7 +106,7 @@ static bool read_revocation(struct consumer_message *in, const struct delivery_a
 static void measure_ends(const struct delivery_app *app, const int64_t told_ms[], size_t n) {
     int64_t now = clock_epoch_ms();
     for (size_t i = 0; i < n; i++)
-        if (told_ms[i] && told_ms[i] <= now)
+        if (told_ms[i] > 0 && told_ms[i] <= now)
             metric_observe(app->revocation_delay, (now - told_ms[i]) * 1000000, NULL);
 }
 

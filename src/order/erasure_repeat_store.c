@@ -14,7 +14,8 @@ static const struct db_query claim_query = {
 
 static const struct db_query next_query = {
     "erasure_next",
-    "SELECT o.id, EXISTS (SELECT FROM order_outbox w WHERE w.group_id = o.id) FROM orders o"
+    "SELECT o.id, EXISTS (SELECT FROM order_outbox w WHERE w.group_id = o.id"
+    "                      AND w.payload::json ->> 'eventType' = 'CUSTOMER_ERASED') FROM orders o"
     " WHERE o.customer_id = $1 AND o.client_id = $4 AND o.id > $2 ORDER BY o.id LIMIT $3"};
 enum { NEXT_ID, NEXT_WAITS };
 

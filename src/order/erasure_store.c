@@ -31,13 +31,15 @@ static const struct db_query replace_query = {
     "  FROM unnest($2::uuid[], $3::bigint[], $4::timestamptz[]) AS t(id, version, updated_at)"
     " WHERE o.id = t.id"};
 
+/* jsonb has characters as they are, and SQS refuses these two. */
 static const struct db_query outbox_query = {
     "erasure_outbox",
     "WITH locked AS ("
     "  SELECT id FROM order_outbox WHERE group_id = ANY ($1) ORDER BY id FOR NO KEY UPDATE NOWAIT"
     ")"
     " UPDATE order_outbox w"
-    "    SET payload = jsonb_set(w.payload::jsonb, '{customerId}', to_jsonb($2::text), false)::text"
+    "    SET payload = replace(replace(jsonb_set(w.payload::jsonb, '{customerId}', to_jsonb($2::text), false)::text,"
+    "                                  chr(65534), '\\ufffe'), chr(65535), '\\uffff')"
     "   FROM locked"
     "  WHERE w.id = locked.id"};
 

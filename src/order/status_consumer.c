@@ -185,7 +185,7 @@ static void measure_updates(const struct order_app *app, const struct order_stat
         if (effects[i].effect == MOVED)
             metric_add(app->series.moved[events[i].status], 1);
         metric_add(app->series.cancellations[effects[i].decided], 1);
-        if (effects[i].effect && events[i].changed_ms && events[i].changed_ms <= now)
+        if (effects[i].effect && events[i].changed_ms > 0 && events[i].changed_ms <= now)
             metric_observe(app->series.status_delay, (now - events[i].changed_ms) * 1000000, NULL);
     }
 }

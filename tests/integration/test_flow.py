@@ -249,6 +249,13 @@ def test_request_id_of_the_order_reaches_its_status_events(parts):
 
 # What arrives twice, late or not at all in order
 
+def test_event_of_another_century_changes_the_order(by_hand):
+    """Its age in nanoseconds does not fit into 64 bits."""
+    order_id = by_hand.client().created()
+    by_hand.send("DELIVERY_STATUS_QUEUE", status_update(order_id, timestamp="1700-01-02T03:04:05.678Z"), order_id)
+    eventually(lambda: by_hand.client().order(order_id)["status"] == "SHIPPED")
+
+
 def test_duplicate_late_and_unknown_status_events_change_nothing(by_hand):
     api = by_hand.client()
     order_id = api.created()

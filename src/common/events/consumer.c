@@ -8,6 +8,7 @@
 #include "consumer_series.h"
 #include "consumer_trace.h"
 #include "gather.h"
+#include "hold.h"
 #include "receives.h"
 #include "retry.h"
 #include "settle.h"
@@ -27,7 +28,6 @@ enum {
     OUTAGE_QUIET_MS = 1000, /* one worker may succeed while another one fails */
     RETRY_BASE_MS = 1000,   /* of a message that failed */
     RETRY_CAP_MS = 30000,
-    HOLD_MS = 600000, /* for no longer a batch is held that the database is too busy for */
 };
 
 struct worker {
@@ -159,19 +159,23 @@ static bool has_last_receive(const struct worker *w, const struct consumer_messa
 
 /* The database could not take the batch. While it still answers, e.g. because only its disk is full, the batch is
  * held and tried again. If it were released, good messages would soon have used up their receives. A batch with one that
- * has used them up is held in any case. */
+ * has used them up is held in any case: as long as the database is away, which is no message's fault. */
 static enum db_status hold(struct worker *w, struct consumer_message messages[], size_t n) {
     enum db_status status = DB_UNAVAILABLE;
-    int64_t enough_ms = clock_mono_ms() + HOLD_MS;
-    while (status == DB_UNAVAILABLE && !stopping(w) && clock_mono_ms() < enough_ms) {
+    int64_t began_ms = clock_mono_ms();
+    struct hold hold;
+    for (hold_begin(&hold, began_ms);
+         status == DB_UNAVAILABLE && !stopping(w) && hold_goes_on(&hold, began_ms);
+         began_ms = clock_mono_ms()) {
         consumer_rest(w, "database", db_error(w->db));
         enum db_status probed = probe(w);
         if (probed == DB_UNAVAILABLE && !has_last_receive(w, messages, n))
             break; /* another replica may reach it: they go back */
         hide(w, messages, n);
-        if (probed != DB_OK)
-            continue;
-        status = apply(w, messages, n);
+        if (probed == DB_OK)
+            status = apply(w, messages, n);
+        if (probed != DB_UNAVAILABLE)
+            hold_count(&hold, clock_mono_ms() - began_ms, probed == DB_OK);
     }
     return status;
 }
