@@ -52,12 +52,20 @@ static bool erasing_failed(struct erasing_run *run, enum db_status status) {
     return false;
 }
 
+static bool locate_receipt(const struct erasing_run *run, const struct erasure_idempotency_key *key,
+                           struct order_receipt_place *place) {
+    static const char hashed[] = ORDER_RECEIPT_HASHED;
+    if (strncmp(key->key, hashed, sizeof hashed - 1) != 0)
+        return order_receipt_locate(place, run->views.identity, key->client_id, key->key);
+    snprintf(place->cache_key, sizeof place->cache_key, "order:create:%s", key->key + sizeof hashed - 1);
+    return true;
+}
+
 /* What is written over receipts lives for a moment only: it deletes them. */
 static bool locate_receipts(const struct erasing_run *run, const struct erasure_batch *batch,
                             struct order_receipt_place places[], struct cache_entry entries[]) {
     for (size_t i = 0; i < batch->key_count; i++) {
-        if (!order_receipt_locate(&places[i], run->views.identity, batch->keys[i].client_id,
-                                  batch->keys[i].key))
+        if (!locate_receipt(run, &batch->keys[i], &places[i]))
             return false;
         entries[i] = (struct cache_entry){.key = places[i].cache_key, .value = "-", .len = 1, .ttl_ms = 1};
     }
@@ -102,7 +110,10 @@ static bool erase_batch(struct erasing_run *run, const struct erasure *erasure, 
         *more = good && batch.seen > 0;
         if (good && *more) {
             run->erased += batch.count;
-            *cleaned &= clean_cache(run, &arena, &batch);
+            bool clean = clean_cache(run, &arena, &batch);
+            *cleaned &= clean;
+            status = clean ? erasure_store_forget(run->db, &batch) : DB_OK;
+            good = status == DB_OK;
         }
         arena_free(&arena);
         if (good || !busy || i == BUSY_TRIES)
@@ -195,7 +206,11 @@ static bool clean_erased(struct erasing_run *run, const struct erasure *erasure)
         struct erasure_batch batch;
         enum db_status status = erasure_store_erased(run->db, erasure, &behind, &arena, &batch);
         more = status == DB_OK && batch.count > 0;
-        good = status == DB_OK ? !more || clean_cache(run, &arena, &batch) : erasing_failed(run, status);
+        good = status == DB_OK && (!more || clean_cache(run, &arena, &batch));
+        if (good && more)
+            status = erasure_store_forget(run->db, &batch);
+        if (status != DB_OK)
+            good = erasing_failed(run, status);
         if (more)
             behind = batch.orders[batch.count - 1].id;
         arena_free(&arena);

@@ -5,8 +5,11 @@
 #include "erasure_store.h"
 
 #include "common/base/clock.h"
+#include "common/base/digest.h"
 #include "common/base/trace.h"
+#include "common/db/identity.h"
 #include "order_json.h"
+#include "order_receipts.h"
 #include "order_store.h"
 
 #include <string.h>
@@ -44,7 +47,8 @@ static const struct db_query outbox_query = {
     "  WHERE w.id = locked.id"};
 
 /* The fingerprint of a key would confirm a guess of who it was. So it becomes random: a request that comes again is then
- * another payload of its key, and makes no second order. A key that is itself a fingerprint, or names the customer, goes. */
+ * another payload of its key, and makes no second order. A key that is itself a fingerprint, or names the customer, becomes the
+ * hash by which Redis may have its receipt, until that is cleaned. */
 static const struct db_query keys_query = {
     "erasure_keys",
     "WITH locked AS ("
@@ -52,16 +56,19 @@ static const struct db_query keys_query = {
     "    FROM idempotency_keys"
     "   WHERE order_id = ANY ($1)"
     "     FOR UPDATE NOWAIT"
-    "), gone AS ("
-    "  DELETE FROM idempotency_keys k USING locked"
-    "   WHERE k.client_id = locked.client_id AND k.key = locked.key AND locked.tells"
-    "), blinded AS ("
-    "  UPDATE idempotency_keys k"
-    "     SET fingerprint = decode(replace(gen_random_uuid()::text || gen_random_uuid()::text, '-', ''), 'hex')"
-    "    FROM locked"
-    "   WHERE k.client_id = locked.client_id AND k.key = locked.key AND NOT locked.tells"
     ")"
-    " SELECT client_id, key FROM locked"};
+    " UPDATE idempotency_keys k"
+    "    SET fingerprint = decode(replace(gen_random_uuid()::text || gen_random_uuid()::text, '-', ''), 'hex'),"
+    "        key = CASE WHEN NOT locked.tells THEN k.key"
+    "                   ELSE '" ORDER_RECEIPT_HASHED "' || encode(sha256(decode($3, 'hex') || convert_to(k.client_id, 'UTF8') ||"
+    "                                             '\\x00'::bytea || convert_to(k.key, 'UTF8')), 'hex') END"
+    "   FROM locked"
+    "  WHERE k.client_id = locked.client_id AND k.key = locked.key"
+    " RETURNING k.client_id, k.key"};
+
+static const struct db_query forget_query = {
+    "erasure_forget",
+    "DELETE FROM idempotency_keys WHERE order_id = ANY ($1) AND key LIKE '" ORDER_RECEIPT_HASHED "%'"};
 
 /* Whoever makes deliveries holds this row from before it reads the orders until it has committed. */
 static const struct db_query feed_query = {
@@ -193,23 +200,23 @@ static enum db_status replace_customer(struct db *db, const struct erasing *e) {
     return status;
 }
 
-/* Runs a statement about what belongs to the orders. */
+/* Runs a statement about what belongs to the orders. more: a second and a third parameter, if it has them. */
 static enum db_status run_with(struct db *db, const struct db_query *query, const struct erasing *e,
-                               const char *text, struct db_result **result) {
+                               const char *const more[static 2], struct db_result **result) {
     struct db_params p = {0};
     orders_param(&p, e->batch);
-    if (text)
-        db_text_param(&p, text);
+    for (int i = 0; i < 2 && more[i]; i++)
+        db_text_param(&p, more[i]);
     enum db_status status = db_run(db, query, &p, result);
     db_params_free(&p);
     return status;
 }
 
 static enum db_status read_keys(struct db *db, const struct db_query *query, const struct erasing *e,
-                                const char *text) {
+                                const char *const more[static 2]) {
     struct db_result *result = NULL;
     struct erasure_batch *batch = e->batch;
-    enum db_status status = run_with(db, query, e, text, &result);
+    enum db_status status = run_with(db, query, e, more, &result);
     size_t n = db_rows(result);
     batch->keys = arena_array(e->arena, n + 1, sizeof *batch->keys);
     for (size_t i = 0; batch->keys && i < n; i++)
@@ -255,15 +262,20 @@ static enum db_status count_erased(struct db *db, const struct erasing *e) {
 
 static enum db_status replace_batch(struct db *db, void *arg) {
     const struct erasing *e = arg;
-    const char *replacement = e->erasure->replacement;
+    const char *const replacement[2] = {e->erasure->replacement};
+    uint8_t identity[DB_IDENTITY_SIZE] = {0}; /* when nobody knows it, Redis has no receipt */
+    char identity_hex[2 * DB_IDENTITY_SIZE + 1];
     enum db_status status = lock_orders(db, e);
     if (status != DB_OK || e->batch->count == 0)
         return status;
+    (void)!db_identity_of(db, identity);
+    hex_encode(identity, sizeof identity, identity_hex);
+    const char *const keys[2] = {e->erasure->customer_id, identity_hex};
     status = replace_customer(db, e);
     if (status == DB_OK)
         status = run_with(db, &outbox_query, e, replacement, NULL);
     if (status == DB_OK)
-        status = read_keys(db, &keys_query, e, e->erasure->customer_id);
+        status = read_keys(db, &keys_query, e, keys);
     if (status == DB_OK)
         status = db_run(db, &feed_query, NULL, NULL);
     if (status == DB_OK)
@@ -278,6 +290,12 @@ enum db_status erasure_store_replace(struct db *db, const struct erasure *erasur
     struct erasing e = {erasure, arena, batch};
     *batch = (struct erasure_batch){0};
     return db_transaction(db, replace_batch, &e);
+}
+
+enum db_status erasure_store_forget(struct db *db, struct erasure_batch *batch) {
+    static const char *const no_more[2];
+    const struct erasing e = {.batch = batch};
+    return run_with(db, &forget_query, &e, no_more, NULL);
 }
 
 enum db_status erasure_store_finish(struct db *db, const char *replacement) {
@@ -306,6 +324,7 @@ enum db_status erasure_store_unfinished(struct db *db, const char *behind, struc
 
 enum db_status erasure_store_erased(struct db *db, const struct erasure *erasure, const struct uuid *behind,
                                     struct arena *arena, struct erasure_batch *batch) {
+    static const char *const no_more[2];
     const struct erasing e = {NULL, arena, batch};
     struct db_params p = {0};
     struct uuid *ids;
@@ -326,5 +345,5 @@ enum db_status erasure_store_erased(struct db *db, const struct erasure *erasure
     for (size_t i = 0; status == DB_OK && i < batch->seen; i++)
         if (wanted[i].order)
             batch->orders[batch->count++] = *wanted[i].order;
-    return status == DB_OK ? read_keys(db, &erased_keys_query, &e, NULL) : status;
+    return status == DB_OK ? read_keys(db, &erased_keys_query, &e, no_more) : status;
 }

@@ -47,6 +47,9 @@ enum db_status erasure_store_replace(struct db *db, const struct erasure *erasur
 void erasure_add_event(struct outbox_rows *rows, struct buf *payload, const struct order *order,
                        const char *traceparent);
 
+/* Redis has no receipts of the batch any more, so their hashes may go. */
+enum db_status erasure_store_forget(struct db *db, struct erasure_batch *batch) MUST_CHECK;
+
 /* All that is left of the customer's name is in caches, and has been seen to. */
 enum db_status erasure_store_finish(struct db *db, const char *replacement) MUST_CHECK;
 

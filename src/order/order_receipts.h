@@ -23,6 +23,9 @@ struct order_receipt_place {
     char cache_key[sizeof "order:create:" + 2 * SHA256_SIZE]; /* in Redis */
 };
 
+/* What a key begins with that was replaced by its hash: the rest is that of the place. No client's key begins so. */
+#define ORDER_RECEIPT_HASHED "h:"
+
 /* False when out of memory. */
 bool order_receipt_locate(struct order_receipt_place *place, struct db_identity *identity,
                           const char *client_id, const char *key) MUST_CHECK;

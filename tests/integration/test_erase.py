@@ -300,17 +300,32 @@ def test_orders_that_are_made_while_it_runs_are_erased_too(system):
 
 
 def test_redis_that_is_away_is_told_and_the_next_run_cleans_it(by_hand):
-    who, api = somebody(), by_hand.client()
-    order_id = api.created(basket(who))
+    who, api = str(uuid.uuid4()), by_hand.client()
+    order_id = api.created(basket(who))  # without a key: its fingerprint is the key
+    others = [api.created(basket(who), key=key) for key in (f"for-{who}", str(uuid.uuid4()))]
     shipped(by_hand, order_id, "SHIPPED", "DELIVERED")
     has_status(api, order_id, "DELIVERED")
     eventually(lambda: in_redis(by_hand, who))
+
+    def keys():
+        return by_hand.query("SELECT key, fingerprint FROM idempotency_keys WHERE order_id = ANY (%s::uuid[])", [order_id, *others])
+
+    def receipts():
+        """Those in Redis of the three orders. Each begins with a fingerprint."""
+        values = [by_hand.redis.get(key) or b"" for key in by_hand.redis.keys("order:create:*")]
+        return [value for value in values if value[:32] in fingerprints]
+
+    fingerprints = {bytes(fingerprint) for _, fingerprint in keys()}
+    eventually(lambda: len(receipts()) == 3)
     away = by_hand.order_svc(REDIS_PORT=str(free_port()))
     done = away.command("erase", "--customer", who)
     assert done.returncode == 1 and "Redis cannot be cleaned" in done.stderr and who not in done.stderr
-    assert customers(by_hand)[order_id] != who and in_redis(by_hand, who)
+    assert customers(by_hand)[order_id] != who and in_redis(by_hand, who) and len(receipts()) == 3
+    assert in_database(by_hand, who) - {("shipments", "customer_id")} == set()
+    assert not fingerprints & {bytes(fingerprint) for _, fingerprint in keys()}
     assert erased(by_hand, who) == 0
-    assert in_redis(by_hand, who) == set()
+    assert in_redis(by_hand, who) == set() and receipts() == []
+    assert [key[:2] for key, _ in keys()] == ["k:"], "a hash that nobody needs any more still confirms a guess"
 
 
 def test_event_that_the_queue_lost_is_told_again_and_all_of_them_on_demand(parts):
