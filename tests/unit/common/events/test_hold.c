@@ -24,8 +24,7 @@ static int rounds(int away, int64_t round_ms, bool tried) {
 static void a_busy_database_has_ten_minutes(void **state) {
     (void)state;
     assert_int_equal(rounds(0, ROUND_MS, true), HOLD_MS / ROUND_MS);
-    assert_int_equal(rounds(4, ROUND_MS, true),
-                     2 * HOLD_MS / ROUND_MS);
+    assert_int_equal(rounds(4, ROUND_MS, true), 2 * HOLD_MS / ROUND_MS);
 }
 
 static void a_database_that_is_away_has_as_long_as_the_queue_hides_messages(void **state) {
