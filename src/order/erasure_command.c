@@ -52,8 +52,8 @@ static bool erasing_failed(struct erasing_run *run, enum db_status status) {
     return false;
 }
 
-static bool locate_receipt(const struct erasing_run *run, const struct erasure_idempotency_key *key,
-                           struct order_receipt_place *place) {
+static bool find_receipt(const struct erasing_run *run, const struct erasure_idempotency_key *key,
+                         struct order_receipt_place *place) {
     static const char hashed[] = ORDER_RECEIPT_HASHED;
     if (strncmp(key->key, hashed, sizeof hashed - 1) != 0)
         return order_receipt_locate(place, run->views.identity, key->client_id, key->key);
@@ -65,7 +65,7 @@ static bool locate_receipt(const struct erasing_run *run, const struct erasure_i
 static bool locate_receipts(const struct erasing_run *run, const struct erasure_batch *batch,
                             struct order_receipt_place places[], struct cache_entry entries[]) {
     for (size_t i = 0; i < batch->key_count; i++) {
-        if (!locate_receipt(run, &batch->keys[i], &places[i]))
+        if (!find_receipt(run, &batch->keys[i], &places[i]))
             return false;
         entries[i] = (struct cache_entry){.key = places[i].cache_key, .value = "-", .len = 1, .ttl_ms = 1};
     }

@@ -151,12 +151,6 @@ static enum db_status probe(struct worker *w) {
     return db_run(w->db, w->consumer->options.probe, NULL, NULL);
 }
 
-static bool has_last_receive(const struct worker *w, const struct consumer_message messages[], size_t n) {
-    while (n > 0 && !retry_is_last(messages[n - 1].message, most_receives(w)))
-        n--;
-    return n > 0;
-}
-
 /* The database could not take the batch. While it still answers, e.g. because only its disk is full, the batch is
  * held and tried again. If it were released, good messages would soon have used up their receives. A batch with one that
  * has used them up is held in any case: as long as the database is away, which is no message's fault. */
@@ -169,7 +163,7 @@ static enum db_status hold(struct worker *w, struct consumer_message messages[],
          began_ms = clock_mono_ms()) {
         consumer_rest(w, "database", db_error(w->db));
         enum db_status probed = probe(w);
-        if (probed == DB_UNAVAILABLE && !has_last_receive(w, messages, n))
+        if (probed == DB_UNAVAILABLE && !retry_any_is_last(messages, n, most_receives(w)))
             break; /* another replica may reach it: they go back */
         hide(w, messages, n);
         if (probed == DB_OK)

@@ -11,6 +11,12 @@ bool retry_is_last(const struct queue_message *message, unsigned most_receives) 
     return message->receive_count >= most_receives;
 }
 
+bool retry_any_is_last(const struct consumer_message messages[], size_t n, unsigned most_receives) {
+    while (n > 0 && !retry_is_last(messages[n - 1].message, most_receives))
+        n--;
+    return n > 0;
+}
+
 const struct consumer_message *retry_blocker(const struct consumer_message messages[], size_t m,
                                              unsigned most_receives) {
     for (size_t i = 0; i < m; i++)
