@@ -17,7 +17,8 @@ class Gate(http.server.ThreadingHTTPServer):
         self.behind, self.url = behind, f"http://127.0.0.1:{self.server_port}"
 
     def reply(self, action, body, ask):
-        """The status and the body of the answer. ask() passes the request on and returns those of the server."""
+        """The status and the body of the answer. ask() passes the request on, or another one, and returns those of the
+        server."""
         return ask()
 
     @contextlib.contextmanager
@@ -35,9 +36,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def do_POST(self):
         body = self.rfile.read(int(self.headers["Content-Length"]))
-        request = urllib.request.Request(self.server.behind, body, dict(self.headers))
 
-        def ask():
+        def ask(text=body):
+            request = urllib.request.Request(self.server.behind, text, dict(self.headers) | {"Content-Length": str(len(text))})
             try:
                 with urllib.request.urlopen(request) as answer:
                     return answer.status, answer.read()

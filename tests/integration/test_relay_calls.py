@@ -99,3 +99,52 @@ def test_order_of_each_group_is_kept_with_several_calls_in_flight(parts, gate):
         assert all(events == list(range(EVENTS)) for events in seen.values()), seen
         outages = [line["body"] for line in daemon.log_lines() if "relay of order_outbox is unavailable" in line["body"]]
         assert len(outages) == 2, outages  # one line for each failure
+
+
+class RefusingGate(Gate):
+    """Refuses a message for as long as it is told to, and notes what became of the messages of its group."""
+
+    def __init__(self, behind):
+        super().__init__(behind)
+        self.group, self.refuses, self.refused, self.sent = str(uuid.uuid4()), True, 0, []
+
+    def reply(self, action, body, ask):
+        if action != "SendMessageBatch":
+            return ask()
+        call = json.loads(body)
+        bad = [entry for entry in call["Entries"] if self.refuses and entry["MessageBody"] == "first"]
+        call["Entries"] = [entry for entry in call["Entries"] if entry not in bad]
+        self.refused += len(bad)
+        self.sent += [entry["MessageBody"] for entry in call["Entries"] if entry["MessageGroupId"] == self.group]
+        status, answer = ask(json.dumps(call).encode()) if call["Entries"] else (200, b'{"Successful": []}')
+        failed = [{"Id": entry["Id"], "SenderFault": True, "Code": "InvalidMessageContents"} for entry in bad]
+        return status, json.dumps(json.loads(answer) | {"Failed": failed}).encode() if bad else answer
+
+
+def test_later_event_does_not_overtake_one_that_was_refused(parts):
+    """Other groups flow meanwhile, so its row is far behind those that are read."""
+    with RefusingGate(parts.settings["SQS_ENDPOINT"]).opened() as gate, System(parts) as system:
+        daemon = system.order_svc(SQS_ENDPOINT=gate.url)
+        assert daemon.command("--migrate").returncode == 0
+
+        def write(text):
+            system.query("""INSERT INTO order_outbox (event_id, group_id, payload, correlation_id, traceparent)
+                            VALUES (gen_random_uuid(), %s, %s, 'relay', '')""", gate.group, text)
+
+        def write_others(count):
+            system.query("""INSERT INTO order_outbox (event_id, group_id, payload, correlation_id, traceparent)
+                            SELECT gen_random_uuid(), gen_random_uuid(), 'other', 'relay', '' FROM generate_series(1, %s)""", count)
+
+        write("first")
+        write_others(2100)
+        daemon.start()
+        eventually(lambda: gate.refused and system.query("SELECT count(*) FROM order_outbox") == [(1,)])
+        write("second")
+        gate.refuses = False
+
+        def flows():
+            write_others(5)
+            return len(gate.sent) >= 2
+
+        eventually(flows, what="both events of the group")
+        assert gate.sent == ["first", "second"]

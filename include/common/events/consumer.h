@@ -48,8 +48,11 @@ struct consumer_message {
     char trace[TRACE_SIZE];        /* for what follows from the message; "": it came without a trace */
     enum consumer_outcome outcome; /* out */
     enum consumer_cause
-        cause;   /* out, of a hopeless one: malformed unless said otherwise; else set by the consumer */
-    bool buried; /* became a dead letter; set by the consumer */
+        cause; /* out, of a hopeless one: malformed unless said otherwise; else set by the consumer */
+    /* Set by the consumer: */
+    bool buried;                       /* became a dead letter */
+    bool busy;                         /* somebody holds what it needs in the database */
+    bool settled;                      /* the queue knows already what became of it */
     char reason[CONSUMER_REASON_SIZE]; /* out: why it failed, for the log and its dead letter; printable */
 };
 

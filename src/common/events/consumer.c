@@ -1,6 +1,7 @@
 /* The consumer threads: receive a batch, let the daemon apply it, delete what it accepted, release the rest. */
 #include "common/events/consumer.h"
 
+#include "busy_shards.h"
 #include "common/base/backoff.h"
 #include "common/base/clock.h"
 #include "common/base/log.h"
@@ -26,8 +27,7 @@ enum {
     OUTAGE_BASE_MS = 100,
     OUTAGE_CAP_MS = 5000,
     OUTAGE_QUIET_MS = 1000, /* one worker may succeed while another one fails */
-    RETRY_BASE_MS = 1000,   /* of a message that failed */
-    RETRY_CAP_MS = 30000,
+    MOST_BUSY = 3,          /* messages of a batch that wait for a lock, one after the other */
 };
 
 struct worker {
@@ -50,9 +50,8 @@ struct consumer {
     struct outage outage;       /* of a part that all workers need */
     atomic_ullong dead_letters; /* messages given up since the start */
     int stop_fd;                /* readable once stopping */
-    pthread_mutex_t lock;       /* guards busy */
-    pthread_cond_t changed;     /* busy or stopping was set */
-    bool busy[QUEUE_SHARDS];    /* more messages wait in it than one worker takes at a time */
+    struct busy_shards shards;
+    atomic_uint holding; /* workers that hold what the database does not take */
     size_t count;
     struct consumer_series series;
     struct worker workers[];
@@ -70,9 +69,10 @@ static void consumer_rest(struct worker *w, const char *part, const char *why) {
     w->failures++;
 }
 
-/* Whichever worker failed: it may have nothing to do for long, and would not tell. */
+/* Whichever worker failed: it may have nothing to do for long, and would not tell. Only one that holds messages tells itself. */
 static void recovered(struct worker *w) {
-    outage_end(&w->consumer->outage);
+    if (atomic_load(&w->consumer->holding) == 0)
+        outage_end(&w->consumer->outage);
     w->failures = 0;
 }
 
@@ -84,8 +84,10 @@ static enum db_status handle(struct worker *w, struct consumer_message messages[
     const struct consumer_options *o = &w->consumer->options;
     struct span span;
     consumer_trace_apply(&span, messages, n);
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < n; i++) {
         messages[i].cause = CONSUMER_MALFORMED;
+        messages[i].busy = false;
+    }
     enum db_status status = o->handle(o->app, w->db, messages, n);
     consumer_trace_applied(&span, o->action, messages, n, status);
     for (size_t i = 0; i < n && status != DB_OK; i++) {
@@ -99,24 +101,9 @@ static enum db_status handle(struct worker *w, struct consumer_message messages[
     return status;
 }
 
-/* Extends the visibility timeout of what fits into a call. */
-static void hide_some(struct worker *w, const struct consumer_message messages[], size_t n) {
-    const struct queue_options *o = &w->consumer->options.queue;
-    const struct queue_message *all[QUEUE_BATCH];
-    int seconds[QUEUE_BATCH];
-    for (size_t i = 0; i < n; i++) {
-        all[i] = messages[i].message;
-        seconds[i] = o->visibility_timeout_s;
-    }
-    if (queue_set_visibility(w->queue, all, seconds, n) != QUEUE_OK || *queue_error(w->queue))
-        log_warn(NULL,
-                 "%s: cannot extend the visibility timeout; messages in progress may be redelivered: %s",
-                 w->consumer->name, queue_error(w->queue));
-}
-
 static void hide(struct worker *w, const struct consumer_message messages[], size_t n) {
-    for (size_t i = 0; i < n; i += QUEUE_BATCH)
-        hide_some(w, &messages[i], n - i < QUEUE_BATCH ? n - i : QUEUE_BATCH);
+    consumer_settle_hide(w->queue, w->consumer->name, messages, n,
+                         w->consumer->options.queue.visibility_timeout_s);
     w->hidden_ms = clock_mono_ms();
 }
 
@@ -126,51 +113,79 @@ static void keep_hidden(struct worker *w, const struct consumer_message messages
         hide(w, messages, n);
 }
 
-/* Applies all messages in one transaction. If one of them spoils it, applies each in its own. */
-static enum db_status apply(struct worker *w, struct consumer_message messages[], size_t n) {
-    enum db_status status = handle(w, messages, n);
-    if (n == 1 && db_is_busy(status))
-        return DB_UNAVAILABLE; /* the message is not at fault: no receive of it is used up */
-    if (n == 1 || status == DB_OK || status == DB_UNAVAILABLE)
-        return status;
+/* Applies each alone. One whose rows somebody holds keeps no other order waiting. After a few it is the table that is held. */
+static enum db_status apply_each(struct worker *w, struct consumer_message messages[], size_t n) {
+    int busy = 0;
     for (size_t i = 0; i < n; i++) {
         messages[i].reason[0] = '\0';
         messages[i].cause = CONSUMER_BLOCKED; /* unless it is tried */
     }
     for (size_t i = 0; i < n; i++) {
         keep_hidden(w, messages, n);
-        enum db_status one =
-            retry_blocker(messages, i, most_receives(w)) ? DB_OK : handle(w, &messages[i], 1);
-        if (one == DB_UNAVAILABLE || db_is_busy(one))
+        if (retry_blocker(messages, i, most_receives(w)))
+            continue;
+        enum db_status one = handle(w, &messages[i], 1);
+        messages[i].busy = db_is_busy(one);
+        busy += messages[i].busy;
+        if (one == DB_UNAVAILABLE || busy == MOST_BUSY)
             return DB_UNAVAILABLE;
     }
-    return DB_OK;
+    return busy ? DB_UNAVAILABLE : DB_OK;
+}
+
+/* Applies all messages in one transaction, or, if one of them spoils it, each in its own. */
+static enum db_status apply(struct worker *w, struct consumer_message messages[], size_t n) {
+    enum db_status status = handle(w, messages, n);
+    if (n == 1 && db_is_busy(status))
+        return DB_UNAVAILABLE; /* the message is not at fault: no receive of it is used up */
+    if (n == 1 || status == DB_OK || status == DB_UNAVAILABLE)
+        return status;
+    return apply_each(w, messages, n);
 }
 
 static enum db_status probe(struct worker *w) {
     return db_run(w->db, w->consumer->options.probe, NULL, NULL);
 }
 
-/* The database could not take the batch. While it still answers, e.g. because only its disk is full, the batch is
- * held and tried again. If it were released, good messages would soon have used up their receives. A batch with one that
- * has used them up is held in any case: as long as the database is away, which is no message's fault. */
-static enum db_status hold(struct worker *w, struct consumer_message messages[], size_t n) {
+/* While one worker holds messages, others receive those of other orders. */
+static enum db_status hold_rest(struct worker *w, struct consumer_message messages[], size_t n) {
     enum db_status status = DB_UNAVAILABLE;
     int64_t began_ms = clock_mono_ms();
     struct hold hold;
-    for (hold_begin(&hold, began_ms);
-         status == DB_UNAVAILABLE && !stopping(w) && hold_goes_on(&hold, began_ms);
-         began_ms = clock_mono_ms()) {
+    hold_begin(&hold, began_ms);
+    while (status == DB_UNAVAILABLE && !stopping(w) && hold_goes_on(&hold, began_ms)) {
+        began_ms = clock_mono_ms();
         consumer_rest(w, "database", db_error(w->db));
         enum db_status probed = probe(w);
         if (probed == DB_UNAVAILABLE && !retry_any_is_last(messages, n, most_receives(w)))
             break; /* another replica may reach it: they go back */
         hide(w, messages, n);
+        if (probed == DB_UNAVAILABLE)
+            continue;
+        busy_shards_set(&w->consumer->shards, w->shard, true);
         if (probed == DB_OK)
             status = apply(w, messages, n);
-        if (probed != DB_UNAVAILABLE)
-            hold_count(&hold, clock_mono_ms() - began_ms, probed == DB_OK);
+        hold_count(&hold, clock_mono_ms() - began_ms, probed == DB_OK);
     }
+    return status;
+}
+
+/* While the database answers, e.g. because only its disk is full, what it does not take is held and tried again. If it went
+ * back, good messages would soon have used up their receives. One at its last receive is held while the database is away, too. */
+static enum db_status hold(struct worker *w, struct consumer_message messages[], size_t n) {
+    struct consumer_message rest[CONSUMER_BATCH];
+    size_t place[CONSUMER_BATCH], left = 0;
+    consumer_settle_done(w->queue, w->consumer->name, messages, n);
+    for (size_t i = 0; i < n; i++)
+        if (!messages[i].settled) {
+            place[left] = i;
+            rest[left++] = messages[i];
+        }
+    atomic_fetch_add(&w->consumer->holding, 1);
+    enum db_status status = hold_rest(w, rest, left);
+    atomic_fetch_sub(&w->consumer->holding, 1);
+    for (size_t i = 0; i < left; i++)
+        messages[place[i]] = rest[i];
     return status;
 }
 
@@ -198,13 +213,13 @@ static void bury(struct worker *w, struct consumer_message messages[], size_t n)
         bool dead = queue_bury(w->queue, messages[i].message, messages[i].reason) == QUEUE_OK;
         messages[i].outcome = dead ? CONSUMER_DONE : CONSUMER_RETRY;
         messages[i].buried = dead;
-        if (dead)
+        if (dead) {
             log_failure(w, &messages[i], true);
-        else
-            log_warn(NULL, "%s: cannot send message %s to the dead-letter queue: %s", w->consumer->name,
-                     messages[i].message->id, queue_error(w->queue));
-        if (!dead)
-            messages[i].cause = CONSUMER_UNBURIED;
+            continue;
+        }
+        messages[i].cause = CONSUMER_UNBURIED;
+        log_warn(NULL, "%s: cannot send message %s to the dead-letter queue: %s", w->consumer->name,
+                 messages[i].message->id, queue_error(w->queue));
     }
 }
 
@@ -215,14 +230,7 @@ static void plan_retries(struct worker *w, struct consumer_message messages[], s
         if (messages[i].outcome == CONSUMER_DONE)
             continue;
         const struct consumer_message *first = retry_blocker(messages, i, most_receives(w));
-        if (first)
-            seconds[i] = seconds[first - messages];
-        else if (retry_is_last(messages[i].message, most_receives(w)))
-            seconds[i] = 0;
-        else
-            seconds[i] =
-                (int)(backoff_ms(messages[i].message->receive_count - 1, RETRY_BASE_MS, RETRY_CAP_MS) / 1000 +
-                      1);
+        seconds[i] = first ? seconds[first - messages] : retry_after_s(messages[i].message, most_receives(w));
         if (first && !messages[i].reason[0])
             continue;
         bool dead = retry_is_last(messages[i].message, most_receives(w));
@@ -265,36 +273,17 @@ static bool consumer_process(struct worker *w, const struct gathered *batch, int
     return status != DB_UNAVAILABLE;
 }
 
-static void set_busy(struct worker *w, bool busy) {
-    struct consumer *c = w->consumer;
-    pthread_mutex_lock(&c->lock);
-    c->busy[w->shard] = busy;
-    if (busy)
-        pthread_cond_broadcast(&c->changed);
-    pthread_mutex_unlock(&c->lock);
-}
-
-/* Waits until the worker's shard is busy. False when the consumer stops. */
-static bool await_busy(struct worker *w) {
-    struct consumer *c = w->consumer;
-    pthread_mutex_lock(&c->lock);
-    while (!c->busy[w->shard] && !stopping(w))
-        pthread_cond_wait(&c->changed, &c->lock);
-    pthread_mutex_unlock(&c->lock);
-    return !stopping(w);
-}
-
 /* The first worker of a shard long-polls. The others receive while it is busy, and do not wait. A server that does not
  * notice that its clients have gone (ElasticMQ) gives the next messages to each abandoned long poll. */
 static enum queue_status consumer_receive(struct worker *w, struct gathered *batch) {
     batch->calls = batch->count = 0;
-    if (!w->polls && !await_busy(w))
+    if (!w->polls && !busy_shards_await(&w->consumer->shards, w->shard))
         return QUEUE_INTERRUPTED;
     enum queue_status status = gather(w->receiver, w->polls ? w->consumer->options.wait_s : 0, batch);
     if (batch->count >= QUEUE_BATCH)
-        set_busy(w, true);
+        busy_shards_set(&w->consumer->shards, w->shard, true);
     else if (!w->polls)
-        set_busy(w, false);
+        busy_shards_set(&w->consumer->shards, w->shard, false);
     return status;
 }
 
@@ -364,8 +353,7 @@ struct consumer *consumer_start(const struct consumer_options *options) {
     snprintf(c->name, sizeof c->name, "consumer of %s", options->queue.name);
     c->outage = (struct outage){.name = c->name, .quiet_ms = OUTAGE_QUIET_MS};
     consumer_series_make(&c->series, options->queue.name);
-    pthread_mutex_init(&c->lock, NULL);
-    pthread_cond_init(&c->changed, NULL);
+    busy_shards_init(&c->shards);
     c->stop_fd = eventfd(0, EFD_CLOEXEC);
     while (c->stop_fd >= 0 && c->count < options->threads && consumer_start_worker(c, &c->workers[c->count]))
         c->count++;
@@ -381,9 +369,7 @@ void consumer_stop(struct consumer *c) {
     atomic_store(&c->stopping, true);
     if (c->stop_fd >= 0)
         (void)!write(c->stop_fd, &(uint64_t){1}, sizeof(uint64_t));
-    pthread_mutex_lock(&c->lock);
-    pthread_cond_broadcast(&c->changed);
-    pthread_mutex_unlock(&c->lock);
+    busy_shards_end(&c->shards);
     for (size_t i = 0; i < c->count; i++)
         queue_interrupt(c->workers[i].receiver);
     for (size_t i = 0; i < c->count; i++) {
@@ -392,7 +378,6 @@ void consumer_stop(struct consumer *c) {
     }
     if (c->stop_fd >= 0)
         close(c->stop_fd);
-    pthread_cond_destroy(&c->changed);
-    pthread_mutex_destroy(&c->lock);
+    busy_shards_destroy(&c->shards);
     free(c);
 }

@@ -74,9 +74,10 @@ static bool failed(struct outbox *o, const char *part, const char *why) {
  * each page, and all of them every few seconds. */
 static enum db_status read_page(struct outbox *o, struct db_result **rows) {
     int64_t now = clock_mono_ms();
-    if (now >= o->held_until_ms)
+    bool released = o->held.count > 0 && now >= o->held_until_ms; /* their first events are far behind */
+    if (released)
         o->held.count = 0;
-    if (now >= o->sweep_ms) {
+    if (released || now >= o->sweep_ms) {
         o->position = 0;
         o->sweep_ms = now + SWEEP_MS;
     }

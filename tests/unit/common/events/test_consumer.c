@@ -36,7 +36,7 @@ static const struct {
      "do 123; do 1; do 2; away; bury 1: it is hopeless; delete 1; back 2+3+; "},
     /* no database: nobody's fault */
     {"1 g lost 2,2 g ok 1,3 h ok 1", "do 123; away; back 1+2+3+; "},
-    {"1 g ok 1,2 h refused 1,3 i lost-alone 1", "do 123; do 1; do 2; do 3; away; delete 1; back 2+3+; "},
+    {"1 g ok 1,2 h refused 1,3 i lost-alone 1", "do 123; do 1; do 2; do 3; delete 1; away; back 2+3+; "},
     /* a server that counts wrong */
     {"1 g bad 0,2 h bad 1000000", "do 12; back 1+20; "},
 };
@@ -112,7 +112,32 @@ static void what_the_database_is_too_busy_for_is_held(void **state) {
     run("1 g locked 3,2 h ok 3");
     world.visibility_timeout_s = before;
     assert_string_equal(world.trace.data,
-                        "do 12; do 1; back 1+2+; do 12; do 1; back 1+2+; do 12; delete 12; ");
+                        "do 12; do 1; do 2; delete 2; back 1+; do 1; back 1+; do 1; delete 1; ");
+}
+
+/* What comes behind it in its group waits with it, also when it must not be received once more. */
+static void what_waits_for_a_lock_holds_its_group_and_no_other(void **state) {
+    (void)state;
+    int before = world.visibility_timeout_s;
+    world.full = 2;
+    world.visibility_timeout_s = 25; /* noted as + */
+    run("1 g ok 1,2 h locked 3,3 h ok 3,4 i ok 1,5 j bad 1");
+    world.visibility_timeout_s = before;
+    assert_string_equal(world.trace.data, "do 12345; do 1; do 2; do 4; do 5; delete 14; back 2+3+5+; "
+                                          "do 235; do 2; do 5; back 2+3+5+; do 235; delete 23; back 5+; ");
+}
+
+/* A few wait for locks, so it is the table that is locked: the others are not tried. */
+static void a_locked_table_is_not_tried_for_each_message(void **state) {
+    (void)state;
+    int before = world.visibility_timeout_s;
+    world.full = 4;
+    world.visibility_timeout_s = 25; /* noted as + */
+    run("1 a locked 1,2 b locked 1,3 c locked 1,4 d locked 1,5 e ok 1");
+    world.visibility_timeout_s = before;
+    assert_string_equal(world.trace.data, "do 12345; do 1; do 2; do 3; back 1+2+3+4+5+; "
+                                          "do 12345; do 1; do 2; do 3; do 4; do 5; back 1+2+3+4+5+; "
+                                          "do 12345; delete 12345; ");
 }
 
 static void nothing_is_received_while_the_database_is_away(void **state) {
@@ -171,6 +196,8 @@ int main(void) {
         cmocka_unit_test(a_message_at_its_last_receive_waits_for_the_database),
         cmocka_unit_test(a_lost_answer_costs_one_receive_however_long_the_queue_is_away),
         cmocka_unit_test(what_the_database_is_too_busy_for_is_held),
+        cmocka_unit_test(what_waits_for_a_lock_holds_its_group_and_no_other),
+        cmocka_unit_test(a_locked_table_is_not_tried_for_each_message),
         cmocka_unit_test(nothing_is_received_while_the_database_is_away),
         cmocka_unit_test(a_stop_returns_what_was_not_started),
         cmocka_unit_test(a_transaction_takes_what_several_calls_brought),
