@@ -14,7 +14,8 @@ struct event_head {
     /* Behind the last event below end, or the floor. Only this may be handed out or kept as a position: its transaction is on
      * disk. After a crash the server gives numbers again that it had given to transactions which wrote nothing. */
     struct event_position reached;
-    struct event_position floor; /* the last one that has left the history; zero: none */
+    struct event_position
+        floor; /* the last one that has left the feed, an hour before it is dropped; none: all are there */
     int64_t next_xid; /* transactions from here on have not begun; those from end on may be running */
 };
 
@@ -39,5 +40,5 @@ enum db_status event_store_read(struct db *db, const struct event_page *page, st
 /* *age_ms receives the age of the oldest event that is committed and above the head's end; 0: there is none. */
 enum db_status event_store_held_back(struct db *db, int64_t *age_ms) MUST_CHECK;
 
-/* Makes the partitions of the next days, and drops those that are older. */
+/* Makes the partitions of the next days. Those that are older leave the feed, and are dropped an hour later. */
 enum db_status event_store_keep(struct db *db, int64_t retention_ms) MUST_CHECK;

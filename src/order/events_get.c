@@ -190,7 +190,7 @@ void event_page_reply(struct http_request *request, const struct buf *events,
 }
 
 static bool is_expired(const struct event_position *after, const struct event_head *head) {
-    return (after->epoch || after->xid) && event_position_compare(after, &head->floor) < 0;
+    return !event_position_is_none(after) && event_position_compare(after, &head->floor) < 0;
 }
 
 static void refuse_reader(struct http_request *request) {
@@ -238,6 +238,8 @@ static enum db_status answer(const struct http_worker *worker, struct db *db, st
         return status;
     if (reading->from_now)
         reading->after = head->reached;
+    else if (event_position_is_none(&reading->after))
+        reading->after = head->floor;
     if (reading->streams)
         start_stream(feed, request, reading, head);
     else if (is_expired(&reading->after, head))

@@ -171,7 +171,21 @@ static void give_page(struct feed_reader *reader, const struct order_event event
         reader->place.after = reader->feed->tail;
 }
 
-static enum db_status fetch_page(struct feed *feed, struct feed_reader *reader) {
+/* What the reader would read next has left the feed. Its client comes again, and is told then. */
+static bool is_cut_off(const struct feed_reader *reader, const struct event_position *floor) {
+    const struct event_position *after = &reader->place.after;
+    return !event_position_is_none(after) && event_position_compare(after, floor) < 0;
+}
+
+static void end_reader(struct feed_reader *reader) {
+    if (reader->stream)
+        feed_end_stream(reader);
+    else
+        feed_answer_poll(reader);
+}
+
+static enum db_status fetch_page(struct feed *feed, const struct event_position *floor,
+                                 struct feed_reader *reader) {
     struct arena arena = {0};
     struct order_event *events;
     size_t count = 0;
@@ -185,8 +199,8 @@ static enum db_status fetch_page(struct feed *feed, struct feed_reader *reader) 
     reader->fetching = false;
     if (reader->gone)
         feed_drop(reader);
-    else if (reader->over && !reader->stream)
-        feed_answer_poll(reader);
+    else if (reader->over ? !reader->stream : is_cut_off(reader, floor))
+        end_reader(reader);
     else if (status == DB_OK && !reader->over)
         give_page(reader, events, count);
     pthread_mutex_unlock(&feed->lock);
@@ -194,12 +208,12 @@ static enum db_status fetch_page(struct feed *feed, struct feed_reader *reader) 
     return status;
 }
 
-static enum db_status catch_up(struct feed *feed, bool *more) {
+static enum db_status catch_up(struct feed *feed, const struct event_position *floor, bool *more) {
     enum db_status status = DB_OK;
     struct feed_reader *reader;
     int left = FETCHES;
     while (status == DB_OK && left-- > 0 && (reader = begin_fetch(feed)) != NULL)
-        status = fetch_page(feed, reader);
+        status = fetch_page(feed, floor, reader);
     *more = left < 0;
     pthread_mutex_lock(&feed->lock);
     deliver(feed);
@@ -249,7 +263,7 @@ static enum db_status read_feed(struct feed *feed, bool woken, int64_t *again_ms
         pthread_mutex_unlock(&feed->lock);
     }
     if (status == DB_OK)
-        status = catch_up(feed, &more);
+        status = catch_up(feed, &head.floor, &more);
     bool held = head.end.xid < feed->awaited_xid;
     *again_ms = more ? 0 : held ? feed->again_ms : IDLE_MS;
     if (held && feed->again_ms < AGAIN_MOST_MS)

@@ -78,6 +78,10 @@ int event_position_compare(const struct event_position *a, const struct event_po
     return (a->n > b->n) - (a->n < b->n);
 }
 
+bool event_position_is_none(const struct event_position *position) {
+    return position->epoch == 0 && position->xid == 0;
+}
+
 static void optional_text(struct buf *out, const char *value) {
     if (value)
         json_append_text(out, value);

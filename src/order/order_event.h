@@ -40,6 +40,8 @@ void event_position_format(const struct event_position *position, char text[stat
 /* Accepts exactly that form, in lower case. */
 bool event_position_parse(const char *text, struct event_position *out) MUST_CHECK;
 int event_position_compare(const struct event_position *a, const struct event_position *b);
+/* Whether it is before the first event. */
+bool event_position_is_none(const struct event_position *position);
 
 struct order_event {                /* strings belong to the arena it was made in, or to its maker */
     struct event_position position; /* given by the database */

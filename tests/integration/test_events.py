@@ -165,6 +165,36 @@ def test_position_whose_partition_is_gone_has_expired(parts):
         assert f"order_events_{today + datetime.timedelta(days=7):%Y%m%d}" in names
 
 
+def test_partition_leaves_the_feed_an_hour_before_it_goes(parts):
+    """So nobody is between two pages of it when it goes."""
+    with System(parts, CARRIER_SIMULATION="false") as system:
+        order = system.order_svc().start()
+        api = system.client(daemon=order)
+        now = datetime.datetime.now(datetime.timezone.utc)
+        day = now.date() - datetime.timedelta(days=20)
+        name, age = f"order_events_{day:%Y%m%d}", now - datetime.datetime.combine(day, datetime.time(), datetime.timezone.utc)
+        system.query(f"CREATE TABLE {name} PARTITION OF order_events FOR VALUES FROM ('{day}') TO ('{day + datetime.timedelta(days=1)}')")
+        system.query("""INSERT INTO order_events (epoch, xid, n, recorded_at, occurred_at, order_id, client_id, type, status, actor, request_id)
+                        SELECT 60, g, 1, %s, now(), gen_random_uuid(), 'demo-client', 'order.created', 'SHIPPED', 'test', 'r'
+                          FROM generate_series(8, 9) g""", day)
+        new = api.created()
+
+        def look_after(late):
+            """Once the last event of the day is out of the feed for so long."""
+            system.query("SELECT order_events_partitions(%s - interval '1 day' - %s)", age, late)
+            return system.query("SELECT to_regclass(%s)::text", name)[0][0]
+
+        assert look_after(-datetime.timedelta(minutes=10)) == name
+        assert len(events(api)[0]) == 3
+        for late in 10, 50:
+            assert look_after(datetime.timedelta(minutes=late)) == name
+            found, after = events(api, limit=1)
+            assert [event["order_id"] for event in found] == [new], "it begins behind what leaves"
+            assert events(api, after=after)[0] == []
+            assert_problem(api.get(f"/events?after={60:08x}{8:016x}{1:08x}"), 410, "CURSOR_EXPIRED")
+        assert look_after(datetime.timedelta(minutes=70)) is None
+
+
 def test_partition_that_somebody_reads_stays_and_stops_nobody(parts):
     with System(parts) as system:
         order = system.order_svc().start()

@@ -2,7 +2,9 @@
 
 import concurrent.futures
 import contextlib
+import datetime
 import json
+import re
 import socket
 import subprocess
 import threading
@@ -242,19 +244,24 @@ def test_streams_have_a_limit_and_a_client_has_half_of_it(parts):
             stream.close()
 
 
+def slow_stream(system, api, start):
+    """A stream whose client has read nothing yet."""
+    slow = socket.socket()
+    slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    slow.connect(("127.0.0.1", system.order.port))
+    slow.sendall(f"GET /events HTTP/1.0\r\nHost: x\r\nAccept: text/event-stream\r\nLast-Event-ID: {start}\r\n"
+                 f"Authorization: Bearer {api.token}\r\n\r\n".encode())
+    slow.settimeout(PATIENCE)
+    return slow
+
+
 def test_slow_client_misses_nothing(by_hand):
     """It reads nothing while thousands of events come, which are more than the sockets hold."""
     api = by_hand.client()
-    start = start_of(api)
-    slow = socket.socket()
-    slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-    slow.connect(("127.0.0.1", by_hand.order.port))
-    slow.sendall(f"GET /events HTTP/1.0\r\nHost: x\r\nAccept: text/event-stream\r\nLast-Event-ID: {start}\r\n"
-                 f"Authorization: Bearer {api.token}\r\n\r\n".encode())
+    slow = slow_stream(by_hand, api, start_of(api))
     with concurrent.futures.ThreadPoolExecutor(16) as pool:
         orders = set(pool.map(lambda n: api.created(basket(customer_id=f"c-{n}")), range(3000)))
     seen, text = [], b""
-    slow.settimeout(PATIENCE)
     while len(seen) < len(orders):
         piece = slow.recv(65536)
         assert piece, "the stream ended"
@@ -273,6 +280,40 @@ def test_position_that_is_too_old_is_told(parts):
         stream = Follower(system.client(), last=f"{60:08x}{8:016x}{1:08x}")
         eventually(lambda: [(id, kind) for id, kind, _ in stream.events] == [(f"{60:08x}{9:016x}{1:08x}", "resync")])
         stream.close()
+
+
+@contextlib.contextmanager
+def with_old_events(parts, many):
+    """order-svc, and so many events of twenty days ago, with numbers from 1."""
+    with System(parts, CARRIER_SIMULATION="false") as system:
+        order = system.order_svc()
+        assert order.command("--migrate").returncode == 0
+        day = datetime.datetime.now(datetime.timezone.utc).date() - datetime.timedelta(days=20)
+        system.query(f"CREATE TABLE order_events_{day:%Y%m%d} PARTITION OF order_events"
+                     f" FOR VALUES FROM ('{day}') TO ('{day + datetime.timedelta(days=1)}')")
+        system.query("""INSERT INTO order_events (epoch, xid, n, recorded_at, occurred_at, order_id, client_id, type, status, actor,
+                                                  request_id)
+                        SELECT 1, g, 1, %s, now(), gen_random_uuid(), 'demo-client', 'order.created', 'SHIPPED', %s, 'old'
+                          FROM generate_series(1, %s) g""", day, "a" * 4000, many)
+        order.start()
+        yield system
+
+
+def test_slow_client_is_told_when_what_it_has_not_read_is_gone(parts):
+    """The events are more than the sockets hold."""
+    with with_old_events(parts, 5000) as system:
+        api = system.client()
+        slow = slow_stream(system, api, f"{1:08x}{0:016x}{1:08x}")
+        eventually(lambda: value(system.order, "orders_feed_events_total") > 0)
+        system.query("SELECT order_events_partitions(interval '10 days')")
+        new, text = api.created().encode(), b""
+        while new not in text and (piece := slow.recv(65536)):
+            text += piece
+        seen = re.findall(rb'"id":"([0-9a-f]{32})"', text)
+        assert 0 < len(seen) < 5000 and seen == [f"{1:08x}{n:016x}{1:08x}".encode() for n in range(1, len(seen) + 1)]
+        again = Follower(api, last=seen[-1].decode())
+        eventually(lambda: [kind for _, kind, _ in again.events] == ["resync", "order.created"])
+        again.close()
 
 
 def test_metrics_of_the_feed(parts):
