@@ -11,7 +11,7 @@ static const struct db_query prepare_query = {
 static const struct db_query claim_query = {
     "webhook_claim",
     "WITH hook AS ("
-    "  SELECT w.id, w.doubt > 0 AS doubtful,"
+    "  SELECT w.id, w.doubt > 0 AS doubtful, coalesce(r.sending, 0) AS sending,"
     "         greatest(CASE WHEN w.doubt = 0 THEN $3 ELSE 1 END - coalesce(r.sending, 0), 0) AS room,"
     "         coalesce(r.from_at, '-infinity') AS from_at"
     "    FROM webhooks w"
@@ -20,7 +20,8 @@ static const struct db_query claim_query = {
     "     AND NOT EXISTS (SELECT FROM clients c WHERE c.client_id = w.client_id"
     "                        AND (c.disabled OR NOT 'webhook:manage' = ANY (string_to_array(c.scope, ' '))))"
     "), due AS ("
-    "  SELECT d.id, d.next_at, hook.doubtful, row_number() OVER (PARTITION BY hook.id ORDER BY d.next_at) AS turn"
+    "  SELECT d.id, d.next_at, hook.doubtful,"
+    "         hook.sending + row_number() OVER (PARTITION BY hook.id ORDER BY d.next_at) AS turn"
     "    FROM hook CROSS JOIN LATERAL ("
     "      SELECT d.id, d.next_at FROM webhook_deliveries d"
     "       WHERE d.webhook_id = hook.id AND d.next_at >= hook.from_at AND d.next_at <= now() AND (d.lease_until IS NULL OR d.lease_until < now())"
@@ -40,13 +41,27 @@ static const struct db_query claim_query = {
     "     FOR NO KEY UPDATE SKIP LOCKED"
     ")"
     " UPDATE webhook_deliveries d"
-    "    SET lease_until = now() + $6 * interval '1 ms', attempts = d.attempts + 1"
+    "    SET lease_until = now() + $6 * interval '1 ms', attempts = d.attempts + 1,"
+    "        failures = CASE WHEN w.resumed_at > coalesce(d.last_at, '-infinity') THEN 0 ELSE d.failures END"
     "   FROM taken, webhooks w"
     "  WHERE d.id = taken.id AND w.id = d.webhook_id"
     " RETURNING d.id, d.webhook_id, w.client_id, w.url, w.secret,"
     "           CASE WHEN w.old_secret_until > now() THEN w.old_secret END, d.body, d.attempts, d.failures, w.doubt,"
-    "           floor(extract(epoch FROM d.next_at) * 1000)::bigint"};
-enum { C_ID, C_WEBHOOK, C_CLIENT, C_URL, C_SECRET, C_OLD_SECRET, C_BODY, C_ATTEMPTS, C_FAILURES, C_DOUBT, C_DUE };
+    "           floor(extract(epoch FROM d.next_at) * 1000)::bigint, floor(extract(epoch FROM now()) * 1000)::bigint"};
+enum {
+    C_ID,
+    C_WEBHOOK,
+    C_CLIENT,
+    C_URL,
+    C_SECRET,
+    C_OLD_SECRET,
+    C_BODY,
+    C_ATTEMPTS,
+    C_FAILURES,
+    C_DOUBT,
+    C_DUE,
+    C_CLAIMED
+};
 
 /* Later deliveries of a lane are due when its first one is. So whoever looks for due ones does not find them before. When it
  * is delivered, they become due now: a claim does not look for what has been due for long (webhook_receivers.h). */
@@ -74,21 +89,28 @@ static const struct db_query record_query = {
     "    AND CASE WHEN done.delivered THEN f.next_at > now() OR f.next_at < now() - interval '1 s'"
     "             ELSE f.next_at < done.next_at END"};
 
-/* Replicas write what the same receivers have shown, so they lock them in one order. */
+/* Replicas write what the same receivers have shown, so they lock them in one order. Requests that were on their way with the
+ * first one that failed tell nothing new, and those that began before the webhook was changed tell nothing of it. */
 static const struct db_query shown_query = {
     "webhook_shown",
     "UPDATE webhooks w"
-    "   SET doubt = CASE WHEN s.unwell = 0 THEN 0 ELSE least(w.doubt + 1, 16) END,"
-    "       not_before = CASE WHEN s.unwell = 0 THEN '-infinity' ELSE now() + s.pause_ms * interval '1 ms' END,"
+    "   SET doubt = CASE WHEN s.unwell = 0 THEN 0 WHEN w.not_before > now() THEN w.doubt"
+    "                    ELSE least(w.doubt + 1, 16) END,"
+    "       not_before = CASE WHEN s.unwell = 0 THEN '-infinity'"
+    "                         ELSE greatest(w.not_before, now() + s.pause_ms * interval '1 ms') END,"
     "       enabled = w.enabled AND s.reason IS NULL,"
     "       reason = CASE WHEN w.enabled AND s.reason IS NOT NULL THEN s.reason ELSE w.reason END"
-    "  FROM (SELECT * FROM unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::text[]) AS s(id, unwell, pause_ms, reason)"
+    "  FROM (SELECT * FROM unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::text[], $5::timestamptz[])"
+    "                   AS s(id, unwell, pause_ms, reason, since)"
     "         ORDER BY id) s"
-    " WHERE w.id = s.id"};
+    " WHERE w.id = s.id AND date_trunc('milliseconds', w.updated_at) <= s.since"
+    " RETURNING w.id, NOT w.enabled AND (SELECT before.enabled FROM webhooks before WHERE before.id = w.id)"};
 
 static const struct db_query release_query = {
-    "webhook_release", "UPDATE webhook_deliveries SET lease_until = NULL, next_at = now()"
-    " WHERE id = ANY ($1) AND next_at IS NOT NULL"};
+    "webhook_release",
+    "UPDATE webhook_deliveries d SET lease_until = NULL, next_at = now()"
+    "  FROM unnest($1::uuid[], $2::bigint[]) AS r(id, attempts)"
+    " WHERE d.id = r.id AND d.attempts = r.attempts AND d.next_at IS NOT NULL"};
 /* clang-format on */
 
 enum db_status webhook_send_store_prepare(struct db *db) {
@@ -108,7 +130,8 @@ static void read_claimed(const struct db_result *rows, size_t row, struct arena 
                                     .attempts = db_int(rows, row, C_ATTEMPTS),
                                     .failures = db_int(rows, row, C_FAILURES),
                                     .doubt = db_int(rows, row, C_DOUBT),
-                                    .due_ms = db_int(rows, row, C_DUE)};
+                                    .due_ms = db_int(rows, row, C_DUE),
+                                    .claimed_ms = db_int(rows, row, C_CLAIMED)};
 }
 
 enum db_status webhook_send_store_claim(struct db *db, const struct webhook_claim *claim, struct arena *arena,
@@ -156,24 +179,33 @@ static enum db_status record_sent(struct db *db, const struct webhook_sent sent[
     return status;
 }
 
-static enum db_status record_shown(struct db *db, const struct webhook_shown shown[], size_t n) {
+static enum db_status record_shown(struct db *db, struct webhook_shown shown[], size_t n) {
     struct db_params p = {0};
+    struct db_result *rows = NULL;
     int id = db_array(&p, DB_UUID), unwell = db_array(&p, DB_INT), pause = db_array(&p, DB_INT);
-    int reason = db_array(&p, DB_TEXT);
+    int reason = db_array(&p, DB_TEXT), since = db_array(&p, DB_TIME);
     for (size_t i = 0; i < n; i++) {
         db_add_uuid(&p, id, &shown[i].id);
         db_add_int(&p, unwell, shown[i].unwell);
         db_add_int(&p, pause, shown[i].pause_ms);
         db_add_text(&p, reason, shown[i].reason);
+        db_add_time(&p, since, shown[i].since_ms);
     }
-    enum db_status status = db_run(db, &shown_query, &p, NULL);
+    enum db_status status = db_run(db, &shown_query, &p, &rows);
+    for (size_t row = 0; row < db_rows(rows); row++) {
+        struct uuid of = db_uuid(rows, row, 0);
+        for (size_t i = 0; i < n; i++)
+            if (uuid_compare(&shown[i].id, &of) == 0)
+                shown[i].disabled = db_bool(rows, row, 1);
+    }
+    db_result_free(rows);
     db_params_free(&p);
     return status;
 }
 
 struct record_work {
     const struct webhook_sent *sent;
-    const struct webhook_shown *shown;
+    struct webhook_shown *shown;
     size_t n, shown_count;
 };
 
@@ -185,16 +217,18 @@ static enum db_status record_both(struct db *db, void *arg) {
 }
 
 enum db_status webhook_send_store_record(struct db *db, const struct webhook_sent sent[], size_t n,
-                                         const struct webhook_shown shown[], size_t shown_count) {
+                                         struct webhook_shown shown[], size_t shown_count) {
     struct record_work work = {sent, shown, n, shown_count};
     return shown_count ? db_transaction(db, record_both, &work) : record_sent(db, sent, n);
 }
 
-enum db_status webhook_send_store_release(struct db *db, const struct uuid ids[], size_t n) {
+enum db_status webhook_send_store_release(struct db *db, const struct webhook_sent unsent[], size_t n) {
     struct db_params p = {0};
-    int list = db_array(&p, DB_UUID);
-    for (size_t i = 0; i < n; i++)
-        db_add_uuid(&p, list, &ids[i]);
+    int id = db_array(&p, DB_UUID), attempts = db_array(&p, DB_INT);
+    for (size_t i = 0; i < n; i++) {
+        db_add_uuid(&p, id, &unsent[i].id);
+        db_add_int(&p, attempts, unsent[i].attempts);
+    }
     enum db_status status = db_run(db, &release_query, &p, NULL);
     db_params_free(&p);
     return status;

@@ -29,7 +29,7 @@ struct webhook_claimed { /* strings are in arena */
     const char *body;
     int64_t attempts, failures; /* with this attempt; before it */
     int64_t doubt;              /* of the receiver */
-    int64_t due_ms;             /* since when */
+    int64_t due_ms, claimed_ms; /* since when; now. On the database's clock. */
 };
 
 /* Takes due deliveries, for as long as the lease. One whose lane has an earlier one that waits is not due. All receivers
@@ -55,11 +55,15 @@ struct webhook_shown {
     int64_t pause_ms;      /* in which nothing is sent to it */
     const char *reason;    /* to disable it; NULL: stays as it is */
     const char *client_id; /* of the one to disable, for the log */
+    int64_t
+        since_ms; /* when the first request that shows it began: nothing follows when the webhook was changed later */
+    bool disabled; /* receives whether this disabled it */
 };
 
 /* Writes results, in one transaction. A lane whose first delivery failed waits with it. */
 enum db_status webhook_send_store_record(struct db *db, const struct webhook_sent sent[], size_t n,
-                                         const struct webhook_shown shown[], size_t shown_count) MUST_CHECK;
+                                         struct webhook_shown shown[], size_t shown_count) MUST_CHECK;
 
-/* Gives back what was not sent to its end. */
-enum db_status webhook_send_store_release(struct db *db, const struct uuid ids[], size_t n) MUST_CHECK;
+/* Gives back what was not sent to its end: of unsent only id and attempts are used. */
+enum db_status webhook_send_store_release(struct db *db, const struct webhook_sent unsent[],
+                                          size_t n) MUST_CHECK;

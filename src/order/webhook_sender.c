@@ -32,7 +32,7 @@ struct sending { /* one delivery that is ours */
     enum { SENDING_NONE, SENDING_ON, SENDING_DONE } state;
     struct uuid id, webhook_id;
     char client_id[TOKEN_CLIENT_ID_SIZE];
-    int64_t attempts, failures, doubt;
+    int64_t attempts, failures, doubt, claimed_ms;
     struct callout_answer answer; /* when done */
 };
 
@@ -96,21 +96,25 @@ static void judge_answer(const struct webhook_sender *s, struct sending *sending
     if (!reason && result != WEBHOOK_UNWELL && (!delivered || sending->doubt == 0))
         return;
     struct webhook_shown *of = shown_of(shown, shown_count, &sending->webhook_id);
+    if (of->since_ms == 0 || of->since_ms > sending->claimed_ms)
+        of->since_ms = sending->claimed_ms;
     if (reason) {
         of->reason = reason;
         of->client_id = sending->client_id;
     }
-    if (delivered || of->unwell)
+    if (delivered)
         return;
+    int64_t pause_ms = webhook_pause_ms(sending->doubt, answer->retry_after_ms);
     of->unwell = true;
-    of->pause_ms = webhook_pause_ms(sending->doubt, answer->retry_after_ms);
+    if (pause_ms > of->pause_ms)
+        of->pause_ms = pause_ms;
 }
 
 static void log_disabled(const struct webhook_shown shown[], size_t n) {
     for (size_t i = 0; i < n; i++) {
         char id[UUID_TEXT_SIZE];
         uuid_format(&shown[i].id, id);
-        if (shown[i].reason)
+        if (shown[i].disabled)
             log_warn(NULL, "webhook %s of %s is disabled: %s", id, shown[i].client_id, shown[i].reason);
     }
 }
@@ -178,6 +182,7 @@ static void send_delivery(struct webhook_sender *s, struct sending *sending,
                                 .webhook_id = claimed->webhook_id,
                                 .attempts = claimed->attempts,
                                 .failures = claimed->failures,
+                                .claimed_ms = claimed->claimed_ms,
                                 .doubt = claimed->doubt};
     snprintf(sending->client_id, sizeof sending->client_id, "%s", claimed->client_id);
     uuid_format(&claimed->id, id);
@@ -299,14 +304,25 @@ static bool sender_ends(const struct webhook_sender *s) {
 }
 
 /* Others may send at once what we have not sent to its end. */
-static void give_back(struct webhook_sender *s) {
-    struct uuid ids[WEBHOOK_PARALLEL];
+static enum db_status give_back(struct webhook_sender *s) {
+    struct webhook_sent unsent[WEBHOOK_PARALLEL];
     size_t n = 0;
     for (size_t i = 0; i < WEBHOOK_PARALLEL; i++)
-        if (s->list[i].state != SENDING_NONE)
-            ids[n++] = s->list[i].id;
-    if (n && webhook_send_store_release(s->db, ids, n) == DB_OK)
+        if (s->list[i].state == SENDING_ON)
+            unsent[n++] = (struct webhook_sent){.id = s->list[i].id, .attempts = s->list[i].attempts};
+    enum db_status status = n ? webhook_send_store_release(s->db, unsent, n) : DB_OK;
+    if (n && status == DB_OK)
         log_info(NULL, "%zu deliveries of webhooks were not finished, and will be sent again", n);
+    return status;
+}
+
+/* What cannot be written now is sent again when its lease has ended. */
+static void finish_sending(struct webhook_sender *s) {
+    enum db_status status = record_results(s);
+    if (status == DB_OK)
+        status = give_back(s);
+    if (status != DB_OK)
+        outage_begin(&s->outage, "database: %s", db_error(s->db));
 }
 
 static void *send_webhooks(void *arg) {
@@ -317,7 +333,7 @@ static void *send_webhooks(void *arg) {
         callout_wait(s->callout, rest_ms(s));
         take_answers(s);
     }
-    give_back(s);
+    finish_sending(s);
     return NULL;
 }
 

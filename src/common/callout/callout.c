@@ -34,6 +34,7 @@ struct callout {
     struct callout_options options;
     CURLM *multi;
     struct call *calls; /* options.parallel */
+    int running;        /* of them */
 };
 
 /* The only place where a connection begins: libcurl has resolved the name, and asks for a socket to this address. */
@@ -130,6 +131,7 @@ struct callout *callout_open(const struct callout_options *options) {
 }
 
 static void end_call(struct callout *c, struct call *call) {
+    c->running -= call->running;
     curl_multi_remove_handle(c->multi, call->easy);
     curl_easy_setopt(call->easy, CURLOPT_HTTPHEADER, NULL);
     curl_slist_free_all(call->headers);
@@ -184,15 +186,16 @@ bool callout_start(struct callout *c, const struct callout_call *what) {
     call->running = !bad && curl_multi_add_handle(c->multi, call->easy) == CURLM_OK;
     if (!call->running)
         end_call(c, call);
+    c->running += call->running;
     return call->running;
 }
 
 void callout_wait(struct callout *c, int timeout_ms) {
-    int running, before;
-    if (curl_multi_perform(c->multi, &before) != CURLM_OK)
-        return;
+    int left;
+    if (curl_multi_perform(c->multi, &left) != CURLM_OK || left < c->running)
+        return; /* an answer is there */
     (void)curl_multi_poll(c->multi, NULL, 0, timeout_ms, NULL);
-    (void)curl_multi_perform(c->multi, &running);
+    (void)curl_multi_perform(c->multi, &left);
 }
 
 static void read_call_answer(struct call *call, CURLcode result, struct callout_answer *answer) {

@@ -276,6 +276,37 @@ static void retry_after_is_told(void **state) {
     }
 }
 
+static void start_call(struct callout *c, const struct receiver *r, void *cls) {
+    static const char *const headers[] = {NULL};
+    char url[64];
+    snprintf(url, sizeof url, "http://receiver.test:%d/hook", r->port);
+    assert_true(callout_start(
+        c, &(struct callout_call){.url = url, .headers = headers, .body = "{}", .len = 2, .cls = cls}));
+}
+
+/* libcurl finds the answer in the first look at its calls. If we waited then, it would be until the other call ends. */
+static void a_wait_does_not_outlast_an_answer_that_is_there(void **state) {
+    (void)state;
+    struct receiver good, silent;
+    receiver_start(&good, ANSWER);
+    receiver_start(&silent, NULL);
+    name_leads_to[0] = "127.0.0.2";
+    struct callout *c = open_callout("127.0.0.2", 5000);
+    struct callout_answer answer;
+    start_call(c, &silent, &silent);
+    start_call(c, &good, &good);
+    while (atomic_load(&good.requests) == 0 || atomic_load(&silent.requests) == 0)
+        callout_wait(c, 1);
+    clock_sleep_ms(300); /* its answer comes meanwhile, and libcurl's own timers end */
+    callout_wait(c, 3600000);
+    assert_true(callout_next(c, &answer));
+    assert_ptr_equal(answer.cls, &good);
+    assert_false(callout_next(c, &answer));
+    callout_close(c);
+    receiver_stop(&good);
+    receiver_stop(&silent);
+}
+
 static void a_wait_ends_with_a_wake(void **state) {
     (void)state;
     struct callout *c = open_callout("", 1000);
@@ -294,6 +325,7 @@ int main(void) {
         cmocka_unit_test(headers_have_a_bound),
         cmocka_unit_test(a_receiver_that_does_not_answer_ends_with_the_timeout),
         cmocka_unit_test(retry_after_is_told),
+        cmocka_unit_test(a_wait_does_not_outlast_an_answer_that_is_there),
         cmocka_unit_test(a_wait_ends_with_a_wake),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
