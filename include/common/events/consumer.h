@@ -56,8 +56,9 @@ struct consumer_message {
     char reason[CONSUMER_REASON_SIZE]; /* out: why it failed, for the log and its dead letter; printable */
 };
 
-/* Applies a batch of at most CONSUMER_BATCH messages, on a consumer's thread. DB_OK means that all is committed. Then the outcome and reason of each message count. With any other status nothing
- * need be committed; what is has no effect when it is applied again. After DB_UNAVAILABLE the batch is tried again later, otherwise each message is tried alone. */
+/* Applies a batch of at most CONSUMER_BATCH messages, on a consumer's thread. DB_OK means that all is committed. Then the
+ * outcome and reason of each message count. With any other status nothing need be committed; what is has no effect when it
+ * is applied again. After DB_UNAVAILABLE the batch is tried again later, otherwise each message is tried alone. */
 typedef enum db_status consumer_fn(void *app, struct db *db, struct consumer_message messages[], size_t n);
 
 struct consumer_options {
