@@ -39,14 +39,14 @@ static const char *revocation_client_id(struct consumer_message *in, const json_
     return NULL;
 }
 
-/* Both read a message into the next place of the batch. If it is not valid, its reason says why. The client of a token
+/* The times are those of another clock, so there is room. Both read a message into the next place of the batch. If it is not valid, its reason says why. The client of a token
  * is not known to a sender of the version before. */
 static bool read_token_end(struct consumer_message *in, const json_t *event, int64_t now_s,
                            struct arena *arena, struct revocation *out) {
     bool good = true;
     out->client_id = NULL;
     out->issued_ms = REVOCATION_NO_TIME;
-    out->expires_at = revocation_number(in, event, "expiresAt", now_s + REVOCATION_LIFE_S, &good);
+    out->expires_at = revocation_number(in, event, "expiresAt", now_s + 2 * REVOCATION_LIFE_S, &good);
     if (json_object_get(event, "clientId"))
         out->client_id = revocation_client_id(in, event, arena, &good);
     if (json_object_get(event, "issuedAt"))

@@ -7,19 +7,20 @@
 #include <stdio.h>
 
 /* clang-format off */
-/* One statement is one transaction and one round trip. Whoever inserts a key first (or takes over an expired one)
+/* Keys begin and end on the database's clock: those of replicas may differ. One statement is one transaction and one round trip. Whoever inserts a key first (or takes over an expired one)
  * creates the order. The others wait for that transaction and find the key taken. */
 #define CREATE(wanted, placed)                                                                               \
     "WITH input AS ("                                                                                        \
     "  SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::bigint[], $5::timestamptz[], $6::text[]," \
-    "                       $7::bytea[], $8::timestamptz[], $9::uuid[], $10::text[], $11::text[], $12::text[]," \
+    "                       $7::bytea[], $8::bigint[], $9::uuid[], $10::text[], $11::text[], $12::text[]," \
     "                       $18::text[], $19::text[], $20::text[])"                                          \
     "    WITH ORDINALITY AS t(id, client_id, customer_id, cents, created_at, key,"                           \
-    "         fingerprint, expires_at, event_id, payload, correlation_id, traceparent,"                      \
+    "         fingerprint, life_ms, event_id, payload, correlation_id, traceparent,"                      \
     "         currency, reference, metadata, n)"                                                             \
     ")" wanted ", claimed AS ("                                                                              \
     "  INSERT INTO idempotency_keys AS k (client_id, key, fingerprint, order_id, expires_at)"                \
-    "  SELECT client_id, key, fingerprint, id, expires_at FROM wanted WHERE key IS NOT NULL"                 \
+    "  SELECT client_id, key, fingerprint, id, now() + life_ms * interval '1 ms'"                            \
+    "    FROM wanted WHERE key IS NOT NULL"                                                                  \
     "  ON CONFLICT (client_id, key) DO UPDATE"                                                               \
     "    SET fingerprint = excluded.fingerprint, order_id = excluded.order_id,"                              \
     "        expires_at = excluded.expires_at"                                                               \
@@ -99,7 +100,7 @@ enum { TAKEN_N, TAKEN_SAME, TAKEN_ID, TAKEN_TOTAL, TAKEN_CREATED, TAKEN_EXPIRES,
 static void add_orders(struct db_params *p, struct order_creation *const creations[], size_t n) {
     int id = db_array(p, DB_UUID), client = db_array(p, DB_TEXT), customer = db_array(p, DB_TEXT);
     int cents = db_array(p, DB_INT), created = db_array(p, DB_TIME), key = db_array(p, DB_TEXT);
-    int fingerprint = db_array(p, DB_BYTES), expires = db_array(p, DB_TIME), event = db_array(p, DB_UUID);
+    int fingerprint = db_array(p, DB_BYTES), life = db_array(p, DB_INT), event = db_array(p, DB_UUID);
     int payload = db_array(p, DB_TEXT), correlation = db_array(p, DB_TEXT),
         traceparent = db_array(p, DB_TEXT);
     for (size_t i = 0; i < n; i++) {
@@ -111,7 +112,7 @@ static void add_orders(struct db_params *p, struct order_creation *const creatio
         db_add_time(p, created, c->order->created_ms);
         db_add_text(p, key, c->key);
         db_add_bytes(p, fingerprint, c->fingerprint, sizeof c->fingerprint);
-        db_add_time(p, expires, c->expires_ms);
+        db_add_int(p, life, c->expires_ms - c->order->created_ms);
         db_add_uuid(p, event, &c->event_id);
         db_add_text(p, payload, c->event);
         db_add_text(p, correlation, c->request_id);

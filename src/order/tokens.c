@@ -150,7 +150,8 @@ static void plan_revocation(struct http_request *request) {
     request->command = revocation;
 }
 
-/* An expired, invalid or already revoked token is answered like one that is revoked now (RFC 7009 §2.2). */
+/* An expired or invalid token is answered like one that is revoked (RFC 7009 §2.2). One that is revoked already is revoked
+ * again: the database may have lost that since, and only this process may know it. */
 static void revoke(struct http_request *request, const struct oauth_params *params) {
     const struct order_app *app = request->app;
     const char *client_id;
@@ -163,10 +164,10 @@ static void revoke(struct http_request *request, const struct oauth_params *para
     }
     switch (auth_token(&app->service.auth, params->token, &request->claims)) {
     case TOKEN_OK:
+    case TOKEN_REVOKED:
         break;
     case TOKEN_EXPIRED:
     case TOKEN_INVALID:
-    case TOKEN_REVOKED:
         http_reply_empty(request, 200);
         return;
     case TOKEN_UNDECIDED:

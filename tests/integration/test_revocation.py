@@ -76,6 +76,16 @@ def test_revoked_token_is_refused_everywhere(system):
     assert is_good(system, other)
 
 
+def test_revocation_that_the_database_has_lost_is_written_again(parts):
+    """As after a failover to a standby that lagged. The daemon itself still knows of it."""
+    with System(parts) as system:
+        system.order_svc().start()
+        token = token_of(system)
+        for _ in range(2):
+            assert revoke(system, token).status_code == 200
+            assert system.query("DELETE FROM revoked_tokens RETURNING client_id") == [(ADMIN[0],)]
+
+
 def test_revocation_outlives_every_restart(parts, system):
     token = token_of(system)
     assert revoke(system, token).status_code == 200

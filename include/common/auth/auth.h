@@ -18,7 +18,7 @@ struct auth {
     struct log_limit refusals; /* bounds the lines about refused tokens and logins */
 };
 
-/* Verifies the token, and checks that it is not revoked. *claims is set only on TOKEN_OK. */
+/* Verifies the token, and checks that it is not revoked. *claims is set only on TOKEN_OK and TOKEN_REVOKED. */
 enum token_status auth_token(const struct auth *auth, const char *token,
                              struct token_claims *claims) MUST_CHECK;
 

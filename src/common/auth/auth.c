@@ -84,7 +84,7 @@ static enum token_status auth_examine(const struct auth *auth, const char *token
 enum token_status auth_token(const struct auth *auth, const char *token, struct token_claims *claims) {
     struct token_claims found;
     enum token_status status = auth_examine(auth, token, &found);
-    if (status == TOKEN_OK)
+    if (status == TOKEN_OK || status == TOKEN_REVOKED)
         *claims = found;
     return status;
 }

@@ -30,6 +30,7 @@ struct revocations {
     /* of the thread */
     int64_t since;       /* what older transactions wrote was read */
     unsigned generation; /* of the connection to the server whose transactions these are */
+    int64_t latest_s; /* of the wall clock */
     int64_t tidy_ms;
     struct db_job *job;
 
@@ -114,8 +115,20 @@ static enum db_status revocations_tidy(struct revocations *r, struct db *db) {
     return status;
 }
 
+/* While the wall clock was ahead, what seemed to have expired was not kept. When it is set back, all is read again. */
+static void revocations_watch_clock(struct revocations *r) {
+    int64_t now = revocations_now_s();
+    if (now < r->latest_s - 1) {
+        r->since = 0;
+        r->latest_s = now;
+    }
+    if (now > r->latest_s)
+        r->latest_s = now;
+}
+
 static int64_t revocations_run(void *self, struct db *db, enum db_status *status) {
     struct revocations *r = self;
+    revocations_watch_clock(r);
     *status = revocations_catch_up(r, db);
     if (*status != DB_OK)
         return LOOK_MS;
