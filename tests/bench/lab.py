@@ -289,19 +289,23 @@ class Lab:
             for statement in [*statements, *(definition for _, definition in indexes), "VACUUM ANALYZE", "CHECKPOINT"]:
                 connection.execute(statement)
 
-    def keep_commit_times(self, value):
-        self.execute("postgres", f"ALTER SYSTEM SET track_commit_timestamp = {value}")
+    def restart_with(self, setting):
+        self.execute("postgres", f"ALTER SYSTEM {setting}")
         self.parts.stop("postgres")
         self.parts.start("postgres")
 
     @contextlib.contextmanager
-    def commit_times(self):
-        """PostgreSQL records the commit time of each transaction. This has a cost, so it is not always on."""
-        self.keep_commit_times("on")
+    def setting(self, name, value):
+        """PostgreSQL runs with another value of a setting, and is started anew for it."""
+        self.restart_with(f"SET {name} = '{value}'")
         try:
             yield
         finally:
-            self.keep_commit_times("off")
+            self.restart_with(f"RESET {name}")
+
+    def commit_times(self):
+        """PostgreSQL records the commit time of each transaction. This has a cost, so it is not always on."""
+        return self.setting("track_commit_timestamp", "on")
 
     # Load
 
