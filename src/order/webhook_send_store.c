@@ -5,8 +5,7 @@
 /* The statistics of a queue are always wrong, so the planner may not choose to read all of it. */
 static const struct db_query prepare_query = {
     "webhook_prepare",
-    "SELECT set_config('synchronous_commit', 'off', false),"
-    "       set_config('enable_hashjoin', 'off', false), set_config('enable_mergejoin', 'off', false)"};
+    "SELECT set_config('synchronous_commit', 'off', false), set_config('enable_hashjoin', 'off', false)"};
 
 static const struct db_query claim_query = {
     "webhook_claim",

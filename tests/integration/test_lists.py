@@ -71,3 +71,29 @@ def test_pages_of_a_customer_of_many_clients(filled, query, where):
     finally:
         order.stop()
     assert ids == [str(row[0]) for row in filled.query(f"SELECT id FROM orders WHERE {where} ORDER BY id DESC")]
+
+
+def blocks_of_pages(system, count=20):
+    """How many blocks the server looks at for some pages, also to plan them."""
+    blocks = "SELECT sum(heap_blks_hit + heap_blks_read + idx_blks_hit + idx_blks_read) FROM pg_statio_user_tables WHERE relname LIKE 'order%%'"
+    order = system.order_svc(RECONCILE_AFTER="24h").start()
+    try:
+        before = system.query(blocks)[0][0]
+        for _ in range(count):
+            assert len(system.client("shop-1", daemon=order).get("/orders?limit=20").json()["orders"]) == 20
+    finally:
+        order.stop()
+    eventually(lambda: is_alone(system), what="the end of all sessions, which write their statistics then")
+    return int(system.query(blocks)[0][0] - before)
+
+
+def test_pages_cost_no_more_when_the_oldest_orders_have_left(filled):
+    """And vacuum has not come yet."""
+    for table in "orders", "order_items":
+        filled.query(f"ALTER TABLE {table} SET (autovacuum_enabled = off)")
+    before = blocks_of_pages(filled)
+    gone = f"(SELECT id FROM orders ORDER BY id LIMIT {OTHERS // 2})"
+    filled.query(f"DELETE FROM order_items WHERE order_id IN {gone}")
+    filled.query(f"DELETE FROM orders WHERE id IN {gone}")
+    blocks_of_pages(filled)  # who comes by first marks what is gone
+    assert blocks_of_pages(filled) < 1.2 * before

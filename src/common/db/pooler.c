@@ -19,7 +19,8 @@ static void write_settings(const struct db *db, char sql[static SETTINGS_SIZE]) 
              "SELECT set_config('statement_timeout', '%d', true), set_config('lock_timeout', '%d', true),"
              "       set_config('idle_in_transaction_session_timeout', '%d', true),"
              "       set_config('synchronous_commit', 'on', true), set_config('TimeZone', 'UTC', true),"
-             "       set_config('enable_seqscan', 'off', true), set_config('jit', 'off', true), %s",
+             "       set_config('enable_seqscan', 'off', true), set_config('enable_mergejoin', 'off', true),"
+             "       set_config('jit', 'off', true), %s",
              o->statement_timeout_ms, o->lock_timeout_ms, o->statement_timeout_ms + DB_GRACE_MS,
              db->options.identity && !db->identity_refused ? DB_IDENTITY_SQL : "NULL");
 }
