@@ -79,7 +79,7 @@ static const struct db_query find_query = {
 #define OPEN(filters)        LIST(RANGE("status", "$5"), IS_OPEN filters, "status DESC, id DESC")
 #define BY_CLIENT " AND client_id = $3"
 #define BY_STATUS " AND status = $5"
-#define IS_OPEN   " AND status <> 'DELIVERED'" /* as in orders_open_idx, which has few orders */
+#define IS_OPEN   " AND status <> 'DELIVERED'" /* as in orders_open_idx, which has few orders but cancelled ones */
 
 enum { LIST_CLIENT = 1, LIST_CUSTOMER = 2, LIST_DELIVERED = 4, LIST_OPEN = 8, LISTS = 12 };
 static const struct db_query list_queries[LISTS] = {
@@ -96,6 +96,9 @@ static const struct db_query list_queries[LISTS] = {
     {"order_list_customer_open", OF_CUSTOMER(BY_STATUS)},
     {"order_list_client_customer_open", OF_BOTH(BY_STATUS)},
 };
+/* Along orders_cancelled_idx. */
+static const struct db_query cancelled_of_client = {"order_list_client_cancelled",
+                                                    OF_CLIENT(" AND status = 'CANCELLED'")};
 /* clang-format on */
 
 /* A transaction gets its number with its first row lock. If it then waited for the next row, the one that it waits for
@@ -212,11 +215,13 @@ enum db_status order_rows_read(const struct db_result *result, struct arena *are
     return DB_OK;
 }
 
-static size_t list_of(const struct order_page *page) {
+static const struct db_query *list_of(const struct order_page *page) {
+    if (page->client_id && !page->customer_id && page->status && *page->status == ORDER_CANCELLED)
+        return &cancelled_of_client;
     size_t list = (page->client_id ? LIST_CLIENT : 0u) | (page->customer_id ? LIST_CUSTOMER : 0u);
     if (page->status)
         list |= *page->status == ORDER_DELIVERED ? LIST_DELIVERED : LIST_OPEN;
-    return list;
+    return &list_queries[list];
 }
 
 enum db_status order_store_list(struct db *db, const struct order_page *page, struct arena *arena,
@@ -231,7 +236,7 @@ enum db_status order_store_list(struct db *db, const struct order_page *page, st
     db_text_param(&p, page->client_id);
     db_text_param(&p, page->customer_id);
     db_text_param(&p, page->status ? order_status_name(*page->status) : NULL);
-    enum db_status status = db_run(db, &list_queries[list_of(page)], &p, &result);
+    enum db_status status = db_run(db, list_of(page), &p, &result);
     if (status == DB_OK)
         status = order_rows_read(result, arena, orders, count);
     db_result_free(result);

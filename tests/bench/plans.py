@@ -40,7 +40,7 @@ def each_statement(lab, system):
         api.order(order_id)
         for reader in readers:
             for customer in ("", "&customer_id=customer-known", "&customer_id=customer-guest"):
-                for status in ("", "&status=DELIVERED", "&status=PENDING_SHIPMENT"):
+                for status in ("", "&status=DELIVERED", "&status=PENDING_SHIPMENT", "&status=CANCELLED"):
                     answer = reader.get(f"/orders?limit=20{customer}{status}")
                     assert answer.status_code == 200, answer.text
         harness.eventually(lambda: deliveries.shipment(order_id), what="the shipment")

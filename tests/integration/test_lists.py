@@ -10,7 +10,8 @@ FILL = f"""
     SELECT ('00000000-0000-7000-8000-' || lpad(n::text, 12, '0'))::uuid,
            CASE WHEN n <= 40 THEN 'old' ELSE 'shop-' || n %% 50 END,
            CASE WHEN n %% 2 = 0 THEN 'guest' ELSE 'customer-' || n END,
-           CASE WHEN n <= 40 AND n %% 4 < 2 OR n %% 1000 = 0 THEN 'SHIPPED' ELSE 'DELIVERED' END, 1, 3, now(), now()
+           CASE WHEN n <= 40 AND n %% 4 < 2 OR n %% 1000 = 0 THEN 'SHIPPED'
+                WHEN n > 40 AND n / 50 %% 5 = 0 THEN 'CANCELLED' ELSE 'DELIVERED' END, 1, 3, now(), now()
       FROM generate_series(1, {OTHERS}) n;
     INSERT INTO order_items SELECT id, 1, 'p', 1, 1 FROM orders;
     UPDATE orders SET quiet_since = now() + interval '1 day';
@@ -37,7 +38,7 @@ def is_alone(system):
 
 @pytest.mark.parametrize("scope", ["order:read", "order:read order:read:all"])
 @pytest.mark.parametrize("query, shown", [("", 20), ("customer_id=guest", 20), ("customer_id=none", 0),
-                                          ("status=SHIPPED", 20), ("customer_id=guest&status=SHIPPED", 10),
+                                          ("status=SHIPPED", 20), ("status=CANCELLED", 0), ("customer_id=guest&status=SHIPPED", 10),
                                           ("status=DELIVERED", 20), ("customer_id=guest&status=DELIVERED", 10),
                                           ("reference=none", 0), ("updated_since=2020-01-01T00:00:00Z", 20),
                                           ("updated_since=2999-01-01T00:00:00Z", 0),
