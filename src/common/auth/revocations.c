@@ -30,7 +30,7 @@ struct revocations {
     /* of the thread */
     int64_t since;       /* what older transactions wrote was read */
     unsigned generation; /* of the connection to the server whose transactions these are */
-    int64_t latest_s; /* of the wall clock */
+    int64_t latest_s;    /* of the wall clock */
     int64_t tidy_ms;
     struct db_job *job;
 
