@@ -39,8 +39,8 @@ static const char *revocation_client_id(struct consumer_message *in, const json_
     return NULL;
 }
 
-/* The times are those of another clock, so there is room. Both read a message into the next place of the batch. If it is not valid, its reason says why. The client of a token
- * is not known to a sender of the version before. */
+/* Both read a message into the next place of the batch. If it is not valid, its reason says why. The times are those of another
+ * clock, so there is room. The client of a token is not known to a sender of the version before. */
 static bool read_token_end(struct consumer_message *in, const json_t *event, int64_t now_s,
                            struct arena *arena, struct revocation *out) {
     bool good = true;

@@ -14,8 +14,8 @@ struct event_head {
     /* Behind the last event below end, or the floor. Only this may be handed out or kept as a position: its transaction is on
      * disk. After a crash the server gives numbers again that it had given to transactions which wrote nothing. */
     struct event_position reached;
-    struct event_position
-        floor; /* the last one that has left the feed, an hour before it is dropped; none: all are there */
+    /* The last one that has left the feed, an hour before it is dropped; none: all are there. */
+    struct event_position floor;
     int64_t next_xid; /* transactions from here on have not begun; those from end on may be running */
 };
 

@@ -7,8 +7,9 @@
 #include <stdio.h>
 
 /* clang-format off */
-/* Keys begin and end on the database's clock: those of replicas may differ. One statement is one transaction and one round trip. Whoever inserts a key first (or takes over an expired one)
- * creates the order. The others wait for that transaction and find the key taken. */
+/* One statement is one transaction and one round trip. Whoever inserts a key first (or takes over an expired one)
+ * creates the order. The others wait for that transaction and find the key taken. Keys begin and end on the database's
+ * clock, as those of replicas may differ. */
 #define CREATE(wanted, placed)                                                                               \
     "WITH input AS ("                                                                                        \
     "  SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::bigint[], $5::timestamptz[], $6::text[]," \

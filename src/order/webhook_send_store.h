@@ -55,8 +55,8 @@ struct webhook_shown {
     int64_t pause_ms;      /* in which nothing is sent to it */
     const char *reason;    /* to disable it; NULL: stays as it is */
     const char *client_id; /* of the one to disable, for the log */
-    int64_t
-        since_ms; /* when the first request that shows it began: nothing follows when the webhook was changed later */
+    /* When the first request that shows it began. Nothing follows when the webhook was changed later. */
+    int64_t since_ms;
     bool disabled; /* receives whether this disabled it */
 };
 
