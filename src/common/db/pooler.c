@@ -10,7 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { SETTINGS_SIZE = 1024, IDENTITY_COLUMN = 7 };
+enum { SETTINGS_SIZE = 1024, IDENTITY_COLUMN = 8 };
 
 /* Of this transaction. A server that refuses to tell its identity is not asked. */
 static void write_settings(const struct db *db, char sql[static SETTINGS_SIZE]) {

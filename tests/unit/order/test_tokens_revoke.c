@@ -51,10 +51,10 @@ static void a_token_is_revoked(void **state) {
     verdict = TOKEN_UNDECIDED;
     assert_int_equal(revoke(form, SHOP_BASIC, error), 503);
     stored_count = 0;
-    verdict = TOKEN_REVOKED;
+    verdict = TOKEN_REVOKED; /* the database may have lost it */
     assert_int_equal(revoke(form, SHOP_BASIC, error), 200);
     verdict = TOKEN_OK;
-    assert_int_equal(stored_count, 0);
+    assert_int_equal(stored_count, 1);
 }
 
 /* However many a client has revoked, a revocation is never refused. */
