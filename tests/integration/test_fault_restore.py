@@ -44,7 +44,7 @@ def restore_into_new_cluster(parts, database):
     """What an operator does with last night's dump."""
     dump = pg(parts, "pg_dump", "-d", database)
     replace_cluster(parts, database)
-    pg(parts, "psql", "-q", "-v", "ON_ERROR_STOP=1", "-d", database, input=dump)
+    pg(parts, "psql", "-q", "-1", "-v", "ON_ERROR_STOP=1", "-d", database, input=dump)  # nobody sees half of it, and writes
 
 
 def transaction(system):

@@ -97,4 +97,4 @@ def test_pages_cost_no_more_when_the_oldest_orders_have_left(filled):
     filled.query(f"DELETE FROM order_items WHERE order_id IN {gone}")
     filled.query(f"DELETE FROM orders WHERE id IN {gone}")
     blocks_of_pages(filled)  # who comes by first marks what is gone
-    assert blocks_of_pages(filled) < 1.2 * before
+    assert blocks_of_pages(filled) < 1.5 * before
