@@ -189,10 +189,6 @@ void event_page_reply(struct http_request *request, const struct buf *events,
     http_reply_json(request, 200, &body);
 }
 
-static bool is_expired(const struct event_position *after, const struct event_head *head) {
-    return !event_position_is_none(after) && event_position_compare(after, &head->floor) < 0;
-}
-
 static void refuse_reader(struct http_request *request) {
     http_reply_problem(request, PROBLEM_OVERLOADED, "Too many streams and long polls are open");
 }
@@ -201,7 +197,7 @@ static void refuse_reader(struct http_request *request) {
 static void start_stream(struct feed *feed, struct http_request *request, const struct reading *reading,
                          const struct event_head *head) {
     struct feed_place place = {.filter = reading->filter, .after = reading->after};
-    place.resync = is_expired(&reading->after, head);
+    place.resync = event_position_has_left(&reading->after, &head->floor);
     if (place.resync)
         place.after = head->floor;
     if (!feed_stream(feed, request, &place))
@@ -242,7 +238,7 @@ static enum db_status answer(const struct http_worker *worker, struct db *db, st
         reading->after = head->floor;
     if (reading->streams)
         start_stream(feed, request, reading, head);
-    else if (is_expired(&reading->after, head))
+    else if (event_position_has_left(&reading->after, &head->floor))
         http_reply_problem(request, PROBLEM_CURSOR_EXPIRED,
                            "Events are kept for some time only; begin without after");
     else

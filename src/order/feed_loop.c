@@ -171,12 +171,7 @@ static void give_page(struct feed_reader *reader, const struct order_event event
         reader->place.after = reader->feed->tail;
 }
 
-/* What the reader would read next has left the feed. Its client comes again, and is told then. */
-static bool is_cut_off(const struct feed_reader *reader, const struct event_position *floor) {
-    const struct event_position *after = &reader->place.after;
-    return !event_position_is_none(after) && event_position_compare(after, floor) < 0;
-}
-
+/* Its client comes again. If what it would have read has left the feed, it is told then. */
 static void end_reader(struct feed_reader *reader) {
     if (reader->stream)
         feed_end_stream(reader);
@@ -199,7 +194,7 @@ static enum db_status fetch_page(struct feed *feed, const struct event_position 
     reader->fetching = false;
     if (reader->gone)
         feed_drop(reader);
-    else if (reader->over ? !reader->stream : is_cut_off(reader, floor))
+    else if (reader->over ? !reader->stream : event_position_has_left(&reader->place.after, floor))
         end_reader(reader);
     else if (status == DB_OK && !reader->over)
         give_page(reader, events, count);

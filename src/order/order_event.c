@@ -82,6 +82,10 @@ bool event_position_is_none(const struct event_position *position) {
     return position->epoch == 0 && position->xid == 0;
 }
 
+bool event_position_has_left(const struct event_position *position, const struct event_position *floor) {
+    return !event_position_is_none(position) && event_position_compare(position, floor) < 0;
+}
+
 static void optional_text(struct buf *out, const char *value) {
     if (value)
         json_append_text(out, value);

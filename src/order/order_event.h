@@ -42,6 +42,8 @@ bool event_position_parse(const char *text, struct event_position *out) MUST_CHE
 int event_position_compare(const struct event_position *a, const struct event_position *b);
 /* Whether it is before the first event. */
 bool event_position_is_none(const struct event_position *position);
+/* Whether events behind it have left the feed, whose floor this is. */
+bool event_position_has_left(const struct event_position *position, const struct event_position *floor);
 
 struct order_event {                /* strings belong to the arena it was made in, or to its maker */
     struct event_position position; /* given by the database */

@@ -10,9 +10,9 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { SETTINGS_SIZE = 1024, IDENTITY_COLUMN = 8 };
+enum { SETTINGS_SIZE = 1024 };
 
-/* Of this transaction. A server that refuses to tell its identity is not asked. */
+/* Of this transaction; the identity comes last. A server that refuses to tell it is not asked. */
 static void write_settings(const struct db *db, char sql[static SETTINGS_SIZE]) {
     const struct db_options *o = &db->options;
     snprintf(sql, SETTINGS_SIZE,
@@ -56,11 +56,12 @@ void db_pooler_note(struct db *db, const PGresult *result) {
     if (!db->settings_due || PQresultStatus(result) != PGRES_TUPLES_OK)
         return;
     db->settings_due = false;
-    if (PQgetisnull(result, 0, IDENTITY_COLUMN))
+    int identity = PQnfields(result) - 1;
+    if (PQgetisnull(result, 0, identity))
         return;
     uint8_t before[DB_IDENTITY_SIZE];
     memcpy(before, db->identity, sizeof before);
-    db->old_primary = !db_identity_note(db->options.identity, PQgetvalue(result, 0, IDENTITY_COLUMN),
+    db->old_primary = !db_identity_note(db->options.identity, PQgetvalue(result, 0, identity),
                                         clock_mono_ms(), db->identity, &db->identity_changes);
     if (db->identified && memcmp(before, db->identity, sizeof before) != 0)
         db->generation = db->connects ? atomic_fetch_add(db->connects, 1) + 1 : db->generation + 1;
