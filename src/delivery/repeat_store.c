@@ -92,21 +92,37 @@ enum db_status repeat_store_updates(struct db *db, const struct shipment shipmen
     return db_transaction(db, repeat_updates, &repeat);
 }
 
-/* A correction of a day ago is published for the last time. Ids sort by time. */
-static const struct db_query recent_query = {"repeat_recent",
-                                             "INSERT INTO delivery_corrections (order_id, corrected_at)"
-                                             " SELECT order_id, now() - interval '1 day'"
-                                             "   FROM shipments"
-                                             "  WHERE status <> 'PROCESSING'"
-                                             "  ORDER BY id DESC"
-                                             "  LIMIT 10000"
-                                             " ON CONFLICT (order_id) DO NOTHING"};
+/* One after the other, the newest first: the broker may be behind already, and what was lost is of the last moments. */
+#define IN_TURN(order) "now() + (row_number() OVER (ORDER BY " order ") - 1) * interval '5 ms'"
 
-/* Those that wait to be repeated later. One that is locked is being published. */
+/* clang-format off */
+/* A correction of a day ago is published for the last time. Ids sort by time. Locks in the order of the ids, as everybody who
+ * changes shipments, and before any correction is locked, so that nobody deadlocks. */
+static const struct db_query recent_query = {
+    "repeat_recent",
+    "WITH recent AS ("
+    "  SELECT id FROM shipments WHERE status <> 'PROCESSING' ORDER BY id DESC LIMIT 10000"
+    "), kept AS ("
+    "  SELECT id, order_id FROM shipments WHERE id IN (SELECT id FROM recent) ORDER BY id FOR KEY SHARE"
+    ")"
+    " INSERT INTO delivery_corrections (order_id, corrected_at, quiet_since)"
+    " SELECT order_id, now() - interval '1 day', " IN_TURN("id DESC")
+    "   FROM kept"
+    " ON CONFLICT (order_id) DO NOTHING"};
+
+/* Those that wait to be repeated later, but not those of recent_query. One that is locked is being published. */
 static const struct db_query hasten_query = {
-    "repeat_hasten", "UPDATE delivery_corrections SET quiet_since = now()"
-                     " WHERE order_id IN (SELECT order_id FROM delivery_corrections WHERE quiet_since > now()"
-                     "                     ORDER BY order_id FOR UPDATE SKIP LOCKED)"};
+    "repeat_hasten",
+    "WITH waiting AS ("
+    "  SELECT order_id, corrected_at FROM delivery_corrections"
+    "   WHERE quiet_since > now() AND corrected_at > now() - interval '1 day'"
+    "   ORDER BY order_id FOR UPDATE SKIP LOCKED"
+    ")"
+    " UPDATE delivery_corrections c"
+    "    SET quiet_since = soon.at"
+    "   FROM (SELECT order_id, " IN_TURN("corrected_at DESC") " AS at FROM waiting) soon"
+    "  WHERE c.order_id = soon.order_id"};
+/* clang-format on */
 
 static const struct db_query name_query = {
     "repeat_name", "INSERT INTO delivery_database (identity) VALUES ($1) ON CONFLICT (one) DO NOTHING"};
@@ -127,9 +143,9 @@ static enum db_status repeat_recent(struct db *db, void *arg) {
     bool replaced = status == DB_OK && db_rows(renamed) > 0;
     db_result_free(renamed);
     if (replaced)
-        status = db_run(db, &hasten_query, NULL, NULL);
-    if (replaced && status == DB_OK)
         status = db_run(db, &recent_query, NULL, NULL);
+    if (replaced && status == DB_OK)
+        status = db_run(db, &hasten_query, NULL, NULL);
     return status;
 }
 

@@ -18,6 +18,6 @@ enum db_status repeat_store_updates(struct db *db, const struct shipment shipmen
 enum db_status repeat_store_corrections(struct db *db, int64_t after_ms, size_t *count) MUST_CHECK;
 
 /* When the tables tell that they were of another database (by its identity in hex): lets repeat_store_corrections publish soon
- * what it would repeat later, and once the last shipments that have left, as if they had been corrected now. Tables that do not
- * tell yet are of this one from now on. */
+ * what it would repeat later, and once the last 10,000 shipments that have left, as if they had been corrected now. Of each
+ * kind the newest come first, 200 a second. Tables that do not tell yet are of this one from now on. */
 enum db_status repeat_store_follow(struct db *db, const char *database) MUST_CHECK;

@@ -1,10 +1,12 @@
 /* The stores of delivery-svc against a real PostgreSQL (DB_HOST, DB_PORT, DB_USER, DB_PASSWORD). */
+#include "common/base/clock.h"
 #include "common/base/log.h"
 #include "common/db/migrate.h"
 #include "delivery/event_store.h"
 #include "delivery/repeat_store.h"
 #include "delivery/shipment_store.h"
 
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -229,9 +231,64 @@ static void a_correction_of_long_ago_is_repeated_soon_after_a_failover(void **st
                  {"b", "SHIPPED correlation trace,SHIPPED correlation trace"}};
     for (size_t i = 0; i < sizeof looks / sizeof *looks; i++) {
         assert_int_equal(repeat_store_follow(db, looks[i].database), DB_OK);
-        assert_int_equal(repeat_store_corrections(db, 0, &count), DB_OK);
+        assert_int_equal(repeat_store_corrections(db, -60000, &count), DB_OK);
         assert_told(db, &outbox, &made.order_id, looks[i].told);
     }
+}
+
+static void create_shipped(struct db *db, const struct shipment shipments[], size_t n) {
+    create(db, shipments, n);
+    assert_int_equal(db_script(db, "UPDATE shipments SET status = 'SHIPPED' WHERE status = 'PROCESSING'"),
+                     DB_OK);
+}
+
+/* The broker may be behind already. What was lost is of the last moments. */
+static void after_a_failover_the_newest_shipments_are_repeated_first_one_by_one(void **state) {
+    struct db *db = ((struct fixture *)*state)->db;
+    static const struct db_query place = {
+        "place", "SELECT count(DISTINCT quiet_since)::text FROM delivery_corrections WHERE quiet_since <="
+                 " (SELECT quiet_since FROM delivery_corrections WHERE order_id = $1)"};
+    struct shipment made[] = {new_shipment(DB_NO_TIME), new_shipment(DB_NO_TIME)};
+    script(db, "TRUNCATE", "shipments CASCADE");
+    create_shipped(db, made, COUNT(made));
+    assert_int_equal(repeat_store_follow(db, "c"), DB_OK);
+    assert_told(db, &place, &made[0].order_id, "2");
+    assert_told(db, &place, &made[1].order_id, "1");
+}
+
+static void *follow(void *db) {
+    return repeat_store_follow(db, "d") == DB_OK ? db : NULL;
+}
+
+static void a_failover_does_not_deadlock_with_a_correction(void **state) {
+    struct fixture *f = *state;
+    static const struct db_query hold = {"both",
+                                         "SELECT id FROM shipments ORDER BY id DESC LIMIT 2 FOR UPDATE"};
+    static const struct db_query waiters = {
+        "waiters",
+        "SELECT 1 FROM pg_stat_activity WHERE datname LIKE 'delivery_store%' AND wait_event_type = 'Lock'"};
+    struct shipment made[] = {new_shipment(DB_NO_TIME), new_shipment(DB_NO_TIME)};
+    create_shipped(f->db, made, COUNT(made));
+    const char correct[] =
+        "INSERT INTO delivery_corrections (order_id, quiet_since)"
+        " SELECT order_id, now() + interval '1 h' FROM shipments ORDER BY id DESC OFFSET 1 LIMIT 1"
+        " ON CONFLICT (order_id) DO UPDATE SET quiet_since = excluded.quiet_since";
+    assert_int_equal(db_script(f->db, correct), DB_OK);
+    assert_int_equal(db_script(f->other, "BEGIN"), DB_OK);
+    assert_int_equal(db_run(f->other, &hold, NULL, NULL), DB_OK);
+    pthread_t thread;
+    void *followed;
+    assert_int_equal(pthread_create(&thread, NULL, follow, f->db), 0);
+    for (size_t found = 0; !found; clock_sleep_ms(10)) {
+        struct db_result *result = NULL;
+        assert_int_equal(db_run(f->admin, &waiters, NULL, &result), DB_OK);
+        found = db_rows(result);
+        db_result_free(result);
+    }
+    assert_int_equal(db_script(f->other, correct), DB_OK);
+    assert_int_equal(db_script(f->other, "COMMIT"), DB_OK);
+    assert_int_equal(pthread_join(thread, &followed), 0);
+    assert_non_null(followed);
 }
 
 static void a_refused_batch_leaves_nothing(void **state) {
@@ -374,6 +431,8 @@ int main(void) {
         cmocka_unit_test(changes_of_a_batch_are_applied_in_order),
         cmocka_unit_test(where_shipments_are_is_told_again),
         cmocka_unit_test(a_correction_of_long_ago_is_repeated_soon_after_a_failover),
+        cmocka_unit_test(after_a_failover_the_newest_shipments_are_repeated_first_one_by_one),
+        cmocka_unit_test(a_failover_does_not_deadlock_with_a_correction),
         cmocka_unit_test(a_refused_batch_leaves_nothing),
         cmocka_unit_test(the_carrier_takes_what_is_due_to_the_end),
         cmocka_unit_test(the_carrier_leaves_what_another_replica_holds),
