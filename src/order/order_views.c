@@ -7,9 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* "order:view:<id>:<identity of the database>:2". The number is that of the members that a view has: replicas of another
+/* "order:view:<id>:<identity of the database>:3". The number is that of the members that a view has: replicas of another
  * release neither read these views nor write them. */
-#define VIEW_FORMAT ":2"
+#define VIEW_FORMAT ":3"
 #define VIEW_KEY_SIZE (sizeof "order:view:" + UUID_TEXT_SIZE + 2 * DB_IDENTITY_SIZE + sizeof VIEW_FORMAT)
 
 static void view_key(const struct uuid *id, const uint8_t database[static DB_IDENTITY_SIZE],
@@ -23,9 +23,9 @@ static void view_key(const struct uuid *id, const uint8_t database[static DB_IDE
     memcpy(at + 2 * DB_IDENTITY_SIZE, VIEW_FORMAT, sizeof VIEW_FORMAT);
 }
 
-/* A view is stored as "<version>\n<client id>\n<JSON>". */
-static void view_value(struct buf *out, const struct order *order) {
-    buf_printf(out, "%lld\n%s\n", (long long)order->version, order->client_id);
+/* A view is stored as "<version>\n<milliseconds of the epoch until which it is kept>\n<client id>\n<JSON>". */
+static void view_value(struct buf *out, const struct order *order, int64_t until_ms) {
+    buf_printf(out, "%lld\n%lld\n%s\n", (long long)order->version, (long long)until_ms, order->client_id);
     order_view_json(out, order);
 }
 
@@ -34,13 +34,17 @@ static bool parse_view(const char *value, size_t len, struct arena *arena, struc
     char *copy = arena_memdup(arena, value, len);
     if (!copy)
         return false;
-    char *client = strchr(copy, '\n');
+    char *until = strchr(copy, '\n');
+    char *client = until ? strchr(until + 1, '\n') : NULL;
     char *body = client ? strchr(client + 1, '\n') : NULL;
     if (!body)
         return true;
     *client = *body = '\0';
-    *view =
-        (struct order_view){strtoll(copy, NULL, 10), client + 1, body + 1, len - (size_t)(body + 1 - copy)};
+    *view = (struct order_view){.version = strtoll(copy, NULL, 10),
+                                .until_ms = strtoll(until + 1, NULL, 10),
+                                .client_id = client + 1,
+                                .body = body + 1,
+                                .len = len - (size_t)(body + 1 - copy)};
     return true;
 }
 
@@ -51,10 +55,11 @@ static void memory_key(const struct uuid *id, const uint8_t database[static DB_I
 }
 
 static void remember_view(const struct order_views *views, const struct uuid *id,
-                          const uint8_t database[static DB_IDENTITY_SIZE], const char *value, size_t len) {
+                          const uint8_t database[static DB_IDENTITY_SIZE], const char *value, size_t len,
+                          int64_t until_ms) {
     uint8_t key[MEMORY_CACHE_KEY_SIZE];
     memory_key(id, database, key);
-    memory_cache_put(views->memory, key, value, len, clock_epoch_ms() + views->ttl_ms);
+    memory_cache_put(views->memory, key, value, len, until_ms);
 }
 
 bool order_view_recall(const struct order_views *views, const struct uuid *id, struct arena *arena,
@@ -85,13 +90,15 @@ bool order_views_find(const struct order_views *views, const struct uuid ids[], 
         keys[i] = names[i];
     }
     struct cache_values *values = cache_get(views->cache, keys, n);
+    int64_t latest_ms = clock_epoch_ms() + views->ttl_ms; /* the writer's clock may be ahead */
     bool ok = true;
     for (size_t i = 0; ok && i < n; i++) {
         size_t len;
         const char *value = cache_value(values, i, &len);
         ok = !value || parse_view(value, len, arena, &out[i]);
         if (out[i].body)
-            remember_view(views, &ids[i], database, value, len);
+            remember_view(views, &ids[i], database, value, len,
+                          out[i].until_ms < latest_ms ? out[i].until_ms : latest_ms);
     }
     cache_values_free(values);
     return ok;
@@ -105,17 +112,18 @@ bool order_views_put(const struct order_views *views, const uint8_t database[sta
     char(*names)[VIEW_KEY_SIZE] = arena_array(&arena, n, sizeof *names);
     bool whole = entries && names;
     size_t count = 0;
+    int64_t until_ms = clock_epoch_ms() + views->ttl_ms;
     for (size_t i = 0; entries && names && i < n; i++) {
         if (!order_status_final(orders[i]->status))
             continue;
         view_key(&orders[i]->id, database, names[count]);
         buf_clear(&text);
-        view_value(&text, orders[i]);
+        view_value(&text, orders[i], until_ms);
         char *value = text.failed ? NULL : arena_memdup(&arena, text.data, text.len);
         whole &= value != NULL;
         if (!value)
             continue;
-        remember_view(views, &orders[i]->id, database, value, text.len);
+        remember_view(views, &orders[i]->id, database, value, text.len, until_ms);
         entries[count] = (struct cache_entry){.key = names[count],
                                               .value = value,
                                               .len = text.len,

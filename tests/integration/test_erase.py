@@ -263,7 +263,7 @@ def test_orders_of_an_interrupted_run_are_done_by_the_next_one(by_hand):
     assert by_hand.query("SELECT orders FROM erasures WHERE finished_at IS NULL") == [(200,)]
     # As if it had been killed before it came to Redis.
     for key in by_hand.redis.keys("order:view:*"):
-        by_hand.redis.set(key, b"1\ndemo-client\n" + json.dumps({"customer_id": who}).encode())
+        by_hand.redis.set(key, b"1\n9000000000000\ndemo-client\n" + json.dumps({"customer_id": who}).encode())
     assert erased(by_hand, who) == 50
     assert in_database(by_hand, who) - {("shipments", "customer_id")} == set() and in_redis(by_hand, who) == set()
     assert by_hand.query("SELECT count(*) FROM erasures WHERE finished_at IS NULL") == [(0,)]
