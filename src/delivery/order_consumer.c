@@ -1,4 +1,4 @@
-/* Creates shipments from ORDER_CREATED messages, cancels them for ORDER_CANCEL_REQUESTED, and forgets their customers for
+/* Creates shipments from ORDER_CREATED messages, moves them on where the order had heard more, cancels them for ORDER_CANCEL_REQUESTED, and forgets their customers for
  * CUSTOMER_ERASED. */
 #include "order_consumer.h"
 
@@ -19,9 +19,9 @@
 struct order_batch {
     struct shipment shipments[CONSUMER_BATCH];
     size_t count;
-    struct shipment_change cancels[CONSUMER_BATCH];
-    const struct uuid *cancelled_orders[CONSUMER_BATCH];
-    size_t cancel_count;
+    struct shipment_change changes[CONSUMER_BATCH];
+    const struct uuid *changed_orders[CONSUMER_BATCH];
+    size_t change_count;
     struct customer_erasure erasures[CONSUMER_BATCH];
     size_t erasure_count;
 };
@@ -68,11 +68,15 @@ static enum db_status create_shipments(const struct delivery_app *app, struct db
     return status;
 }
 
-static void add_cancel(struct order_batch *batch, const struct shipment *shipment) {
-    batch->cancelled_orders[batch->cancel_count] = &shipment->order_id;
-    batch->cancels[batch->cancel_count++] =
-        (struct shipment_change){.status = SHIPMENT_CANCELLED,
-                                 .actor = shipment->client_id ? shipment->client_id : "order-events",
+/* The client cancels. That the shipment has left is what order-svc had heard before it was forgotten here. */
+static void add_change(struct order_batch *batch, const struct shipment *shipment) {
+    bool by_client = shipment->status == SHIPMENT_CANCELLED && shipment->client_id;
+    batch->changed_orders[batch->change_count] = &shipment->order_id;
+    batch->changes[batch->change_count++] =
+        (struct shipment_change){.status = shipment->status,
+                                 .tracking_number = shipment->tracking_number,
+                                 .carrier = shipment->carrier,
+                                 .actor = by_client ? shipment->client_id : "order-events",
                                  .request_id = shipment->correlation_id,
                                  .trace = shipment->traceparent};
 }
@@ -91,23 +95,24 @@ static void add_message(struct order_batch *batch, struct consumer_message *in, 
         return;
     }
     batch->count++;
-    if (kind == SHIPMENT_ORDER_CANCELLED)
-        add_cancel(batch, shipment);
+    if (shipment->status != SHIPMENT_PROCESSING)
+        add_change(batch, shipment);
 }
 
-/* Cancels those that have not left. Of the others the order hears as of every repeated order (create_shipments). */
-static enum db_status cancel_shipments(const struct delivery_app *app, struct db *db,
+/* Cancels those that have not left, and lets none leave twice. Of those that have left the order hears as of every repeated
+ * order (create_shipments). */
+static enum db_status change_shipments(const struct delivery_app *app, struct db *db,
                                        struct order_batch *batch, const struct shipment_pace *pace) {
     struct shipment_change *changes[CONSUMER_BATCH];
     struct shipment_rows found = {0}, changed = {0};
     size_t n = 0;
-    enum db_status status = shipment_store_find(db, batch->cancelled_orders, batch->cancel_count, &found);
-    for (size_t i = 0; status == DB_OK && i < batch->cancel_count; i++) {
-        const struct shipment *shipment = shipment_rows_find(&found, batch->cancelled_orders[i]);
+    enum db_status status = shipment_store_find(db, batch->changed_orders, batch->change_count, &found);
+    for (size_t i = 0; status == DB_OK && i < batch->change_count; i++) {
+        const struct shipment *shipment = shipment_rows_find(&found, batch->changed_orders[i]);
         if (!shipment || shipment->status != SHIPMENT_PROCESSING)
             continue;
-        batch->cancels[i].shipment_id = shipment->id;
-        changes[n++] = &batch->cancels[i];
+        batch->changes[i].shipment_id = shipment->id;
+        changes[n++] = &batch->changes[i];
     }
     if (n)
         status = shipment_store_change(db, pace, changes, n, &changed);
@@ -127,8 +132,8 @@ enum db_status order_consumer_handle(void *app, struct db *db, struct consumer_m
         add_message(&batch, &messages[i], &arena, &pace);
     enum db_status status =
         arena.failed ? DB_NO_MEMORY : create_shipments(delivery, db, batch.shipments, batch.count);
-    if (status == DB_OK && batch.cancel_count)
-        status = cancel_shipments(delivery, db, &batch, &pace);
+    if (status == DB_OK && batch.change_count)
+        status = change_shipments(delivery, db, &batch, &pace);
     if (status == DB_OK &&
         batch.erasure_count) /* last: an earlier message of the order may have made the shipment */
         status = customer_store_erase(db, batch.erasures, batch.erasure_count);

@@ -43,8 +43,8 @@ static const struct db_query referenced[2][2] = {
     "    SELECT * FROM orders WHERE (status, id) >= ('PENDING_SHIPMENT', $6) AND status <> 'DELIVERED'"       \
     "       AND (status, id) < ('PENDING_SHIPMENT', 'ffffffff-ffff-ffff-ffff-ffffffffffff')"                 \
     "     ORDER BY status, id OFFSET 0"                                                                      \
-    "  ) pending WHERE version = 1 AND (updated_at, id) > ($10, $11)"                                        \
-    TIMES MAY_BE("client_id", "$3") MAY_BE("customer_id", "$4") MAY_BE("status", "$5")                       \
+    "  ) pending WHERE coalesce($5, 'PENDING_SHIPMENT') = 'PENDING_SHIPMENT' AND version = 1"                \
+    "      AND (updated_at, id) > ($10, $11)" TIMES MAY_BE("client_id", "$3") MAY_BE("customer_id", "$4")    \
     "   ORDER BY status, id LIMIT $2"                                                                        \
     "), o AS ("                                                                                              \
     "  SELECT * FROM (SELECT * FROM moved UNION ALL SELECT * FROM still) o ORDER BY updated_at, id LIMIT $2" \

@@ -193,6 +193,12 @@ void order_created_json(struct buf *out, const struct order *order, const struct
     json_append_time(out, order->created_ms);
     buf_str(out, ",\"clientId\":");
     json_append_text(out, order->client_id);
+    if (order->status == ORDER_SHIPPED) {
+        buf_str(out, ",\"status\":");
+        json_append_text(out, order_status_name(order->status));
+        optional_json(out, "trackingNumber", order->tracking_number);
+        optional_json(out, "carrier", order->carrier);
+    }
     buf_char(out, '}');
 }
 

@@ -132,7 +132,7 @@ def assert_documented(knob, sent):
     assert {value["DataType"] for value in sent["MessageAttributes"].values()} == {"String"}
     assert sent["Attributes"]["MessageGroupId"] == expression(message["x-group"], body)
     assert sent["Attributes"]["MessageDeduplicationId"] == expression(message["x-deduplication"], body)
-    missing = members(message["payload"]) - body.keys() - {"version", "trackingNumber", "carrier"}
+    missing = members(message["payload"]) - body.keys() - {"version", "status", "trackingNumber", "carrier"}
     assert not missing, f"documented, but not sent: {missing}"
     return body["eventType"]
 
@@ -157,6 +157,17 @@ def test_messages_of_order_svc(parts):
         eventually(lambda: system.has_queue("REVOCATIONS_QUEUE"))
         revoked = system.receive("REVOCATIONS_QUEUE", 2)
         assert {assert_documented("REVOCATIONS_QUEUE", sent) for sent in revoked} == {"TOKEN_REVOKED", "CLIENT_TOKENS_REVOKED"}
+
+
+def test_repeated_message_of_an_order_that_has_left(parts):
+    with System(parts, RECONCILE_AFTER="1s") as system:
+        system.order_svc().start()
+        order_id = system.client().created()
+        eventually(lambda: system.has_queue("DELIVERY_STATUS_QUEUE"))
+        system.send("DELIVERY_STATUS_QUEUE", status_update(order_id, trackingNumber="T-1", carrier="C"), group=order_id)
+        sent = system.take("ORDERS_QUEUE", lambda got: got and "status" in json.loads(got[-1]["Body"]))[-1]
+        assert assert_documented("ORDERS_QUEUE", sent) == "ORDER_CREATED"
+        assert json.loads(sent["Body"]).items() >= {"status": "SHIPPED", "trackingNumber": "T-1", "carrier": "C"}.items()
 
 
 def test_messages_of_delivery_svc(parts):

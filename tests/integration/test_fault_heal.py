@@ -47,6 +47,29 @@ def test_lost_order_created_is_announced_again(parts):
         assert len(audit(system)) == 4 * 20
 
 
+@pytest.mark.parametrize("lost", ["the shipment", "its leaving"])
+def test_shipment_that_left_and_was_lost_does_not_leave_twice(parts, lost):
+    """A failover lost it, or it was removed with old shipments while the order had not heard of its end."""
+    with System(parts, CARRIER_SIMULATION="false", **QUICKLY) as system:
+        system.start()
+        order_id = system.client().created()
+        shipment = eventually(lambda: system.deliveries().shipment(order_id))
+        system.deliveries().move(shipment["id"], "SHIPPED", tracking_number="T-1", carrier="C")
+        eventually(lambda: statuses(system)[order_id] == "SHIPPED")
+        if lost == "the shipment":
+            system.query("DELETE FROM delivery_events")
+            system.query("DELETE FROM shipments")
+        else:
+            system.query("DELETE FROM delivery_events WHERE status = 'SHIPPED'")
+            system.query("UPDATE shipments SET status = 'PROCESSING', tracking_number = NULL, carrier = NULL")
+        again = eventually(lambda: (found := system.deliveries().shipment(order_id)) and found["status"] == "SHIPPED" and found)
+        assert (again["tracking_number"], again["carrier"]) == ("T-1", "C")
+        assert audit(system) == [(order_id, None, "PROCESSING"), (order_id, "PROCESSING", "SHIPPED")]
+        assert (again["id"] == shipment["id"]) == (lost == "its leaving")
+        system.deliveries().move(again["id"], "DELIVERED")
+        eventually(lambda: statuses(system)[order_id] == "DELIVERED")
+
+
 @pytest.mark.parametrize("lost_from", ["PROCESSING", "SHIPPED"])
 def test_lost_status_is_told_again(parts, lost_from):
     with System(parts, CARRIER_SIMULATION="false", **QUICKLY) as system:

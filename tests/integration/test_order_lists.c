@@ -161,6 +161,7 @@ static const struct {
     {"changed, of client", "old", NULL, NULL, NULL, -1, -1, AT(2996), 5, OPEN},
     {"changed, of quiet client", "old", NULL, NULL, NULL, -1, -1, AT(3001), 0, OPEN},
     {"changed, of busy client", "busy", NULL, NULL, NULL, -1, -1, AT(2), SHOWN, SHOWN},
+    {"changed to delivered, of quiet client", "old", NULL, NULL, &delivered, -1, -1, AT(3001), 0, 0},
     {"changed to pending", NULL, NULL, NULL, &pending, -1, -1, AT(19890), SHOWN, SHOWN},
 };
 

@@ -235,6 +235,7 @@ static void an_order_is_read(void **state) {
     assert_memory_equal(&shipment.order_id, &order_id, sizeof order_id);
     assert_string_equal(shipment.customer_id, "c-1");
     assert_null(shipment.client_id); /* the sender is of an earlier version */
+    assert_int_equal(shipment.status, SHIPMENT_PROCESSING);
     assert_int_equal(kind, SHIPMENT_ORDERED);
     arena_free(&arena);
 }
@@ -252,6 +253,22 @@ static void the_client_of_an_order_is_read(void **state) {
     arena_free(&arena);
 }
 
+static void an_order_that_has_left_tells_what_it_knows(void **state) {
+    (void)state;
+    static const char body[] = "{\"eventType\":\"ORDER_CREATED\",\"orderId\":\"" ORDER
+                               "\",\"customerId\":\"c-1\",\"status\":\"SHIPPED\",\"trackingNumber\":\"T-1\"}";
+    struct arena arena = {0};
+    struct shipment shipment = {0};
+    enum shipment_order_event kind = SHIPMENT_CUSTOMER_ERASED;
+    char reason[64] = "";
+    assert_true(shipment_order_parse(body, strlen(body), &arena, &shipment, &kind, reason, sizeof reason));
+    assert_int_equal(kind, SHIPMENT_ORDERED);
+    assert_int_equal(shipment.status, SHIPMENT_SHIPPED);
+    assert_string_equal(shipment.tracking_number, "T-1");
+    assert_null(shipment.carrier);
+    arena_free(&arena);
+}
+
 static void a_cancellation_has_what_a_shipment_needs(void **state) {
     (void)state;
     static const char body[] =
@@ -263,6 +280,7 @@ static void a_cancellation_has_what_a_shipment_needs(void **state) {
     char reason[64] = "";
     assert_true(shipment_order_parse(body, strlen(body), &arena, &shipment, &kind, reason, sizeof reason));
     assert_int_equal(kind, SHIPMENT_ORDER_CANCELLED);
+    assert_int_equal(shipment.status, SHIPMENT_CANCELLED);
     assert_string_equal(shipment.customer_id, "c-1");
     assert_string_equal(shipment.client_id, "shop");
     arena_free(&arena);
@@ -306,6 +324,17 @@ static void what_is_no_order_is_told(void **state) {
          "clientId"},
         {"{\"eventType\":\"ORDER_CREATED\",\"orderId\":\"" ORDER "\",\"customerId\":\"c\",\"clientId\":null}",
          "clientId"},
+        {"{\"eventType\":\"ORDER_CREATED\",\"orderId\":\"" ORDER
+         "\",\"customerId\":\"c\",\"status\":\"LOST\"}",
+         "status"},
+        {"{\"eventType\":\"ORDER_CREATED\",\"orderId\":\"" ORDER "\",\"customerId\":\"c\",\"status\":1}",
+         "status"},
+        {"{\"eventType\":\"ORDER_CREATED\",\"orderId\":\"" ORDER
+         "\",\"customerId\":\"c\",\"status\":\"SHIPPED\",\"trackingNumber\":\"\"}",
+         "trackingNumber"},
+        {"{\"eventType\":\"ORDER_CREATED\",\"orderId\":\"" ORDER
+         "\",\"customerId\":\"c\",\"status\":\"SHIPPED\",\"carrier\":2}",
+         "carrier"},
         {"{\"eventType\":\"CUSTOMER_ERASED\",\"customerId\":\"c\"}", "orderId"},
         {"{\"eventType\":\"CUSTOMER_ERASED\",\"orderId\":\"" ORDER "\"}", "customerId"},
         {"{\"eventType\":\"CUSTOMER_ERASED\",\"version\":2,\"orderId\":\"" ORDER "\",\"customerId\":\"c\"}",
@@ -336,6 +365,7 @@ int main(void) {
         cmocka_unit_test(the_faults_of_a_change_are_all_named),
         cmocka_unit_test(an_order_is_read),
         cmocka_unit_test(the_client_of_an_order_is_read),
+        cmocka_unit_test(an_order_that_has_left_tells_what_it_knows),
         cmocka_unit_test(a_cancellation_has_what_a_shipment_needs),
         cmocka_unit_test(an_erasure_has_what_takes_the_place_of_the_customer),
         cmocka_unit_test(what_is_no_order_is_told),

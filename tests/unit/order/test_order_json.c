@@ -200,6 +200,12 @@ static void what_is_written(void **state) {
                   "\"orderId\":\"0197f9a0-0000-7000-8000-000000000001\",\"customerId\":\"c\",\"items\":["));
     assert_non_null(strstr(out.data, "],\"totalAmount\":1059.97,\"timestamp\":\"2025-07-11T16:23:44.280Z\","
                                      "\"clientId\":\"demo\"}"));
+    order.status = ORDER_SHIPPED;
+    order.tracking_number = "T";
+    buf_clear(&out);
+    order_created_json(&out, &order, &event);
+    assert_non_null(
+        strstr(out.data, "\"clientId\":\"demo\",\"status\":\"SHIPPED\",\"trackingNumber\":\"T\"}"));
     buf_free(&out);
 }
 
