@@ -19,9 +19,9 @@
 struct order_batch {
     struct shipment shipments[CONSUMER_BATCH];
     size_t count;
-    struct shipment_change changes[CONSUMER_BATCH];
-    const struct uuid *changed_orders[CONSUMER_BATCH];
-    size_t change_count;
+    struct shipment_change moves[CONSUMER_BATCH];
+    const struct uuid *moved_orders[CONSUMER_BATCH];
+    size_t move_count;
     struct customer_erasure erasures[CONSUMER_BATCH];
     size_t erasure_count;
 };
@@ -69,10 +69,10 @@ static enum db_status create_shipments(const struct delivery_app *app, struct db
 }
 
 /* The client cancels. That the shipment has left is what order-svc had heard before it was forgotten here. */
-static void add_change(struct order_batch *batch, const struct shipment *shipment) {
+static void add_move(struct order_batch *batch, const struct shipment *shipment) {
     bool by_client = shipment->status == SHIPMENT_CANCELLED && shipment->client_id;
-    batch->changed_orders[batch->change_count] = &shipment->order_id;
-    batch->changes[batch->change_count++] =
+    batch->moved_orders[batch->move_count] = &shipment->order_id;
+    batch->moves[batch->move_count++] =
         (struct shipment_change){.status = shipment->status,
                                  .tracking_number = shipment->tracking_number,
                                  .carrier = shipment->carrier,
@@ -96,23 +96,23 @@ static void add_message(struct order_batch *batch, struct consumer_message *in, 
     }
     batch->count++;
     if (shipment->status != SHIPMENT_PROCESSING)
-        add_change(batch, shipment);
+        add_move(batch, shipment);
 }
 
 /* Cancels those that have not left, and lets none leave twice. Of those that have left the order hears as of every repeated
  * order (create_shipments). */
-static enum db_status change_shipments(const struct delivery_app *app, struct db *db,
-                                       struct order_batch *batch, const struct shipment_pace *pace) {
+static enum db_status move_shipments(const struct delivery_app *app, struct db *db, struct order_batch *batch,
+                                     const struct shipment_pace *pace) {
     struct shipment_change *changes[CONSUMER_BATCH];
     struct shipment_rows found = {0}, changed = {0};
     size_t n = 0;
-    enum db_status status = shipment_store_find(db, batch->changed_orders, batch->change_count, &found);
-    for (size_t i = 0; status == DB_OK && i < batch->change_count; i++) {
-        const struct shipment *shipment = shipment_rows_find(&found, batch->changed_orders[i]);
+    enum db_status status = shipment_store_find(db, batch->moved_orders, batch->move_count, &found);
+    for (size_t i = 0; status == DB_OK && i < batch->move_count; i++) {
+        const struct shipment *shipment = shipment_rows_find(&found, batch->moved_orders[i]);
         if (!shipment || shipment->status != SHIPMENT_PROCESSING)
             continue;
-        batch->changes[i].shipment_id = shipment->id;
-        changes[n++] = &batch->changes[i];
+        batch->moves[i].shipment_id = shipment->id;
+        changes[n++] = &batch->moves[i];
     }
     if (n)
         status = shipment_store_change(db, pace, changes, n, &changed);
@@ -132,8 +132,8 @@ enum db_status order_consumer_handle(void *app, struct db *db, struct consumer_m
         add_message(&batch, &messages[i], &arena, &pace);
     enum db_status status =
         arena.failed ? DB_NO_MEMORY : create_shipments(delivery, db, batch.shipments, batch.count);
-    if (status == DB_OK && batch.change_count)
-        status = change_shipments(delivery, db, &batch, &pace);
+    if (status == DB_OK && batch.move_count)
+        status = move_shipments(delivery, db, &batch, &pace);
     if (status == DB_OK &&
         batch.erasure_count) /* last: an earlier message of the order may have made the shipment */
         status = customer_store_erase(db, batch.erasures, batch.erasure_count);

@@ -30,7 +30,8 @@ struct reconciler {
         before_ms; /* what was published before, on the database's clock, has left the queue; 0: nothing has */
     int64_t reached_ms; /* when the queue last answered, or nothing could be lost with it */
     bool away;          /* the queue did not answer since */
-    struct db_walk on_their_way, silent;
+    struct reconcile_walks look;
+    struct db_walk silent;
     struct {
         int64_t from_ms, until_ms; /* of what may be lost; both 0: nothing */
         int64_t begin_ms;          /* not published again before */
@@ -100,7 +101,7 @@ static enum db_status announce_lost(struct reconciler *r, struct db *db, int64_t
 static enum db_status reconcile(struct reconciler *r, struct db *db, size_t *most) {
     size_t silent = 0, lost = 0;
     struct reconcile_sight sight;
-    enum db_status status = reconcile_store_look(db, &r->on_their_way, &sight);
+    enum db_status status = reconcile_store_look(db, &r->look, &sight);
     if (status != DB_OK)
         return status;
     if (!sight.on_their_way)

@@ -13,10 +13,11 @@ static const struct db_query look_query = {
     "SELECT (SELECT floor(extract(epoch FROM quiet_since) * 1000)::bigint FROM orders"
     "         WHERE status <> 'DELIVERED' AND quiet_since >= $1 AND quiet_since < 'infinity'"
     "         ORDER BY quiet_since LIMIT 1),"
-    "       floor(extract(epoch FROM coalesce((SELECT created_at FROM order_outbox ORDER BY id LIMIT 1),"
-    "                                         now())) * 1000)::bigint,"
-    "       floor(extract(epoch FROM now()) * 1000)::bigint"};
-enum { LOOK_FIRST, LOOK_PUBLISHED, LOOK_NOW };
+    "       oldest.id, floor(extract(epoch FROM coalesce(oldest.created_at, now())) * 1000)::bigint,"
+    "       floor(extract(epoch FROM now()) * 1000)::bigint"
+    "  FROM (SELECT) AS one"
+    "  LEFT JOIN (SELECT id, created_at FROM order_outbox WHERE id >= $2 ORDER BY id LIMIT 1) AS oldest ON true"};
+enum { LOOK_FIRST, LOOK_OLDEST, LOOK_PUBLISHED, LOOK_NOW };
 enum { SWEEP_MS = 10000 }; /* until a walk begins again */
 
 /* The order is next due after as much time as has passed since its last change. So the interval doubles, up to a
@@ -44,10 +45,12 @@ enum { CLAIM_ID, CLAIM_QUIET };
 
 static const struct db_query announce_query = {"order_announce", OUTBOX_INSERT_ROWS("order_outbox")};
 
-enum db_status reconcile_store_look(struct db *db, struct db_walk *walk, struct reconcile_sight *out) {
+enum db_status reconcile_store_look(struct db *db, struct reconcile_walks *walks,
+                                    struct reconcile_sight *out) {
     struct db_params p = {0};
     struct db_result *result = NULL;
-    db_time_param(&p, db_walk_from(walk, SWEEP_MS));
+    db_time_param(&p, db_walk_from(&walks->on_their_way, SWEEP_MS));
+    db_int_param(&p, db_walk_from(&walks->waiting, SWEEP_MS));
     enum db_status status = db_run(db, &look_query, &p, &result);
     db_params_free(&p);
     if (status != DB_OK)
@@ -55,7 +58,9 @@ enum db_status reconcile_store_look(struct db *db, struct db_walk *walk, struct 
     out->on_their_way = !db_is_null(result, 0, LOOK_FIRST);
     out->published_ms = db_int(result, 0, LOOK_PUBLISHED);
     out->now_ms = db_int(result, 0, LOOK_NOW);
-    db_walk_to(walk, out->on_their_way ? db_int(result, 0, LOOK_FIRST) : out->now_ms);
+    db_walk_to(&walks->on_their_way, out->on_their_way ? db_int(result, 0, LOOK_FIRST) : out->now_ms);
+    if (!db_is_null(result, 0, LOOK_OLDEST))
+        db_walk_to(&walks->waiting, db_int(result, 0, LOOK_OLDEST));
     db_result_free(result);
     return DB_OK;
 }

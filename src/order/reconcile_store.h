@@ -19,8 +19,13 @@ struct reconcile_sight {
     int64_t now_ms;
 };
 
-/* The walk is along the times since when the orders are silent, to the first one that is not done. */
-enum db_status reconcile_store_look(struct db *db, struct db_walk *walk,
+struct reconcile_walks {
+    struct db_walk
+        on_their_way; /* along the times since when orders are silent, to the first one that is not done */
+    struct db_walk waiting; /* along the ids of the outbox, to the first row */
+};
+
+enum db_status reconcile_store_look(struct db *db, struct reconcile_walks *walks,
                                     struct reconcile_sight *out) MUST_CHECK;
 
 /* Which orders to publish again: silent for at least at_least_ms and at most at_most_ms, and since before before_ms on

@@ -78,7 +78,8 @@ static void assert_flat(const char *what, int64_t early, int64_t late) {
 
 static void pages_of_silent_orders_do_not_grow(void **state) {
     struct fixture *f = *state;
-    struct db_walk look = {.begin_ms = INT64_MAX}, walk = {.begin_ms = INT64_MAX};
+    struct db_walk walk = {.begin_ms = INT64_MAX};
+    struct reconcile_walks look = {{.begin_ms = INT64_MAX}, {.begin_ms = INT64_MAX}};
     int64_t early = 0, late = 0, early_look = 0, late_look = 0;
     for (int page = 1; page <= ORDERS / RECONCILE_LIMIT; page++) {
         struct reconcile_sight sight;
@@ -101,6 +102,36 @@ static void pages_of_silent_orders_do_not_grow(void **state) {
     }
     assert_flat("a page of silent orders", early, late);
     assert_flat("whether there are any", early_look, late_look);
+}
+
+/* The relay takes them out as fast as others come in. */
+static void the_oldest_event_that_waits_is_found_at_once(void **state) {
+    struct fixture *f = *state;
+    static const struct db_query take = {
+        "take", "DELETE FROM order_outbox WHERE id IN (SELECT id FROM order_outbox ORDER BY id LIMIT 100)"};
+    struct reconcile_walks look = {{.begin_ms = INT64_MAX}, {.begin_ms = INT64_MAX}};
+    struct reconcile_sight sight;
+    int64_t early = 0, late = 0, oldest_ms = 0;
+    assert_int_equal(db_script(f->db, "DELETE FROM order_outbox;"
+                                      "INSERT INTO order_outbox (event_id, group_id, payload, correlation_id,"
+                                      "                          traceparent, created_at)"
+                                      " SELECT gen_random_uuid(), gen_random_uuid(), '{}', 'c', 't',"
+                                      "        now() - interval '1 day' + n * interval '1 s'"
+                                      "   FROM generate_series(1, 5000) n"),
+                     DB_OK);
+    for (int page = 1; page < 5000 / 100; page++) {
+        int64_t before = entries_read(f->db, "order_outbox");
+        assert_int_equal(reconcile_store_look(f->db, &look, &sight), DB_OK);
+        late = entries_read(f->db, "order_outbox") - before;
+        early = page == 25 ? late : early; /* the last ids are always read again */
+        assert_true(sight.published_ms > oldest_ms && sight.published_ms < sight.now_ms - AFTER_MS);
+        oldest_ms = sight.published_ms;
+        assert_int_equal(db_run(f->db, &take, NULL, NULL), DB_OK);
+    }
+    assert_flat("the oldest event", early, late);
+    assert_int_equal(db_script(f->db, "DELETE FROM order_outbox"), DB_OK);
+    assert_int_equal(reconcile_store_look(f->db, &look, &sight), DB_OK);
+    assert_true(sight.published_ms == sight.now_ms);
 }
 
 static void pages_of_expired_keys_do_not_grow(void **state) {
@@ -135,7 +166,7 @@ static void pages_of_silent_revocations_do_not_grow(void **state) {
 
 static void an_order_that_the_walk_has_passed_is_found_when_it_begins_again(void **state) {
     struct fixture *f = *state;
-    struct db_walk look = {.begin_ms = INT64_MAX};
+    struct reconcile_walks look = {{.begin_ms = INT64_MAX}, {.begin_ms = INT64_MAX}};
     struct reconcile_sight sight;
     assert_int_equal(db_script(f->db, "UPDATE orders SET status = 'DELIVERED'"), DB_OK);
     assert_int_equal(reconcile_store_look(f->db, &look, &sight), DB_OK);
@@ -144,7 +175,7 @@ static void an_order_that_the_walk_has_passed_is_found_when_it_begins_again(void
                                "UPDATE orders SET status = 'SHIPPED', quiet_since = now() - interval '1 day'"
                                " WHERE id = (SELECT id FROM orders LIMIT 1)"),
                      DB_OK);
-    look.begin_ms = 0;
+    look.on_their_way.begin_ms = 0;
     assert_int_equal(reconcile_store_look(f->db, &look, &sight), DB_OK);
     assert_true(sight.on_their_way);
 }
@@ -152,6 +183,7 @@ static void an_order_that_the_walk_has_passed_is_found_when_it_begins_again(void
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(pages_of_silent_orders_do_not_grow),
+        cmocka_unit_test(the_oldest_event_that_waits_is_found_at_once),
         cmocka_unit_test(pages_of_expired_keys_do_not_grow),
         cmocka_unit_test(pages_of_silent_revocations_do_not_grow),
         cmocka_unit_test(an_order_that_the_walk_has_passed_is_found_when_it_begins_again),

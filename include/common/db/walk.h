@@ -1,4 +1,4 @@
-/* Walking through a table along a time, such as that when a row is due.
+/* Walking through a table along a time, such as that when a row is due, or along ids that grow.
  *
  * Rows leave the front of such an index all the time. As long as any old snapshot is open (a backup, a forgotten
  * transaction), the server keeps them, and whoever reads from the start steps over each of them. So a walk goes on where
