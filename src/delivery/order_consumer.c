@@ -1,5 +1,5 @@
-/* Creates shipments from ORDER_CREATED messages, moves them on where the order had heard more, cancels them for ORDER_CANCEL_REQUESTED, and forgets their customers for
- * CUSTOMER_ERASED. */
+/* Creates shipments from ORDER_CREATED messages, moves them on where the order had heard more, cancels them for
+ * ORDER_CANCEL_REQUESTED, and forgets their customers for CUSTOMER_ERASED. */
 #include "order_consumer.h"
 
 #include "app.h"
@@ -35,12 +35,12 @@ static enum consumer_outcome read_order_message(struct consumer_message *in, str
     if (!*in->trace)
         trace_adopt(NULL, fresh);
     *out = (struct shipment){.id = uuid_new(), .status = SHIPMENT_PROCESSING, .created_ms = clock_epoch_ms()};
-    out->next_ms = shipment_next_ms(out, pace, out->created_ms);
     /* Without a correlation id, the message's id is used. */
     out->correlation_id = *message->correlation_id ? message->correlation_id : message->id;
     out->traceparent = arena_strdup(arena, *in->trace ? in->trace : fresh);
     bool good = shipment_order_parse(message->body, message->body_len, arena, out, kind, in->reason,
                                      sizeof in->reason);
+    out->next_ms = shipment_next_ms(out, pace, out->created_ms);
     return good ? CONSUMER_DONE : CONSUMER_HOPELESS;
 }
 
@@ -69,13 +69,15 @@ static enum db_status create_shipments(const struct delivery_app *app, struct db
 }
 
 /* The client cancels. That the shipment has left is what order-svc had heard before it was forgotten here. */
-static void add_move(struct order_batch *batch, const struct shipment *shipment) {
-    bool by_client = shipment->status == SHIPMENT_CANCELLED && shipment->client_id;
+static void add_move(struct order_batch *batch, const struct shipment *shipment,
+                     enum shipment_status status) {
+    bool by_client = status == SHIPMENT_CANCELLED && shipment->client_id;
     batch->moved_orders[batch->move_count] = &shipment->order_id;
     batch->moves[batch->move_count++] =
-        (struct shipment_change){.status = shipment->status,
+        (struct shipment_change){.status = status,
                                  .tracking_number = shipment->tracking_number,
                                  .carrier = shipment->carrier,
+                                 .unless_left = true,
                                  .actor = by_client ? shipment->client_id : "order-events",
                                  .request_id = shipment->correlation_id,
                                  .trace = shipment->traceparent};
@@ -95,8 +97,10 @@ static void add_message(struct order_batch *batch, struct consumer_message *in, 
         return;
     }
     batch->count++;
-    if (shipment->status != SHIPMENT_PROCESSING)
-        add_move(batch, shipment);
+    if (kind == SHIPMENT_ORDER_CANCELLED)
+        add_move(batch, shipment, SHIPMENT_CANCELLED);
+    else if (shipment->status == SHIPMENT_SHIPPED) /* one that was made before may have forgotten it */
+        add_move(batch, shipment, SHIPMENT_SHIPPED);
 }
 
 /* Cancels those that have not left, and lets none leave twice. Of those that have left the order hears as of every repeated

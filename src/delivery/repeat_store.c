@@ -103,19 +103,20 @@ static const struct db_query recent_query = {
     "WITH recent AS ("
     "  SELECT id FROM shipments WHERE status <> 'PROCESSING' ORDER BY id DESC LIMIT 10000"
     "), kept AS ("
-    "  SELECT id, order_id FROM shipments WHERE id IN (SELECT id FROM recent) ORDER BY id FOR KEY SHARE"
+    "  SELECT id, order_id FROM shipments WHERE id IN (SELECT id FROM recent)"
+    "   ORDER BY id FOR KEY SHARE"
     ")"
     " INSERT INTO delivery_corrections (order_id, corrected_at, quiet_since)"
     " SELECT order_id, now() - interval '1 day', " IN_TURN("id DESC")
     "   FROM kept"
     " ON CONFLICT (order_id) DO NOTHING"};
 
-/* Those that wait to be repeated later, but not those of recent_query. One that is locked is being published. */
+/* Those that wait to be repeated later, but not those that recent_query has just put there. One that is locked is being published. */
 static const struct db_query hasten_query = {
     "repeat_hasten",
     "WITH waiting AS ("
     "  SELECT order_id, corrected_at FROM delivery_corrections"
-    "   WHERE quiet_since > now() AND corrected_at > now() - interval '1 day'"
+    "   WHERE quiet_since > now() AND corrected_at <> now() - interval '1 day'"
     "   ORDER BY order_id FOR UPDATE SKIP LOCKED"
     ")"
     " UPDATE delivery_corrections c"

@@ -71,6 +71,8 @@ static bool set_text(const char **field, const char *value) {
 static enum shipment_verdict decide(struct shipment *shipment, const struct shipment_change *change,
                                     int64_t now_ms) {
     bool moves = change->status != shipment->status;
+    if (change->unless_left && shipment->status != SHIPMENT_PROCESSING)
+        return SHIPMENT_UNCHANGED;
     if (moves && !shipment_status_may_follow(shipment->status, change->status))
         return SHIPMENT_REFUSED;
     bool detailed = set_text(&shipment->tracking_number, change->tracking_number);

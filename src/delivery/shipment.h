@@ -45,6 +45,7 @@ struct shipment_change { /* strings are borrowed */
     struct uuid shipment_id;
     enum shipment_status status;
     const char *tracking_number, *carrier; /* NULL: unchanged */
+    bool unless_left;                      /* changes nothing when the shipment is no longer PROCESSING */
     const char *actor, *request_id;        /* for the audit trail */
     const char *trace;                     /* of the request; NULL: there is none */
     /* The result. */

@@ -64,14 +64,14 @@ static bool read_parties(const json_t *event, struct arena *arena, struct shipme
     return true;
 }
 
-/* Reads where the order wants its shipment. False when it cannot be there, with the reason. */
+/* Reads that the shipment has left, and with what. False when the status is another one, with the reason. */
 static bool read_state(const json_t *event, struct arena *arena, struct shipment *shipment,
                        enum shipment_order_event kind, char *reason, size_t reason_size) {
     static const char *const details[] = {"trackingNumber", "carrier"};
     const char **const fields[] = {&shipment->tracking_number, &shipment->carrier};
     const json_t *status = json_object_get(event, "status");
-    shipment->status = kind == SHIPMENT_ORDER_CANCELLED ? SHIPMENT_CANCELLED : SHIPMENT_PROCESSING;
-    if (kind != SHIPMENT_ORDERED || !status)
+    shipment->status = SHIPMENT_PROCESSING;
+    if (kind != SHIPMENT_ORDERED || !status || json_is_null(status))
         return true;
     if (!json_is_string(status) || strcmp(json_string_value(status), "SHIPPED") != 0) {
         snprintf(reason, reason_size, "status is not SHIPPED");
@@ -81,7 +81,7 @@ static bool read_state(const json_t *event, struct arena *arena, struct shipment
     for (size_t i = 0; i < sizeof details / sizeof *details; i++) {
         const json_t *value = json_object_get(event, details[i]);
         const char *text = json_string_value(value);
-        if (value && !(text && json_text_plain(text, SHIPMENT_MAX_TEXT))) {
+        if (value && !json_is_null(value) && !(text && json_text_plain(text, SHIPMENT_MAX_TEXT))) {
             snprintf(reason, reason_size, "%s is not 1 to 255 characters without control characters",
                      details[i]);
             return false;

@@ -23,10 +23,10 @@ enum shipment_order_event {
     SHIPMENT_CUSTOMER_ERASED, /* CUSTOMER_ERASED: customer_id is what takes the customer's place */
 };
 
-/* Reads an event of an order into shipment: order_id, customer_id and client_id, and where the order wants it: CANCELLED,
- * SHIPPED with its tracking number and carrier when the order had heard that it left, or else PROCESSING. All texts are in
- * arena. False with a one-line reason when the body is not such an event. Unknown members are ignored. When out of memory, shipment is incomplete and
- * arena->failed is set. */
+/* Reads an event of an order into shipment: order_id, customer_id and client_id, and where it is: SHIPPED, with tracking
+ * number and carrier, when the order had heard that it left, or else PROCESSING. All texts are in arena. False with a
+ * one-line reason when the body is not such an event. Unknown members are ignored. When out of memory, shipment is
+ * incomplete and arena->failed is set. */
 bool shipment_order_parse(const char *body, size_t len, struct arena *arena, struct shipment *shipment,
                           enum shipment_order_event *kind, char *reason, size_t reason_size) MUST_CHECK;
 

@@ -32,31 +32,36 @@ enum {
 const struct db_query shipment_store_probe = {"shipment_probe",
                                               "SELECT pg_current_xact_id(), EXISTS (SELECT FROM shipments)"};
 
-/* A repeated event tells the client of a shipment that was created by an earlier version. */
+/* A repeated event tells the client of a shipment that was created by an earlier version. What has left before it was lost is
+ * SHIPPED from the beginning: nobody may see it wait, and send it again. */
 static const struct db_query create_query = {
     "shipment_create",
     "WITH input AS ("
-    "  SELECT *"
-    "    FROM unnest($1, $2, $3, $4, $5, $6, $7, $8)"
-    "      AS s(id, order_id, customer_id, client_id, correlation_id, traceparent, created_at, next_at)"
+    "  SELECT * FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)"
+    "      AS s(id, order_id, customer_id, client_id, status, tracking_number, carrier, correlation_id,"
+    "           traceparent, created_at, next_at)"
     "), created AS ("
-    "  INSERT INTO shipments (id, order_id, customer_id, client_id, correlation_id, traceparent, created_at,"
-    "                         updated_at, next_transition_at)"
-    "  SELECT id, order_id, customer_id, client_id, correlation_id, traceparent, created_at, created_at, next_at"
-    "    FROM input"
-    "   ORDER BY order_id"
+    "  INSERT INTO shipments (id, order_id, customer_id, client_id, status, tracking_number, carrier,"
+    "                         correlation_id, traceparent, created_at, updated_at, next_transition_at)"
+    "  SELECT id, order_id, customer_id, client_id, status, tracking_number, carrier, correlation_id,"
+    "         traceparent, created_at, created_at, next_at"
+    "    FROM input ORDER BY order_id"
     "  ON CONFLICT (order_id) DO NOTHING"
-    "  RETURNING id, order_id, status, correlation_id, created_at"
+    "  RETURNING id, order_id, status, tracking_number, carrier, correlation_id, created_at"
     "), owned AS ("
-    "  UPDATE shipments s"
-    "     SET client_id = input.client_id"
-    "    FROM input"
+    "  UPDATE shipments s SET client_id = input.client_id FROM input"
     "   WHERE s.order_id = input.order_id AND s.client_id IS NULL AND input.client_id IS NOT NULL"
+    "), begun AS ("
+    "  INSERT INTO delivery_events (shipment_id, order_id, previous_status, status, description, tracking_number,"
+    "                               carrier, actor, request_id, occurred_at)"
+    "  SELECT id, order_id, step.*, 'order-events', correlation_id, created_at"
+    "    FROM created CROSS JOIN LATERAL ("
+    "      VALUES (NULL, 'PROCESSING', $12, NULL, NULL), ('PROCESSING', status, $13, tracking_number, carrier)"
+    "    ) AS step(previous_status, status, description, tracking_number, carrier)"
+    "   WHERE step.status IS DISTINCT FROM step.previous_status"
+    "   ORDER BY order_id, step.previous_status NULLS FIRST"
     ")"
-    " INSERT INTO delivery_events (shipment_id, order_id, status, description, actor, request_id, occurred_at)"
-    " SELECT id, order_id, status, $9, 'order-events', correlation_id, created_at"
-    "   FROM created"
-    " RETURNING id"};
+    " SELECT id FROM created"};
 
 /* clang-format off */
 static const struct db_query find_query = {
@@ -163,15 +168,20 @@ enum db_status shipment_store_create(struct db *db, const struct shipment shipme
     struct db_params p = {0};
     struct db_result *result = NULL;
     int id = db_array(&p, DB_UUID), order_id = db_array(&p, DB_UUID), customer_id = db_array(&p, DB_TEXT);
-    int client_id = db_array(&p, DB_TEXT), correlation_id = db_array(&p, DB_TEXT);
-    int traceparent = db_array(&p, DB_TEXT);
+    int client_id = db_array(&p, DB_TEXT), state = db_array(&p, DB_TEXT);
+    int tracking_number = db_array(&p, DB_TEXT), carrier = db_array(&p, DB_TEXT);
+    int correlation_id = db_array(&p, DB_TEXT), traceparent = db_array(&p, DB_TEXT);
     int created_at = db_array(&p, DB_TIME), next_at = db_array(&p, DB_TIME);
     db_text_param(&p, shipment_status_arrival(SHIPMENT_PROCESSING));
+    db_text_param(&p, shipment_status_arrival(SHIPMENT_SHIPPED));
     for (size_t i = 0; i < n; i++) {
         db_add_uuid(&p, id, &shipments[i].id);
         db_add_uuid(&p, order_id, &shipments[i].order_id);
         db_add_text(&p, customer_id, shipments[i].customer_id);
         db_add_text(&p, client_id, shipments[i].client_id);
+        db_add_text(&p, state, shipment_status_name(shipments[i].status));
+        db_add_text(&p, tracking_number, shipments[i].tracking_number);
+        db_add_text(&p, carrier, shipments[i].carrier);
         db_add_text(&p, correlation_id, shipments[i].correlation_id);
         db_add_text(&p, traceparent, shipments[i].traceparent);
         db_add_time(&p, created_at, shipments[i].created_ms);

@@ -21,9 +21,9 @@ struct shipment_rows {
 };
 void shipment_rows_free(struct shipment_rows *rows);
 
-/* Creates a shipment for each order that has none yet, with the first row of its audit trail. Uses id, order_id,
- * customer_id, client_id, correlation_id, traceparent, created_ms and next_ms. A shipment without a client gets the
- * one of its order. *created receives how many were created. */
+/* Creates a shipment for each order that has none yet, PROCESSING or SHIPPED, with the beginning of its audit trail. Uses id,
+ * order_id, customer_id, client_id, status, tracking_number, carrier, correlation_id, traceparent, created_ms and next_ms. A
+ * shipment without a client gets the one of its order. *created receives how many were created. */
 enum db_status shipment_store_create(struct db *db, const struct shipment shipments[], size_t n,
                                      size_t *created) MUST_CHECK;
 

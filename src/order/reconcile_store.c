@@ -50,6 +50,7 @@ enum db_status reconcile_store_look(struct db *db, struct reconcile_walks *walks
     struct db_params p = {0};
     struct db_result *result = NULL;
     db_time_param(&p, db_walk_from(&walks->on_their_way, SWEEP_MS));
+    int64_t passed = walks->waiting.position_ms;
     db_int_param(&p, db_walk_from(&walks->waiting, SWEEP_MS));
     enum db_status status = db_run(db, &look_query, &p, &result);
     db_params_free(&p);
@@ -61,6 +62,8 @@ enum db_status reconcile_store_look(struct db *db, struct reconcile_walks *walks
     db_walk_to(&walks->on_their_way, out->on_their_way ? db_int(result, 0, LOOK_FIRST) : out->now_ms);
     if (!db_is_null(result, 0, LOOK_OLDEST))
         db_walk_to(&walks->waiting, db_int(result, 0, LOOK_OLDEST));
+    else
+        walks->waiting.position_ms = passed;
     db_result_free(result);
     return DB_OK;
 }

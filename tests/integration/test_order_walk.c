@@ -132,6 +132,11 @@ static void the_oldest_event_that_waits_is_found_at_once(void **state) {
     assert_int_equal(db_script(f->db, "DELETE FROM order_outbox"), DB_OK);
     assert_int_equal(reconcile_store_look(f->db, &look, &sight), DB_OK);
     assert_true(sight.published_ms == sight.now_ms);
+    look.waiting.begin_ms = 0; /* it begins again, and finds nothing */
+    assert_int_equal(reconcile_store_look(f->db, &look, &sight), DB_OK);
+    int64_t before = entries_read(f->db, "order_outbox");
+    assert_int_equal(reconcile_store_look(f->db, &look, &sight), DB_OK);
+    assert_flat("that there is none", early, entries_read(f->db, "order_outbox") - before);
 }
 
 static void pages_of_expired_keys_do_not_grow(void **state) {

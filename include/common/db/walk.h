@@ -1,4 +1,5 @@
-/* Walking through a table along a time, such as that when a row is due, or along ids that grow.
+/* Walking through a table along a time, such as that when a row is due, or along ids that grow:
+ * then an id takes the place of a time.
  *
  * Rows leave the front of such an index all the time. As long as any old snapshot is open (a backup, a forgotten
  * transaction), the server keeps them, and whoever reads from the start steps over each of them. So a walk goes on where

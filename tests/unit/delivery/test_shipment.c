@@ -133,6 +133,19 @@ static void order_svc_must_hear_of_moves_and_of_corrections_of_what_it_knows(voi
     }
 }
 
+static void what_has_left_is_not_told_of_it_again(void **state) {
+    (void)state;
+    struct shipment_change change = {.status = SHIPPED, .tracking_number = "U", .unless_left = true};
+    struct shipment shipment = shipment_at(SHIPPED, "T", "C");
+    shipment_apply(&shipment, &change, &pace, NOW);
+    assert_int_equal(change.verdict, SHIPMENT_UNCHANGED);
+    assert_string_equal(shipment.tracking_number, "T");
+    shipment = shipment_at(PROCESSING, "T", "C");
+    shipment_apply(&shipment, &change, &pace, NOW);
+    assert_int_equal(change.verdict, SHIPMENT_MOVED);
+    assert_string_equal(shipment.tracking_number, "U");
+}
+
 static void a_refused_change_leaves_the_details(void **state) {
     (void)state;
     struct shipment shipment = shipment_at(DELIVERED, "T", "C");
@@ -236,6 +249,7 @@ int main(void) {
         cmocka_unit_test(a_delivery_has_its_time_and_ends_the_carriers_work),
         cmocka_unit_test(details_are_added_and_changed_but_never_erased),
         cmocka_unit_test(order_svc_must_hear_of_moves_and_of_corrections_of_what_it_knows),
+        cmocka_unit_test(what_has_left_is_not_told_of_it_again),
         cmocka_unit_test(a_refused_change_leaves_the_details),
         cmocka_unit_test(a_move_keeps_details_it_does_not_name),
         cmocka_unit_test(a_change_by_hand_reschedules_the_carrier),
