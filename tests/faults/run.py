@@ -124,6 +124,7 @@ def execute(stage, seed, play, repeat, more=(), watch=None, check=None):
     more. Returns the number of violations."""
     journal, done, disorders, rest = asyncio.run(perform(stage, seed, play, more))
     findings = checker.check(journal, stage.losses, stage.setbacks, stage.system)
+    findings.fail("a silent order is due within the time it was silent", stage.overdue)
     if check:
         check(journal, findings)
     if watch:

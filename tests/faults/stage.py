@@ -109,6 +109,7 @@ class Stage:
         self.troubles = []  # (kind, start, end) of all faults, by the clock
         self.setbacks = []  # (end by the clock, target) of faults that may cost a message one of its receives
         self.proxy, self.links, self.replicas = Proxy(), [], {}
+        self.overdue = []
         self.parts = make_parts(self.add_link) if make_parts else harness.PrivateParts()
         self.system = harness.System(self.parts, **SETTINGS | settings)
         for number in (1, 2):
@@ -196,9 +197,23 @@ class Stage:
             self.proxy.heal(link)
         self.parts.thaw()
         self.parts.start()
+        harness.eventually(self.end_intervals, timeout=PROMOTION, what="a database that takes writes")
         for link in ("order-1:sqs", "delivery-1:sqs"):
             self.proxy.fault(link, "blackhole", "both")
             self.setbacks.append((time.time(), link))
+
+    def end_intervals(self):
+        """Lets the time pass until all silent orders are due. An order is repeated after as long as it has been silent, which
+        would be up to half an hour here. Notes those that were due later than that. True when it is done."""
+        with contextlib.suppress(psycopg.Error):
+            self.overdue = [f"{order_id} is due in {wait}" for order_id, wait in self.system.query(
+                "SELECT id, quiet_since - now() FROM orders WHERE quiet_since < 'infinity'"
+                " AND quiet_since > now() + least(now() - updated_at, interval '1 day') + interval '1 s'")]
+            self.system.query(
+                "UPDATE orders SET quiet_since = now() WHERE id IN (SELECT id FROM orders"
+                " WHERE quiet_since > now() AND quiet_since < 'infinity' ORDER BY id FOR UPDATE SKIP LOCKED)")
+            return True
+        return False
 
     def reunite(self):
         """Ends what heal() left cut off."""
