@@ -216,8 +216,9 @@ static bool is_request_id(const struct strict_text *text) {
                text->len;
 }
 
+/* Only the routes of POST have a limit for bodies. The others are not given what they got. */
 static void check_body(const struct buf *body, const struct strict_request *wanted) {
-    HOLDS(body->len == wanted->body_len);
+    HOLDS(body->len == (is_text(&wanted->method, "POST") ? wanted->body_len : 0));
     HOLDS(body->len == 0 || memcmp(body->data, wanted->body, body->len) == 0);
 }
 
