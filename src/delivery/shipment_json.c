@@ -44,6 +44,12 @@ bool shipment_change_parse(const char *text, size_t len, struct arena *arena, st
     return faults->count == 0;
 }
 
+static bool refuse_text(const char *name, char *reason, size_t reason_size) {
+    snprintf(reason, reason_size, "%s is not 1 to %d characters without control characters", name,
+             SHIPMENT_MAX_TEXT);
+    return false;
+}
+
 /* Reads the customer and the client of an order. The client is not known to a sender of an earlier version. False when
  * one of them is not valid, with the reason. */
 static bool read_parties(const json_t *event, struct arena *arena, struct shipment *shipment, char *reason,
@@ -55,10 +61,8 @@ static bool read_parties(const json_t *event, struct arena *arena, struct shipme
         fault = "customerId";
     else if (client && !(client_id && json_text_plain(client_id, SHIPMENT_MAX_TEXT)))
         fault = "clientId";
-    if (fault) {
-        snprintf(reason, reason_size, "%s is not 1 to 255 characters without control characters", fault);
-        return false;
-    }
+    if (fault)
+        return refuse_text(fault, reason, reason_size);
     shipment->customer_id = arena_strdup(arena, customer_id);
     shipment->client_id = client_id ? arena_strdup(arena, client_id) : NULL;
     return true;
@@ -81,11 +85,8 @@ static bool read_state(const json_t *event, struct arena *arena, struct shipment
     for (size_t i = 0; i < sizeof details / sizeof *details; i++) {
         const json_t *value = json_object_get(event, details[i]);
         const char *text = json_string_value(value);
-        if (value && !json_is_null(value) && !(text && json_text_plain(text, SHIPMENT_MAX_TEXT))) {
-            snprintf(reason, reason_size, "%s is not 1 to 255 characters without control characters",
-                     details[i]);
-            return false;
-        }
+        if (value && !json_is_null(value) && !(text && json_text_plain(text, SHIPMENT_MAX_TEXT)))
+            return refuse_text(details[i], reason, reason_size);
         *fields[i] = text ? arena_strdup(arena, text) : NULL;
     }
     return true;

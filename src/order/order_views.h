@@ -19,8 +19,7 @@
 
 struct order_view {
     int64_t version;
-    int64_t
-        until_ms; /* of the epoch, on the writer's clock: nobody keeps it for longer, wherever it was found */
+    int64_t until_ms;      /* by the writer's clock: nobody keeps it for longer, wherever it was found */
     const char *client_id; /* the owner of the order */
     const char *body;
     size_t len;
