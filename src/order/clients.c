@@ -77,7 +77,7 @@ void *clients_start(void *app) {
     if (service->config->demo_clients)
         add_demo_clients(clients);
     clients->job = db_job_start(&(struct db_job_options){.name = "list of clients",
-                                                         .db = service_db_of(service, SERVICE_QUICK),
+                                                         .db = service_db_of(service, DB_PROMPT),
                                                          .run = refresh_clients,
                                                          .self = clients,
                                                          .first_now = true});

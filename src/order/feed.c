@@ -2,6 +2,7 @@
 #include "feed_private.h"
 
 #include "common/base/clock.h"
+#include "common/db/session.h"
 #include "events.h"
 
 #include <stdlib.h>
@@ -66,7 +67,7 @@ void feed_end_stream(struct feed_reader *reader) {
     http_stream_wake(reader->stream);
 }
 
-static void nudge(struct feed *feed) {
+void feed_nudge(struct feed *feed) {
     (void)!write(feed->wake_fd, &(uint64_t){1}, sizeof(uint64_t));
 }
 
@@ -82,7 +83,7 @@ static ssize_t read_follower(void *cls, char *out, size_t size) {
     bool over = failed || (reader->over && taken == 0);
     pthread_mutex_unlock(&feed->lock);
     if (wants_page && taken > 0)
-        nudge(feed);
+        feed_nudge(feed);
     return over ? -1 : taken;
 }
 
@@ -136,7 +137,7 @@ bool feed_stream(struct feed *feed, struct http_request *request, const struct f
     pthread_mutex_unlock(&feed->lock);
     if (!reader->stream) /* out of memory: the server answers 503 */
         feed_reader_free(reader);
-    nudge(feed);
+    feed_nudge(feed);
     return true;
 }
 
@@ -150,13 +151,13 @@ bool feed_wait(struct feed *feed, struct http_request *request, const struct fee
     http_keep(request);
     feed_link(reader);
     pthread_mutex_unlock(&feed->lock);
-    nudge(feed);
+    feed_nudge(feed);
     return true;
 }
 
 void feed_wake(struct feed *feed) {
     if (feed && !atomic_exchange(&feed->changed, true))
-        nudge(feed);
+        feed_nudge(feed);
 }
 
 /* ---- Start and stop ---- */
@@ -169,7 +170,7 @@ void *feed_start(void *app) {
     feed->app = app;
     feed->outage.name = "live feed";
     feed->end = &feed->first;
-    struct db_options db = service_db_direct(&feed->app->service);
+    struct db_options db = service_db_of(&feed->app->service, DB_PROMPT);
     feed->db = db_open(&db);
     feed->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     pthread_mutex_init(&feed->lock, NULL);
@@ -205,8 +206,9 @@ void feed_stop(void *cls, int64_t deadline_ms) {
     struct feed *feed = cls;
     (void)deadline_ms;
     atomic_store(&feed->stopping, true);
-    nudge(feed);
+    feed_nudge(feed);
     pthread_join(feed->thread, NULL);
+    db_watch_end(feed->watch);
     close(feed->wake_fd);
     db_close(feed->db);
     pthread_mutex_destroy(&feed->lock);

@@ -4,8 +4,10 @@
 #include "common/auth/revocations.h"
 #include "common/base/backoff.h"
 #include "common/base/clock.h"
+#include "common/db/session.h"
 #include "event_store.h"
 
+#include <poll.h>
 #include <unistd.h>
 
 enum {
@@ -228,15 +230,17 @@ static enum db_status tell_others(struct feed *feed) {
     return db_run(feed->db, &notify, NULL, NULL);
 }
 
-/* Other replicas are listened to once somebody reads here. */
-static enum db_status listen(struct feed *feed) {
-    static const struct db_query query = {"feed_listen", "LISTEN order_events"};
-    if (feed->listening && feed->generation == db_generation(feed->db))
-        return DB_OK;
-    enum db_status status = db_run(feed->db, &query, NULL, NULL);
-    feed->listening = status == DB_OK;
-    feed->generation = db_generation(feed->db);
-    return status;
+static void feed_hear(void *cls) {
+    struct feed *feed = cls;
+    if (!atomic_exchange(&feed->heard, true))
+        feed_nudge(feed);
+}
+
+/* Other replicas are listened to once somebody reads here. Without memory for it, each second is soon enough. */
+static void listen(struct feed *feed) {
+    const struct db_watch_options options = {.channel = "order_events", .wake = feed_hear, .cls = feed};
+    if (!feed->watch)
+        feed->watch = db_session_watch(feed->app->service.session, &options);
 }
 
 /* Reads what there is. *again_ms receives when to look again, at the latest. */
@@ -279,9 +283,8 @@ static int64_t least(int64_t a, int64_t b) {
 
 /* What those who read here need. */
 static enum db_status serve_readers(struct feed *feed, bool woken, int64_t *again_ms) {
-    enum db_status status = listen(feed);
-    if (status == DB_OK)
-        status = read_feed(feed, woken, again_ms);
+    listen(feed);
+    enum db_status status = read_feed(feed, woken, again_ms);
     sweep(feed);
     *again_ms = least(*again_ms, SWEEP_MS);
     return status;
@@ -327,8 +330,10 @@ void *feed_follow(void *cls) {
         int64_t pause_ms = feed_turn(feed, notified);
         if (pause_ms > 0)
             clock_sleep_ms(READ_MS);
-        notified = db_wait_notify(feed->db, feed->wake_fd, (int)pause_ms);
+        struct pollfd wake = {.fd = feed->wake_fd, .events = POLLIN};
+        (void)poll(&wake, 1, (int)pause_ms);
         (void)!read(feed->wake_fd, &wakes, sizeof wakes);
+        notified = atomic_exchange(&feed->heard, false);
     }
     return NULL;
 }

@@ -13,13 +13,12 @@ struct feed {
     struct db *db;
     int wake_fd;
     pthread_t thread;
-    atomic_bool stopping, changed;
+    atomic_bool stopping, changed, heard; /* heard: another replica has changed orders */
 
     /* Of the thread alone. */
-    bool listening;
-    unsigned generation; /* of the connection that listens */
-    bool owed;           /* other replicas have not been told of the last changes */
-    int64_t keep_ms;     /* when the partitions of the history are looked after */
+    struct db_watch *watch; /* NULL: nobody has read here yet */
+    bool owed;              /* other replicas have not been told of the last changes */
+    int64_t keep_ms;        /* when the partitions of the history are looked after */
     int64_t notified_ms, swept_ms, again_ms;
     int64_t awaited_xid; /* events of the transactions below are looked for until all of them are over */
     unsigned failures;
@@ -35,6 +34,9 @@ struct feed {
 /* Makes the partitions of the history for the next days, and drops the oldest, if it is time. Before the thread runs, or on
  * it. */
 enum db_status feed_keep_history(struct feed *feed);
+
+/* Has the thread look. */
+void feed_nudge(struct feed *feed);
 
 /* The thread's function; its argument is the feed. */
 void *feed_follow(void *feed);

@@ -27,7 +27,7 @@
 static const struct service_part parts[] = {
     {.name = "memory", .start = memory_start, .stop = memory_stop},
     {.name = "standby", .start = standby_start, .stop = standby_stop, .place = PLACE(standby)},
-    {.name = "feed", .start = feed_start, .stop = feed_stop, .place = PLACE(feed), .files = DB_FILES + 1},
+    {.name = "feed", .start = feed_start, .stop = feed_stop, .place = PLACE(feed), .files = 1},
     {.name = "clients", .start = clients_start, .stop = clients_stop, .place = PLACE(clients)},
     {.name = "order relay", .outbox = "order_outbox", .queue = config_orders_queue, .place = PLACE(outbox)},
     {.name = "revocation relay",

@@ -136,11 +136,10 @@ void *reconciler_start(void *app) {
     config_orders_queue(r->app->service.config, &queue);
     r->queue = queue_open(&queue);
     if (r->queue)
-        r->job =
-            db_job_start(&(struct db_job_options){.name = "reconciler",
-                                                  .db = service_db_of(&r->app->service, SERVICE_BACKGROUND),
-                                                  .run = reconciler_run,
-                                                  .self = r});
+        r->job = db_job_start(&(struct db_job_options){.name = "reconciler",
+                                                       .db = service_db_of(&r->app->service, DB_LATE),
+                                                       .run = reconciler_run,
+                                                       .self = r});
     if (r->job)
         return r;
     reconciler_stop(r, 0);

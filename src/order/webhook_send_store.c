@@ -3,9 +3,9 @@
 
 /* clang-format off */
 /* The statistics of a queue are always wrong, so the planner may not choose to read all of it. */
-static const struct db_query prepare_query = {
-    "webhook_prepare",
-    "SELECT set_config('synchronous_commit', 'off', false), set_config('enable_hashjoin', 'off', false)"};
+const struct db_query webhook_send_store_settings = {
+    "webhook_settings",
+    "SELECT set_config('synchronous_commit', 'off', true), set_config('enable_hashjoin', 'off', true)"};
 
 static const struct db_query claim_query = {
     "webhook_claim",
@@ -111,10 +111,6 @@ static const struct db_query release_query = {
     "  FROM unnest($1::uuid[], $2::bigint[]) AS r(id, attempts)"
     " WHERE d.id = r.id AND d.attempts = r.attempts AND d.next_at IS NOT NULL"};
 /* clang-format on */
-
-enum db_status webhook_send_store_prepare(struct db *db) {
-    return db_run(db, &prepare_query, NULL, NULL);
-}
 
 static void read_claimed(const struct db_result *rows, size_t row, struct arena *arena,
                          struct webhook_claimed *out) {

@@ -11,9 +11,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Sets up the session of a sender: a lost result only means that a delivery comes twice, so commits need not wait for the
- * disk. Once for each connection (db_generation). */
-enum db_status webhook_send_store_prepare(struct db *db) MUST_CHECK;
+/* Of the options of a sender's db: a lost result only means that a delivery comes twice, so commits need not wait for the
+ * disk. */
+extern const struct db_query webhook_send_store_settings;
 
 struct webhook_claim {
     const struct webhook_receivers *receivers; /* that are known */

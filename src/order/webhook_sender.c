@@ -39,7 +39,6 @@ struct sending { /* one delivery that is ours */
 struct webhook_sender {
     struct order_app *app;
     struct db *db;
-    unsigned generation; /* of the connection that was prepared */
     struct callout *callout;
     struct address_list allowed;
     int64_t pauses[CONFIG_MAX_DURATIONS];
@@ -254,24 +253,13 @@ static enum db_status claim_deliveries(struct webhook_sender *s) {
     return status;
 }
 
-/* The session is set up anew with each connection. */
-static enum db_status prepare_session(struct webhook_sender *s) {
-    if (s->generation == db_generation(s->db) && db_is_connected(s->db))
-        return DB_OK;
-    enum db_status status = webhook_send_store_prepare(s->db);
-    s->generation = status == DB_OK ? db_generation(s->db) : 0;
-    return status;
-}
-
 /* Writes results, and takes new deliveries when it is time. */
 static void sender_turn(struct webhook_sender *s) {
     int64_t now = clock_mono_ms();
     if (now < s->turn_ms)
         return;
     bool stopping = atomic_load(&s->stop_ms), look = atomic_exchange(&s->woken, false) || now >= s->look_ms;
-    enum db_status status = prepare_session(s);
-    if (status == DB_OK)
-        status = record_results(s);
+    enum db_status status = record_results(s);
     if (status == DB_OK && !stopping && (look || s->look_ms == 0) && s->taken < WEBHOOK_PARALLEL)
         status = claim_deliveries(s);
     if (status == DB_OK) {
@@ -339,13 +327,14 @@ static void *send_webhooks(void *arg) {
 
 static bool open_sender(struct webhook_sender *s) {
     const struct config *config = s->app->service.config;
-    struct db_options db = service_db_direct(&s->app->service);
+    struct db_options db = service_db_of(&s->app->service, DB_LATE);
     const struct callout_options options = {.policy = webhook_policy(config, &s->allowed),
                                             .ca_file = config->webhook_ca_file,
                                             .timeout_ms = config->webhook_timeout,
                                             .parallel = WEBHOOK_PARALLEL};
     s->outage.name = "sender of webhooks";
     s->schedule.pauses = s->pauses;
+    db.settings = &webhook_send_store_settings;
     s->db = db_open(&db);
     s->callout = callout_open(&options);
     return s->db && s->callout &&

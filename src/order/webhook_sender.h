@@ -8,7 +8,7 @@
 #include <stdint.h>
 
 #define WEBHOOK_PARALLEL 64 /* requests at once */
-#define WEBHOOK_SENDER_FILES (DB_FILES + CALLOUT_FILES(WEBHOOK_PARALLEL))
+#define WEBHOOK_SENDER_FILES CALLOUT_FILES(WEBHOOK_PARALLEL)
 
 struct webhook_sender;
 

@@ -29,15 +29,14 @@ static void *write_results(void *cls) {
     struct webhook_shown shown[] = {{.id = second, .unwell = true, .pause_ms = 1000, .since_ms = LATER},
                                     {.id = first, .unwell = true, .pause_ms = 1000, .since_ms = LATER}};
     struct db *db = cls;
-    bool good =
-        webhook_send_store_prepare(db) == DB_OK && webhook_send_store_record(db, NULL, 0, shown, 2) == DB_OK;
-    return good ? cls : NULL;
+    return webhook_send_store_record(db, NULL, 0, shown, 2) == DB_OK ? cls : NULL;
 }
 
 static struct db *connect_as(const char *application) {
     struct db_options options = live_db_options();
     options.name = name;
     options.application_name = application;
+    options.settings = &webhook_send_store_settings;
     return db_open(&options);
 }
 
@@ -92,7 +91,6 @@ static struct db *fresh(void) {
         "                    updated_at = now() - interval '1 hour';"
         "INSERT INTO webhook_deliveries (id, webhook_id, order_id, event_id, type, body, next_at)"
         " SELECT gen_random_uuid(), id, gen_random_uuid(), 'e', 'order.created', '{}', now() FROM webhooks");
-    assert_int_equal(webhook_send_store_prepare(db), DB_OK);
     return db;
 }
 

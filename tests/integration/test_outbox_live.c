@@ -94,16 +94,41 @@ static void write_rows(struct fixture *f, int groups, int first, int count) {
            f->table, first, first + count - 1, groups - 1);
 }
 
-static struct outbox *start_relay(const struct fixture *f, const char *name) {
-    struct outbox_options options = {.table = f->table, .db = f->db_options, .queue = f->queue.options};
-    options.db.application_name = name;
-    struct outbox *relay = outbox_start(&options);
-    assert_non_null(relay);
+/* A relay with the session of its process. Its name is that of the session. */
+struct replica {
+    struct db_session *session;
+    struct outbox *outbox;
+};
+
+/* Its statements go another way than its session does. */
+static struct replica start_relay_by(const struct fixture *f, const char *name,
+                                     const struct db_options *statements) {
+    struct replica relay = {.session = db_session_new()};
+    struct db_options session = f->db_options;
+    session.application_name = name;
+    session.heard = db_session_heard;
+    session.heard_cls = relay.session;
+    assert_true(db_session_start(relay.session, &session));
+    struct outbox_options options = {
+        .table = f->table, .db = *statements, .session = relay.session, .queue = f->queue.options};
+    options.db.application_name = "statements";
+    relay.outbox = outbox_start(&options);
+    assert_non_null(relay.outbox);
     return relay;
 }
 
-static void stop_relay(struct outbox *relay) {
-    outbox_stop(relay, clock_mono_ms() + PATIENCE_MS);
+static struct replica start_relay(const struct fixture *f, const char *name) {
+    return start_relay_by(f, name, &f->db_options);
+}
+
+static void stop_relay_until(const struct replica *relay, int64_t deadline_ms) {
+    outbox_stop(relay->outbox, deadline_ms);
+    db_session_stop(relay->session);
+    db_session_free(relay->session);
+}
+
+static void stop_relay(const struct replica *relay) {
+    stop_relay_until(relay, clock_mono_ms() + PATIENCE_MS);
 }
 
 /* Reads until each of the groups has got to the message before end, and checks their order. */
@@ -134,36 +159,37 @@ static void read_messages(struct fixture *f, int groups, int end) {
 static void the_order_of_a_group_is_kept(void **state) {
     struct fixture *f = *state;
     write_rows(f, 7, 0, 100); /* more than a page */
-    struct outbox *relay = start_relay(f, "relay");
+    struct replica relay = start_relay(f, "relay");
     read_messages(f, 7, 100);
     for (int i = 100; i < 130; i++) {
         write_rows(f, 7, i, 1);
-        outbox_wake(relay);
+        outbox_wake(relay.outbox);
     }
     read_messages(f, 7, 130);
     await_rows(f, "0");
-    stop_relay(relay);
+    stop_relay(&relay);
 }
 
 static void what_waits_is_published_before_a_stop(void **state) {
     struct fixture *f = *state;
-    struct outbox *relay = start_relay(f, "relay");
-    await_active(f, "relay");
-    write_rows(f, 3, 0, 100); /* nobody wakes it */
-    stop_relay(relay);
+    struct replica relay = start_relay(f, "relay");
+    write_rows(f, 3, 0, 1);
+    read_messages(f, 3, 1);   /* it publishes */
+    write_rows(f, 3, 1, 100); /* nobody wakes it */
+    stop_relay(&relay);
     char rows[64];
     ask(f, rows, "SELECT count(*) FROM %s", f->table);
     assert_string_equal(rows, "0");
-    read_messages(f, 3, 100);
+    read_messages(f, 3, 101);
 }
 
 static void a_relay_stops_though_the_queue_is_away(void **state) {
     struct fixture *f = *state;
     f->queue.options.endpoint = "http://127.0.0.1:9"; /* discard: nobody listens */
     write_rows(f, 2, 0, 1);
-    struct outbox *relay = start_relay(f, "relay");
+    struct replica relay = start_relay(f, "relay");
     await_active(f, "relay");
-    outbox_stop(relay, clock_mono_ms());
+    stop_relay_until(&relay, clock_mono_ms());
     await_rows(f, "2");
 }
 
@@ -188,18 +214,18 @@ static void a_crash_between_publish_and_delete_loses_nothing(void **state) {
     assert_int_equal(waitpid(child, NULL, 0), child);
     await(f,
           "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity"
-          " WHERE application_name = 'to be killed'",
+          " WHERE application_name IN ('to be killed', 'statements')",
           "0");
     assert_int_equal(db_script(other, "ROLLBACK"), DB_OK);
     db_close(other);
     await_rows(f, "5");
 
-    struct outbox *relay = start_relay(f, "relay");
+    struct replica relay = start_relay(f, "relay");
     await_rows(f, "0"); /* sent again; this server drops what it has seen within five minutes */
     write_rows(f, 5, 1, 1);
-    outbox_wake(relay);
+    outbox_wake(relay.outbox);
     read_messages(f, 5, 2);
-    stop_relay(relay);
+    stop_relay(&relay);
 }
 
 static void one_of_two_relays_is_active(void **state) {
@@ -208,47 +234,47 @@ static void one_of_two_relays_is_active(void **state) {
     snprintf(listen_sql, sizeof listen_sql, "LISTEN %s", f->table);
     const struct db_query listen = {"listen", listen_sql};
     int never = eventfd(0, 0);
-    struct outbox *a = start_relay(f, "a");
+    struct replica a = start_relay(f, "a");
     await_active(f, "a");
-    struct outbox *b = start_relay(f, "b");
+    struct replica b = start_relay(f, "b");
     assert_int_equal(db_run(f->db, &listen, NULL, NULL), DB_OK);
     write_rows(f, 3, 0, 1);
-    outbox_wake(b);
+    outbox_wake(b.outbox);
     assert_true(db_wait_notify(f->db, never, PATIENCE_MS)); /* the passive one tells the active one */
-    outbox_wake(b);                                         /* while it rests: it tells that later */
+    outbox_wake(b.outbox);                                  /* while it rests: it tells that later */
     assert_true(db_wait_notify(f->db, never, PATIENCE_MS));
     for (int i = 1; i < 20; i++) {
         write_rows(f, 3, i, 1);
-        outbox_wake(i % 2 ? a : b);
+        outbox_wake(i % 2 ? a.outbox : b.outbox);
     }
     read_messages(f, 3, 20);
     await_active(f, "a");
 
-    stop_relay(a);
+    stop_relay(&a);
     await_active(f, "b");
     write_rows(f, 3, 20, 5);
-    outbox_wake(b);
+    outbox_wake(b.outbox);
     read_messages(f, 3, 25);
     await_rows(f, "0");
-    stop_relay(b);
+    stop_relay(&b);
     close(never);
 }
 
 static void a_lost_connection_loses_the_lock_and_gets_it_back(void **state) {
     struct fixture *f = *state;
-    struct outbox *relay = start_relay(f, "relay");
+    struct replica relay = start_relay(f, "relay");
     await_active(f, "relay");
     for (int i = 0; i < 5; i++) {
         char ended[64];
         write_rows(f, 3, i * 100, 100);
-        outbox_wake(relay);
+        outbox_wake(relay.outbox);
         ask(f, ended,
             "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE application_name = 'relay'");
         await_active(f, "relay");
     }
     read_messages(f, 3, 500);
     await_rows(f, "0");
-    stop_relay(relay);
+    stop_relay(&relay);
 }
 
 /* So it is after a failover to a server that lacks the last rows: it gives their ids to others. */
@@ -262,14 +288,14 @@ static void a_row_that_took_the_place_of_a_sent_one_is_sent(void **state) {
     write_rows(f, 1, 0, 1);
     assert_int_equal(db_script(other, "BEGIN"), DB_OK);
     assert_int_equal(db_run(other, &change, NULL, NULL), DB_OK);
-    struct outbox *relay = start_relay(f, "relay");
-    await(f, "SELECT wait_event FROM pg_stat_activity WHERE application_name = 'relay'",
+    struct replica relay = start_relay(f, "relay");
+    await(f, "SELECT wait_event FROM pg_stat_activity WHERE application_name = 'statements'",
           "transactionid"); /* its DELETE */
     assert_int_equal(db_script(other, "COMMIT"), DB_OK);
     db_close(other);
     read_messages(f, 1, 2);
     await_rows(f, "0");
-    stop_relay(relay);
+    stop_relay(&relay);
 }
 
 static void a_relay_that_cannot_publish_gives_the_lock_up_whole(void **state) {
@@ -280,22 +306,39 @@ static void a_relay_that_cannot_publish_gives_the_lock_up_whole(void **state) {
     const struct db_query lock = {"lock", lock_sql};
     deaf.queue.options.endpoint = "http://127.0.0.1:9";
     deaf.db_options.lock_timeout_ms = 100;
-    struct outbox *a = start_relay(&deaf, "a");
+    struct replica a = start_relay(&deaf, "a");
     await_active(f, "a");
     assert_int_equal(db_script(f->db, "BEGIN"), DB_OK);
     assert_int_equal(db_run(f->db, &lock, NULL, NULL), DB_OK);
     for (int i = 0; i < 3; i++) { /* its statements fail, and its session goes on */
-        await(f, "SELECT wait_event_type FROM pg_stat_activity WHERE application_name = 'a'", "Lock");
-        await(f, "SELECT wait_event_type FROM pg_stat_activity WHERE application_name = 'a'", "Client");
+        await(f, "SELECT wait_event_type FROM pg_stat_activity WHERE application_name = 'statements'",
+              "Lock");
+        await(f, "SELECT wait_event_type FROM pg_stat_activity WHERE application_name = 'statements'",
+              "Client");
     }
     assert_int_equal(db_script(f->db, "ROLLBACK"), DB_OK);
-    struct outbox *b = start_relay(f, "b");
+    struct replica b = start_relay(f, "b");
     write_rows(f, 2, 0, 1);
-    outbox_wake(a);
+    outbox_wake(a.outbox);
     read_messages(f, 2, 1);
     await_rows(f, "0");
-    stop_relay(a);
-    stop_relay(b);
+    stop_relay(&a);
+    stop_relay(&b);
+}
+
+/* Such as one whose pooler is away. */
+static void a_relay_that_cannot_read_gives_the_lock_up(void **state) {
+    struct fixture *f = *state;
+    struct db_options nowhere = f->db_options;
+    nowhere.port = "9";
+    struct replica a = start_relay_by(f, "a", &nowhere);
+    await_active(f, "a");
+    struct replica b = start_relay(f, "b");
+    write_rows(f, 2, 0, 1);
+    read_messages(f, 2, 1);
+    await_rows(f, "0");
+    stop_relay(&a);
+    stop_relay(&b);
 }
 
 /* This one a server must refuse for ever: SQS takes no control characters. */
@@ -310,14 +353,14 @@ static void a_refused_event_stops_only_its_group(void **state) {
            " SELECT gen_random_uuid(), group_id, 'later', 'c', '' FROM %s",
            f->table, f->table);
     write_rows(f, 4, 0, 200);
-    struct outbox *relay = start_relay(f, "relay");
+    struct replica relay = start_relay(f, "relay");
     read_messages(f, 4, 200);
     await_rows(f, "2");
     write_rows(f, 4, 200, 10);
-    outbox_wake(relay);
+    outbox_wake(relay.outbox);
     read_messages(f, 4, 210);
     await_rows(f, "2");
-    stop_relay(relay);
+    stop_relay(&relay);
 }
 
 static int setup(void **state) {
@@ -368,6 +411,7 @@ int main(void) {
         TEST(a_lost_connection_loses_the_lock_and_gets_it_back),
         TEST(a_row_that_took_the_place_of_a_sent_one_is_sent),
         TEST(a_relay_that_cannot_publish_gives_the_lock_up_whole),
+        TEST(a_relay_that_cannot_read_gives_the_lock_up),
         TEST(a_refused_event_stops_only_its_group),
     };
     return cmocka_run_group_tests_name("outbox, live", tests, group_setup, group_teardown);

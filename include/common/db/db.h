@@ -46,6 +46,19 @@ static inline bool db_is_busy(enum db_status status) {
 /* The status as an outcome, which does not name the database. A route's run returns it. */
 enum outcome db_outcome(enum db_status status);
 
+/* A prepared statement. Its name is static and unique. It is prepared on a connection when it first runs there. */
+struct db_query {
+    const char *name;
+    const char *sql;
+};
+
+/* How many connections of a pool one may have (db/pool.h). */
+enum db_share {
+    DB_PROMPT, /* as many as there are: short statements that others wait for */
+    DB_BULK,   /* all but one, together with the next */
+    DB_LATE,   /* one less than these, and two at most: what may be late */
+};
+
 struct db_options {          /* strings are borrowed and must outlive the connection */
     const char *host, *port; /* lists that are separated by commas; one port is for all hosts */
     const char *name, *user, *sslmode;
@@ -59,13 +72,13 @@ struct db_options {          /* strings are borrowed and must outlive the connec
         *identity; /* follows what the connection leads to (db/identity.h); NULL: nobody asks */
     bool standby;  /* only a standby is used, which takes no writes */
     bool pooler;   /* a pooler is in between, which gives each transaction a session of its own choice */
+    /* SELECT of set_config(name, value, true): settings of each transaction, besides those of the session; NULL: none */
+    const struct db_query *settings;
     struct db_pool *pool; /* whose connections are used (db/pool.h); NULL: one of its own */
-};
-
-/* A prepared statement. Its name is static and unique. It is prepared on a connection when it first runs there. */
-struct db_query {
-    const char *name;
-    const char *sql;
+    enum db_share share;
+    /* Is told of each NOTIFY, by whichever thread uses the connection then; must not block. NULL: nobody is. */
+    void (*heard)(void *cls, const char *channel);
+    void *heard_cls;
 };
 
 /* Does not connect yet. NULL when out of memory. */
@@ -94,14 +107,18 @@ const char *db_error(const struct db *db);
 /* After a DB_LOCK_TIMEOUT: whether it was a row of this table that another transaction held, not the table. */
 bool db_waited_for_row(const struct db *db, const char *relation);
 
-/* Whether there is a connection, as far as is known without using it. */
+/* Whether there is a connection, as far as is known without using it; of a pool, whether there was one after the last use. */
 bool db_is_connected(const struct db *db);
+
+/* The next use makes a new connection, and of a pool, puts it in the place of the one that it got. */
+void db_renew(struct db *db);
 
 /* Counts the connections made. When it has grown, session state (LISTEN, advisory locks) is gone. */
 unsigned db_generation(const struct db *db);
 
-/* Waits until wake_fd is readable, a NOTIFY arrives on this connection, or timeout_ms has passed. Without a
- * connection it waits for wake_fd and the timeout only. True when a NOTIFY arrived. Does not read wake_fd. */
+/* Waits until wake_fd is readable, something arrives on this connection, or timeout_ms has passed. Without a
+ * connection it waits for wake_fd and the timeout only. True when a NOTIFY arrived. Does not read wake_fd. Of a pool of one
+ * connection: others may use it meanwhile. What they read of it is told to heard. */
 bool db_wait_notify(struct db *db, int wake_fd, int timeout_ms);
 
 /* Rows of a result; row and column count from 0. */

@@ -1,4 +1,4 @@
-/* A periodic job with a database connection of its own: one thread, one connection, one function. */
+/* A periodic job: one thread, one function, and a connection, its own or one that it borrows (db/pool.h). */
 #pragma once
 
 #include "common/base/attributes.h"

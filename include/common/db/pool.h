@@ -3,11 +3,11 @@
  * A part opens a db whose options name the pool (db_open), and uses it like any other. Each of its statements and
  * transactions takes a connection of the pool and gives it back, in the order in which they came. In between the part
  * holds none, so what it does then, such as asking a queue, delays nobody. Who waits for longer than a statement may
- * take gets DB_UNAVAILABLE.
+ * take gets DB_UNAVAILABLE. What a borrower does decides how many connections those of its kind may have at a time
+ * (db_share), so that slow statements leave some to others: a pool of three has one for each kind at least.
  *
- * The session belongs to all of them: a part that sets something for its session (LISTEN, an advisory lock) needs a
- * connection of its own. Of a db of a pool, db_generation and db_identity_of tell of the connection that it last
- * used. Any thread. */
+ * The session belongs to all of them: what a part sets is for its transactions (db_options.settings). Of a db of a pool,
+ * db_generation and db_identity_of tell of the connection that it last used. Any thread. */
 #pragma once
 
 #include <stddef.h>

@@ -1,20 +1,19 @@
 /* The transactional outbox: rows that are committed with the change they describe, and the relay thread that
  * publishes them in order and then deletes them.
  *
- * One relay per table is active, however many replicas run. An advisory lock elects it. A replica that is not
+ * One relay per table is active, however many replicas run: that of the process that leads. A replica that is not
  * active wakes it with NOTIFY. A crash between publishing and deleting publishes an event twice, so consumers are
  * idempotent. */
 #pragma once
 
 #include "common/base/attributes.h"
-#include "common/db/db.h"
+#include "common/db/session.h"
 #include "common/queue/queue.h"
 
 #include <stdbool.h>
 
 #define OUTBOX_CALLS 4 /* to the queue at a time, at most */
-#define OUTBOX_FILES                                                                                         \
-    (1 + DB_FILES + QUEUE_FILES + (OUTBOX_CALLS - 1) * QUEUE_CALL_FILES) /* file descriptors at most */
+#define OUTBOX_FILES (1 + QUEUE_FILES + (OUTBOX_CALLS - 1) * QUEUE_CALL_FILES) /* file descriptors at most */
 
 struct outbox;
 
@@ -23,6 +22,7 @@ struct outbox;
 struct outbox_options {
     const char *table; /* "order_outbox": also the name of the lock and of the channel; borrowed */
     struct db_options db;
+    struct db_session *session; /* hears, and decides who leads */
     struct queue_options queue; /* calls: OUTBOX_CALLS at most */
 };
 

@@ -14,9 +14,10 @@
 struct health;
 
 struct health_options {
-    const char *service; /* name in the answers: "order-service" */
-    const char *ledger;  /* service name of migrate_is_current: "order" */
-    struct db_options db;
+    const char *service;               /* name in the answers: "order-service" */
+    const char *ledger;                /* service name of migrate_is_current: "order" */
+    struct db_options db;              /* of a connection of its own, while the database is not well */
+    struct db_pool *pool;              /* of the connection for all other checks */
     const struct cache_options *cache; /* NULL: the daemon has none */
     struct queue_options queue;
     const struct migration *migrations;

@@ -8,6 +8,7 @@
 #include "common/db/identity.h"
 #include "common/db/job.h"
 #include "common/db/migrate.h"
+#include "common/db/session.h"
 #include "common/events/consumer.h"
 #include "common/http/server.h"
 #include "common/service/archive.h"
@@ -80,20 +81,14 @@ struct service_daemon {
     size_t app_size;                        /* of the daemon's app, which begins with a struct service */
 };
 
-/* Connections that parts share (common/db/pool.h). Those of one do not wait for those of another. */
-enum service_pool {
-    SERVICE_QUICK,      /* what decides on tokens: short statements, several times a second */
-    SERVICE_EVENTS,     /* consumers */
-    SERVICE_BACKGROUND, /* jobs that may be late: periodic ones of the daemon, and what counts for the metrics */
-    SERVICE_POOLS
-};
-
 /* What all daemons share. The first member of the app of a daemon. */
 struct service {
     const struct service_daemon *daemon;
     const struct config *config;
-    struct db_identity *identity; /* of the database */
-    struct db_pool *pools[SERVICE_POOLS];
+    struct db_identity *identity;              /* of the database */
+    struct db_session *session;                /* hears NOTIFY, and decides who leads */
+    struct db_pool *lasting;                   /* its connection, also of the health check */
+    struct db_pool *work;                      /* the connections of all parts but the workers */
     struct breaker redis_breaker, sqs_breaker; /* of all of the process's connections */
     struct outage redis_outage;
     struct archive retention; /* of the job that takes out what is old */
@@ -110,10 +105,10 @@ int service_main(const struct service_daemon *daemon, int argc, char *argv[]);
 db_job_fn service_retention_run;
 
 /* Options of a part, from the configuration. They borrow from it. service_db is for a connection of its own,
- * perhaps through a pooler, service_db_direct for one whose session lasts. */
+ * perhaps through a pooler, service_db_direct for one whose session lasts, service_db_of for those that parts share. */
 struct db_options service_db(const struct service *service);
 struct db_options service_db_direct(const struct service *service);
-struct db_options service_db_of(const struct service *service, enum service_pool pool);
+struct db_options service_db_of(const struct service *service, enum db_share share);
 struct cache_options service_cache(struct service *service);
 
 /* Starts the consumer that a part describes. Its function gets self instead of the app. NULL when out of memory or

@@ -2,6 +2,7 @@
  *
  * An address that is silent must not use up the time of those behind it: the next one is tried beside it after a
  * moment, and the first that is ready wins. */
+#include "measure.h"
 #include "private.h"
 
 #include "common/base/clock.h"

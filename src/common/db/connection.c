@@ -1,4 +1,5 @@
 /* One PostgreSQL connection: losing it, finding out that it is gone. */
+#include "measure.h"
 #include "private.h"
 
 #include "common/base/backoff.h"
@@ -44,7 +45,11 @@ const char *db_error(const struct db *db) {
 }
 
 bool db_is_connected(const struct db *db) {
-    return db->conn;
+    return db->conn || db->reached;
+}
+
+void db_renew(struct db *db) {
+    db->renew = true;
 }
 
 unsigned db_generation(const struct db *db) {

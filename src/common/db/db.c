@@ -1,12 +1,13 @@
 /* Running statements and transactions on a connection, each with a deadline. */
+#include "measure.h"
 #include "private.h"
 
 #include "common/base/clock.h"
 
-#include <poll.h>
+#include <stdio.h>
 #include <string.h>
 
-/* The session goes on, so a relay keeps its lock and its LISTEN. */
+/* The session goes on, with its locks and its LISTEN. */
 static enum db_status forget_prepared(struct db *db) {
     db->prepared_count = 0;
     enum db_status status = db_finish(db, PQsendQuery(db->conn, "DEALLOCATE ALL"), true, NULL);
@@ -73,6 +74,17 @@ static bool complete(const struct db_params *params) {
     return !params || !params->failed;
 }
 
+/* Settings of one statement go with it, in a pipeline, which is a transaction. */
+static int send_prepared(struct db *db, const struct db_query *query, const struct db_values *v) {
+    const struct db_query *settings = db->in_transaction ? NULL : db->settings;
+    if (settings && !PQenterPipelineMode(db->conn))
+        return 0;
+    db->pipelined = settings;
+    return (!settings || PQsendQueryPrepared(db->conn, settings->name, 0, NULL, NULL, NULL, 0)) &&
+           PQsendQueryPrepared(db->conn, query->name, v->count, v->values, v->lengths, v->formats, 0) &&
+           (!settings || PQpipelineSync(db->conn));
+}
+
 static enum db_status run_query(struct db *db, const struct db_query *query, const struct db_params *params,
                                 struct db_result **result) {
     struct db_values v = {.count = params ? params->count : 0};
@@ -83,15 +95,15 @@ static enum db_status run_query(struct db *db, const struct db_query *query, con
         v.formats[i] = 1;
         v.types[i] = db_param_oid(p);
     }
-    int sent = db->options.pooler
-                   ? db_pooler_send(db, query, &v)
-                   : PQsendQueryPrepared(db->conn, query->name, v.count, v.values, v.lengths, v.formats, 0);
+    int sent = db->options.pooler ? db_pooler_send(db, query, &v) : send_prepared(db, query, &v);
     return db_finish(db, sent, true, result);
 }
 
 static enum db_status attempt(struct db *db, const struct db_query *query, const struct db_params *params,
                               struct db_result **result) {
     enum db_status status = db_ready(db);
+    if (status == DB_OK && !db->options.pooler && db->settings && !db->in_transaction)
+        status = ensure_prepared(db, db->settings, NULL);
     if (status == DB_OK && !db->options.pooler)
         status = ensure_prepared(db, query, params);
     if (status != DB_OK)
@@ -108,11 +120,22 @@ static enum db_status attempt(struct db *db, const struct db_query *query, const
     return status;
 }
 
+enum db_status db_begin_with(struct db *db, const char *settings) {
+    char sql[DB_SETTINGS_SIZE + sizeof "BEGIN; "];
+    snprintf(sql, sizeof sql, "BEGIN; %s", settings);
+    enum db_status status = db_simple(db, sql, true);
+    if (status != DB_OK) /* it may have begun */
+        db_drop(db);
+    return status;
+}
+
 static enum db_status db_begin(struct db *db) {
     enum db_status status = db_ready(db);
     if (status != DB_OK)
         return status;
-    status = db->options.pooler ? db_pooler_begin(db) : db_simple(db, "BEGIN", true);
+    status = db->options.pooler ? db_pooler_begin(db)
+             : db->settings     ? db_begin_with(db, db->settings->sql)
+                                : db_simple(db, "BEGIN", true);
     db->in_transaction = db->untouched = status == DB_OK;
     return status;
 }
@@ -128,18 +151,27 @@ static enum db_status db_commit(struct db *db) {
     return status;
 }
 
-/* The connection for a statement or a transaction: its own, or a borrowed one. NULL when none was free in time. */
-static struct db *db_lend(struct db *db) {
-    if (!db->options.pool)
-        return db;
-    return db->lent ? db->lent : db_pool_take(db);
+struct db *db_lend(struct db *db) {
+    if (db->lent)
+        return db->lent;
+    struct db *lent = db->options.pool ? db_pool_take(db) : db;
+    if (!lent)
+        return NULL;
+    if (!lent->in_transaction)
+        lent->settings = db->options.settings;
+    if (db->renew) {
+        db_drop(lent);
+        lent->seeker.retry_at_ms = 0;
+        db->renew = false;
+    }
+    return lent;
 }
 
-/* Gives back what db_lend returned. What db.h tells about the last call is kept. */
-static void db_give_back(struct db *db, struct db *lent, enum db_status status) {
+void db_give_back(struct db *db, struct db *lent, enum db_status status) {
     if (lent == db || db->lent)
         return;
     db->generation = lent->generation;
+    db->reached = lent->conn;
     db->identified = lent->identified;
     memcpy(db->identity, lent->identity, sizeof db->identity);
     if (status != DB_OK) {
@@ -210,25 +242,4 @@ enum db_status db_script(struct db *db, const char *sql) {
         status = db_simple(lent, sql, false);
     db_give_back(db, lent, status);
     return status;
-}
-
-static bool take_notifications(struct db *db) {
-    if (!PQconsumeInput(db->conn)) {
-        (void)db_lost(db, PQerrorMessage(db->conn));
-        return false;
-    }
-    bool any = false;
-    for (PGnotify *n; (n = PQnotifies(db->conn)) != NULL; PQfreemem(n))
-        any = true;
-    return any;
-}
-
-bool db_wait_notify(struct db *db, int wake_fd, int timeout_ms) {
-    if (db->conn && take_notifications(db))
-        return true;
-    struct pollfd fds[] = {{.fd = wake_fd, .events = POLLIN},
-                           {.fd = db->conn ? PQsocket(db->conn) : -1, .events = POLLIN}};
-    if (poll(fds, 2, timeout_ms) <= 0 || !db->conn || !fds[1].revents)
-        return false;
-    return take_notifications(db);
 }

@@ -113,6 +113,8 @@ enum db_status db_finish(struct db *db, int sent, bool bounded, struct db_result
         db->old_primary = false;
         status = db_pass_over(db);
     }
+    if (db->options.heard)
+        (void)db_tell_notifications(db);
     if (status != DB_OK)
         db_abandon(db, status);
     if (status == DB_OK && out)

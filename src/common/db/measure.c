@@ -1,4 +1,5 @@
-/* What is counted of connections and statements. */
+/* Metrics of connections and statements. */
+#include "measure.h"
 #include "private.h"
 
 #include "common/base/clock.h"

@@ -8,8 +8,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+enum { MOST_LATE = 2, DB_SHARES = DB_LATE + 1 };
+
 struct turn { /* of one who waits, on its stack */
     struct turn *next;
+    enum db_share share;
     struct db *lent; /* its turn has come */
     pthread_cond_t changed;
 };
@@ -21,18 +24,29 @@ struct db_pool {
     pthread_mutex_t lock; /* guards what follows */
     struct turn *first, **last;
     unsigned borrowers;
+    size_t lent[DB_SHARES], most[DB_SHARES]; /* of each kind, together with those that may have less */
     size_t size;
-    struct {
+    struct place {
         struct db *db;
         bool taken;
+        enum db_share share;
     } list[];
 };
+
+static void set_limits(struct db_pool *pool, size_t size) {
+    pool->most[DB_PROMPT] = size;
+    pool->most[DB_BULK] = size > 1 ? size - 1 : 1;
+    pool->most[DB_LATE] = pool->most[DB_BULK] > 1 ? pool->most[DB_BULK] - 1 : 1;
+    if (pool->most[DB_LATE] > MOST_LATE)
+        pool->most[DB_LATE] = MOST_LATE;
+}
 
 struct db_pool *db_pool_new(const struct db_options *options, const char *name, size_t size) {
     struct db_pool *pool = calloc(1, sizeof *pool + size * sizeof pool->list[0]);
     if (!pool)
         return NULL;
     pool->name = name;
+    set_limits(pool, size);
     pool->waits = metric_series(METRIC_DB_WAIT, METRIC_LABELS(DB_SYSTEM, name));
     pool->timeouts = metric_series(METRIC_DB_WAIT_TIMEOUTS, METRIC_LABELS(DB_SYSTEM, name));
     pool->last = &pool->first;
@@ -66,19 +80,46 @@ void db_pool_enter(struct db *borrower) {
     pthread_mutex_unlock(&pool->lock);
 }
 
-/* The caller holds the lock. NULL when all are taken. */
-static struct db *take_free(struct db_pool *pool, size_t preferred) {
-    for (size_t i = 0; i < pool->size; i++) {
-        size_t at = (preferred + i) % pool->size;
-        if (pool->list[at].taken)
+/* The caller holds the lock, as in what follows. */
+static bool may_take(const struct db_pool *pool, enum db_share share) {
+    for (int i = DB_PROMPT; i <= (int)share; i++)
+        if (pool->lent[i] >= pool->most[i])
+            return false;
+    return true;
+}
+
+static void lend_place(struct db_pool *pool, struct place *place, enum db_share share) {
+    place->taken = true;
+    place->share = share;
+    for (int i = DB_PROMPT; i <= (int)share; i++)
+        pool->lent[i]++;
+}
+
+static void free_place(struct db_pool *pool, struct place *place) {
+    place->taken = false;
+    for (int i = DB_PROMPT; i <= (int)place->share; i++)
+        pool->lent[i]--;
+}
+
+/* NULL when none is for it. Nobody waits then who might take one that is free. */
+static struct db *take_free(struct db_pool *pool, size_t preferred, enum db_share share) {
+    for (size_t i = 0; i < pool->size && may_take(pool, share); i++) {
+        struct place *place = &pool->list[(preferred + i) % pool->size];
+        if (place->taken)
             continue;
-        pool->list[at].taken = true;
-        return pool->list[at].db;
+        lend_place(pool, place, share);
+        return place->db;
     }
     return NULL;
 }
 
-/* The caller holds the lock. */
+static struct turn *next_turn(const struct db_pool *pool) {
+    struct turn *turn = pool->first;
+    while (turn && !may_take(pool, turn->share))
+        turn = turn->next;
+    return turn;
+}
+
 static void leave_queue(struct db_pool *pool, struct turn *turn) {
     struct turn **at = &pool->first;
     while (*at != turn)
@@ -88,9 +129,9 @@ static void leave_queue(struct db_pool *pool, struct turn *turn) {
         pool->last = at;
 }
 
-/* Waits for a turn. The caller holds the lock. NULL after limit_ms. */
-static struct db *wait_for_turn(struct db_pool *pool, int64_t limit_ms) {
-    struct turn turn = {0};
+/* Waits for a turn. NULL after limit_ms. */
+static struct db *wait_for_turn(struct db_pool *pool, int64_t limit_ms, enum db_share share) {
+    struct turn turn = {.share = share};
     struct timespec limit;
     clock_mono_after(limit_ms, &limit);
     clock_cond_init(&turn.changed);
@@ -108,9 +149,10 @@ struct db *db_pool_take(struct db *borrower) {
     struct db_pool *pool = borrower->options.pool;
     int64_t began_ns = clock_mono_ns();
     pthread_mutex_lock(&pool->lock);
-    struct db *db = pool->first ? NULL : take_free(pool, borrower->slot);
+    struct db *db = take_free(pool, borrower->slot, borrower->options.share);
     if (!db)
-        db = wait_for_turn(pool, borrower->options.statement_timeout_ms + DB_GRACE_MS);
+        db = wait_for_turn(pool, borrower->options.statement_timeout_ms + DB_GRACE_MS,
+                           borrower->options.share);
     pthread_mutex_unlock(&pool->lock);
     metric_observe(pool->waits, clock_mono_ns() - began_ns, NULL);
     metric_add(pool->timeouts, !db);
@@ -121,14 +163,16 @@ struct db *db_pool_take(struct db *borrower) {
 
 void db_pool_give_back(struct db_pool *pool, struct db *db) {
     pthread_mutex_lock(&pool->lock);
-    struct turn *turn = pool->first;
+    struct place *place = pool->list;
+    while (place->db != db)
+        place++;
+    free_place(pool, place);
+    struct turn *turn = next_turn(pool);
     if (turn) {
         leave_queue(pool, turn);
+        lend_place(pool, place, turn->share);
         turn->lent = db;
         pthread_cond_signal(&turn->changed);
     }
-    for (size_t i = 0; i < pool->size && !turn; i++)
-        if (pool->list[i].db == db)
-            pool->list[i].taken = false;
     pthread_mutex_unlock(&pool->lock);
 }

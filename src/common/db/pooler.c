@@ -10,36 +10,34 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { SETTINGS_SIZE = 1024 };
+#define SELECT "SELECT " /* which settings begin with */
 
 /* Of this transaction; the identity comes last. A server that refuses to tell it is not asked. */
-static void write_settings(const struct db *db, char sql[static SETTINGS_SIZE]) {
+static void write_settings(const struct db *db, char sql[static DB_SETTINGS_SIZE]) {
     const struct db_options *o = &db->options;
-    snprintf(sql, SETTINGS_SIZE,
+    const char *settings = db->settings ? db->settings->sql : NULL;
+    snprintf(sql, DB_SETTINGS_SIZE,
              "SELECT set_config('statement_timeout', '%d', true), set_config('lock_timeout', '%d', true),"
              "       set_config('idle_in_transaction_session_timeout', '%d', true),"
              "       set_config('synchronous_commit', 'on', true), set_config('TimeZone', 'UTC', true),"
              "       set_config('enable_seqscan', 'off', true), set_config('enable_mergejoin', 'off', true),"
-             "       set_config('jit', 'off', true), %s",
+             "       set_config('jit', 'off', true), %s%s%s",
              o->statement_timeout_ms, o->lock_timeout_ms, o->statement_timeout_ms + DB_GRACE_MS,
+             settings ? settings + strlen(SELECT) : "", settings ? ", " : "",
              db->options.identity && !db->identity_refused ? DB_IDENTITY_SQL : "NULL");
 }
 
 enum db_status db_pooler_begin(struct db *db) {
-    char settings[SETTINGS_SIZE], sql[SETTINGS_SIZE + 8];
+    char settings[DB_SETTINGS_SIZE];
     write_settings(db, settings);
-    snprintf(sql, sizeof sql, "BEGIN; %s", settings);
     db->settings_due = true;
-    enum db_status status = db_simple(db, sql, true);
-    if (status != DB_OK) /* it may have begun */
-        db_drop(db);
-    return status;
+    return db_begin_with(db, settings);
 }
 
 /* Outside a transaction, a pipeline is one. */
 int db_pooler_send(struct db *db, const struct db_query *query, const struct db_values *v) {
     PGconn *conn = db->conn;
-    char settings[SETTINGS_SIZE];
+    char settings[DB_SETTINGS_SIZE];
     if (db->in_transaction)
         return PQsendQueryParams(conn, query->sql, v->count, v->types, v->values, v->lengths, v->formats, 0);
     write_settings(db, settings);

@@ -13,8 +13,9 @@
 
 enum {
     DB_GRACE_MS = 1000,              /* how much longer than the server's statement timeout we wait */
-    DB_MAX_PREPARED = 64,            /* maximum of one connection; a daemon has fewer queries */
+    DB_MAX_PREPARED = 128,           /* maximum of one connection; a daemon has fewer queries */
     DB_MAX_ADDRESSES = DB_MAX_HOSTS, /* further ones are not tried */
+    DB_SETTINGS_SIZE = 2048,         /* of the statement that sets what one transaction needs */
     DB_HOST_SIZE = 256,
     DB_PORT_SIZE = 8,
     DB_IP_SIZE = 64,
@@ -57,6 +58,10 @@ struct db {
     /* Of one that borrows from a pool: */
     size_t slot;     /* the connection that it prefers */
     struct db *lent; /* during a transaction */
+    bool reached;    /* there was a connection after the last use */
+    bool renew;      /* the next use makes a new connection */
+    /* Of one that is lent: */
+    const struct db_query *settings; /* of the borrower's transactions */
 };
 
 /* Keeps the first line of a message for db_error. */
@@ -118,6 +123,9 @@ struct db_values {
     Oid types[DB_MAX_PARAMS];
 };
 
+/* Begins a transaction with the statement that sets what it needs. */
+enum db_status db_begin_with(struct db *db, const char *settings);
+
 /* Through a pooler: begins a transaction, sends a statement (0: failed), looks at each result that comes. */
 enum db_status db_pooler_begin(struct db *db);
 int db_pooler_send(struct db *db, const struct db_query *query, const struct db_values *values);
@@ -125,6 +133,14 @@ void db_pooler_note(struct db *db, const PGresult *result);
 
 /* Connects if need be. */
 enum db_status db_ensure_connected(struct db *db);
+
+/* The connection for a statement or a transaction: its own, or a borrowed one. NULL when none was free in time. What it
+ * returned is given back. What db.h tells about the last call is kept. */
+struct db *db_lend(struct db *db);
+void db_give_back(struct db *db, struct db *lent, enum db_status status);
+
+/* Tells of the NOTIFYs that were read. True when there were any. */
+bool db_tell_notifications(struct db *db);
 
 /* Whoever borrows from a pool enters it once. Takes a connection for it; NULL when none was free in time, with the reason
  * in its error. */
@@ -134,12 +150,6 @@ void db_pool_give_back(struct db_pool *pool, struct db *db);
 
 /* The status of a SQLSTATE. */
 enum db_status db_classify(const char *sqlstate);
-
-/* Counts attempts to connect, connections, and statements that began at began_ns. */
-void db_measure_open(struct db *db); /* before the others */
-void db_measure_connect(struct db *db, bool success);
-void db_measure_drop(struct db *db);
-void db_measure_statement(struct db *db, const char *name, int64_t began_ns, enum db_status status);
 
 /* Whether the SQLSTATE says that the prepared statements of the connection are not what the server has. */
 bool db_is_stale(const char *sqlstate);

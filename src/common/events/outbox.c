@@ -25,14 +25,12 @@ enum {
     HOLD_MS = 30000,    /* until a group with a refused event is tried again */
     GIVE_UP = 5,        /* failures in a row to publish, until another replica may try */
     PAUSE_MS = 5000,    /* in which the one that gave up does not try to become active again */
+    TAKE_MS = 3000,     /* until it is the active one after that, unless another one is */
     SWEEP_MS = 5000,    /* until the table is read from its start again */
     PASS_ON_MS = 10,    /* between two wakes that are passed on to the active relay */
     OVERLAP_IDS = 2000, /* that are read again with each page */
 };
 
-/* A relay asks the server something at least every few seconds. A process that is frozen does not, and the server
- * closes its session, which frees the lock. */
-#define IDLE_SESSION_LIMIT "15s"
 /* Within this time calls are begun, before the server is asked again. Those in flight then take as long as one takes. */
 enum { PAGE_MS = 5000 };
 
@@ -40,16 +38,17 @@ struct outbox {
     const char *table;
     struct db *db;
     struct queue *queue;
-    char sql[3][192];
-    struct db_query rows, done, listen;
+    struct db_watch *watch;
+    char names[4][80], sql[4][192];
+    struct db_query rows, done, tell, ask;
     int wake_fd;
-    atomic_bool stopping;
+    atomic_bool stopping, committed; /* committed: rows were, since the last turn began */
     pthread_t thread;
 
-    bool woken;  /* rows were inserted since the last turn began */
-    bool active; /* this replica publishes: the connection of this generation holds the advisory lock */
-    unsigned generation;
-    int64_t elect_after_ms;
+    bool woken;       /* as committed, for the turn */
+    bool active;      /* this replica publishes */
+    bool queue_away;  /* nothing was published since the queue failed */
+    int64_t judge_ms; /* not before, whether what failed works again */
     int64_t position; /* rows up to this id were read */
     int64_t sweep_ms; /* when the table is read from its start again */
     bool queue_known;
@@ -67,6 +66,11 @@ static bool failed(struct outbox *o, const char *part, const char *why) {
     if (!atomic_load(&o->stopping))
         outage_begin(&o->outage, "%s: %s", part, why);
     return false;
+}
+
+static bool queue_failed(struct outbox *o) {
+    o->queue_away = true;
+    return failed(o, "queue", queue_error(o->queue));
 }
 
 /* Goes on behind the rows that were read. The rows before are deleted, but as long as any old snapshot is open the
@@ -110,7 +114,7 @@ static enum db_status delete_sent(struct outbox *o, const struct outbox_sent *se
 static bool find_queue(struct outbox *o) {
     if (!o->queue_known)
         o->queue_known = queue_ensure(o->queue) == QUEUE_OK;
-    return o->queue_known || failed(o, "queue", queue_error(o->queue));
+    return o->queue_known || queue_failed(o);
 }
 
 /* Rows that were not sent are read again. */
@@ -140,7 +144,7 @@ static bool publish(struct outbox *o, const struct db_result *rows, bool *more) 
     if (none_held)
         o->held_until_ms = clock_mono_ms() + HOLD_MS;
     if (!ok)
-        failed(o, "queue", queue_error(o->queue));
+        queue_failed(o);
     if (delete_sent(o, &sent) != DB_OK)
         return failed(o, "database", db_error(o->db));
     *more |= sent.count < db_rows(rows);
@@ -148,93 +152,73 @@ static bool publish(struct outbox *o, const struct db_result *rows, bool *more) 
     return ok;
 }
 
-static enum db_status run_on_table(struct outbox *o, const struct db_query *query,
-                                   struct db_result **result) {
-    struct db_params params = {0};
-    db_text_param(&params, o->table);
-    enum db_status status = db_run(o->db, query, &params, result);
-    db_params_free(&params);
-    return status;
+/* Whether this replica publishes. It begins at the first row. */
+static bool outbox_leads(struct outbox *o) {
+    bool active = db_watch_leads(o->watch);
+    if (active && !o->active) {
+        o->position = 0;
+        if (o->failures == 0) /* after a failure there is another line for what goes on */
+            log_info(NULL, "%s: this replica is the active one", o->name);
+    }
+    return o->active = active;
 }
 
-/* Becomes the active relay if there is none. The lock lives as long as the connection. The table is empty most of
- * the time, so the planner assumes that it is, and would sort a whole backlog for each page. A deletion that a
- * crash of the server undoes publishes its events again, as one that was not reached. So none waits for the disk. */
-static enum db_status elect(struct outbox *o) {
-    static const struct db_query lock = {
-        "outbox_lock", "SELECT pg_try_advisory_lock(hashtext($1)),"
-                       "       set_config('idle_session_timeout', '" IDLE_SESSION_LIMIT "', false),"
-                       "       set_config('synchronous_commit', 'off', false),"
-                       "       set_config('enable_sort', 'off', false)"};
-    struct db_result *result = NULL;
-    enum db_status status = run_on_table(o, &lock, &result);
-    if (status != DB_OK)
-        return status;
-    o->generation = db_generation(o->db);
-    bool got = db_bool(result, 0, 0);
-    db_result_free(result);
-    if (!got)
-        return DB_OK;
-    status = db_run(o->db, &o->listen, NULL, NULL);
-    o->active = status == DB_OK;
-    o->position = 0;
-    if (o->active && o->failures == 0) /* after a failure there is another line for what goes on */
-        log_info(NULL, "%s: this replica is the active one", o->name);
-    return status;
-}
-
-/* Tells the active relay that rows wait. This is only a hint, so its commit need not reach the disk. */
-static enum db_status notify(struct outbox *o) {
-    static const struct db_query query = {
-        "outbox_notify", "SELECT set_config('synchronous_commit', 'off', true), pg_notify($1, '')"};
-    return run_on_table(o, &query, NULL);
-}
-
-/* The queue takes nothing from this replica: another one may have better luck. The session may have the lock several times: it
- * is asked for again after each statement that failed. */
+/* This replica cannot read or publish, though its session lasts: another one may have better luck. */
 static void resign(struct outbox *o) {
-    static const struct db_query unlock = {"outbox_unlock", "SELECT pg_advisory_unlock_all()"};
-    if (db_run(o->db, &unlock, NULL, NULL) == DB_OK && o->failures == GIVE_UP)
+    if (o->failures < GIVE_UP || !db_watch_leads(o->watch))
+        return;
+    if (o->failures == GIVE_UP)
         log_warn(NULL, "%s: this replica cannot publish and gives another one the chance", o->name);
-    o->active = false;
-    o->elect_after_ms = clock_mono_ms() + PAUSE_MS;
+    db_watch_yield(o->watch, PAUSE_MS);
+    o->judge_ms = clock_mono_ms() + PAUSE_MS + TAKE_MS;
+}
+
+/* After a turn without a failure: whether what failed works again. Who published nothing asks the queue. Who does not lead waits
+ * whether it will. */
+static bool works_again(struct outbox *o, bool leads, bool published) {
+    if (atomic_load(&o->stopping) || (!leads && clock_mono_ms() < o->judge_ms))
+        return false;
+    o->queue_away = o->queue_away && !published && queue_check(o->queue) != QUEUE_OK;
+    if (o->queue_away)
+        o->judge_ms = clock_mono_ms() + IDLE_MS;
+    return !o->queue_away;
+}
+
+/* Reads a page if this replica publishes. Else tells the one that does that rows wait. After a failure it asks whether the
+ * table can be read again. */
+static enum db_status read_or_tell(struct outbox *o, bool woken, struct db_result **rows) {
+    if (outbox_leads(o))
+        return read_page(o, rows);
+    enum db_status status = o->failures > 0 ? db_run(o->db, &o->ask, NULL, NULL) : DB_OK;
+    return status == DB_OK && woken ? db_run(o->db, &o->tell, NULL, NULL) : status;
 }
 
 /* One turn of the relay: false when a part is away; *more when the next turn has work already. */
 static bool turn(struct outbox *o, bool *more) {
     bool woken = o->woken;
     o->woken = false;
-    if (o->active && db_generation(o->db) != o->generation)
-        o->active = false;
-    bool may_lead = o->active || clock_mono_ms() >= o->elect_after_ms;
-    enum db_status status = o->active || !may_lead ? DB_OK : elect(o);
-    if (status == DB_OK && !o->active && woken)
-        status = notify(o);
     struct db_result *rows = NULL;
-    if (status == DB_OK && o->active)
-        status = read_page(o, &rows);
+    enum db_status status = read_or_tell(o, woken, &rows);
     if (status != DB_OK) {
-        o->active = false;
         o->woken |= woken;
         return failed(o, "database", db_error(o->db));
     }
-    /* A new connection does not hold the lock, so another relay may own the rows that were read on it. */
-    bool ours = o->active && db_generation(o->db) == o->generation;
+    bool ours = o->active && db_watch_leads(o->watch); /* else another relay may publish these rows */
+    o->woken |= woken && o->active && !ours;
     *more = o->active && (!ours || db_rows(rows) == OUTBOX_PAGE_ROWS);
     bool ok = !ours || (find_queue(o) && publish(o, rows, more));
-    db_result_free(rows);
-    if (ok && may_lead) {
+    if (ok && works_again(o, ours, ours && db_rows(rows) > 0)) {
         o->failures = 0;
         outage_end(&o->outage);
     }
-    if (!ok && o->active && o->failures >= GIVE_UP)
-        resign(o);
+    db_result_free(rows);
     return ok;
 }
 
 static void take_wake(struct outbox *o) {
     uint64_t count;
-    o->woken |= read(o->wake_fd, &count, sizeof count) > 0;
+    (void)!read(o->wake_fd, &count, sizeof count);
+    o->woken |= atomic_exchange(&o->committed, false);
 }
 
 /* A wake does not shorten it, but a stop does. */
@@ -262,15 +246,19 @@ static void *relay(void *cls) {
             continue;
         if (ok) {
             int64_t ended_ms = clock_mono_ms();
-            (void)db_wait_notify(o->db, o->wake_fd, IDLE_MS);
+            struct pollfd wake = {.fd = o->wake_fd, .events = POLLIN};
+            (void)poll(&wake, 1, IDLE_MS);
             int64_t rest_ms = o->active ? pace_rest_ms(ended_ms - began_ms) : passes_on ? PASS_ON_MS : 0;
             outbox_rest(o, rest_ms - (clock_mono_ms() - ended_ms));
-        } else
+        } else {
+            resign(o);
             outbox_rest(o, backoff_ms(o->failures - 1, BACKOFF_BASE_MS, BACKOFF_CAP_MS));
+        }
     }
 }
 
 static void outbox_free(struct outbox *o) {
+    db_watch_end(o->watch);
     if (o->wake_fd >= 0)
         close(o->wake_fd);
     queue_close(o->queue);
@@ -278,16 +266,40 @@ static void outbox_free(struct outbox *o) {
     free(o);
 }
 
+/* Relays may share a connection, so a statement has the name of its table. That there are rows is only a hint. */
 static void outbox_write_sql(struct outbox *o) {
+    static const char *const kinds[] = {"rows", "done", "notify", "ask"};
+    for (int i = 0; i < 4; i++)
+        snprintf(o->names[i], sizeof o->names[i], "%s_%s", o->table, kinds[i]);
     snprintf(o->sql[0], sizeof o->sql[0],
              "SELECT " OUTBOX_COLUMNS " FROM %s WHERE group_id <> ALL ($1) AND id > $2 ORDER BY id LIMIT %d",
              o->table, OUTBOX_PAGE_ROWS);
     snprintf(o->sql[1], sizeof o->sql[1], "DELETE FROM %s WHERE id = ANY ($1) AND event_id = ANY ($2)",
              o->table);
-    snprintf(o->sql[2], sizeof o->sql[2], "LISTEN %s", o->table);
-    o->rows = (struct db_query){"outbox_rows", o->sql[0]};
-    o->done = (struct db_query){"outbox_done", o->sql[1]};
-    o->listen = (struct db_query){"outbox_listen", o->sql[2]};
+    snprintf(o->sql[2], sizeof o->sql[2], "SELECT pg_notify('%s', '')", o->table);
+    snprintf(o->sql[3], sizeof o->sql[3], "SELECT FROM %s LIMIT 1", o->table);
+    o->rows = (struct db_query){o->names[0], o->sql[0]};
+    o->done = (struct db_query){o->names[1], o->sql[1]};
+    o->tell = (struct db_query){o->names[2], o->sql[2]};
+    o->ask = (struct db_query){o->names[3], o->sql[3]};
+}
+
+/* The table is empty most of the time, so the planner assumes that it is, and would sort a whole backlog for each page.
+ * A deletion that a crash of the server undoes publishes its events again, as one that was not reached. So none waits
+ * for the disk. */
+static struct db *outbox_open_db(const struct outbox_options *options) {
+    static const struct db_query settings = {
+        "outbox_settings",
+        "SELECT set_config('synchronous_commit', 'off', true), set_config('enable_sort', 'off', true)"};
+    struct db_options db = options->db;
+    db.settings = &settings;
+    return db_open(&db);
+}
+
+/* Another replica has committed rows, or this one leads now. */
+static void outbox_hear(void *cls) {
+    struct outbox *o = cls;
+    (void)!write(o->wake_fd, &(uint64_t){1}, sizeof(uint64_t));
 }
 
 struct outbox *outbox_start(const struct outbox_options *options) {
@@ -299,21 +311,25 @@ struct outbox *outbox_start(const struct outbox_options *options) {
     o->outage.name = o->name;
     o->published = metric_series(METRIC_OUTBOX_EVENTS, METRIC_LABELS(o->table, "published"));
     o->failed = metric_series(METRIC_OUTBOX_EVENTS, METRIC_LABELS(o->table, "failed"));
-    o->db = db_open(&options->db);
+    o->db = outbox_open_db(options);
     o->calls = 1;
     o->most_calls = options->queue.calls ? options->queue.calls : 1;
     o->queue = queue_open(&options->queue);
     o->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     outbox_write_sql(o);
-    if (o->db && o->queue && o->wake_fd >= 0 && pthread_create(&o->thread, NULL, relay, o) == 0)
+    const struct db_watch_options watch = {.channel = o->table, .leads = true, .wake = outbox_hear, .cls = o};
+    o->watch = o->wake_fd >= 0 ? db_session_watch(options->session, &watch) : NULL;
+    if (o->db && o->queue && o->watch && pthread_create(&o->thread, NULL, relay, o) == 0)
         return o;
     outbox_free(o);
     return NULL;
 }
 
 void outbox_wake(struct outbox *o) {
-    if (o)
-        (void)!write(o->wake_fd, &(uint64_t){1}, sizeof(uint64_t));
+    if (!o)
+        return;
+    atomic_store(&o->committed, true);
+    outbox_hear(o);
 }
 
 void outbox_stop(struct outbox *o, int64_t deadline_ms) {

@@ -16,7 +16,6 @@
 
 enum {
     PERIOD_MS = 1000,
-    DATABASE_LIMIT_MS = 2000, /* a database that takes longer for a statement counts as unavailable */
     MAX_PARTS = 3,
 };
 
@@ -37,9 +36,9 @@ struct health {
     const struct db_query *probe;
     const atomic_ullong *unserved;
     unsigned long long seen; /* of unserved */
-    struct db_options db_options;
-    struct db *db;
-    unsigned generation; /* of the connection whose database migrated is about */
+    struct db_options fresh_options;
+    struct db *db, *fresh; /* shared; of its own, NULL while all is well */
+    unsigned generation;   /* of the connection whose database migrated is about */
     struct cache *cache;
     struct queue *queue;
     int64_t started_ms;
@@ -53,37 +52,43 @@ struct health {
 };
 
 /* An old connection may live on where a new one is refused, e.g. after its password has changed. So when the workers
- * failed, or the database was unavailable, the check makes a new one, as they do. */
-static void follow_workers(struct health *health) {
+ * failed, or the database was unavailable, the check makes a new one, as they do, until it is well. */
+static struct db *health_connection(struct health *health) {
+    const struct part *database = &health->parts[0];
     unsigned long long unserved = atomic_load(health->unserved);
-    bool failed = unserved != health->seen || !health->parts[0].well;
-    struct db *fresh = failed ? db_open(&health->db_options) : NULL;
+    bool failed = unserved != health->seen || (database->asked && !database->well);
     health->seen = unserved;
-    if (!fresh)
-        return;
-    db_close(health->db);
-    health->db = fresh;
-    health->generation = 0; /* that of no connection */
+    db_close(health->fresh);
+    health->fresh = failed ? db_open(&health->fresh_options) : NULL;
+    return health->fresh ? health->fresh : health->db;
 }
 
-static const char *ask_database(struct health *health) {
+static const char *ask_connection(struct health *health, struct db *db) {
     static const struct db_query writable = {"health",
                                              "SELECT current_setting('transaction_read_only') = 'off'"};
     struct db_result *result = NULL;
-    follow_workers(health);
-    if (db_run(health->db, &writable, NULL, &result) != DB_OK)
-        return db_error(health->db);
+    if (db_run(db, &writable, NULL, &result) != DB_OK)
+        return db_error(db);
     bool takes_writes = db_bool(result, 0, 0);
     db_result_free(result);
     if (!takes_writes)
         return "it is read-only";
     /* A new connection may lead to another database, such as a restored one. */
-    if (!health->migrated || health->generation != db_generation(health->db))
-        health->migrated = migrate_is_current(health->db, health->ledger, health->migrations);
-    else if (db_run(health->db, health->probe, NULL, NULL) != DB_OK)
-        return db_error(health->db);
-    health->generation = db_generation(health->db);
+    if (!health->migrated || health->fresh || health->generation != db_generation(db))
+        health->migrated = migrate_is_current(db, health->ledger, health->migrations);
+    else if (db_run(db, health->probe, NULL, NULL) != DB_OK)
+        return db_error(db);
+    health->generation = health->fresh ? 0 : db_generation(db); /* 0: that of no connection */
     return NULL;
+}
+
+static const char *ask_database(struct health *health) {
+    const char *fault = ask_connection(health, health_connection(health));
+    if (!fault) {
+        db_close(health->fresh);
+        health->fresh = NULL;
+    }
+    return fault;
 }
 
 static const char *ask_cache(struct health *health) {
@@ -141,13 +146,10 @@ static void add_part(struct health *health, const char *name, const char *(*ask_
 }
 
 static bool open_parts(struct health *health, const struct health_options *options) {
-    struct db_options db = options->db;
-    if (db.connect_timeout_ms > DATABASE_LIMIT_MS)
-        db.connect_timeout_ms = DATABASE_LIMIT_MS;
-    if (db.statement_timeout_ms > DATABASE_LIMIT_MS)
-        db.statement_timeout_ms = DATABASE_LIMIT_MS;
-    health->db_options = db;
-    health->db = db_open(&db);
+    struct db_options shared = options->db;
+    shared.pool = options->pool;
+    health->db = db_open(&shared);
+    health->fresh_options = options->db;
     add_part(health, "database", ask_database);
     if (options->cache) {
         health->cache = cache_open(options->cache);
@@ -206,6 +208,7 @@ void health_stop(struct health *health) {
         pthread_join(health->parts[i].thread, NULL);
     queue_close(health->queue);
     cache_close(health->cache);
+    db_close(health->fresh);
     db_close(health->db);
     pthread_cond_destroy(&health->changed);
     pthread_mutex_destroy(&health->mutex);

@@ -153,10 +153,8 @@ void *observer_start(void *app) {
     if (!o->service->metrics) /* nobody could read what it counts */
         return o;
     if (open_queues(o))
-        o->job = db_job_start(&(struct db_job_options){.name = "observer",
-                                                       .db = service_db_of(o->service, SERVICE_BACKGROUND),
-                                                       .run = observe,
-                                                       .self = o});
+        o->job = db_job_start(&(struct db_job_options){
+            .name = "observer", .db = service_db_of(o->service, DB_LATE), .run = observe, .self = o});
     if (o->job)
         return o;
     observer_stop(o, 0);

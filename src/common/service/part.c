@@ -34,8 +34,8 @@ static unsigned consumer_threads(const struct service_part *part, const struct c
 }
 
 struct consumer *service_consumer(struct service *service, const struct service_part *part, void *self) {
-    enum service_pool pool = part->single ? SERVICE_QUICK : SERVICE_EVENTS;
-    struct consumer_options options = {.db = service_db_of(service, pool),
+    enum db_share share = part->single ? DB_PROMPT : DB_BULK;
+    struct consumer_options options = {.db = service_db_of(service, share),
                                        .threads = consumer_threads(part, service->config),
                                        .wait_s = (int)(service->config->sqs_wait_time / 1000),
                                        .probe = part->probe,
@@ -48,7 +48,8 @@ struct consumer *service_consumer(struct service *service, const struct service_
 }
 
 static struct outbox *start_relay(struct service *service, const struct service_part *part) {
-    struct outbox_options options = {.table = part->outbox, .db = service_db_direct(service)};
+    struct outbox_options options = {
+        .table = part->outbox, .db = service_db_of(service, DB_PROMPT), .session = service->session};
     part->queue(service->config, &options.queue);
     options.queue.calls = (unsigned)service->config->relay_calls;
     options.queue.breaker = &service->sqs_breaker;
@@ -63,7 +64,7 @@ void *part_start(const struct service_part *part, void *app) {
     if (part->consume)
         return service_consumer(app, part, app);
     return db_job_start(&(struct db_job_options){
-        .name = part->name, .db = service_db_of(app, SERVICE_BACKGROUND), .run = part->job, .self = app});
+        .name = part->name, .db = service_db_of(app, DB_LATE), .run = part->job, .self = app});
 }
 
 int64_t service_retention_run(void *app, struct db *db, enum db_status *status) {

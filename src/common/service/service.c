@@ -111,7 +111,8 @@ static void *start_health(void *app) {
     struct cache_options cache;
     struct health_options options = {.service = service->daemon->name,
                                      .ledger = service->daemon->ledger,
-                                     .db = service_db(service),
+                                     .db = pools_asking(service),
+                                     .pool = service->lasting,
                                      .migrations = service->daemon->migrations,
                                      .probe = service->daemon->probe,
                                      .unserved = &service->unserved};
@@ -127,9 +128,19 @@ static void stop_health(void *health, int64_t deadline_ms) {
     health_stop(health);
 }
 
+static void *start_session(void *app) {
+    return pools_start_session(app) ? app : NULL;
+}
+
+static void stop_session(void *app, int64_t deadline_ms) {
+    const struct service *service = app;
+    (void)deadline_ms;
+    db_session_stop(service->session);
+}
+
 static void *start_revocations(void *app) {
     struct service *service = app;
-    struct db_options db = service_db_of(service, SERVICE_QUICK);
+    struct db_options db = service_db_of(service, DB_PROMPT);
     return service->auth.revocations = revocations_start(service->daemon->revocations, &db);
 }
 
@@ -182,6 +193,7 @@ static const struct service_part first_parts[] = {
      .start = start_health,
      .stop = stop_health,
      .files = DB_FILES + CACHE_FILES + QUEUE_FILES},
+    {.name = "session", .start = start_session, .stop = stop_session},
     {.name = "revoked tokens", .start = start_revocations, .stop = stop_revocations},
     {0},
 };
