@@ -25,12 +25,12 @@ static const struct {
 };
 
 struct revocations {
-    char load_sql[896], tidy_sql[KINDS][2][320];
+    char load_sql[1536], tidy_sql[KINDS][2][320];
     struct db_query load, expire[KINDS], adopt[KINDS];
     /* of the thread */
-    int64_t since;       /* what older transactions wrote was read */
-    unsigned generation; /* of the connection to the server whose transactions these are */
-    int64_t latest_s;    /* of the wall clock */
+    int64_t since;    /* what older transactions wrote was read */
+    int64_t server;   /* whose transactions these are */
+    int64_t latest_s; /* of the wall clock */
     int64_t tidy_ms;
     struct db_job *job;
 
@@ -43,7 +43,7 @@ static int64_t revocations_now_s(void) {
     return clock_epoch_ms() / 1000;
 }
 
-enum { TOKEN_ID, CLIENT_ID, TIME, EXPIRES_AT, SINCE }; /* columns of the statement load */
+enum { TOKEN_ID, CLIENT_ID, TIME, EXPIRES_AT, SINCE, SERVER }; /* columns of the statement load */
 
 /* The caller holds the lock. False when out of memory. */
 static bool revocations_put_row(struct revocations *r, const struct db_result *rows, size_t row,
@@ -67,34 +67,34 @@ static bool revocations_put_rows(struct revocations *r, const struct db_result *
     return whole;
 }
 
+/* Notes what was read. Of another server, that was the whole table. */
+static void revocations_note(struct revocations *r, const struct db_result *rows) {
+    if (db_rows(rows) > 0 && db_int(rows, 0, SERVER) != r->server) {
+        r->server = db_int(rows, 0, SERVER);
+        r->since = 0;
+    }
+    for (size_t i = 0; i < db_rows(rows); i++)
+        if (db_int(rows, i, SINCE) > r->since)
+            r->since = db_int(rows, i, SINCE);
+}
+
 /* Loads the rows of transactions that had not ended at the previous load. A sequence number would not do: a lower
  * one may be committed after a higher one was read. It goes on behind a row that was read, not where the server is: a
- * server that crashes gives those numbers again of which nothing is on its disk, and a pooler hides the crash. */
+ * server that crashes gives those numbers again of which nothing is on its disk.
+ * Transaction ids belong to one run of a server: another one (a failover, a restore from a dump) may have lower ids, so the
+ * statement reads the whole table there. Tokens that were revoked stay so in memory. */
 static enum db_status revocations_load(struct revocations *r, struct db *db) {
     struct db_params params = {0};
     struct db_result *rows = NULL;
     db_int_param(&params, r->since);
+    db_int_param(&params, r->server);
     enum db_status status = db_run(db, &r->load, &params, &rows);
     db_params_free(&params);
     if (status == DB_OK && !revocations_put_rows(r, rows))
         status = DB_NO_MEMORY;
-    for (size_t i = 0; status == DB_OK && i < db_rows(rows); i++)
-        if (db_int(rows, i, SINCE) > r->since)
-            r->since = db_int(rows, i, SINCE);
+    if (status == DB_OK)
+        revocations_note(r, rows);
     db_result_free(rows);
-    return status;
-}
-
-/* Transaction ids belong to a server: another one (a failover, a restore from a dump) may have lower ones, so over a new
- * connection the whole table is read. Tokens that were revoked stay so in memory. */
-static enum db_status revocations_catch_up(struct revocations *r, struct db *db) {
-    enum db_status status;
-    do {
-        if (r->generation != db_generation(db))
-            r->since = 0;
-        r->generation = db_generation(db);
-        status = revocations_load(r, db);
-    } while (status == DB_OK && r->generation != db_generation(db));
     return status;
 }
 
@@ -129,7 +129,7 @@ static void revocations_watch_clock(struct revocations *r) {
 static int64_t revocations_run(void *self, struct db *db, enum db_status *status) {
     struct revocations *r = self;
     revocations_watch_clock(r);
-    *status = revocations_catch_up(r, db);
+    *status = revocations_load(r, db);
     if (*status != DB_OK)
         return LOOK_MS;
     if (!r->read) {
@@ -144,18 +144,27 @@ static int64_t revocations_run(void *self, struct db *db, enum db_status *status
     return LOOK_MS;
 }
 
-#define REVOCATION_COLUMNS                                                                                   \
-    "(extract(epoch FROM %s) * 1000)::bigint, extract(epoch FROM expires_at)::bigint,"                       \
-    " CASE WHEN written_by < pg_snapshot_xmin(pg_current_snapshot()) THEN written_by::text::bigint + 1 ELSE 0 END"
+/* clang-format off */
+#define REVOCATION_ROWS(token, time, kind)                                                                   \
+    "SELECT " token ", client_id, (extract(epoch FROM " time ") * 1000)::bigint,"                            \
+    "       extract(epoch FROM expires_at)::bigint,"                                                         \
+    "       CASE WHEN written_by < pg_snapshot_xmin(pg_current_snapshot())"                                  \
+    "            THEN written_by::text::bigint + 1 ELSE 0 END,"                                              \
+    "       (SELECT server FROM here)"                                                                       \
+    "  FROM %s_" kind                                                                                        \
+    " WHERE written_by >= (SELECT CASE server WHEN $2 THEN $1 ELSE 0 END::bigint::text::xid8 FROM here)"     \
+    "   AND expires_at > now()"
+
+static const char load_text[] =
+    "WITH here AS MATERIALIZED ("
+    "  SELECT hashtextextended(extract(epoch FROM pg_postmaster_start_time()) || '/' || datid, 0) AS server"
+    "    FROM pg_stat_get_activity(pg_backend_pid())"
+    ") " REVOCATION_ROWS("token_id", "issued_at", "tokens")
+    " UNION ALL " REVOCATION_ROWS("NULL", "issued_before", "clients");
+/* clang-format on */
 
 static void revocations_write_sql(struct revocations *r, const char *prefix) {
-    snprintf(r->load_sql, sizeof r->load_sql,
-             "SELECT token_id, client_id, " REVOCATION_COLUMNS "  FROM %s_tokens"
-             " WHERE written_by >= $1::bigint::text::xid8 AND expires_at > now() "
-             "UNION ALL "
-             "SELECT NULL, client_id, " REVOCATION_COLUMNS "  FROM %s_clients"
-             " WHERE written_by >= $1::bigint::text::xid8 AND expires_at > now()",
-             "issued_at", prefix, "issued_before", prefix);
+    snprintf(r->load_sql, sizeof r->load_sql, load_text, prefix, prefix);
     r->load = (struct db_query){"revocations_load", r->load_sql};
     for (int i = 0; i < KINDS; i++) {
         const char *suffix = revoked_kinds[i].suffix, *key = revoked_kinds[i].key;
