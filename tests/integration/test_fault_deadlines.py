@@ -7,6 +7,7 @@ import uuid
 
 import pytest
 from harness import ROOT, System, assert_problem, basket, eventually
+from test_metrics import value
 
 sys.path.append(str(ROOT / "tests/faults"))
 from stage import Proxy  # noqa: E402 (found through the line above)
@@ -116,3 +117,48 @@ def test_daemons_stop_in_time_while_no_part_answers(system, proxy):
             daemon.terminate()
         for daemon in system.daemons:
             daemon.finish()  # asserts that it ended well: in time
+
+
+def connects(daemon):
+    return value(daemon, "orders_db_connects_total")
+
+
+def gone_back(daemon):
+    """How many messages were given back because of the database."""
+    return value(daemon, "orders_messages_total", outcome="retried", reason="database_away")
+
+
+def assert_shipment(system, order_id):
+    eventually(lambda: system.query("SELECT 1 FROM shipments WHERE order_id = %s", order_id), what="the shipment")
+
+
+def with_far_delivery(system, proxy):
+    """An order-svc, and a delivery-svc whose way to PostgreSQL leads through the proxy and which has made a shipment."""
+    s = system.parts.settings
+    system.order_svc().start()
+    delivery = system.delivery_svc(DB_PORT=str(proxy.add("postgres", s["DB_HOST"], s["DB_PORT"]))).start()
+    assert_shipment(system, system.client().created())
+    return delivery
+
+
+def test_a_short_outage_of_postgresql_uses_up_no_receive(parts, proxy):
+    with System(parts, SQS_VISIBILITY_TIMEOUT="30s", CARRIER_SIMULATION="false", **QUICKLY) as system:
+        delivery = with_far_delivery(system, proxy)
+        for direction in ("up", "down"):
+            with black_hole(proxy, "postgres", direction):
+                order_id, before = system.client().created(), connects(delivery)
+                eventually(lambda: has_logged(delivery, "orders.fifo is unavailable: database: "))
+                eventually(lambda before=before: connects(delivery) >= before + 3, what="further attempts")
+            assert_shipment(system, order_id)
+        assert gone_back(delivery) == 0
+
+
+def test_a_replica_without_postgresql_gives_its_messages_back(parts, proxy):
+    with System(parts, SQS_VISIBILITY_TIMEOUT="10s", CARRIER_SIMULATION="false", **QUICKLY) as system:
+        cut_off = with_far_delivery(system, proxy)
+        with black_hole(proxy, "postgres", "up"):
+            order_id = system.client().created()
+            eventually(lambda: has_logged(cut_off, "orders.fifo is unavailable: database: "))
+            system.delivery_svc().start()
+            assert_shipment(system, order_id)
+            assert gone_back(cut_off) > 0

@@ -1,6 +1,7 @@
 """An SQS that throttles: it is asked less and less often, orders are taken meanwhile, and their events arrive later."""
 
 import collections
+import json
 import time
 
 import pytest
@@ -47,3 +48,29 @@ def test_throttled_queue_is_asked_less_often_and_orders_arrive_later(parts, gate
         assert system.query("SELECT count(*) FROM order_outbox") == [(20,)]
         gate.throttles = False
         eventually(lambda: system.query(delivered) == [(len(order_ids),)])
+
+
+class Late(Gate):
+    """Its answers with messages come late."""
+
+    def __init__(self, behind):
+        super().__init__(behind)
+        self.given = 0
+
+    def reply(self, action, body, ask):
+        status, text = ask()
+        if action == "ReceiveMessage" and (messages := json.loads(text).get("Messages")):
+            self.given += len(messages)
+            time.sleep(7)  # longer than any other call may take
+        return status, text
+
+
+def test_late_answer_costs_no_receive(parts):
+    with Late(parts.settings["SQS_ENDPOINT"]).opened() as gate, \
+            System(parts, SQS_VISIBILITY_TIMEOUT="30s", CARRIER_SIMULATION="false") as system:
+        system.order_svc().start()
+        system.delivery_svc(SQS_ENDPOINT=gate.url).start()
+        order_id = system.client().created()
+        eventually(lambda: system.query("SELECT 1 FROM shipments WHERE order_id = %s", order_id), what="the shipment")
+        eventually(lambda: system.messages_in("ORDERS_QUEUE") == 0)
+        assert gate.given == 1

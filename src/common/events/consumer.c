@@ -27,7 +27,8 @@ enum {
     OUTAGE_BASE_MS = 100,
     OUTAGE_CAP_MS = 5000,
     OUTAGE_QUIET_MS = 1000, /* one worker may succeed while another one fails */
-    MOST_BUSY = 3,          /* messages of a batch that wait for a lock, one after the other */
+    HIDE_RETRY_MS = 2000,
+    MOST_BUSY = 3, /* messages of a batch that wait for a lock, one after the other */
 };
 
 struct worker {
@@ -101,16 +102,16 @@ static enum db_status handle(struct worker *w, struct consumer_message messages[
     return status;
 }
 
-static void hide(struct worker *w, const struct consumer_message messages[], size_t n) {
-    consumer_settle_hide(w->queue, w->consumer->name, messages, n,
-                         w->consumer->options.queue.visibility_timeout_s);
-    w->hidden_ms = clock_mono_ms();
-}
-
-/* Extends the visibility timeout once half of it has passed. */
+/* Extends the visibility timeout once half of it has passed. Goes before whatever may take as long as a statement. */
 static void keep_hidden(struct worker *w, const struct consumer_message messages[], size_t n) {
-    if (clock_mono_ms() - w->hidden_ms >= w->consumer->options.queue.visibility_timeout_s * INT64_C(500))
-        hide(w, messages, n);
+    const struct consumer *c = w->consumer;
+    int seconds = c->options.queue.visibility_timeout_s;
+    int64_t now_ms = clock_mono_ms(), half_ms = seconds * INT64_C(500);
+    if (now_ms - w->hidden_ms < half_ms)
+        return;
+    w->hidden_ms = now_ms;
+    if (!consumer_settle_hide(w->queue, c->name, messages, n, seconds)) /* tried again in a moment */
+        w->hidden_ms -= half_ms > HIDE_RETRY_MS ? half_ms - HIDE_RETRY_MS : 0;
 }
 
 /* Applies each alone. One whose rows somebody holds keeps no other order waiting. After a few it is the table that is held. */
@@ -147,21 +148,33 @@ static enum db_status probe(struct worker *w) {
     return db_run(w->db, w->consumer->options.probe, NULL, NULL);
 }
 
+/* Another replica may reach the database that this one does not reach: so long it waits, as if this one had died. */
+static int64_t shared_ms(const struct worker *w) {
+    int64_t hidden_ms = w->consumer->options.queue.visibility_timeout_s * INT64_C(1000);
+    return hidden_ms < HOLD_SHARED_MS ? hidden_ms : HOLD_SHARED_MS;
+}
+
 /* While one worker holds messages, others receive those of other orders. */
 static enum db_status hold_rest(struct worker *w, struct consumer_message messages[], size_t n) {
     enum db_status status = DB_UNAVAILABLE;
-    int64_t began_ms = clock_mono_ms();
+    int64_t began_ms = clock_mono_ms(), shared_until_ms = began_ms + shared_ms(w);
     struct hold hold;
     hold_begin(&hold, began_ms);
     while (status == DB_UNAVAILABLE && !stopping(w) && hold_goes_on(&hold, began_ms)) {
         began_ms = clock_mono_ms();
+        keep_hidden(w, messages, n);
         consumer_rest(w, "database", db_error(w->db));
+        if (stopping(w))
+            break;
+        keep_hidden(w, messages, n);
         enum db_status probed = probe(w);
-        if (probed == DB_UNAVAILABLE && !retry_any_is_last(messages, n, most_receives(w)))
-            break; /* another replica may reach it: they go back */
-        hide(w, messages, n);
+        if (probed == DB_UNAVAILABLE && clock_mono_ms() >= shared_until_ms &&
+            !retry_any_is_last(messages, n, most_receives(w)))
+            break; /* they go back, which uses up a receive */
         if (probed == DB_UNAVAILABLE)
             continue;
+        shared_until_ms = clock_mono_ms() + shared_ms(w);
+        keep_hidden(w, messages, n);
         busy_shards_set(&w->consumer->shards, w->shard, true);
         if (probed == DB_OK)
             status = apply(w, messages, n);
@@ -170,8 +183,9 @@ static enum db_status hold_rest(struct worker *w, struct consumer_message messag
     return status;
 }
 
-/* While the database answers, e.g. because only its disk is full, what it does not take is held and tried again. If it went
- * back, good messages would soon have used up their receives. One at its last receive is held while the database is away, too. */
+/* What the database does not take now, e.g. during a failover or because its disk is full, is held and tried again. If it went
+ * back, good messages would soon have used up their receives. While the database is away for long, only those at their last
+ * receive are held. */
 static enum db_status hold(struct worker *w, struct consumer_message messages[], size_t n) {
     struct consumer_message rest[CONSUMER_BATCH];
     size_t place[CONSUMER_BATCH], left = 0;
@@ -252,7 +266,8 @@ static bool consumer_process(struct worker *w, const struct gathered *batch, int
         messages[i] = (struct consumer_message){.message = batch->messages[i], .cause = CONSUMER_STOPPING};
     consumer_trace_begin(&trace, w->consumer->options.queue.name, asked_ns, messages, n);
     if (!stopping(w)) {
-        w->hidden_ms = clock_mono_ms();
+        w->hidden_ms = batch->hidden_ms;
+        keep_hidden(w, messages, n);
         status = apply(w, messages, n);
         if (status == DB_UNAVAILABLE)
             status = hold(w, messages, n);

@@ -11,7 +11,8 @@ struct gathered {
     size_t count;
     struct queue_batch batches[GATHER_CALLS];
     size_t calls;
-    int64_t came_ms; /* when they came, if they were few: the next call rests first (pace.h). Else 0 */
+    int64_t hidden_ms; /* since when the server hides the first of them */
+    int64_t came_ms;   /* when they came, if they were few: the next call rests first (pace.h). Else 0 */
 };
 
 /* Long-polls up to wait_s seconds, and then only takes what is there. Messages may have come with any status, which is

@@ -8,6 +8,7 @@ enum {
     HOLD_MS = 600000,        /* that the database answers, but is too busy for the batch */
     HOLD_AWAY_MS = 39600000, /* with those that it is away: SQS hides a message for 12 hours at most */
     HOLD_TRIES = 200,        /* one of the messages may be what the database ends with */
+    HOLD_SHARED_MS = 30000,  /* at most, while others may reach the database: a failover takes less */
 };
 
 struct hold {

@@ -42,7 +42,7 @@ static size_t settle_chunk(size_t i, size_t n) {
     return n - i < QUEUE_BATCH ? n - i : QUEUE_BATCH;
 }
 
-static void hide_some(struct queue *queue, const char *name, const struct consumer_message messages[],
+static bool hide_some(struct queue *queue, const char *name, const struct consumer_message messages[],
                       size_t n, int seconds) {
     const struct queue_message *all[QUEUE_BATCH];
     int each[QUEUE_BATCH];
@@ -50,16 +50,20 @@ static void hide_some(struct queue *queue, const char *name, const struct consum
         all[i] = messages[i].message;
         each[i] = seconds;
     }
-    if (queue_set_visibility(queue, all, each, n) != QUEUE_OK || *queue_error(queue))
+    enum queue_status status = queue_set_visibility(queue, all, each, n);
+    if (status != QUEUE_OK || *queue_error(queue))
         log_warn(NULL,
                  "%s: cannot extend the visibility timeout; messages in progress may be redelivered: %s",
                  name, queue_error(queue));
+    return status == QUEUE_OK;
 }
 
-void consumer_settle_hide(struct queue *queue, const char *name, const struct consumer_message messages[],
+bool consumer_settle_hide(struct queue *queue, const char *name, const struct consumer_message messages[],
                           size_t n, int seconds) {
-    for (size_t i = 0; i < n; i += QUEUE_BATCH)
-        hide_some(queue, name, &messages[i], settle_chunk(i, n), seconds);
+    bool hidden = true;
+    for (size_t i = 0; i < n && hidden; i += QUEUE_BATCH)
+        hidden = hide_some(queue, name, &messages[i], settle_chunk(i, n), seconds);
+    return hidden;
 }
 
 void consumer_settle_done(struct queue *queue, const char *name, struct consumer_message messages[],

@@ -13,6 +13,6 @@ void consumer_settle(struct queue *queue, const char *name, struct consumer_mess
 void consumer_settle_done(struct queue *queue, const char *name, struct consumer_message messages[],
                           size_t n);
 
-/* Extends the visibility timeout of messages that are at work. */
-void consumer_settle_hide(struct queue *queue, const char *name, const struct consumer_message messages[],
+/* Extends the visibility timeout of messages that are at work. False when a call failed, after its log line. */
+bool consumer_settle_hide(struct queue *queue, const char *name, const struct consumer_message messages[],
                           size_t n, int seconds);

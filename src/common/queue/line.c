@@ -13,7 +13,6 @@
 
 enum {
     CONNECT_MS = 2000,
-    ANSWER_MS = 5000,              /* timeout of a call, besides the seconds it asks the server to wait */
     MAX_ANSWER = 24 * 1024 * 1024, /* ten messages of 1 MiB, the maximum of SQS, with every byte escaped */
 };
 
@@ -121,7 +120,7 @@ bool line_prepare(struct line *line) {
     unsigned bad = !ready;
     bad |= curl_easy_setopt(line->easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)line->body->len);
     bad |= curl_easy_setopt(line->easy, CURLOPT_POSTFIELDS, line->body->data);
-    bad |= curl_easy_setopt(line->easy, CURLOPT_TIMEOUT_MS, line->wait_s * 1000L + ANSWER_MS);
+    bad |= curl_easy_setopt(line->easy, CURLOPT_TIMEOUT_MS, (line->wait_s + LINE_ANSWER_S) * 1000L);
     if (bad)
         line_done(line, CURLE_OUT_OF_MEMORY);
     return !bad;

@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #define LINE_WHY_SIZE 256 /* libcurl's own */
+#define LINE_ANSWER_S 5   /* timeout of a call, besides its own wait_s */
 
 struct line {
     const struct queue_options *options;
@@ -19,7 +20,7 @@ struct line {
     /* The call. */
     const char *action;
     const struct buf *body;
-    int wait_s;
+    int wait_s; /* for how much longer the answer is of use */
 
     /* The last exchange. */
     struct buf text;         /* the body of the answer */

@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
+enum { LATEST_S = 30 }; /* maximum of how late the answer to a receive may be */
+
 bool queue_is_missing(const struct line *line) {
     return line->status == QUEUE_REFUSED && strcmp(line->refusal, "QueueDoesNotExist") == 0;
 }
@@ -119,6 +121,15 @@ static enum queue_status queue_action(struct queue *q, const char *action, struc
     return status;
 }
 
+/* An answer that nobody waits for any more costs its messages a receive. It is of use for half of the time that they are
+ * hidden. */
+static int receive_limit_s(const struct queue *q, int wait_s) {
+    int useful_s = q->options.visibility_timeout_s / 2;
+    if (useful_s > LATEST_S)
+        useful_s = LATEST_S;
+    return useful_s > LINE_ANSWER_S ? wait_s + useful_s - LINE_ANSWER_S : wait_s;
+}
+
 enum queue_status queue_receive(struct queue *q, int wait_s, struct queue_batch *batch) {
     batch->count = 0;
     batch->storage = NULL;
@@ -132,7 +143,7 @@ enum queue_status queue_receive(struct queue *q, int wait_s, struct queue_batch 
     /* ElasticMQ keeps each id with its messages for 15 minutes, and looks at all of them in each receive. */
     queue_json_receive(&body, queue_own_url(q), wait_s, q->options.visibility_timeout_s,
                        q->options.aws ? &q->attempt_id : NULL);
-    status = queue_action(q, "ReceiveMessage", &body, wait_s, &answer);
+    status = queue_action(q, "ReceiveMessage", &body, receive_limit_s(q, wait_s), &answer);
     q->attempted =
         status == QUEUE_UNAVAILABLE; /* the answer may be lost: asked again, the server repeats it */
     if (status == QUEUE_OK && !queue_json_read_received(answer, batch, q->error))
