@@ -216,6 +216,36 @@ static void an_index_that_was_not_finished_is_built_anew(void **state) {
     assert_runs(db, "SELECT 1 / (current_setting('lock_timeout') = '10s')::int");
 }
 
+static const struct migration column[] = {{"001_column", "ALTER TABLE busy ADD COLUMN more int"}, {0}};
+
+static void *migrate_column(void *applied) {
+    struct db_options options = options_of(database);
+    struct db *db = db_open(&options);
+    *(bool *)applied = migrate_apply(db, "column", column);
+    db_close(db);
+    return NULL;
+}
+
+/* Somebody reads for long, such as pg_dump. Others write meanwhile, and wait for less than their deadline. */
+static void nobody_waits_behind_a_migration_that_waits(void **state) {
+    bool applied = false;
+    pthread_t thread;
+    struct db *db = *state, *reader = slow_reader();
+    assert_int_equal(pthread_create(&thread, NULL, migrate_column, &applied), 0);
+    await(db, "SELECT 1 / count(*) FROM pg_stat_activity WHERE datname = current_database()"
+              " AND pid <> pg_backend_pid() AND query LIKE '%ADD COLUMN more%'");
+    for (int i = 0; i < 30; i++) {
+        assert_runs(db, "SET lock_timeout = '2s'; INSERT INTO busy (id) VALUES (3); RESET lock_timeout");
+        usleep(20000);
+    }
+    assert_false(migrate_is_current(db, "column", column));
+    assert_runs(reader, "COMMIT");
+    pthread_join(thread, NULL);
+    assert_true(applied);
+    assert_runs(db, "SELECT more FROM busy");
+    db_close(reader);
+}
+
 static void no_database_is_a_failure(void **state) {
     (void)state;
     struct db_options options = options_of("there_is_no_such_database");
@@ -234,6 +264,8 @@ int main(void) {
         cmocka_unit_test_setup_teardown(an_index_is_built_while_others_read_and_write, connect_db,
                                         disconnect_db),
         cmocka_unit_test_setup_teardown(an_index_that_was_not_finished_is_built_anew, connect_db,
+                                        disconnect_db),
+        cmocka_unit_test_setup_teardown(nobody_waits_behind_a_migration_that_waits, connect_db,
                                         disconnect_db),
         cmocka_unit_test(no_database_is_a_failure),
     };

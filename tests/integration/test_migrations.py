@@ -3,6 +3,7 @@
 import concurrent.futures
 import contextlib
 import pathlib
+import re
 
 import psycopg
 import pytest
@@ -21,8 +22,23 @@ FILL = {"order": f"""
     INSERT INTO shipments (id, order_id, client_id, customer_id, status, correlation_id, traceparent, created_at, updated_at)
     SELECT id, id, 'c', 'c', 'PROCESSING', '', '', now(), now() FROM
       (SELECT ('00000000-0000-7000-8000-' || lpad(n::text, 12, '0'))::uuid AS id FROM generate_series(1, {ROWS}) n) numbered;
+    INSERT INTO delivery_events (shipment_id, order_id, status, description, actor, request_id, occurred_at)
+    SELECT id, order_id, 'PROCESSING', '', 'carrier', '', now() FROM shipments;
     INSERT INTO delivery_outbox (event_id, group_id, payload, correlation_id, traceparent)
     SELECT id, id, '{{}}', '', '' FROM shipments"""}
+# After the migration that makes these tables.
+FILL_AFTER = {"012_webhooks.sql": """
+    INSERT INTO order_events (epoch, xid, n, occurred_at, order_id, client_id, type, status, request_id)
+    SELECT 1, 1, 1, now(), id, 'c', 'order.created', 'PENDING_SHIPMENT', '' FROM orders;
+    INSERT INTO webhook_deliveries (id, webhook_id, order_id, type, body) SELECT id, id, id, 'order.created', '' FROM orders"""}
+# What keeps writers out for a moment, and does nothing that takes long meanwhile: somebody has looked at it.
+MOMENTS = {
+    "order/013_order_fields.sql": {"orders"},  # columns without values
+    "order/015_cancelling.sql": {"orders"},  # the same, and a check that holds for new rows only
+    "order/019_items_unchecked.sql": {"orders", "order_items"},  # drops a foreign key
+    "delivery/009_cancelling.sql": {"shipments"},  # a column without values, and a check as above
+    "delivery/010_retention.sql": {"shipments", "delivery_events"},  # a foreign key that holds for new rows only
+}
 # Locks that keep writers out, on tables that were there before.
 STRONG = """
     SELECT c.relname, c.relfilenode, pg_stat_get_xact_tuples_returned(c.oid)
@@ -34,17 +50,19 @@ ALONE = "-- no-transaction\n"
 
 
 def apply(connection, script):
-    """Applies a migration. Returns the tables that it kept others from writing into while it read or wrote all of them."""
+    """Applies a migration. Returns the tables that it kept others from writing into, and those of which it read or wrote all
+    rows meanwhile."""
     if script.startswith(ALONE):
         for statement in script.split(";\n")[:-1]:
             assert "CONCURRENTLY" in statement  # alone, and without keeping writers out
             connection.execute(statement)
-        return set()
+        return set(), set()
     with connection.transaction():
         before = {name: (file, read) for name, file, read in connection.execute(TABLES).fetchall()}
         connection.execute(script)
         locked = connection.execute(STRONG, (list(before),)).fetchall()
-        return {name for name, file, read in locked if file != before[name][0] or read >= before[name][1] + ROWS}
+        return ({name for name, _, _ in locked},
+                {name for name, file, read in locked if file != before[name][0] or read >= before[name][1] + ROWS})
 
 
 def files_of(daemon):
@@ -58,28 +76,49 @@ def filled(parts, daemon):
         for file in files_of(daemon):
             if file.name < FIRST[daemon]:
                 connection.execute(file.read_text())
-        for statement in FILL[daemon].split(";\n"):
-            connection.execute(statement)
+        connection.execute(FILL[daemon])
         yield connection
+
+
+def apply_all(connection, daemon):
+    """What apply returns of each migration that counts, where it locked anything."""
+    locked, slow = {}, {}
+    for file in files_of(daemon):
+        if file.name >= FIRST[daemon]:
+            locked[f"{daemon}/{file.name}"], slow[f"{daemon}/{file.name}"] = apply(connection, file.read_text())
+            connection.execute(FILL_AFTER.get(file.name, ""))
+    return [{name: tables for name, tables in each.items() if tables} for each in (locked, slow)]
 
 
 @pytest.mark.parametrize("daemon", FIRST)
 def test_no_migration_locks_a_table_for_long(parts, daemon):
-    files = [file for file in files_of(daemon) if file.name >= FIRST[daemon]]
     with filled(parts, daemon) as connection:
-        assert {file.name: apply(connection, file.read_text()) for file in files} == {file.name: set() for file in files}
+        locked, slow = apply_all(connection, daemon)
+    assert slow == {}
+    assert locked == {name: tables for name, tables in MOMENTS.items() if name.startswith(daemon)}
 
 
-@pytest.mark.parametrize("script", [
-    "CREATE INDEX ON orders (updated_at)",
-    "ALTER TABLE orders ALTER customer_id TYPE varchar(300)",
-    "ALTER TABLE orders ADD COLUMN drawn float DEFAULT random()",
-    "ALTER TABLE orders ADD CONSTRAINT positive CHECK (total_amount >= 0)",
-    "LOCK TABLE orders; UPDATE orders SET total_amount = 2",
+@pytest.mark.parametrize("daemon, table, script", [
+    ("order", "orders", "CREATE INDEX ON orders (updated_at)"),
+    ("order", "orders", "ALTER TABLE orders ALTER customer_id TYPE varchar(300)"),
+    ("order", "orders", "ALTER TABLE orders ADD COLUMN drawn float DEFAULT random()"),
+    ("order", "orders", "ALTER TABLE orders ADD CONSTRAINT positive CHECK (total_amount >= 0)"),
+    ("order", "orders", "LOCK TABLE orders; UPDATE orders SET total_amount = 2"),
+    ("order", "order_events", "CREATE INDEX ON order_events (actor)"),
+    ("order", "webhook_deliveries", "CREATE INDEX ON webhook_deliveries (created_at)"),
+    ("delivery", "delivery_events", "CREATE INDEX ON delivery_events (occurred_at)"),
+    ("delivery", "shipments", "ALTER TABLE shipments ADD UNIQUE (order_id, id)"),
 ])
-def test_one_that_does_would_be_found(parts, script):
+def test_one_that_does_would_be_found(parts, daemon, table, script):
+    with filled(parts, daemon) as connection:
+        apply_all(connection, daemon)
+        locked, slow = apply(connection, script)
+        assert table in locked and {re.sub(r"_\d{8}$", "", name) for name in slow} == {table}  # or its partition of today
+
+
+def test_one_that_only_waits_would_be_found(parts):
     with filled(parts, "order") as connection:
-        assert apply(connection, script) == {"orders"}
+        assert apply(connection, "LOCK TABLE orders; SELECT pg_sleep(0.1)") == ({"orders"}, set())
 
 
 # The daemons' statements lock the first of these tables before the second one.

@@ -12,6 +12,10 @@ enum {
     LEDGER_SIZE = 64,
     LOCK_RETRY_MS = 100,
     LOCK_WAIT_MS = 10 * 60 * 1000, /* another replica's migrations may take long */
+    TABLE_LOCK_MS = 50,    /* while a migration waits for a table, so does everybody who comes later */
+    TABLE_RETRY_MS = 500,  /* then the others go on */
+    VACUUM_LOCK_MS = 1500, /* autovacuum gives way to who waits for longer than deadlock_timeout, 1 s */
+    VACUUM_TRIES = 10,     /* one in so many */
 };
 
 /* A session lock: it spans transactions, and is released when the connection is lost. */
@@ -74,13 +78,50 @@ static bool is_listed(const struct db_result *names, const char *name) {
     return false;
 }
 
-/* A migration may run as long as it needs, but must not wait long for a lock. While it waits for a table, all later
- * statements on that table wait behind it. The row of the ledger is committed with the migration. */
+/* Whether the database is being vacuumed or analyzed, by whomever: a user without rights is not told more. */
+static bool is_vacuumed(struct db *db) {
+    static const struct db_query query = {
+        "migrate_vacuum",
+        "SELECT EXISTS (SELECT FROM pg_stat_progress_vacuum WHERE datname = current_database()"
+        " UNION ALL SELECT FROM pg_stat_progress_analyze WHERE datname = current_database())"};
+    struct db_result *result = NULL;
+    bool is = db_run(db, &query, NULL, &result) == DB_OK && db_bool(result, 0, 0);
+    db_result_free(result);
+    return is;
+}
+
+static enum db_status run_within(struct db *db, int lock_ms, const char *script) {
+    char limit[64];
+    snprintf(limit, sizeof limit, "SET lock_timeout = %d", lock_ms);
+    enum db_status status = db_script(db, limit);
+    return status == DB_OK ? db_script(db, script) : status;
+}
+
+/* Tries again as long as somebody holds a table that the script needs. */
+static enum db_status run_between_others(struct db *db, const char *script, const char *name) {
+    int64_t deadline = clock_mono_ms() + LOCK_WAIT_MS;
+    int lock_ms = TABLE_LOCK_MS;
+    enum db_status status;
+    for (int tries = 1; (status = run_within(db, lock_ms, script)) == DB_LOCK_TIMEOUT; tries++) {
+        if (clock_mono_ms() >= deadline)
+            break;
+        if (tries == 1)
+            log_info(NULL, "migration %s: waiting for a table that others hold", name);
+        clock_sleep_ms(TABLE_RETRY_MS);
+        lock_ms = tries % VACUUM_TRIES == 0 && is_vacuumed(db) ? VACUUM_LOCK_MS : TABLE_LOCK_MS;
+    }
+    return status;
+}
+
+/* A migration may run as long as it needs, but waits for a lock for a moment only. The row of the ledger is committed with
+ * the migration. */
 static bool apply_one(struct db *db, const char *ledger, const struct migration *migration) {
     struct buf script = {0};
-    buf_printf(&script, "SET LOCAL statement_timeout = 0;\n%s\n;\nINSERT INTO %s (name) VALUES ('%s');",
+    buf_printf(&script,
+               "SET LOCAL statement_timeout = 0;\n%s\n;\nINSERT INTO %s (name) VALUES ('%s');"
+               "RESET lock_timeout;",
                migration->sql, ledger, migration->name);
-    bool applied = !script.failed && db_script(db, script.data) == DB_OK;
+    bool applied = !script.failed && run_between_others(db, script.data, migration->name) == DB_OK;
     if (applied)
         log_info(NULL, "migration %s applied", migration->name);
     else
