@@ -39,8 +39,8 @@ struct archive_kind {
     archive_step *step;
 };
 
-/* One step in a transaction of its own. After any other status than DB_OK nothing was taken, unless it is DB_UNAVAILABLE: then nobody
- * knows. */
+/* One step in a transaction of its own. After any other status than DB_OK the walk is where it was, and nothing was taken, unless it is
+ * DB_UNAVAILABLE: then nobody knows. */
 enum db_status archive_take(struct db *db, const struct archive_kind *kind,
                             struct archive *archive) MUST_CHECK;
 

@@ -5,7 +5,7 @@
 #include "common/base/log.h"
 #include "common/base/uuid.h"
 
-enum { REST_MS = 600000, LEAST_REST_MS = 50 };
+enum { REST_MS = 600000, RETRY_MS = 5000, LEAST_REST_MS = 50 };
 
 static const struct db_query lock_query = {
     "archive_lock", "SELECT pg_try_advisory_xact_lock(hashtextextended('archive of ' || $1, 0))"};
@@ -60,10 +60,13 @@ static enum db_status archive_in_transaction(struct db *db, void *arg) {
 }
 
 enum db_status archive_take(struct db *db, const struct archive_kind *kind, struct archive *archive) {
+    const struct archive before = *archive;
     struct archive_work work = {kind, archive, 0};
     enum db_status status = db_transaction(db, archive_in_transaction, &work);
     if (status == DB_OK)
         archive->taken += work.taken;
+    else
+        *archive = before;
     return status;
 }
 
@@ -74,7 +77,9 @@ int64_t archive_retention(struct archive *archive, const struct archive_kind *ki
     int64_t began = clock_mono_ms();
     archive->before_ms = clock_epoch_ms() - retention_ms;
     *status = archive_take(db, kind, archive);
-    if (*status == DB_OK && archive->more) {
+    if (*status != DB_OK)
+        return RETRY_MS;
+    if (archive->more) {
         int64_t took = clock_mono_ms() - began;
         return took > LEAST_REST_MS ? took : LEAST_REST_MS;
     }

@@ -107,11 +107,9 @@ static bool open_file(struct archive_file *file, const char *path) {
 /* Takes out one batch. What others hold they give back soon. */
 static bool archive_one(struct db *db, const struct archive_kind *kind, struct archive *archive) {
     for (int i = 0; i < TRIES; i++) {
-        struct archive before = *archive;
         enum db_status status = archive_take(db, kind, archive);
         if (status == DB_OK && !archive->busy)
             return true;
-        *archive = before;
         if (status != DB_OK && !db_is_busy(status)) {
             if (*db_error(db))
                 fprintf(stderr, "Database error: %s\n", db_error(db));
