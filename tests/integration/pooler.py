@@ -3,12 +3,13 @@
 import contextlib
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 import tempfile
 
 from clusters import AS_POSTGRES
-from harness import eventually, free_port
+from harness import ROOT, eventually, free_port
 
 PROGRAM = shutil.which("pgbouncer", path=f"{os.environ['PATH']}:/usr/sbin")
 
@@ -19,20 +20,14 @@ class PgBouncer:
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="pooler-", dir="/var/tmp"))
         user, password = self.settings["DB_USER"], self.settings["DB_PASSWORD"]
         (self.folder / "users").write_text(f'"{user}" "{password}"\n')
-        (self.folder / "ini").write_text(f"""[databases]
-* = host={self.settings["DB_HOST"]} port={self.settings["DB_PORT"]}
-[pgbouncer]
-listen_addr = 127.0.0.1
-listen_port = {self.port}
-unix_socket_dir =
-auth_type = scram-sha-256
-auth_file = {self.folder}/users
-admin_users = {user}
-pool_mode = transaction
-server_login_retry = 1
-default_pool_size = {sessions}
-max_client_conn = 200
-""")
+        lines = {"orderprocessing": f"* = host={self.settings['DB_HOST']} port={self.settings['DB_PORT']}",
+                 "listen_addr": "listen_addr = 127.0.0.1", "listen_port": f"listen_port = {self.port}",
+                 "auth_file": f"auth_file = {self.folder}/users", "default_pool_size": f"default_pool_size = {sessions}"}
+        ini = (ROOT / "deploy/pgbouncer/pgbouncer.ini").read_text()
+        for name, line in lines.items():
+            ini, found = re.subn(f"^{name} = .*", line, ini, flags=re.MULTILINE)
+            assert found == 1, name
+        (self.folder / "ini").write_text(f"{ini}unix_socket_dir =\nadmin_users = {user}\n")
         if AS_POSTGRES:
             subprocess.run(["chown", "-R", "postgres:", self.folder], check=True)
         self.start()

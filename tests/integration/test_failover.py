@@ -124,7 +124,7 @@ def test_nothing_is_told_of_orders_that_are_lost(parts, kind):
         kept_body, kept_key = basket(), "kept"
         kept = api.create(kept_body, kept_key)
         deliver(system, kept.json()["order_id"])
-        eventually(system.is_drained)
+        system.drain()
         change.save()
         eventually(lambda: all(daemon.is_ready() for daemon in system.daemons))
 
@@ -136,7 +136,7 @@ def test_nothing_is_told_of_orders_that_are_lost(parts, kind):
         ids = [answer.json()["order_id"] for answer in lost]
         deliver(system, ids[0])
         assert api.order(ids[0])["status"] == "DELIVERED"
-        eventually(system.is_drained)
+        system.drain()
         revoked_before, revoked_after = system.mint(), system.mint()
         revoke(revoked_before, replica)
         eventually(lambda: is_refused(revoked_before, system.order))

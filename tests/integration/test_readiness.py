@@ -24,10 +24,9 @@ def as_role(system):
 
 
 def end_workers(system):
-    """Ends the connections of the workers; those of the health check live on."""
-    system.query("SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-                 " WHERE usename = %s AND query NOT LIKE '%%transaction_read_only%%' AND query NOT LIKE '%%EXISTS%%'",
-                 system.name)
+    """Ends the connections of the workers. That of the health check, which also holds the locks of relays, lives on."""
+    system.query("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = %s"
+                 " AND pid NOT IN (SELECT pid FROM pg_locks WHERE locktype = 'advisory')", system.name)
 
 
 def test_password_that_changed(both):
