@@ -285,7 +285,7 @@ def order_now_and_then(system, count, rate=50):
         time.sleep(max(0, due - time.perf_counter()))
         connection.exchange(request.replace(b"@", f"{n:036}".encode()), 201)
     connection.close()
-    harness.eventually(system.is_drained, what="shipments")
+    system.drain()
 
 
 def latency(lab):

@@ -9,7 +9,7 @@ import sustained
 from lab import harness
 from table import Row
 
-RATE = 1500  # orders/s
+RATE = int(os.environ.get("SOAK_RATE", "1500"))  # orders/s
 MINUTE = 60
 KEYS_TTL = "1m"
 SIZES = "SELECT relname, pg_total_relation_size(oid) / 1024 FROM pg_class WHERE relname IN ('order_outbox', 'delivery_outbox', 'idempotency_keys')"

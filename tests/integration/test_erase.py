@@ -113,7 +113,7 @@ def test_nothing_is_left_of_a_customer(parts, who):
         assert erased(system, who, "--actor", "data-protection") == len(ids)
         load.more(20)
         load.end()
-        eventually(system.is_drained)
+        system.drain()
 
         assert in_database(system, who) == set()
         assert in_redis(system, who) == set()
@@ -150,7 +150,7 @@ def test_nothing_is_left_of_a_customer(parts, who):
             steps = ["DELIVERED"] if name == "shipped" else ["SHIPPED", "DELIVERED"]
             shipped(system, ids[name], *steps)
             assert has_status(api, ids[name], "DELIVERED")["customer_id"] == now[ids["pending"]]
-        eventually(system.is_drained)
+        system.drain()
         assert in_database(system, who) == set() and in_redis(system, who) == set()
         assert erased(system, who) == 0
         rows = system.query("SELECT replacement, client_id, actor, orders, finished_at IS NOT NULL FROM erasures")
@@ -182,7 +182,7 @@ def test_events_that_were_not_sent_do_not_bring_the_name_back(parts):
         order.environment["SQS_ENDPOINT"] = system.settings["SQS_ENDPOINT"]
         order.start()
         has_status(api, gone, "CANCELLED")
-        eventually(system.is_drained)
+        system.drain()
         assert delivery.is_ready()
         assert customers(system, "shipments", "order_id") == {kept: replacement, gone: replacement}
 
@@ -192,13 +192,13 @@ def test_late_and_repeated_messages_do_not_bring_the_name_back(by_hand):
     order_id = api.created(basket(who))
     shipped(by_hand, order_id)
     assert erased(by_hand, who) == 1
-    eventually(by_hand.is_drained)
+    by_hand.drain()
     replacement = customers(by_hand)[order_id]
     by_hand.send("ORDERS_QUEUE", order_created(order_id, customerId=who, clientId="demo-client"), group=order_id)
     unknown = str(uuid.uuid4())
     by_hand.send("ORDERS_QUEUE", {"eventType": "CUSTOMER_ERASED", "eventId": str(uuid.uuid4()), "orderId": unknown,
                                   "customerId": "erased-x", "timestamp": "2026-01-02T03:04:05.678Z"}, group=unknown)
-    eventually(by_hand.is_drained)
+    by_hand.drain()
     assert customers(by_hand, "shipments", "order_id")[order_id] == replacement
     assert by_hand.deliveries().shipment(unknown) is None, "an erasure makes no shipment"
     # In one batch the message of the erasure comes after the one that makes the shipment.
@@ -267,7 +267,7 @@ def test_orders_of_an_interrupted_run_are_done_by_the_next_one(by_hand):
     assert erased(by_hand, who) == 50
     assert in_database(by_hand, who) - {("shipments", "customer_id")} == set() and in_redis(by_hand, who) == set()
     assert by_hand.query("SELECT count(*) FROM erasures WHERE finished_at IS NULL") == [(0,)]
-    eventually(by_hand.is_drained)
+    by_hand.drain()
     assert in_database(by_hand, who) == set()
     assert erased(by_hand, who) == 0
 
@@ -293,7 +293,7 @@ def test_orders_that_are_made_while_it_runs_are_erased_too(system):
     assert deleted > 100
     erased(system, who)
     eventually(lambda: system.query("SELECT count(*) FROM orders WHERE status <> 'DELIVERED'") == [(0,)])
-    eventually(system.is_drained)
+    system.drain()
     assert in_database(system, who) == set(), "moving orders and erasing them at once loses neither"
     total = system.query("SELECT count(*), (SELECT count(*) FROM shipments) FROM orders")[0]
     assert total[0] == total[1] == system.query("SELECT sum(orders) FROM erasures")[0][0]

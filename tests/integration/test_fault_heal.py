@@ -143,7 +143,7 @@ def test_orders_that_a_broker_forgot_do_not_wait_long(forgetful):
         shipped = "SELECT count(*) FROM shipments"
         eventually(lambda: system.query(shipped) == [(120,)], timeout=20, what="a shipment of each recent order")
         assert system.query("SELECT count(*) FROM shipments WHERE order_id = %s", before) == [(0,)]
-        eventually(system.is_drained)
+        system.drain()
         created = [line for line in system.order.log_lines() if "re-announcing" in line["body"]]
         assert len(created) >= 2, "a pass takes 100 orders"
         assert sum(int(line["body"].split()[1]) for line in created) == len(order_ids), "each of them once"
@@ -172,7 +172,7 @@ def test_announcements_become_rarer_and_end_with_the_delivery(parts):
 def test_replays_in_any_order_change_nothing(system):
     order_id = system.client().created()
     eventually(lambda: statuses(system)[order_id] == "DELIVERED")
-    eventually(system.is_drained)
+    system.drain()
     before = (system.query("SELECT * FROM shipments ORDER BY id"), audit(system),
               system.query("SELECT id, status, version, updated_at FROM orders ORDER BY id"))
     old = {"timestamp": "2020-01-02T03:04:05.678Z"}
@@ -180,7 +180,7 @@ def test_replays_in_any_order_change_nothing(system):
         system.send("DELIVERY_STATUS_QUEUE", status_update(order_id, "DELIVERED", "SHIPPED", **old), order_id)
         system.send("DELIVERY_STATUS_QUEUE", status_update(order_id, "SHIPPED", **old), order_id)
         system.send("ORDERS_QUEUE", order_created(order_id, **old), order_id)
-    eventually(system.is_drained)
+    system.drain()
     assert before == (system.query("SELECT * FROM shipments ORDER BY id"), audit(system),
                       system.query("SELECT id, status, version, updated_at FROM orders ORDER BY id"))
     assert system.messages_in("ORDERS_DLQ") == system.messages_in("DELIVERY_STATUS_DLQ") == 0

@@ -69,7 +69,7 @@ def test_without_redis_everything_works(parts, system, api, how):
 
 @pytest.mark.parametrize("how", ["stop", "freeze"])
 def test_without_sqs_orders_are_accepted_and_shipped_later(parts, system, api, how):
-    eventually(system.is_drained)  # ElasticMQ keeps its messages in memory, and a test may not lose them
+    system.drain()  # ElasticMQ keeps its messages in memory, and a test may not lose them
     with outage(parts, "elasticmq", how):
         eventually(lambda: not health(api)["dependencies"]["sqs"])
         eventually(lambda: not health(system.deliveries())["dependencies"]["sqs"])
@@ -169,7 +169,7 @@ def test_poison_goes_to_the_dead_letters_and_stops_nobody(system, api, queue, de
     assert_delivered(system, order_id)
     dead = system.receive(dead_letters, len(bodies))
     assert sorted(message["Body"] for message in dead) == sorted(bodies)
-    eventually(system.is_drained)
+    system.drain()
 
 
 def test_poison_blocks_its_own_group_only_until_it_is_a_dead_letter(system):
@@ -197,7 +197,7 @@ def restart_inside(parts):
 def test_numbers_of_transactions_that_left_no_trace_are_given_again(parts, system, api):
     """A reader of the feed is never ahead of what comes, although the server goes back to what is on its disk."""
     api.created()
-    eventually(system.is_drained)
+    system.drain()
     with parts.connect(system.name) as session:
         for _ in range(5000):
             session.execute("SELECT pg_current_xact_id()")  # writes nothing

@@ -39,7 +39,7 @@ def test_orders_are_delivered(system):
     eventually(lambda: system.query("SELECT count(*) FROM orders WHERE status = 'DELIVERED'") == [(25,)])
     assert system.query("SELECT count(*) FROM shipments") == [(25,)]
     assert system.client().order(order_ids[0])["tracking_number"]
-    eventually(system.is_drained)
+    system.drain()
 
 
 def test_poison_becomes_a_dead_letter(system):

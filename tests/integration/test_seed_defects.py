@@ -99,7 +99,7 @@ def test_06_health_check_takes_no_message(parts, daemon, queue):
 
 
 def test_07_pile_of_messages_is_worked_off_each_once(parts):
-    with System(parts, SQS_VISIBILITY_TIMEOUT="2s", SQS_MAX_RECEIVE_COUNT="1", CONSUMER_THREADS="4") as system:
+    with System(parts, SQS_VISIBILITY_TIMEOUT="10s", SQS_MAX_RECEIVE_COUNT="1", CONSUMER_THREADS="4") as system:
         system.order_svc().start()
         order_ids = [system.client().created() for _ in range(200)]
         eventually(lambda: system.messages_in("ORDERS_QUEUE") == 200)

@@ -197,7 +197,7 @@ class Traffic:
     def __init__(self, system, clients=4):
         self.system, self.kids, self.failures, self.stopping, self.rounds = system, [], [], False, 0
         self.first = token_of(system)
-        self.threads = [threading.Thread(target=self._run) for _ in range(clients)]
+        self.threads = [threading.Thread(target=self._run, daemon=True) for _ in range(clients)]
         for thread in self.threads:
             thread.start()
 

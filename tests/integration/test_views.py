@@ -48,7 +48,7 @@ def test_order_on_its_way_is_never_answered_from_memory(by_hand):
     api = by_hand.client()
     order_id = api.created()
     assert api.order(order_id)["status"] == "PENDING_SHIPMENT"
-    eventually(by_hand.is_drained)
+    by_hand.drain()
     forget(by_hand, order_id)
     assert_problem(api.get(f"/orders/{order_id}"), 404, "ORDER_NOT_FOUND")
 
@@ -56,7 +56,7 @@ def test_order_on_its_way_is_never_answered_from_memory(by_hand):
 def test_replay_is_answered_from_memory_once_redis_was_asked(by_hand):
     api, body = by_hand.client(), basket()
     first, again = api.create(body, key="memory-1"), api.create(body, key="memory-1")
-    eventually(by_hand.is_drained)
+    by_hand.drain()
     forget(by_hand, first.json()["order_id"])
     last = api.create(body, key="memory-1")
     for replay in again, last:
