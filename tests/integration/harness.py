@@ -75,6 +75,12 @@ def eventually(condition, timeout=PATIENCE, what="the condition"):
     return value
 
 
+def until_none_is_left(look, what):
+    """Polls until look() counts nothing. A slow machine may take its time, as long as something moves."""
+    while any(left := look()):
+        eventually(lambda seen=left: look() != seen, what=f"less than {left} {what}")
+
+
 RESERVED = []  # files that are locked for as long as this process lives
 
 
@@ -445,9 +451,13 @@ class System:
         return not any(self.waiting())
 
     def drain(self):
-        """Waits until nothing waits in an outbox or a queue. A slow machine may take its time, as long as something moves."""
-        while any(left := self.waiting()):
-            eventually(lambda seen=left: self.waiting() != seen, what=f"less than {left} events in the outboxes and the queues")
+        """Waits until nothing waits in an outbox or a queue."""
+        until_none_is_left(self.waiting, "events in the outboxes and the queues")
+
+    def all_delivered(self):
+        """Waits until every order is DELIVERED."""
+        until_none_is_left(lambda: self.query("SELECT count(*) FILTER (WHERE status <> 'SHIPPED'), count(*) FILTER (WHERE status = 'SHIPPED')"
+                                              "  FROM orders WHERE status <> 'DELIVERED'")[0], "orders before and after their leaving")
 
     def feed_is_current(self):
         """What happened is before the feed's position "now". Transactions of other databases hold it back too."""

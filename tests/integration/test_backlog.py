@@ -43,8 +43,7 @@ def test_new_order_does_not_wait_behind_statuses(parts):
         new = system.client().created()
         eventually(lambda: system.deliveries().get(f"/delivery/shipment/{new}").status_code == 200, what="the shipment")
         assert system.query("SELECT count(*) > 0 FROM orders WHERE status <> 'DELIVERED' AND id <> %s", new) == [(True,)]
-        eventually(lambda: system.query("SELECT count(*) FROM orders WHERE status <> 'DELIVERED'") == [(0,)], timeout=180,
-                   what="delivery of all orders")
+        system.all_delivered()
 
 
 def test_status_does_not_wait_behind_new_orders(parts):

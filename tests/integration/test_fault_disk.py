@@ -44,7 +44,7 @@ def refused(load):
 def assert_all_arrive(system, answered):
     stored = {str(row[0]) for row in system.query("SELECT id FROM orders")}
     assert set(answered) <= stored
-    eventually(lambda: system.query("SELECT count(*) FROM orders WHERE status <> 'DELIVERED'") == [(0,)])
+    system.all_delivered()
     assert system.query("SELECT count(*), count(DISTINCT order_id) FROM shipments") == [(len(stored),) * 2]
     assert system.messages_in("ORDERS_DLQ") == system.messages_in("DELIVERY_STATUS_DLQ") == 0
 

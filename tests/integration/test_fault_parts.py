@@ -121,7 +121,7 @@ def test_crash_of_postgresql_under_load_loses_no_order_that_was_answered(parts, 
         answered = load.end()
         stored = [str(row[0]) for row in system.query("SELECT id FROM orders")]
         assert set(answered) <= set(stored)
-        eventually(lambda: system.query("SELECT count(*) FROM orders WHERE status <> 'DELIVERED'") == [(0,)])
+        system.all_delivered()
         assert system.query("SELECT count(*), count(DISTINCT order_id) FROM shipments") == [(len(stored),) * 2]
 
 

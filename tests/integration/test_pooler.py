@@ -30,7 +30,7 @@ def test_many_connections_share_few_sessions(parts, pooler):
                    what="one direct connection of each daemon")
         for order in (ids[0], ids[-1]):
             eventually(lambda o=order: client.order(o)["status"] == "DELIVERED")
-        eventually(lambda: system.query("SELECT count(*) FROM orders WHERE status <> 'DELIVERED'") == [(0,)])
+        system.all_delivered()
         assert {row[0] for row in system.query("SELECT id::text FROM orders")} >= set(ids)
         # Nothing is left in a session for whoever has it next.
         for setting in ("statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout"):
