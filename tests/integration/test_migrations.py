@@ -7,7 +7,9 @@ import re
 
 import psycopg
 import pytest
+from clusters import Cluster
 from harness import ROOT, System, eventually
+from test_fault_hosts import system_on
 
 ROWS = 2000
 FIRST = {"order": "009", "delivery": "008"}  # earlier ones made the tables, or are documented to lock them
@@ -153,3 +155,26 @@ def test_no_migration_locks_tables_the_other_way_round(parts, daemon):
                 apply(connection, script)
             else:
                 assert waits_for_neither(admin, connection, script, *PAIRS[daemon]), file.name
+
+
+def test_autovacuum_gives_way(parts):
+    """It holds a table for as long as it needs, and lets go when somebody has waited for a second."""
+    with Cluster() as cluster:
+        cluster.initialize().start()
+        cluster.sql("CREATE DATABASE orderprocessing")
+        cluster.sql("ALTER SYSTEM SET autovacuum_naptime = '1s'")
+        cluster.sql("SELECT pg_reload_conf()")
+        with system_on(parts, cluster) as system:
+            order = system.order_svc()
+            assert order.command("--migrate").returncode == 0
+            cluster.sql(f"{FILL['order'].partition('INSERT INTO idempotency_keys')[0]};"
+                        "DELETE FROM order_migrations WHERE name = '019_items_unchecked';"
+                        # A page in a tenth of a second, from now on.
+                        "ALTER TABLE order_items SET (autovacuum_vacuum_cost_delay = 100, autovacuum_vacuum_cost_limit = 1,"
+                        "                             autovacuum_vacuum_threshold = 1, autovacuum_vacuum_scale_factor = 0);"
+                        "UPDATE order_items SET quantity = 2; UPDATE order_items SET quantity = 3", "orderprocessing")
+            eventually(lambda: cluster.sql("SELECT count(*) FROM pg_stat_progress_vacuum WHERE relid = 'order_items'::regclass",
+                                           "orderprocessing") == "1", what="autovacuum")
+            assert order.command("--migrate").returncode == 0
+            assert "waiting for a table that others hold" in order.log_text()
+            assert "canceling autovacuum task" in (cluster.folder / "log").read_text()
