@@ -10,7 +10,7 @@ declare -A sets=(
     [run]="postgresql redis-server default-jre-headless=java curl=curl jq=jq"
     [build]="gcc=gcc libc6-dev cmake=cmake ninja-build=ninja pkg-config=pkg-config libmicrohttpd-dev libgnutls28-dev
         libpq-dev libhiredis-dev libcurl4-openssl-dev libjansson-dev libssl-dev zlib1g-dev"
-    [test]="pgbouncer prometheus=promtool libcmocka-dev valgrind=valgrind python3-venv chromium=chromium chromium-driver=chromedriver"
+    [test]="pgbouncer libnss-wrapper prometheus=promtool libcmocka-dev valgrind=valgrind python3-venv chromium=chromium chromium-driver=chromedriver"
     [observe]="prometheus=prometheus"
     [fuzz]="clang=clang libclang-rt-dev"
     [check]="clang-format=clang-format clang-tidy=clang-tidy shellcheck=shellcheck git=git systemd=systemd-analyze

@@ -23,8 +23,8 @@ def run(*command, **options):
 
 
 class Cluster:
-    def __init__(self):
-        self.port, self.process = free_port(), None
+    def __init__(self, address="127.0.0.1", port=None):
+        self.address, self.port, self.process = address, port or free_port(), None
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="cluster-", dir="/var/tmp"))
         if os.geteuid() == 0:
             shutil.chown(self.folder, "postgres", "postgres")
@@ -37,12 +37,12 @@ class Cluster:
 
     def copy(self, primary):
         """Makes this a standby of the primary."""
-        run(f"{BIN}/pg_basebackup", "-D", self.data, "-h", "127.0.0.1", "-p", str(primary.port), "-U", "admin", "-R",
+        run(f"{BIN}/pg_basebackup", "-D", self.data, "-h", primary.address, "-p", str(primary.port), "-U", "admin", "-R",
             "--checkpoint=fast", "--no-sync")
         return self
 
     def start(self):
-        options = ["-c", f"port={self.port}", "-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories="]
+        options = ["-c", f"port={self.port}", "-c", f"listen_addresses={self.address}", "-c", "unix_socket_directories="]
         with (self.folder / "log").open("ab") as log:
             self.process = subprocess.Popen([*AS_POSTGRES, f"{BIN}/postgres", "-D", self.data, *options], cwd="/",
                                             stdin=subprocess.DEVNULL, stdout=log, stderr=log)
@@ -50,11 +50,11 @@ class Cluster:
         return self
 
     def answers(self):
-        command = [f"{BIN}/pg_isready", "-q", "-h", "127.0.0.1", "-p", str(self.port)]
+        command = [f"{BIN}/pg_isready", "-q", "-h", self.address, "-p", str(self.port)]
         return subprocess.run(command, check=False).returncode == 0
 
     def sql(self, text, database="postgres"):
-        done = run("psql", "-h", "127.0.0.1", "-p", str(self.port), "-U", "admin", "-d", database, "-Atqc", text)
+        done = run("psql", "-h", self.address, "-p", str(self.port), "-U", "admin", "-d", database, "-Atqc", text)
         return done.stdout.strip()
 
     def promote(self):
@@ -98,9 +98,9 @@ class Cluster:
 
 
 @contextlib.contextmanager
-def primary_and_standby():
-    """Both run, and have an empty database for the daemons."""
-    with Cluster() as primary, Cluster() as standby:
+def primary_and_standby(primary=(), standby=()):
+    """Both run, and have an empty database for the daemons. primary, standby: addresses and ports."""
+    with Cluster(*primary) as primary, Cluster(*standby) as standby:
         primary.initialize().start()
         primary.sql("CREATE DATABASE orderprocessing")
         standby.copy(primary).start()

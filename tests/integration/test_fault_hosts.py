@@ -1,12 +1,13 @@
 """Several hosts of the database: silent ones, a standby, a failover; and a database that takes no writes."""
 
 import contextlib
+import os
 import socket
 import sys
 
 import pytest
 from clusters import PASSWORD, primary_and_standby
-from harness import ROOT, Load, System, basket, eventually, http
+from harness import ROOT, Load, System, basket, eventually, free_port, http
 
 sys.path.append(str(ROOT / "tests/faults"))
 from stage import Proxy  # noqa: E402 (found through the line above)
@@ -74,6 +75,25 @@ def test_a_standby_is_passed_over_and_a_failover_followed(parts, pair):
         standby.promote()
         eventually(lambda: ready(order) == (200, None))
         eventually(lambda: system.client().create().status_code == 201)
+
+
+def test_a_name_may_have_several_addresses(parts, tmp_path):
+    """One that a resolver knows, as in Kubernetes: it leads to the primary and its standby, and to a place where nobody is."""
+    port, name, file = free_port(), "database.example", tmp_path / "hosts"
+    file.write_text("".join(f"127.0.0.{number} {name}\n" for number in (4, 3, 2)))
+    resolver = {"LD_PRELOAD": "libnss_wrapper.so", "NSS_WRAPPER_HOSTS": str(file), "NSS_WRAPPER_DISABLE_DEEPBIND": "1",
+                # It is loaded before the sanitizer.
+                "ASAN_OPTIONS": f"{os.environ.get('ASAN_OPTIONS', '')}:verify_asan_link_order=0"}
+    with primary_and_standby(("127.0.0.2", port), ("127.0.0.3", port)) as (primary, standby), \
+            system_on(parts, primary, DB_HOST=name, **resolver) as system:
+        order = system.order_svc().start()
+        load = Load(system, clients=4)
+        load.more(20)
+        primary.kill()
+        eventually(lambda: ready(order) == (503, "database"))
+        standby.promote()
+        load.more(20)
+        load.end()
 
 
 def test_a_database_that_takes_no_writes(parts, pair):
