@@ -1,4 +1,4 @@
-"""A PgBouncer of a test's own, in front of the PostgreSQL of the parts."""
+"""A PgBouncer of a test's own, with the settings of deploy/pgbouncer."""
 
 import contextlib
 import os
@@ -14,20 +14,26 @@ from harness import ROOT, eventually, free_port
 PROGRAM = shutil.which("pgbouncer", path=f"{os.environ['PATH']}:/usr/sbin")
 
 
+def write_settings(folder, port, server, **more):
+    """Of a PgBouncer that listens at the port, in front of the server, which has the settings of a daemon that uses it."""
+    user, password = server["DB_USER"], server["DB_PASSWORD"]
+    (folder / "users").write_text(f'"{user}" "{password}"\n')
+    lines = {"listen_addr": "127.0.0.1", "listen_port": port, "auth_file": folder / "users"} | more
+    lines = {name: f"{name} = {value}" for name, value in lines.items()}
+    lines["orderprocessing"] = f"* = host={server['DB_HOST']} port={server['DB_PORT']}"
+    ini = (ROOT / "deploy/pgbouncer/pgbouncer.ini").read_text()
+    for name, line in lines.items():
+        ini, found = re.subn(f"^{name} = .*", line, ini, flags=re.MULTILINE)
+        assert found == 1, name
+    (folder / "ini").write_text(f"{ini}unix_socket_dir =\nadmin_users = {user}\n")
+
+
 class PgBouncer:
-    def __init__(self, parts, sessions):
-        self.settings, self.port = parts.settings, free_port()
+    def __init__(self, server, sessions):
+        """server: the settings of a daemon that uses it."""
+        self.settings, self.port = server, free_port()
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="pooler-", dir="/var/tmp"))
-        user, password = self.settings["DB_USER"], self.settings["DB_PASSWORD"]
-        (self.folder / "users").write_text(f'"{user}" "{password}"\n')
-        lines = {"orderprocessing": f"* = host={self.settings['DB_HOST']} port={self.settings['DB_PORT']}",
-                 "listen_addr": "listen_addr = 127.0.0.1", "listen_port": f"listen_port = {self.port}",
-                 "auth_file": f"auth_file = {self.folder}/users", "default_pool_size": f"default_pool_size = {sessions}"}
-        ini = (ROOT / "deploy/pgbouncer/pgbouncer.ini").read_text()
-        for name, line in lines.items():
-            ini, found = re.subn(f"^{name} = .*", line, ini, flags=re.MULTILINE)
-            assert found == 1, name
-        (self.folder / "ini").write_text(f"{ini}unix_socket_dir =\nadmin_users = {user}\n")
+        write_settings(self.folder, self.port, server, default_pool_size=sessions)
         if AS_POSTGRES:
             subprocess.run(["chown", "-R", "postgres:", self.folder], check=True)
         self.start()

@@ -10,7 +10,7 @@ SESSIONS = 2
 
 @pytest.fixture
 def pooler(parts):
-    with PgBouncer(parts, SESSIONS) as pooler:
+    with PgBouncer(parts.settings, SESSIONS) as pooler:
         yield pooler
 
 

@@ -3,8 +3,9 @@
 import contextlib
 
 import pytest
-from clusters import Cluster, primary_and_standby
+from clusters import PASSWORD, Cluster, primary_and_standby
 from harness import Api, System, assert_problem, basket, eventually
+from pooler import PgBouncer
 from test_fault_hosts import pair, system_on  # noqa: F401 (pair is a fixture)
 from test_metrics import value
 
@@ -25,11 +26,23 @@ class Reader(Api):
         return answer
 
 
-@pytest.fixture(scope="module")
-def both(parts):
-    """A system that reads from the standby of its database, and both servers."""
-    with primary_and_standby() as (primary, standby), system_on(
-            parts, primary, DB_READ_HOST="127.0.0.1", DB_READ_PORT=str(standby.port)) as system:
+@contextlib.contextmanager
+def way_through(cluster):
+    """The settings of a daemon that comes to the cluster through a PgBouncer of its own."""
+    with PgBouncer({"DB_HOST": cluster.address, "DB_PORT": str(cluster.port), "DB_USER": "admin", "DB_PASSWORD": PASSWORD},
+                   sessions=2) as pooler:
+        yield pooler.behind()
+
+
+@pytest.fixture(scope="module", params=["direct", "poolers"])
+def both(parts, request):
+    """A system that reads from the standby of its database, and both servers. In front of each may be a pooler."""
+    with contextlib.ExitStack() as stack:
+        primary, standby = stack.enter_context(primary_and_standby())
+        settings, port = {}, str(standby.port)
+        if request.param == "poolers":
+            settings, port = stack.enter_context(way_through(primary)), stack.enter_context(way_through(standby))["DB_PORT"]
+        system = stack.enter_context(system_on(parts, primary, DB_READ_HOST="127.0.0.1", DB_READ_PORT=port, **settings))
         system.order_svc().start()
         yield system, primary, standby
 
