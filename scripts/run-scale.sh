@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # Runs the system on more than one of something, breaks it, and checks what is promised:
-#   run-scale.sh cluster [--seed N] [--duration SECONDS] [--mode direct|haproxy] [--async] [--strict] [--only REGEX] [--build DIR]
+#   run-scale.sh cluster [--seed N] [--duration SECONDS] [--mode direct|haproxy|pooler] [--async] [--strict] [--only REGEX] [--build DIR]
 # cluster: PostgreSQL on three nodes under Patroni, with three etcd and HAProxy. Both daemons, two replicas each, and clients
 # run while faults that a seed selects hit the cluster. A table shows how long nothing was written. direct: DB_HOST lists
-# the nodes. --async: standbys may lag. REGEX selects faults by kind. DIR has the daemons (build/release).
+# the nodes. pooler: PgBouncer is in front of HAProxy. --async: standbys may lag. REGEX selects faults by kind. DIR has the
+# daemons (build/release).
 set -euo pipefail
 # shellcheck source=scripts/lib.sh
 source "$(dirname "$0")/lib.sh"

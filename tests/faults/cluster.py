@@ -1,6 +1,6 @@
 """Runs the system on PostgreSQL under Patroni, with faults of the cluster that a seed selects. Then it checks every promise.
 
-Usage: cluster.py --seed N --duration SECONDS --mode direct|haproxy [--async] [--strict] [--only REGEX]
+Usage: cluster.py --seed N --duration SECONDS --mode direct|haproxy|pooler [--async] [--strict] [--only REGEX]
 The daemons are those of ORDER_SVC and DELIVERY_SVC. Exits with 1 when a promise was broken.
 """
 
@@ -30,17 +30,20 @@ class ClusterParts(harness.PrivateParts):
     """PostgreSQL under Patroni, Redis and ElasticMQ."""
 
     def __init__(self, options, add_link):
-        self.through_haproxy, self.synchronous = options.mode == "haproxy", not options.asynchronous
+        self.mode, self.synchronous = options.mode, not options.asynchronous
         self.cluster = patroni_cluster.Cluster(add_link)
         try:
             # Without synchronous standbys, more may be lost than Patroni allows by itself.
             more = {} if self.synchronous else {"maximum_lag_on_failover": 1 << 30}
             self.cluster.start(synchronous_mode=self.synchronous, synchronous_mode_strict=options.strict, **more)
-            ports = [self.cluster.port] if self.through_haproxy else [node.port for node in self.cluster.nodes]
-            self.elsewhere = {"DB_HOST": ",".join([patroni_cluster.LOCAL] * len(ports)), "DB_PORT": ",".join(map(str, ports)),
-                              "DB_READ_HOST": ",".join([patroni_cluster.LOCAL] * len(self.cluster.nodes)),
-                              "DB_READ_PORT": ",".join(str(node.port) for node in self.cluster.nodes),
-                              "DB_USER": patroni_cluster.USER, "DB_PASSWORD": patroni_cluster.PASSWORD}
+            hosts = ",".join([patroni_cluster.LOCAL] * len(self.cluster.nodes))
+            ports = ",".join(str(node.port) for node in self.cluster.nodes)
+            way = {"direct": {"DB_HOST": hosts, "DB_PORT": ports},
+                   "haproxy": {"DB_HOST": patroni_cluster.LOCAL, "DB_PORT": str(self.cluster.port)},
+                   "pooler": {"DB_HOST": patroni_cluster.LOCAL, "DB_PORT": str(self.cluster.pooler_port),
+                              "DB_POOLER": "transaction", "DB_DIRECT_HOST": hosts, "DB_DIRECT_PORT": ports}}
+            self.elsewhere = {"DB_READ_HOST": hosts, "DB_READ_PORT": ports, "DB_USER": patroni_cluster.USER,
+                              "DB_PASSWORD": patroni_cluster.PASSWORD, **way[self.mode]}
             super().__init__()
         except BaseException:
             self.cluster.close()
@@ -101,7 +104,7 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--seed", type=int, required=True)
     parser.add_argument("--duration", type=int, required=True)
-    parser.add_argument("--mode", choices=("direct", "haproxy"), default="direct")
+    parser.add_argument("--mode", choices=("direct", "haproxy", "pooler"), default="direct")
     parser.add_argument("--async", dest="asynchronous", action="store_true", help="standbys may lag, and lose what was answered")
     parser.add_argument("--strict", action="store_true", help="synchronous_mode_strict")
     parser.add_argument("--keep-logs", action="store_true", help="also when no promise was broken")

@@ -61,10 +61,11 @@ def cut(stage, links):
         stage.proxy.fault(link, "blackhole", "both")
 
 
-def of_users(link, node):
+def of_users(link, node, mode):
     """Whether the link leads from a daemon or from HAProxy to the node."""
-    number = "abc".index(node.name)
-    return re.fullmatch(rf"\w+-\d:postgres{number or ''}", link) is not None or link.startswith(f"haproxy:{node.name}-")
+    to_nodes = {"direct": "postgres", "haproxy": None, "pooler": "direct"}[mode]
+    number = "abc".index(node.name) or ""
+    return re.fullmatch(rf"\w+-\d:{to_nodes}{number}", link) is not None or link.startswith(f"haproxy:{node.name}-")
 
 
 class Faults:
@@ -113,7 +114,7 @@ class Faults:
 
     def part_primary(self, primary):
         """From everybody."""
-        own = [link for link in self.stage.links if of_users(link, primary)]
+        own = [link for link in self.stage.links if of_users(link, primary, self.stage.parts.mode)]
         self._part([*primary.links, *own])
 
     def part_primary_from_cluster(self, primary):
@@ -163,10 +164,16 @@ class Faults:
         self.cluster.haproxy.kill()
         self.cluster.haproxy.start()
 
+    def restart_pooler(self, _primary):
+        self.cluster.pooler.kill()
+        self.cluster.pooler.start()
+
     def kinds(self):
         names = [name for name in vars(Faults) if not name.startswith("_") and name != "kinds"]
-        if not self.stage.parts.through_haproxy:
+        if self.stage.parts.mode == "direct":
             names.remove("restart_haproxy")
+        if self.stage.parts.mode != "pooler":
+            names.remove("restart_pooler")
         if self.stage.parts.synchronous:
             names.remove("lose_tail")
         return names

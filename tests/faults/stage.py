@@ -127,16 +127,23 @@ class Stage:
     def add_replica(self, name, make):
         s = self.parts.settings
         sqs_host, sqs_port = s["SQS_ENDPOINT"].removeprefix("http://").split(":")
-        servers = zip(s["DB_HOST"].split(","), s["DB_PORT"].split(","), strict=True)
-        databases = [self.add_link(f"{name}:postgres{i or ''}", *server) for i, server in enumerate(servers)]
+        databases = self.add_database_links(f"{name}:postgres", "DB") | self.add_database_links(f"{name}:direct", "DB_DIRECT")
         ports = {part: self.add_link(f"{name}:{part}", host, port)
                  for part, host, port in [("sqs", sqs_host, sqs_port), ("redis", s["REDIS_HOST"], s["REDIS_PORT"])]
                  if part != "redis" or name.startswith("order")}
-        daemon = make(DB_HOST=",".join(["127.0.0.1"] * len(databases)), DB_PORT=",".join(map(str, databases)),
-                      SQS_ENDPOINT=f"http://127.0.0.1:{ports['sqs']}", REDIS_PORT=str(ports.get("redis", 1)))
+        daemon = make(**databases, SQS_ENDPOINT=f"http://127.0.0.1:{ports['sqs']}", REDIS_PORT=str(ports.get("redis", 1)))
         replica = self.replicas[name] = Replica(name, daemon)
         replica.port = daemon.port
         replica.link_port = self.add_link(f"client:{name}", "127.0.0.1", daemon.port)
+
+    def add_database_links(self, name, which):
+        """Returns the settings of a replica that lead through them."""
+        hosts, ports = (self.parts.settings.get(f"{which}_{part}", "") for part in ("HOST", "PORT"))
+        if not hosts:
+            return {}
+        servers = zip(hosts.split(","), ports.split(","), strict=True)
+        links = [self.add_link(f"{name}{i or ''}", *server) for i, server in enumerate(servers)]
+        return {f"{which}_HOST": ",".join(["127.0.0.1"] * len(links)), f"{which}_PORT": ",".join(map(str, links))}
 
     def add_link(self, name, host, port):
         self.links.append(name)

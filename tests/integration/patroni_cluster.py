@@ -1,5 +1,5 @@
-"""PostgreSQL under Patroni: three nodes, three etcd, HAProxy. What they say to each other goes through links that a test
-may cut. The settings are those of deploy/patroni."""
+"""PostgreSQL under Patroni: three nodes, three etcd, HAProxy, and PgBouncer in front of it. What they say to each other goes
+through links that a test may cut. The settings are those of deploy."""
 
 import concurrent.futures
 import contextlib
@@ -14,6 +14,7 @@ import tempfile
 import requests
 from clusters import AS_POSTGRES, BIN
 from harness import ROOT, eventually, free_port
+from pooler import write_settings
 
 DEPLOY = ROOT / "deploy/patroni"
 NAMES = ("a", "b", "c")
@@ -150,10 +151,14 @@ class Cluster:
                             f"REST_PORT_{name}": str(ports["rest"])}
         self.haproxy = Process("haproxy", self.folder / "haproxy", ["haproxy", "-db", "-f", "haproxy.cfg"], **environment)
         shutil.copy(DEPLOY / "haproxy.cfg", self.haproxy.folder)
+        self.pooler_port = free_port()
+        self.pooler = Process("pgbouncer", self.folder / "pgbouncer", ["pgbouncer", "ini"])
+        write_settings(self.pooler.folder, self.pooler_port,
+                       {"DB_HOST": LOCAL, "DB_PORT": self.port, "DB_USER": USER, "DB_PASSWORD": PASSWORD})
 
     @property
     def processes(self):
-        return [*self.etcds, *self.nodes, self.haproxy]
+        return [*self.etcds, *self.nodes, self.haproxy, self.pooler]
 
     def start(self, **dynamic):
         """dynamic: settings that differ from those of deploy/patroni."""
