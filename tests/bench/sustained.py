@@ -16,7 +16,7 @@ from lab import harness
 from table import Row
 
 SHARDS = re.search(r"QUEUE_SHARDS=(\d+)", (tools.ROOT / "scripts/start-services.sh").read_text()).group(1)
-RATES = (100, 200, 300, 450, 600, 800, 1000, 1500)  # orders/s, tried in turn
+RATES = (10, 100, 200, 300, 450, 600, 800, 1000, 1500)  # orders/s, tried in turn
 FAST_RATES = (500, 1000, 1500, 2000, 2500, 3000)
 CLIENTS, LOAD_THREADS = 128, 2
 BEHIND = 5  # seconds of orders may be on their way when the time is over
