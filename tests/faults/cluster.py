@@ -19,6 +19,7 @@ import losses
 import patroni_cluster
 import psycopg
 import stage as stages
+import test_metrics
 
 # A consumer that waits for the database extends the timeout after half of it, but first its statement must have failed.
 SETTINGS = {"SQS_VISIBILITY_TIMEOUT": "15s"}
@@ -92,6 +93,13 @@ class Pulse(clients.Shop):
             await asyncio.wait(under_way)
 
 
+def standby_reads(stage):
+    """How many there were, by their outcome."""
+    daemons = [replica.daemon for replica in stage.replicas_of("order")]
+    return {outcome: sum(test_metrics.value(daemon, "orders_standby_reads_total", outcome=outcome) or 0 for daemon in daemons)
+            for outcome in ("answered", "behind", "failed")}
+
+
 def print_outages(outages):
     print("\nWithout new orders, in seconds: all, until Patroni named a primary, from then on; primary before -> after")
     for outage in sorted(outages):
@@ -121,6 +129,9 @@ def main():
 
     def check(_journal, findings):
         losses.check(lost, stage.system, findings)
+        reads = standby_reads(stage)
+        print(f"reads that standbys were to answer: {reads}")
+        findings.fail("standbys answer readers", [] if reads["answered"] else ["none was answered"])
 
     repeat = f"scripts/run-scale.sh cluster --seed {options.seed} --duration {options.duration} --mode {options.mode}"
     try:

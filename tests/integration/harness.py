@@ -171,6 +171,7 @@ class PrivateParts(Parts):
             lines = pathlib.Path(self.folder, "env").read_text().splitlines()
             words = [word for line in lines for word in shlex.split(line, comments=True) if "=" in word]
             super().__init__(dict(word.split("=", 1) for word in words) | self.elsewhere)
+            self.settings |= self.elsewhere
         except BaseException:
             self.close()
             raise
