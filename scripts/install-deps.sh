@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs the Debian packages that are missing, and libjwt: install-deps.sh SET...
-# The sets are: run build test observe fuzz check bench haproxy patroni kubernetes emulate registry maven npm go rust-web rust.
+# The sets are: run build test observe fuzz check bench haproxy pgbouncer patroni kubernetes emulate registry maven npm go rust-web rust.
 set -euo pipefail
 # shellcheck source=scripts/lib.sh
 source "$(dirname "$0")/lib.sh"
@@ -17,6 +17,7 @@ declare -A sets=(
         binutils=readelf universal-ctags=ctags pylint=pylint"
     [bench]="wrk=wrk python3-venv"
     [haproxy]="haproxy=haproxy"
+    [pgbouncer]="pgbouncer"
     [patroni]="patroni=patroni python3-etcd etcd-server=etcd"
     [emulate]="qemu-user-static binfmt-support"
     [registry]="docker-registry=docker-registry skopeo=skopeo"

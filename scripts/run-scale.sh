@@ -32,7 +32,7 @@ run_cluster() {
         shift 2
     done
     [[ -x $build/order-svc ]] || die "no daemons in $build; cmake --preset release && cmake --build --preset release makes some"
-    "$ROOT/scripts/install-deps.sh" run haproxy patroni
+    "$ROOT/scripts/install-deps.sh" run haproxy pgbouncer patroni
     prepare_python
     export ORDER_SVC=$build/order-svc DELIVERY_SVC=$build/delivery-svc
     exec "$ROOT/build/venv/bin/python" -B "$ROOT/tests/faults/cluster.py" --seed "$seed" --duration "$duration" "${more[@]}"

@@ -234,6 +234,56 @@ static void who_cannot_ask_for_long_believes_no_more_that_it_leads(void **state)
     db_session_free(replica.session);
 }
 
+static void run_all(struct db *db, const char *script) {
+    if (db_script(db, script) != DB_OK)
+        fail_msg("%s", db_error(db));
+}
+
+static void await_looks(struct db *db, int64_t count) {
+    static const struct db_query query = {"looks", "SELECT last_value FROM session_live.looks"};
+    int64_t seen = 0;
+    for (int64_t end = clock_mono_ms() + PATIENCE_MS; seen < count; clock_sleep_ms(20)) {
+        struct db_result *result = NULL;
+        assert_int_equal(db_run(db, &query, NULL, &result), DB_OK);
+        seen = db_int(result, 0, 0);
+        db_result_free(result);
+        if (clock_mono_ms() > end)
+            fail_msg("%d looks instead of %d", (int)seen, (int)count);
+    }
+}
+
+/* The session is led to a set_config that takes longer than a statement may. */
+static void a_look_that_takes_too_long_ends_no_session(void **state) {
+    (void)state;
+    static const struct db_query slow = {"slow", "SET search_path = session_live, pg_catalog"},
+                                 fast = {"fast", "SET search_path = pg_catalog"};
+    struct replica replica = {.session = db_session_new()};
+    struct db_options options = heard_by(&replica, "pool"), own = live_db_options();
+    options.statement_timeout_ms = 300;
+    struct db_pool *pool = db_pool_new(&options, "session", 1);
+    options.pool = pool;
+    struct db *neighbour = db_open(&options), *db = db_open(&own);
+    run_all(db, "DROP SCHEMA IF EXISTS session_live CASCADE; CREATE SCHEMA session_live;"
+                "CREATE SEQUENCE session_live.looks;"
+                "CREATE FUNCTION session_live.set_config(text, text, boolean) RETURNS void LANGUAGE sql"
+                " AS $$ SELECT nextval('session_live.looks'); SELECT pg_sleep(60) $$;");
+    start_on(&replica, &options, true);
+    await_leader(&replica, true);
+    run(neighbour, &slow);
+    unsigned generation = db_generation(neighbour);
+    await_looks(db, 3); /* all of them in the same session */
+    assert_true(db_watch_leads(replica.watch));
+    run(neighbour, &fast);
+    assert_int_equal(db_generation(neighbour), generation);
+    db_watch_end(replica.watch);
+    db_session_stop(replica.session);
+    db_close(neighbour);
+    db_pool_free(pool);
+    db_session_free(replica.session);
+    run_all(db, "DROP SCHEMA session_live CASCADE");
+    db_close(db);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(one_leads_and_it_hears),
@@ -242,6 +292,7 @@ int main(void) {
         cmocka_unit_test(a_session_that_ends_leads_no_more),
         cmocka_unit_test(others_that_use_the_connection_swallow_no_notification),
         cmocka_unit_test(who_cannot_ask_for_long_believes_no_more_that_it_leads),
+        cmocka_unit_test(a_look_that_takes_too_long_ends_no_session),
     };
     return cmocka_run_group_tests_name("session, live", tests, NULL, NULL);
 }

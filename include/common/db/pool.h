@@ -4,7 +4,8 @@
  * transactions takes a connection of the pool and gives it back, in the order in which they came. In between the part
  * holds none, so what it does then, such as asking a queue, delays nobody. Who waits for longer than a statement may
  * take gets DB_UNAVAILABLE. What a borrower does decides how many connections those of its kind may have at a time
- * (db_share), so that slow statements leave some to others: a pool of three has one for each kind at least.
+ * (db_share), so that slow statements leave some to others: of three, one is for what is prompt, and one more not for what may be
+ * late.
  *
  * The session belongs to all of them: what a part sets is for its transactions (db_options.settings). Of a db of a pool,
  * db_generation and db_identity_of tell of the connection that it last used. Any thread. */

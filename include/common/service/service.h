@@ -44,7 +44,7 @@ struct service_part {
     consumer_fn *consume; /* what to do with the queue's messages; its app is the app */
     const char *action;   /* what that is, for traces: "create shipments" */
     const struct db_query *probe;
-    bool single; /* one thread, instead of CONSUMER_THREADS, on the pool of what is quick */
+    bool single; /* one thread, instead of CONSUMER_THREADS, and prompt (db_share) */
 
     service_queue *queue; /* of an outbox or a consumer */
 

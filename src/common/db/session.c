@@ -149,11 +149,10 @@ static void forget_ended(struct db_session *s) {
     pthread_mutex_unlock(&s->lock);
 }
 
-/* Asks for the session, and brings it to what all parts want. */
-static enum db_status session_look(struct db_session *s) {
-    int64_t began_ms = clock_mono_ms();
-    enum db_status status = db_run(s->db, &look_query, NULL, NULL);
-    if (status == DB_OK && (!s->alive || db_generation(s->db) != s->generation)) {
+/* Brings the session, which is there, to what all parts want. */
+static enum db_status session_serve(struct db_session *s, int64_t began_ms) {
+    enum db_status status = DB_OK;
+    if (!s->alive || db_generation(s->db) != s->generation) {
         session_lose(s);
         s->alive = true;
         s->generation = db_generation(s->db);
@@ -177,7 +176,9 @@ static void session_renew(struct db_session *s) {
 }
 
 static void session_turn(struct db_session *s) {
-    enum db_status status = session_look(s);
+    int64_t began_ms = clock_mono_ms();
+    enum db_status looked = db_run(s->db, &look_query, NULL, NULL);
+    enum db_status status = looked == DB_OK ? session_serve(s, began_ms) : looked;
     bool same = db_is_connected(s->db) && db_generation(s->db) == s->generation;
     s->due_ms = clock_mono_ms() + (status == DB_OK && same ? PERIOD_MS : RETRY_MS);
     if (status == DB_OK) {
@@ -188,7 +189,9 @@ static void session_turn(struct db_session *s) {
     }
     if (!atomic_load(&s->stopping))
         outage_begin(&s->outage, "database: %s", db_error(s->db));
-    if (status != DB_UNAVAILABLE || !same) /* else it was not its turn on the connection */
+    /* It lasts when it was not its turn on the connection, or the look took too long. */
+    bool lasts = same && (status == DB_UNAVAILABLE || db_is_busy(looked));
+    if (!lasts)
         session_renew(s);
 }
 
@@ -209,7 +212,7 @@ static void *session_run(void *session) {
     struct db_session *s = session;
     for (;;) {
         bool last = atomic_load(&s->stopping); /* a stop also wakes, so it is not missed */
-        if (clock_mono_ms() >= s->due_ms)
+        if (last || clock_mono_ms() >= s->due_ms)
             session_turn(s);
         if (last)
             return NULL;

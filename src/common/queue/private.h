@@ -28,8 +28,8 @@ struct queue {
     struct metric_series *sent, *consumed;
 };
 
-/* Makes one call, on the first line. The server is asked to wait at most wait_s seconds. On QUEUE_OK the caller owns
- * *answer. */
+/* Makes one call, on the first line. It may take wait_s seconds longer than other calls. On QUEUE_OK the caller
+ * owns *answer. */
 enum queue_status queue_exchange(struct queue *q, const char *action, const struct buf *body, int wait_s,
                                  json_t **answer) MUST_CHECK;
 
