@@ -185,7 +185,7 @@ def test_partition_leaves_the_feed_an_hour_before_it_goes(parts):
             return system.query("SELECT to_regclass(%s)::text", name)[0][0]
 
         assert look_after(-datetime.timedelta(minutes=10)) == name
-        assert len(events(api)[0]) == 3
+        eventually(lambda: len(events(api)[0]) == 3, what="the end of older transactions")
         for late in 10, 50:
             assert look_after(datetime.timedelta(minutes=late)) == name
             found, after = events(api, limit=1)
