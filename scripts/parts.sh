@@ -79,7 +79,7 @@ start_redis() {
     local port
     port=$(port_of redis)
     spawn "$dir/redis.pid" "$dir/log/redis.log" redis-server --bind 127.0.0.1 --port "$port" --dir "$dir" \
-        --save '' --appendonly no
+        --save '' --appendonly no --databases 1024
     await redis redis-cli -h 127.0.0.1 -p "$port" ping
 }
 

@@ -38,7 +38,7 @@ def system(parts):
 @pytest.fixture(scope="module")
 def by_hand(parts):
     """Both daemons with the carrier off: nothing moves by itself."""
-    with harness.System(parts, CARRIER_SIMULATION="false") as both:
+    with harness.System(parts, CARRIER_SIMULATION="false", REDIS_TIMEOUT="10s") as both:
         yield both.start()
 
 

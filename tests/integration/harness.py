@@ -226,7 +226,8 @@ class Daemon:
 
     def command(self, *words):
         """Runs the program with arguments, until it ends; what it says of errors goes to the log, too."""
-        done = subprocess.run([self.program, *words], env=self.environment, capture_output=True, text=True,
+        patient = {"DB_CONNECT_TIMEOUT": "30s"}  # it tries once
+        done = subprocess.run([self.program, *words], env=patient | self.environment, capture_output=True, text=True,
                               timeout=PATIENCE, stdin=subprocess.DEVNULL)
         remember(*re.findall(r"client_secret: (\S+)", done.stdout))
         with self.log.open("a") as log:
@@ -308,7 +309,7 @@ class System:
         self.folder = tempfile.mkdtemp(prefix=self.name + "_")
         with parts.connect("postgres") as admin:
             admin.execute(f"CREATE DATABASE {self.name}")
-        redis_db = parts.redis().incr("test-databases") % 15 + 1
+        redis_db = parts.redis().incr("test-databases") % 1023 + 1
         self.redis = parts.redis(redis_db)
         self.redis.flushdb()
         self.sqs = parts.sqs
@@ -404,9 +405,14 @@ class System:
         except self.sqs.exceptions.QueueDoesNotExist:
             return False
 
+    def await_queue(self, knob):
+        """A daemon may be ready a moment before it has made its queues."""
+        eventually(lambda: self.has_queue(knob), what=f"the queue of {knob}")
+
     def send(self, knob, body, group=None, **attributes):
         """Puts a message into the queue that the knob names."""
         text = body if isinstance(body, str) else json.dumps(body)
+        self.await_queue(knob)
         self.sqs.send_message(
             QueueUrl=self.queue_url(knob), MessageBody=text, MessageGroupId=group or str(uuid.uuid4()),
             MessageDeduplicationId=str(uuid.uuid4()),
@@ -415,6 +421,7 @@ class System:
     def take(self, knob, enough):
         """Takes messages from the queue, and deletes them, until enough(messages). One that came again is not a further one: a
         receive and ten deletes may take longer than the visibility timeout."""
+        self.await_queue(knob)
         url, messages = self.queue_url(knob), {}
 
         def look():
@@ -624,7 +631,7 @@ class Load:
     def more(self, count):
         """Waits for so many further orders."""
         goal = len(self.ids) + count
-        eventually(lambda: len(self.ids) >= goal, what=f"{count} more orders")
+        until_none_is_left(lambda: [max(0, goal - len(self.ids))], "further orders")
 
     def answered(self):
         """The ids of the orders that were answered 201."""

@@ -4,7 +4,7 @@ import concurrent.futures
 import time
 
 import pytest
-from harness import System, eventually, http
+from harness import WAITING, System, eventually, http
 
 
 def lines(daemon, start):
@@ -26,14 +26,15 @@ def test_access_log_leads_to_the_order(parts):
     ("delivery", lambda system: system.deliveries().get("/delivery/shipment/0198c5a2-0000-7000-8000-000000000000")),
 ], ids=["order_svc", "delivery_svc"])
 def test_slow_requests_are_warnings_and_an_outage_is_one_line(parts, program, call):
-    with System(parts, LOG_SLOW="200ms", DB_LOCK_TIMEOUT="2s") as system:
+    with System(parts, LOG_SLOW="200ms", DB_LOCK_TIMEOUT="4s") as system:
         daemon = getattr(system.start(), program)
         table = {"order": "orders", "delivery": "shipments"}[program]
         with concurrent.futures.ThreadPoolExecutor() as pool, parts.connect(system.name) as admin:
             with admin.transaction():
                 admin.execute(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE")
                 slow = pool.submit(call, system)
-                time.sleep(0.5)
+                eventually(lambda: system.query(WAITING), what="a request that waits")
+                time.sleep(0.3)
             assert slow.result().status_code in (200, 404)
             with admin.transaction():
                 admin.execute(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE")
@@ -45,7 +46,7 @@ def test_slow_requests_are_warnings_and_an_outage_is_one_line(parts, program, ca
 
 
 def test_healthy_requests_leave_no_line(parts):
-    with System(parts) as system:
+    with System(parts, LOG_SLOW="1h") as system:
         client = system.start().client()
         order_id = client.created()
         assert client.get(f"/orders/{order_id}").status_code == 200

@@ -112,11 +112,13 @@ def test_what_ended_long_ago_is_written_and_then_gone(idle, tmp_path):
 
 def test_a_run_that_is_killed_loses_nothing(idle, tmp_path):
     gone, path = old_orders(idle, 40 * BATCH), tmp_path / "orders.jsonl"
-    run = subprocess.Popen([idle.order.program, "archive", "--older-than", "9600h", str(path)], env=idle.order.environment,
-                           stderr=subprocess.DEVNULL)
-    eventually(lambda: path.exists() and path.read_bytes().count(b"\n") >= 2 * BATCH)
-    run.send_signal(signal.SIGKILL)
-    run.wait()
+    with idle.parts.connect(idle.name) as holder, holder.transaction():
+        holder.execute("SELECT FROM orders WHERE id = %s FOR UPDATE", [max(gone)])  # so it cannot end before it is killed
+        run = subprocess.Popen([idle.order.program, "archive", "--older-than", "9600h", str(path)], env=idle.order.environment,
+                               stderr=subprocess.DEVNULL)
+        eventually(lambda: path.exists() and path.read_bytes().count(b"\n") >= 2 * BATCH)
+        run.send_signal(signal.SIGKILL)
+        run.wait()
     at_work = "SELECT 1 FROM pg_stat_activity WHERE application_name = 'order-svc archive' AND state <> 'idle'"  # a pooler keeps its session
     eventually(lambda: not idle.query(at_work))
     left = stored(idle, "orders")

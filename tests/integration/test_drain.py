@@ -13,7 +13,7 @@ NEVER = "10m"  # longer than the tests wait for the end of a process
 
 @pytest.fixture
 def system(parts):
-    with System(parts, SHUTDOWN_TIMEOUT=NEVER, HTTP_TIMEOUT="1h") as both:
+    with System(parts, SHUTDOWN_TIMEOUT=NEVER, HTTP_TIMEOUT="1h", DB_LOCK_TIMEOUT="60s", DB_STATEMENT_TIMEOUT="60s") as both:
         yield both.start()
 
 
@@ -47,7 +47,7 @@ def is_closed(daemon):
 @pytest.mark.parametrize("name", ["order", "delivery"])
 def test_load_balancers_have_time_to_leave(parts, clients, name):
     """Until the port closes, who still comes is answered, and told to go elsewhere next time."""
-    with System(parts, SHUTDOWN_DELAY="3s") as system:
+    with System(parts, SHUTDOWN_DELAY="8s") as system:
         daemon = getattr(system.start(), name)
         kept = connect(clients, daemon)
         ask = b"GET /health/ready HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -99,7 +99,7 @@ def test_a_request_that_has_arrived_is_answered(system, clients):
         other.execute("LOCK TABLE orders IN SHARE MODE")
         raw.sendall(b"POST /orders HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: %d\r\n"
                     b"Authorization: Bearer %s\r\n\r\n%s" % (len(body), system.mint().encode(), body))
-        eventually(lambda: other.execute(WAITING).fetchall())
+        eventually(lambda: system.query(WAITING))
         system.order.terminate()
         eventually(lambda: is_closed(system.order))
     answer = raw.recv(65536)

@@ -23,8 +23,8 @@ def proxy():
     process.close()
 
 
-@pytest.fixture
-def system(parts, proxy):
+@contextlib.contextmanager
+def far_from_parts(parts, proxy, **settings):
     """Both daemons, whose way to each part leads through the proxy."""
     s = parts.settings
     sqs_host, sqs_port = s["SQS_ENDPOINT"].removeprefix("http://").split(":")
@@ -33,10 +33,28 @@ def system(parts, proxy):
                                       ("redis", s["REDIS_HOST"], s["REDIS_PORT"])]}
     far = {"DB_PORT": str(ports["postgres"]), "REDIS_PORT": str(ports["redis"]),
            "SQS_ENDPOINT": f"http://127.0.0.1:{ports['sqs']}"}
-    with System(parts, **QUICKLY) as both:
+    with System(parts, **settings) as both:
         for daemon in [both.order_svc(**far), both.delivery_svc(**far)]:
             daemon.start()
         yield both
+
+
+@pytest.fixture
+def system(parts, proxy):
+    with far_from_parts(parts, proxy) as both:
+        yield both
+
+
+@pytest.fixture
+def hasty(parts, proxy):
+    """It has short deadlines: a busy server may miss them, too."""
+    with far_from_parts(parts, proxy, **QUICKLY) as both:
+        yield both
+
+
+def accepted(api):
+    """The id of an order that is taken, sooner or later."""
+    return eventually(lambda: (answer := api.create()).status_code == 201 and answer.json()["order_id"])
 
 
 @contextlib.contextmanager
@@ -62,9 +80,9 @@ def assert_delivered(system, order_id):
 
 
 @pytest.mark.parametrize("direction", ["up", "down"])
-def test_silence_of_postgresql_is_answered_503_in_time(system, proxy, direction):
-    api, deliveries = system.client(), system.deliveries()
-    order_id = api.created()
+def test_silence_of_postgresql_is_answered_503_in_time(hasty, proxy, direction):
+    system, api, deliveries = hasty, hasty.client(), hasty.deliveries()
+    order_id = accepted(api)
     assert_delivered(system, order_id)
     with black_hole(proxy, "postgres", direction):
         for _ in range(5):  # with connections of before, and when there are none any more
@@ -76,8 +94,7 @@ def test_silence_of_postgresql_is_answered_503_in_time(system, proxy, direction)
             assert daemon.is_live()
             eventually(lambda: has_logged(daemon, "no response within the statement timeout"))
     eventually(lambda: api.get(f"/orders/{order_id}").status_code == 200)
-    order_id = eventually(lambda: (response := api.create()).status_code == 201 and response.json()["order_id"])
-    assert_delivered(system, order_id)
+    assert_delivered(system, accepted(api))
 
 
 @pytest.mark.parametrize("direction", ["up", "down"])
@@ -107,15 +124,15 @@ def test_silence_of_sqs_delays_shipments_only(system, proxy, direction):
         assert_delivered(system, order_id)
 
 
-def test_daemons_stop_in_time_while_no_part_answers(system, proxy):
+def test_daemons_stop_in_time_while_no_part_answers(hasty, proxy):
     with contextlib.ExitStack() as holes:
         for link in ("postgres", "redis", "sqs"):
             holes.enter_context(black_hole(proxy, link, "both"))
-        for daemon in system.daemons:
+        for daemon in hasty.daemons:
             eventually(lambda: daemon.health("/health/ready") == 503)
-        for daemon in system.daemons:
+        for daemon in hasty.daemons:
             daemon.terminate()
-        for daemon in system.daemons:
+        for daemon in hasty.daemons:
             daemon.finish()  # asserts that it ended well: in time
 
 
@@ -136,13 +153,13 @@ def with_far_delivery(system, proxy):
     """An order-svc, and a delivery-svc whose way to PostgreSQL leads through the proxy and which has made a shipment."""
     s = system.parts.settings
     system.order_svc().start()
-    delivery = system.delivery_svc(DB_PORT=str(proxy.add("postgres", s["DB_HOST"], s["DB_PORT"]))).start()
+    delivery = system.delivery_svc(DB_PORT=str(proxy.add("postgres", s["DB_HOST"], s["DB_PORT"])), **QUICKLY).start()
     assert_shipment(system, system.client().created())
     return delivery
 
 
 def test_a_short_outage_of_postgresql_uses_up_no_receive(parts, proxy):
-    with System(parts, SQS_VISIBILITY_TIMEOUT="30s", CARRIER_SIMULATION="false", **QUICKLY) as system:
+    with System(parts, SQS_VISIBILITY_TIMEOUT="30s", CARRIER_SIMULATION="false") as system:
         delivery = with_far_delivery(system, proxy)
         for direction in ("up", "down"):
             with black_hole(proxy, "postgres", direction):
@@ -154,7 +171,7 @@ def test_a_short_outage_of_postgresql_uses_up_no_receive(parts, proxy):
 
 
 def test_a_replica_without_postgresql_gives_its_messages_back(parts, proxy):
-    with System(parts, SQS_VISIBILITY_TIMEOUT="10s", CARRIER_SIMULATION="false", **QUICKLY) as system:
+    with System(parts, SQS_VISIBILITY_TIMEOUT="10s", CARRIER_SIMULATION="false") as system:
         cut_off = with_far_delivery(system, proxy)
         with black_hole(proxy, "postgres", "up"):
             order_id = system.client().created()

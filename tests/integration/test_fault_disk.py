@@ -61,7 +61,7 @@ def test_full_disk_is_answered_503_and_what_was_answered_201_stays(parts):
                 assert int(answer.headers["Retry-After"]) >= 1
             assert system.client().order(load.answered()[0])["status"]
             for daemon in system.daemons:
-                assert daemon.health() == daemon.health("/health/ready") == 200
+                eventually(lambda d=daemon: d.health() == d.health("/health/ready") == 200)
         load.more(100)
         assert_all_arrive(system, load.end())
         assert "No space left on device" in system.order.log_text()

@@ -111,7 +111,7 @@ def test_files_of_the_parts_are_out_of_clients_reach(parts, clients, settings):
             one.sendall(REQUEST)
         lose_database(system)
         eventually(lambda: kept.create() == 201)
-        assert kept.get("/health/ready") == 200
+        eventually(lambda: kept.get("/health/ready") == 200)
         eventually(lambda: system.query("SELECT 1 FROM orders WHERE status = 'PENDING_SHIPMENT'") == [])
         assert not has_logged(daemon, os.strerror(errno.EMFILE))
         assert select.select(waiting, [], [], 0)[0] == []

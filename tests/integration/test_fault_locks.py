@@ -9,8 +9,9 @@ from harness import System, eventually, status_update
 @pytest.fixture
 def strict(parts):
     """A system in which a message that is given back once becomes a dead letter."""
-    with System(parts, SQS_MAX_RECEIVE_COUNT="1", DB_LOCK_TIMEOUT="100ms") as both:
+    with System(parts, SQS_MAX_RECEIVE_COUNT="1", SQS_VISIBILITY_TIMEOUT="30s", DB_LOCK_TIMEOUT="100ms") as both:
         both.order_svc().start()
+        both.await_queue("DELIVERY_STATUS_QUEUE")
         yield both
 
 

@@ -15,7 +15,7 @@ from test_fault_overload import memory
 
 MB = 1024  # KiB
 CLIENTS = 400
-SETTINGS = {"HTTP_MEMORY": "16", "DB_POOL_SIZE": "2", "HTTP_MAX_CONNECTIONS": str(CLIENTS + 100)}
+SETTINGS = {"HTTP_MEMORY": "16", "DB_POOL_SIZE": "2", "HTTP_MAX_CONNECTIONS": str(CLIENTS + 100), "HTTP_TIMEOUT": "10m"}
 
 
 def bound(settings):

@@ -18,11 +18,8 @@ def statuses(system, order_id):
 
 def assert_all_delivered(system, order_ids):
     """Every order arrived, each by one shipment that went through every status once, and nothing is left over."""
-    def arrived():
-        return system.query("SELECT count(*) FROM orders WHERE status = 'DELIVERED' AND id = ANY(%s::uuid[])",
-                            order_ids) == [(len(order_ids),)]
-
-    eventually(arrived, what="delivery of all orders")
+    system.all_delivered()
+    assert system.query("SELECT count(*) FROM orders WHERE id = ANY(%s::uuid[])", order_ids) == [(len(order_ids),)]
     assert system.query("SELECT count(*), count(DISTINCT order_id) FROM shipments WHERE order_id = ANY(%s::uuid[])",
                         order_ids) == [(len(order_ids), len(order_ids))]
     assert all(statuses(system, order_id) == DELIVERED for order_id in order_ids)

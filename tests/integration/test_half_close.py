@@ -16,7 +16,7 @@ CLIENTS = 20
 
 @pytest.fixture(scope="module")
 def system(parts):
-    with System(parts) as both:
+    with System(parts, DB_LOCK_TIMEOUT="60s", DB_STATEMENT_TIMEOUT="60s") as both:
         yield both.start()
 
 
@@ -60,7 +60,7 @@ def test_the_end_may_come_while_the_request_waits(system):
         with system.parts.connect(system.name) as other, other.transaction():
             other.execute("LOCK TABLE orders IN SHARE MODE")
             raw.sendall(request(system, body=basket()))
-            eventually(lambda: other.execute(WAITING).fetchall())
+            eventually(lambda: system.query(WAITING))
             raw.shutdown(socket.SHUT_WR)
         received = b""
         while more := raw.recv(65536):

@@ -34,9 +34,9 @@ def start(system, name, host, scheme="http", **settings):
 def test_a_daemon_that_is_ready(parts, name, bind, host):
     with System(parts, BIND_ADDRESS=bind) as system:
         daemon = start(system, name, host)
-        assert check(daemon) == check(daemon, "--health=ready") == (0, "ready\n", "")
-        assert check(daemon, "--health=live") == (0, "alive\n", "")
-        assert check(daemon, http_proxy="http://127.0.0.1:9", HTTP_PROXY="http://127.0.0.1:9") == (0, "ready\n", "")
+        eventually(lambda: check(daemon) == check(daemon, "--health=ready") == (0, "ready\n", ""))
+        eventually(lambda: check(daemon, "--health=live") == (0, "alive\n", ""))
+        eventually(lambda: check(daemon, http_proxy="http://127.0.0.1:9", HTTP_PROXY="http://127.0.0.1:9") == (0, "ready\n", ""))
 
 
 @BOTH
@@ -44,7 +44,7 @@ def test_over_tls(parts, name, tmp_path):
     authority().issue(tmp_path)
     with System(parts, TLS_CERT_FILE=str(tmp_path / "cert.pem"), TLS_KEY_FILE=str(tmp_path / "key.pem")) as system:
         daemon = getattr(system, name)().start()
-        assert check(daemon) == (0, "ready\n", "")
+        eventually(lambda: check(daemon) == (0, "ready\n", ""))
         code, out, err = check(daemon, TLS_CERT_FILE="", TLS_KEY_FILE="")
         assert (code, out) == (1, "") and err.count("\n") == 1
 
@@ -57,7 +57,7 @@ def test_before_the_migrations(parts, name):
         daemon = getattr(system, name)(**settings)
         daemon.launch()
         eventually(lambda: check(daemon) == (1, "", "not ready: migrations\n"))
-        assert check(daemon, "--health=live") == (0, "alive\n", "")
+        eventually(lambda: check(daemon, "--health=live") == (0, "alive\n", ""))
         subprocess.run([daemon.program, "--migrate"], env=daemon.environment, check=True, capture_output=True, timeout=PATIENCE)
         eventually(lambda: check(daemon) == (0, "ready\n", ""))
 

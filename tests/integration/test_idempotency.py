@@ -230,11 +230,13 @@ def test_loser_against_an_open_transaction_is_409_and_told_when_to_retry(by_hand
 
 def test_loser_takes_over_when_the_rival_gives_up(by_hand, api):
     k, responses = key(), []
+    patient = by_hand.order_svc(DB_LOCK_TIMEOUT="60s", DB_STATEMENT_TIMEOUT="60s").start()
     with rival(by_hand, api, k):
-        loser = threading.Thread(target=lambda: responses.append(api.create(basket(), k)))
+        loser = threading.Thread(target=lambda: responses.append(by_hand.client(daemon=patient).create(basket(), k)))
         loser.start()
         eventually(lambda: by_hand.query(WAITING + " AND locktype = 'transactionid'"))
     loser.join()
+    patient.stop()
     assert_new(responses[0])
 
 

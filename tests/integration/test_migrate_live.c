@@ -141,6 +141,7 @@ static void many_replicas_wait_for_a_slow_migration(void **state) {
 /* Somebody who reads for long: an index that is built concurrently waits for them. */
 static struct db *slow_reader(void) {
     struct db_options options = options_of(database);
+    options.statement_timeout_ms = 60000; /* nor may it be idle for longer */
     struct db *db = db_open(&options);
     assert_runs(db, "CREATE TABLE IF NOT EXISTS busy (id int); INSERT INTO busy VALUES (1)");
     assert_runs(db, "BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT * FROM busy");

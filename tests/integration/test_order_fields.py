@@ -203,7 +203,8 @@ def test_without_fingerprints_a_reference_is_unique(by_hand):
 @pytest.mark.parametrize("replicas", [1, 2])
 def test_reference_at_once_makes_one_order_and_fails_no_neighbour(parts, replicas):
     """Many requests in few batches: for each of ten references twenty rivals with keys of their own, and neighbours."""
-    with System(parts, CARRIER_SIMULATION="false", DB_POOL_SIZE="4") as system:
+    patient = {"REDIS_TIMEOUT": "10s", "HTTP_QUEUE_TIMEOUT": "60s", "DB_LOCK_TIMEOUT": "30s", "DB_STATEMENT_TIMEOUT": "60s"}
+    with System(parts, CARRIER_SIMULATION="false", DB_POOL_SIZE="4", **patient) as system:
         for _ in range(replicas):
             system.order_svc().start()
         clients = [system.client(daemon=daemon) for daemon in system.daemons]

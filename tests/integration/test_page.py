@@ -177,6 +177,8 @@ def place_many(api, numbers):
 def test_list_moves_by_itself_and_has_older_orders(page, shop):
     api = shop.client()
     old = place_many(api, range(110))
+    shop.all_delivered()
+    eventually(shop.feed_is_current)
     page.enter()
     eventually(lambda: len(page.find(".row")) == 100)
     hidden = min(old)  # ids sort by their time
@@ -256,7 +258,7 @@ def test_wrong_secret_is_told_and_can_be_corrected(page):
 def test_short_token_is_renewed(page, shop):
     tokens = "return performance.getEntriesByType('resource').filter(e => e.name.endsWith('/auth/token')).length"
     with contextlib.ExitStack() as stack:
-        replica = shop.order_svc(JWT_EXPIRES_IN="10s").start()
+        replica = shop.order_svc(JWT_EXPIRES_IN="20s").start()
         stack.callback(replica.stop)
         stack.callback(setattr, page, "url", page.url)
         stack.callback(page.open, "about:blank")

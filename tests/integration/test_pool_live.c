@@ -25,15 +25,19 @@ static struct db_pool *pool_of(size_t size) {
     return pool;
 }
 
-/* Waits for a connection for little longer than a second. */
-static struct db *borrower_for(struct db_pool *pool, enum db_share share) {
+static struct db *patient_borrower(struct db_pool *pool, enum db_share share, int statement_timeout_ms) {
     struct db_options options = live_db_options();
-    options.statement_timeout_ms = 100;
+    options.statement_timeout_ms = statement_timeout_ms;
     options.pool = pool;
     options.share = share;
     struct db *db = db_open(&options);
     assert_non_null(db);
     return db;
+}
+
+/* Waits for a connection for little longer than a second. */
+static struct db *borrower_for(struct db_pool *pool, enum db_share share) {
+    return patient_borrower(pool, share, 100);
 }
 
 static struct db *borrower_of(struct db_pool *pool) {
@@ -199,7 +203,8 @@ static void nobody_waits_behind_one_who_may_be_late(void **state) {
     (void)state;
     struct db_pool *pool = pool_of(2);
     struct holder late, other;
-    struct db *late_one = borrower_for(pool, DB_LATE), *db = borrower_of(pool);
+    struct db *late_one = patient_borrower(pool, DB_LATE, 30000),
+              *db = patient_borrower(pool, DB_PROMPT, 30000);
     pthread_t threads[2];
     void *done;
     begin_holding(&late, borrower_for(pool, DB_LATE));

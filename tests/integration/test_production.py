@@ -3,7 +3,6 @@
 import hashlib
 import pathlib
 import re
-import subprocess
 
 import pytest
 from harness import Api, System, assert_problem, eventually, http
@@ -18,8 +17,7 @@ def system(parts):
         for daemon in (both.order_svc(), both.delivery_svc()):
             daemon.launch()
             eventually(lambda: daemon.health("/health/ready") == 503)
-            reason = http("GET", f"{daemon.url}/health/ready").json()["reason"]
-            assert reason == "migrations"
+            eventually(lambda: http("GET", f"{daemon.url}/health/ready").json()["reason"] == "migrations")
             assert daemon.command("--migrate").returncode == 0
             eventually(daemon.is_ready)
             assert daemon.command("--migrate").returncode == 0, "twice does no harm"

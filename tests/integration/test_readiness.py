@@ -37,7 +37,7 @@ def test_password_that_changed(both):
     end_workers(both)
     statuses = [client.create().status_code for _ in range(60)]
     assert set(statuses) == {503}
-    eventually(lambda: ready(order) == (503, "database"), timeout=10)
+    eventually(lambda: ready(order) == (503, "database"))
     lines = [line["body"] for line in order.log_lines() if "for POST /orders" in line["body"]]
     assert len(lines) == 1 and "database for POST /orders is unavailable" in lines[0], lines
     both.query(f"ALTER ROLE {both.name} PASSWORD 'the-first-password'")
@@ -56,7 +56,7 @@ def test_password_that_changed(both):
 def test_tables_that_are_gone(both, make, table):
     daemon = make(both).start()
     both.query(f"ALTER TABLE {table} RENAME TO elsewhere")
-    eventually(lambda: ready(daemon) == (503, "database"), timeout=10)
+    eventually(lambda: ready(daemon) == (503, "database"))
     both.query(f"ALTER TABLE elsewhere RENAME TO {table}")
     eventually(lambda: ready(daemon) == (200, None))
 

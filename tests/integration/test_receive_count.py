@@ -47,7 +47,7 @@ def test_one_receive_is_enough_while_the_database_is_away():
     """The message was received when the database went, and may be received no second time."""
     own = PrivateParts()
     try:
-        with System(own) as system:
+        with System(own, SQS_VISIBILITY_TIMEOUT="30s") as system:
             create_queue(system, "ORDERS_QUEUE", "ORDERS_DLQ", 1)
             client = system.start().client()
             eventually(lambda: warnings(system.delivery, 1))

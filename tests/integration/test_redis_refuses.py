@@ -1,5 +1,7 @@
 """Redis answers, but takes no writes: orders go on, health says so, and the log does once."""
 
+import time
+
 import pytest
 from harness import System, eventually, free_port, http
 from private_redis import private_redis, settings_of
@@ -36,12 +38,12 @@ def test_refused_writes(both, tmp_path, refuse, word):
         eventually(lambda: redis.keys("order:create:*"), what="an order in Redis")
         eventually(lambda: health()["dependencies"]["redis"])
         refuse(redis, True)
-        eventually(lambda: health()["status"] == "degraded", timeout=6, what="a health that tells")
-        before = connections(redis)
+        eventually(lambda: health()["status"] == "degraded", what="a health that tells")
+        before, start = connections(redis), time.monotonic()
         for _ in range(60):
             client.created()
-        # The health check connects each second, the workers when their breaker lets them.
-        assert connections(redis) - before < 15
+        # The health check connects each second, the workers when their breaker lets them. A slow machine has many seconds.
+        assert connections(redis) - before < 15 + 2 * (time.monotonic() - start)
         lines = [line["body"] for line in order.log_lines()]
         assert len([line for line in lines if line.startswith("cache in Redis is unavailable: " + word)]) == 1
         assert not [line for line in lines if "cache in Redis is available" in line]

@@ -42,7 +42,7 @@ def system(parts, tmp_path_factory):
     folder = tmp_path_factory.mktemp("secrets")
     for role in ROLES:
         (folder / f"{role}_password").write_text(login(role)["DB_PASSWORD"] + "\n")
-    with System(parts, **CLOSED) as both:
+    with System(parts, **CLOSED, REDIS_TIMEOUT="10s") as both:
         for _ in range(2):  # the second time changes nothing
             create_roles(parts, both.name, folder)
         daemons = (both.order_svc(**login("order_svc")), both.delivery_svc(**login("delivery_svc")))

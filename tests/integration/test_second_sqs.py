@@ -36,7 +36,7 @@ def system(moto):
 
 def test_orders_are_delivered(system):
     order_ids = [system.client().created() for _ in range(25)]
-    eventually(lambda: system.query("SELECT count(*) FROM orders WHERE status = 'DELIVERED'") == [(25,)])
+    system.all_delivered()
     assert system.query("SELECT count(*) FROM shipments") == [(25,)]
     assert system.client().order(order_ids[0])["tracking_number"]
     system.drain()

@@ -104,7 +104,7 @@ def test_07_pile_of_messages_is_worked_off_each_once(parts):
         order_ids = [system.client().created() for _ in range(200)]
         eventually(lambda: system.messages_in("ORDERS_QUEUE") == 200)
         system.delivery_svc().start()
-        eventually(lambda: system.query("SELECT count(*) FROM orders WHERE status = 'DELIVERED'") == [(200,)])
+        system.all_delivered()
         # A message that outlived its visibility would have been received twice, and be a dead letter now.
         assert system.messages_in("ORDERS_DLQ") == system.messages_in("DELIVERY_STATUS_DLQ") == 0
         assert system.query("SELECT count(DISTINCT order_id) FROM shipments WHERE order_id = ANY(%s::uuid[])",

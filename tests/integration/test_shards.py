@@ -15,12 +15,6 @@ def place(system):
     return ids
 
 
-def all_delivered(system):
-    eventually(lambda: system.query("SELECT count(*) FROM orders WHERE status = 'DELIVERED'") == [(ORDERS,)],
-               what="delivery of all orders")
-    system.drain()
-
-
 def redrive(system, url):
     answer = system.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["RedrivePolicy"])
     return json.loads(answer["Attributes"]["RedrivePolicy"])["deadLetterTargetArn"].rsplit(":", 1)[1]
@@ -39,7 +33,8 @@ def test_orders_are_spread_and_all_arrive(parts):
         assert min(waiting) > 0
         assert sum(waiting) == ORDERS
         system.delivery.start()
-        all_delivered(system)
+        system.all_delivered()
+        system.drain()
         assert system.messages_in("ORDERS_DLQ") == system.messages_in("DELIVERY_STATUS_DLQ") == 0
 
 
@@ -64,7 +59,8 @@ def test_number_of_queues_may_grow(parts):
         eventually(lambda: all(map(system.messages_at, system.shard_urls("DELIVERY_STATUS_QUEUE")[:-1])), what="new queues in use")
         system.order.stop()
         system.order_svc(QUEUE_SHARDS=str(SHARDS)).start()
-        all_delivered(system)
+        system.all_delivered()
+        system.drain()
 
 
 def test_number_of_queues_may_shrink(parts):
@@ -76,5 +72,4 @@ def test_number_of_queues_may_shrink(parts):
         system.order.stop()
         system.order_svc(QUEUE_SHARDS="1").start()
         system.delivery_svc(QUEUE_SHARDS="1").start()
-        eventually(lambda: system.query("SELECT count(*) FROM orders WHERE status = 'DELIVERED'") == [(ORDERS,)],
-                   what="delivery of all orders")
+        system.all_delivered()

@@ -158,13 +158,12 @@ def test_long_poll_is_answered_by_the_next_event(by_hand):
 
 
 def test_stream_ends_with_its_token(by_hand):
-    short = by_hand.client()
-    short.token = by_hand.mint(exp=int(time.time()) + 2)
-    owner = by_hand.client()
+    short, owner = by_hand.client(), by_hand.client()
     revoked = by_hand.client()
     secret = ("demo-client", "demo-secret")
     revoked.token = http("POST", owner.url + "/auth/token", auth=secret,
                          data={"grant_type": "client_credentials"}).json()["access_token"]
+    short.token = by_hand.mint(exp=int(time.time()) + 5)
     streams = [Follower(short), Follower(revoked), Follower(owner)]
     assert http("POST", owner.url + "/auth/revoke", auth=secret, data={"token": revoked.token}).status_code == 200
     eventually(lambda: streams[0].ended and streams[1].ended)
@@ -181,7 +180,7 @@ def test_long_poll_ends_with_its_token(by_hand):
     start = start_of(owner)
     with concurrent.futures.ThreadPoolExecutor() as pool:
         first, other = (pool.submit(api.get, "/events", params={"after": start, "wait": 20}) for api in (revoked, owner))
-        time.sleep(0.5)
+        eventually(lambda: value(by_hand.order, "orders_feed_readers", kind="long_poll") == 2)
         assert http("POST", owner.url + "/auth/revoke", auth=secret, data={"token": revoked.token}).status_code == 200
         assert first.result().json()["events"] == [] and not other.done()
         order_id = owner.created()
@@ -216,7 +215,7 @@ def test_stop_answers_long_polls(parts):
         start = start_of(api)
         with concurrent.futures.ThreadPoolExecutor() as pool:
             waiting = [pool.submit(api.get, "/events", params={"after": start, "wait": 20}) for _ in range(3)]
-            time.sleep(0.5)
+            eventually(lambda: value(order, "orders_feed_readers", kind="long_poll") == 3)
             order.terminate()
             assert [w.result().json()["events"] for w in waiting] == [[], [], []]
         order.finish()

@@ -105,10 +105,13 @@ def test_certificate_is_renewed_without_a_restart(system, folder):
     with handshake(daemon.port) as open_before, open_before.makefile("rb") as answers:
         renewed = authority().issue(folder)
         assert renewed != before
-        eventually(lambda: serial_number(daemon) == renewed)
-        eventually(lambda: serial_number(system.delivery) == renewed)
-        open_before.sendall(b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n")
-        assert read_answer(answers)[0] == 200
+
+        def goes_on():
+            open_before.sendall(b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n")
+            return read_answer(answers)[0] == 200
+
+        eventually(lambda: goes_on() and serial_number(daemon) == serial_number(system.delivery) == renewed)
+        assert goes_on()
 
 
 @pytest.mark.parametrize("file, text", [("cert.pem", "no certificate"), ("key.pem", "no key"), ("key.pem", None)])

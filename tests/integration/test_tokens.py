@@ -4,13 +4,12 @@ import base64
 import hashlib
 import hmac
 import json
-import subprocess
 import time
 
 import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
-from harness import ORDER_SVC, SECRET, Api, System, assert_problem, eventually, http
+from harness import SECRET, Api, System, assert_problem, http
 from oauthlib.oauth2 import BackendApplicationClient
 from requests_oauthlib import OAuth2Session
 

@@ -312,11 +312,11 @@ def test_a_batch_is_one_span_that_is_linked_with_its_requests(traced, collector)
 
     def large():
         at_once([lambda: api.created() for _ in range(24)])
-        return [s for s in collector.spans if s.attributes.get("db.operation.batch.size", 0) > 1
-                and s.name == "batch POST /orders"]
+        servers = {(s.trace, s.id): s for s in collector.spans if s.name == "POST /orders"}
+        return [(s, servers) for s in collector.spans if s.attributes.get("db.operation.batch.size", 0) > 1
+                and s.name == "batch POST /orders" and servers.keys() >= {*s.links}]
 
-    batch = eventually(large)[0]
-    servers = {(s.trace, s.id): s for s in collector.spans if s.name == "POST /orders"}
+    batch, servers = eventually(large)[0]
     members = [servers[link] for link in batch.links]
     assert len(members) == batch.attributes["db.operation.batch.size"] - 1
     for member in members:

@@ -57,7 +57,7 @@ class OldReplica:
     def _run(self):
         try:
             with self.system.parts.connect(self.system.name, prepare_threshold=0,
-                                           options="-c lock_timeout=2s -c statement_timeout=10s") as connection:
+                                           options="-c lock_timeout=10s -c statement_timeout=20s") as connection:
                 while not self.stopping:
                     self._work(connection)
                     self.rounds += 1

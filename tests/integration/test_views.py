@@ -69,7 +69,7 @@ def test_replay_is_answered_from_memory_once_redis_was_asked(by_hand):
 
 
 def test_replay_in_memory_ends_with_its_key(parts):
-    with System(parts, IDEMPOTENCY_TTL="2s") as system:
+    with System(parts, IDEMPOTENCY_TTL="8s") as system:
         system.order_svc().start()
         api, body = system.client(), basket()
         first = api.create(body, key="short")
