@@ -18,15 +18,21 @@ die() {
 
 port_open() { (exec 3<>"/dev/tcp/${2:-127.0.0.1}/$1") 2>/dev/null; } # PORT [HOST]
 
-# Prints a free port, below the ports of the tests and below the ephemeral ports of the kernel.
-free_port() {
-    local port
+# Prints a free port, below the ports of the tests and below the ephemeral ports of the kernel. Each caller on this machine gets
+# another one, in turn, so that nobody takes that of a part which is being started or is stopped for a moment.
+free_port() (
+    local number
+    exec 9<>"${TMPDIR:-/tmp}/order-processing-last-port-$UID"
+    flock 9
+    read -r number <&9 || number=$RANDOM
     for _ in {1..100}; do
-        port=$((10000 + RANDOM % 5000))
-        port_open "$port" || { echo "$port" && return; }
+        number=$((10000 + (number + 1) % 5000))
+        port_open "$number" && continue
+        echo "$number" | tee /dev/fd/9
+        exit
     done
     die "no free port found"
-}
+)
 
 # wait_until SECONDS COMMAND...: waits until the command succeeds. Fails when the time is over.
 wait_until() {
