@@ -107,20 +107,10 @@ start_pgbouncer() {
     port=$(port_of pgbouncer)
     folder=$(readlink -f "$dir/postgres")
     echo '"admin" "password-of-the-parts"' >"$folder/pgbouncer.users"
-    cat >"$folder/pgbouncer.ini" <<CONF
-[databases]
-* = host=127.0.0.1 port=$(port_of postgres)
-[pgbouncer]
-listen_addr = 127.0.0.1
-listen_port = $port
-unix_socket_dir =
-auth_type = scram-sha-256
-auth_file = $folder/pgbouncer.users
-pool_mode = transaction
-server_login_retry = 1
-default_pool_size = 3
-max_client_conn = 2000
-CONF
+    sed -e "s|^orderprocessing = .*|* = host=127.0.0.1 port=$(port_of postgres)|" -e "s|^auth_file = .*|auth_file = $folder/pgbouncer.users|" \
+        -e "s|^listen_addr = .*|listen_addr = 127.0.0.1|" -e "s|^listen_port = .*|listen_port = $port|" \
+        -e "s|^max_client_conn = .*|max_client_conn = 2000|" -e "s|^default_pool_size = .*|default_pool_size = 3|" \
+        -e "\$ a unix_socket_dir =" "$ROOT/deploy/pgbouncer/pgbouncer.ini" >"$folder/pgbouncer.ini"
     spawn "$dir/pgbouncer.pid" "$dir/log/pgbouncer.log" "${as_postgres[@]}" \
         "$(PATH=$PATH:/usr/sbin command -v pgbouncer)" "$folder/pgbouncer.ini"
     await pgbouncer "$(pg_bin)/pg_isready" -h 127.0.0.1 -p "$port"
