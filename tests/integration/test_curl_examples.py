@@ -19,7 +19,7 @@ def statuses_of(examples, system):
     script = script.replace("http://localhost:3001", system.order.url)
     script = script.replace("http://localhost:3002", system.delivery.url)
     # A starved machine is slower than a reader.
-    script = script.replace("seq 50", "seq 600").replace("sleep 2\n", "sleep 10\n").replace("-m 2 ", "-m 10 ")
+    script = script.replace("seq 50", "seq 600").replace("-m 2 ", "-m 10 ")
     done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, timeout=300, check=False)
     *answers, rest = done.stderr.split(f"{END}\n")
     assert not rest, f"behind the last example that ended: {rest}"
