@@ -591,6 +591,12 @@ class Api:
         assert response.status_code == 201, response.text
         return response.json()["order_id"]
 
+    def accepted(self, *arguments):
+        """The answer 201 to an order that was refused with 503 for a while, as after an outage."""
+        response = eventually(lambda: (answer := self.create(*arguments)).status_code != 503 and answer)
+        assert response.status_code == 201, response.text
+        return response
+
     def order(self, order_id):
         response = self.get(f"/orders/{order_id}")
         assert response.status_code == 200, response.text

@@ -52,11 +52,6 @@ def hasty(parts, proxy):
         yield both
 
 
-def accepted(api):
-    """The id of an order that is taken, sooner or later."""
-    return eventually(lambda: (answer := api.create()).status_code == 201 and answer.json()["order_id"])
-
-
 @contextlib.contextmanager
 def black_hole(proxy, link, direction):
     proxy.fault(link, "blackhole", direction)
@@ -82,7 +77,7 @@ def assert_delivered(system, order_id):
 @pytest.mark.parametrize("direction", ["up", "down"])
 def test_silence_of_postgresql_is_answered_503_in_time(hasty, proxy, direction):
     system, api, deliveries = hasty, hasty.client(), hasty.deliveries()
-    order_id = accepted(api)
+    order_id = api.accepted().json()["order_id"]
     assert_delivered(system, order_id)
     with black_hole(proxy, "postgres", direction):
         for _ in range(5):  # with connections of before, and when there are none any more
@@ -94,7 +89,7 @@ def test_silence_of_postgresql_is_answered_503_in_time(hasty, proxy, direction):
             assert daemon.is_live()
             eventually(lambda: has_logged(daemon, "no response within the statement timeout"))
     eventually(lambda: api.get(f"/orders/{order_id}").status_code == 200)
-    assert_delivered(system, accepted(api))
+    assert_delivered(system, api.accepted().json()["order_id"])
 
 
 @pytest.mark.parametrize("direction", ["up", "down"])

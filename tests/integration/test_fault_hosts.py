@@ -152,7 +152,7 @@ def test_what_no_standby_has_confirmed_is_not_answered_201(parts, pair):
         system.order_svc().start()
         wait_for_standby(primary)
         client, body, first = system.client(), basket(), basket()
-        eventually(lambda: client.create(first, "first").status_code == 201)
+        client.accepted(first, "first")
         standby.freeze()
         answer = client.create(body, "key")
         assert answer.status_code == 503, answer.text

@@ -15,6 +15,11 @@ def place(system):
     return ids
 
 
+def assert_all_delivered(system):
+    system.all_delivered()
+    assert system.query("SELECT count(*) FROM orders") == [(ORDERS,)]
+
+
 def redrive(system, url):
     answer = system.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["RedrivePolicy"])
     return json.loads(answer["Attributes"]["RedrivePolicy"])["deadLetterTargetArn"].rsplit(":", 1)[1]
@@ -33,7 +38,7 @@ def test_orders_are_spread_and_all_arrive(parts):
         assert min(waiting) > 0
         assert sum(waiting) == ORDERS
         system.delivery.start()
-        system.all_delivered()
+        assert_all_delivered(system)
         system.drain()
         assert system.messages_in("ORDERS_DLQ") == system.messages_in("DELIVERY_STATUS_DLQ") == 0
 
@@ -59,7 +64,7 @@ def test_number_of_queues_may_grow(parts):
         eventually(lambda: all(map(system.messages_at, system.shard_urls("DELIVERY_STATUS_QUEUE")[:-1])), what="new queues in use")
         system.order.stop()
         system.order_svc(QUEUE_SHARDS=str(SHARDS)).start()
-        system.all_delivered()
+        assert_all_delivered(system)
         system.drain()
 
 
@@ -72,4 +77,4 @@ def test_number_of_queues_may_shrink(parts):
         system.order.stop()
         system.order_svc(QUEUE_SHARDS="1").start()
         system.delivery_svc(QUEUE_SHARDS="1").start()
-        system.all_delivered()
+        assert_all_delivered(system)
